@@ -1,4 +1,21 @@
 //! The work of each command. It takes resolved settings, returns values and errors, and sends
 //! events. It knows nothing about the command line, exit codes or output.
 
+pub mod bases;
+mod changed;
+pub mod destinations;
+pub mod error;
+mod findings;
 pub mod pipeline;
+pub mod prepare;
+mod provenance;
+pub mod registries;
+pub mod session;
+pub mod settings;
+pub mod survey;
+mod trust;
+pub mod unready;
+
+pub use error::Error;
+pub use session::{CheckedSession, CheckedWorkspace, Session};
+pub use settings::{Selection, Settings};

@@ -3,10 +3,11 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::context::Context;
-use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
-use super::{registries, session};
+use super::session;
+use super::session::destinations;
+use crate::app::registries;
 use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostics, SourceMap};
@@ -47,7 +48,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         );
     };
     let destinations = destinations(context).await?;
-    let registries = registries::open(context, &destinations, &args.references)?;
+    let registries = registries::open(&context.settings(), &destinations, &args.references)?;
     let policy = &workspace.spec.policy;
     let cache = StateDirectory::of(&workspace.root).path("cache");
     let audit = Audit {

@@ -7,12 +7,14 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::finish::{Summary, finish};
-use super::prepared::{Prepared, RunRequest, logins, prepare};
-use super::session::SessionOptions;
-use super::unready;
+use super::selection::SelectionArgs;
+use super::session;
+use super::unready as unready_view;
 use crate::app::pipeline::{
     Ended, Goal, ImageOutcome, ImageReport, Options, Run, proxies, secrets,
 };
+use crate::app::prepare::{self, Prepared, RunRequest, logins};
+use crate::app::unready;
 use crate::engine::{Artifact, EngineKind};
 use crate::observe::ConfigCache;
 use crate::report::OutputFormat;
@@ -25,7 +27,7 @@ use crate::workspace::fs;
 pub struct Args {
     /// The images to build.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
     /// Publish the images to the selected registries.
     #[arg(long, help_heading = "Registry options")]
     pub push: bool,
@@ -88,7 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         locked: args.locked,
         lock_new: true,
     };
-    let mut prepared = prepare(context, &args.selection, &request).await?;
+    let mut prepared = prepare(context, args.selection.clone(), &request).await?;
     if to.as_ref().is_some_and(LocalDestination::is_named) {
         need_one_image(&prepared)?;
     }
@@ -96,7 +98,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         unready::refuse_any(&prepared.unready)?;
     }
     need_secrets(&prepared, &secrets)?;
-    prepared.write_lock(context)?;
+    prepared.write_lock()?;
     let options = Options {
         push: args.push,
         atomic: args.atomic,
@@ -128,6 +130,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         next_steps(context, &prepared, &ended);
     }
     Ok(exit)
+}
+
+/// Opens the workspace and makes all decisions about its images.
+pub(super) async fn prepare(
+    context: &Context,
+    selection: SelectionArgs,
+    request: &RunRequest,
+) -> Result<Prepared, Failure> {
+    let session = session::open(context, selection).await?;
+    prepare::prepare(session, request)
+        .await
+        .map_err(|error| unready_view::failure(context, error))
 }
 
 /// Runs the prepared builds.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{self, Session, SessionOptions};
+use super::selection::SelectionArgs;
+use super::session;
+use crate::app::Session;
+use crate::app::session::check;
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
 use crate::render::{Renderer, Templates};
@@ -19,7 +22,7 @@ use crate::resolve::image::FamilySource;
 pub struct Args {
     /// The images to check.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
     /// Explain a code that a finding shows, and exit [default: list all codes].
     #[arg(long, value_name = "CODE", num_args = 0..=1)]
     pub explain: Option<Option<String>>,
@@ -36,7 +39,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Some(None) => return Ok(super::explain::list(context)),
         None => {}
     }
-    let mut checked = session::check(context, &args.selection).await?;
+    let mut checked = check(args.selection.settings(context)?).await?;
     if let Some(session) = &checked.session {
         render(session, &checked.sources, &mut checked.found);
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::GlobalArgs;
+use crate::app::settings::variable;
+use crate::app::{Selection, Settings};
 use crate::event::Events;
-use crate::process::Environment;
 use crate::report::{Out, OutputFormat};
-use crate::workspace::user_cache::UserCache;
 
 /// The output, the options and the environment of a command. Tests construct their own.
 #[derive(Debug, Clone)]
@@ -34,33 +34,32 @@ pub struct Context {
 }
 
 impl Context {
-    /// The environment for programs that golden starts.
+    /// The settings of a command that selects no images.
     #[must_use]
-    pub fn environment(&self) -> Environment {
-        Environment::new(self.env.clone())
-    }
-
-    /// The cache of the user: `$XDG_CACHE_HOME/golden`, or `~/.cache/golden` if the variable is not
-    /// set.
-    #[must_use]
-    pub fn user_cache(&self) -> UserCache {
-        let absolute = |name: &str| {
-            self.var(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
+    pub fn settings(&self) -> Settings {
+        let registries = match self.var("GOLDEN_REGISTRY") {
+            _ if !self.globals.registry.is_empty() => self.globals.registry.clone(),
+            Some(registry) => vec![registry.to_owned()],
+            None => Vec::new(),
         };
-        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-        caches.map_or_else(UserCache::default, |caches| {
-            UserCache::at(caches.join("golden"))
-        })
+        Settings {
+            cwd: self.cwd.clone(),
+            workspace: self.globals.workspace.clone(),
+            env: self.env.clone(),
+            now: self.now,
+            events: self.events.clone(),
+            registries,
+            all_registries: self.globals.all_registries,
+            insecure_registries: self.globals.insecure_registry.clone(),
+            selection: Selection::default(),
+            trusted_engines: Vec::new(),
+            set: Vec::new(),
+        }
     }
 
     /// The value of an environment variable; `None` if it is not set or empty.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.env
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        variable(&self.env, name)
     }
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::confirm::confirm;
 use super::context::Context;
-use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
+use super::session::destinations;
+use crate::app::registries;
 use crate::publish::attached::Attached;
 use crate::publish::delete::{self, DeleteSubject, Deleted, Error};
 use crate::publish::untag::untag;
@@ -67,7 +67,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .push(reference);
     }
     let destinations = destinations(context).await?;
-    let registries = registries::open(context, &destinations, &args.references)?;
+    let registries = registries::open(&context.settings(), &destinations, &args.references)?;
 
     let mut work: Vec<(Registry, DeleteSubject)> = Vec::new();
     for (repository, references) in &repositories {

@@ -155,6 +155,34 @@ impl From<crate::serve::Error> for Failure {
     }
 }
 
+impl From<crate::app::Error> for Failure {
+    fn from(error: crate::app::Error) -> Self {
+        use crate::app::Error;
+        match error {
+            Error::Invalid { message, hints } => {
+                Self::with_hints(Exit::Usage, hints, anyhow::anyhow!(message))
+            }
+            Error::Failed { message, hints } => {
+                Self::with_hints(Exit::Failed, hints, anyhow::anyhow!(message))
+            }
+            Error::CannotAssemble { ref needs, .. } => {
+                Self::with_hints(Exit::Usage, needs.hints(), error)
+            }
+            Error::NothingReady(nothing) => nothing.error.into(),
+            Error::Discover(error) => error.into(),
+            Error::Lock(error) => error.into(),
+            Error::File(error) => error.into(),
+            Error::Select(error) => error.into(),
+            Error::Reference(error) => error.into(),
+            Error::Tags(error) => error.into(),
+            Error::Observe(error) => error.into(),
+            Error::Families(error) => error.into(),
+            Error::Plan(error) => error.into(),
+            Error::Registry(error) => error.into(),
+        }
+    }
+}
+
 impl From<crate::app::pipeline::Failed> for Failure {
     fn from(failed: crate::app::pipeline::Failed) -> Self {
         use crate::app::pipeline::Failed;

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bases::{self, Change, UnavailableBase};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{Session, SessionOptions, check, show};
+use super::selection::SelectionArgs;
+use super::session::show;
+use crate::app::Session;
+use crate::app::bases::{self, Change, UnavailableBase};
+use crate::app::session::check;
 use crate::report::OutputFormat;
 use crate::report::graph::{Edge, Graph, GraphNode, NodeKind, NodeState, dot, mermaid, svg};
 use crate::resolve::select;
@@ -17,12 +20,12 @@ use crate::workspace::lock::key;
 pub struct Args {
     /// The images to show; their base images are shown as well.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let checked = check(context, &args.selection).await?;
+    let checked = check(args.selection.settings(context)?).await?;
     let Some(session) = checked.session else {
         show(context, &checked.found, &checked.sources)?;
         return Ok(Exit::Usage);
@@ -51,7 +54,7 @@ async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
     if locked.is_empty() {
         return moved;
     }
-    match bases::compare(context, session, &locked).await {
+    match bases::compare(session, &locked).await {
         Ok((compared, lost)) => {
             moved.extend(
                 compared
@@ -64,14 +67,10 @@ async fn moved(context: &Context, session: &Session) -> BTreeMap<String, bool> {
                     .warn(None, format!("cannot tell whether {base} moved: {error}"));
             }
         }
-        Err(failure) => {
-            let why = failure
-                .error
-                .map(|error| error.to_string())
-                .unwrap_or_default();
+        Err(error) => {
             context
                 .events
-                .warn(None, format!("cannot tell which bases moved: {why}"));
+                .warn(None, format!("cannot tell which bases moved: {error}"));
         }
     }
     moved

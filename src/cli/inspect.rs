@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Context;
-use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
+use super::session::destinations;
+use crate::app::registries;
 use crate::config_files::base::LayoutSpec;
 use crate::observe::Absent;
 use crate::oci::Descriptor;
@@ -91,7 +91,8 @@ async fn inspect_registry(written: &str, context: &Context) -> Result<InspectOut
     let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
     let host = &reference.repository.host;
-    let registry = registries::open(context, &destinations, &[written.to_owned()])?.at(host);
+    let registry =
+        registries::open(&context.settings(), &destinations, &[written.to_owned()])?.at(host);
     let path = &reference.repository.path;
     let Some(described) = registry.describe(path, &reference.target()).await? else {
         return Err(Failure::absent(Absent::find(&registry, &reference).await));

@@ -6,10 +6,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::context::Context;
-use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
+use super::session::destinations;
+use crate::app::registries;
 use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
@@ -77,7 +77,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ListScope::Registry(host) => host,
         ListScope::Repository(repository) => &repository.host,
     };
-    let registry = registries::open(context, &destinations, args.place.as_slice())?.at(host);
+    let registry =
+        registries::open(&context.settings(), &destinations, args.place.as_slice())?.at(host);
     match place {
         ListScope::Registry(host) => show_registry(context, host, &registry).await,
         ListScope::Repository(repository) => show_repository(context, repository, &registry).await,

@@ -9,7 +9,9 @@ use serde_json::json;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{Session, SessionOptions};
+use super::selection::SelectionArgs;
+use super::session;
+use crate::app::Session;
 use crate::report::OutputFormat;
 use crate::resolve::{ResolvedImage, graph, select};
 
@@ -18,7 +20,7 @@ use crate::resolve::{ResolvedImage, graph, select};
 pub struct Args {
     /// The images that get jobs; with --changed, also the images that are built on them.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
 }
 
 /// The maximum number of jobs in a GitHub matrix.
@@ -45,10 +47,11 @@ struct Waves {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let mut options = args.selection;
-    options.with_dependants |= options.changed.is_some();
-    let session = Session::open(context, &options).await?;
-    let waves = waves(&session, options.changed.is_some());
+    let mut selection = args.selection;
+    let selected_alone = selection.changed.is_some();
+    selection.with_dependants |= selected_alone;
+    let session = session::open(context, selection).await?;
+    let waves = waves(&session, selected_alone);
     match context.format {
         OutputFormat::Json => context.out.json(&Waves { waves }),
         OutputFormat::Gitlab => context.out.data(&gitlab(&waves)),

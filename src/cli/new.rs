@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session;
 use crate::config_files::base::BaseSpec;
 use crate::reference::RepositoryPath;
 use crate::report::OutputFormat;
@@ -32,7 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .name
         .parse()
         .map_err(|error| Failure::usage(format!("`{}`: {error}", args.name)))?;
-    let loaded = load::load(&session::surroundings(context, &[])?).await?;
+    let loaded = load::load(&context.settings().surroundings()?).await?;
     if let Some(draft) = loaded.drafts.iter().find(|draft| draft.image.name == name) {
         let file = draft.image.source.display();
         return Err(Failure::usage(format!(
@@ -53,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .iter()
         .any(|draft| draft.image.name.to_string() == args.base);
     write_atomic(&path, text(&name, &base(&args.base, is_own)?).as_bytes())?;
-    let is_found = load::load(&session::surroundings(context, &[])?)
+    let is_found = load::load(&context.settings().surroundings()?)
         .await?
         .drafts
         .iter()

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::bases::{self, Change, Compared, UnavailableBase, show_unavailable};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::session;
+use super::unavailable::show_unavailable;
+use crate::app::bases::{self, Change, Compared, UnavailableBase};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::count;
@@ -29,8 +31,8 @@ struct OutdatedReport {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let session = bases::open(context, args.set).await?;
-    let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
+    let session = session::open_for_bases(context, args.set).await?;
+    let (compared, lost) = bases::compare(&session, &args.bases).await?;
     let all = compared.len() + lost.len();
     let outdated = compared
         .iter()

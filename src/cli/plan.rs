@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::prepared::{requested_engine, require_locked, survey_ready};
-use super::registries;
-use super::session::{Session, SessionOptions};
+use super::selection::SelectionArgs;
+use super::session;
 use super::unready;
 use crate::app::pipeline::{Engines, Goal, choose};
+use crate::app::prepare::{requested_engine, require_locked, survey_ready};
+use crate::app::registries;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::plan::{Plan, PlanOptions, PlanStep, PlannedAction, PlannedImage, PlannedMove};
@@ -21,7 +22,7 @@ use crate::report::table::TextTable;
 pub struct Args {
     /// The images to plan.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
     /// Engine to build with [default: chosen for each image].
     #[arg(long, value_name = "ENGINE", help_heading = "Build options")]
     pub engine: Option<EngineKind>,
@@ -35,17 +36,18 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let mut session = Session::open(context, &args.selection).await?;
+    let mut session = session::open(context, args.selection).await?;
     require_locked(&session, args.locked)?;
-    let registries = registries::of_session(context, &session)?;
+    let registries = registries::of_session(&session)?;
     let embedded = session.embedded(registries.clone());
     let engines = Engines::new(DockerEnv::from_vars(&context.env), embedded);
     let options = PlanOptions {
         destinations: session.destinations.clone(),
         force: args.force,
     };
-    let (mut found, unready) =
-        survey_ready(context, &mut session, &registries, &engines, &options).await?;
+    let (mut found, unready) = survey_ready(&mut session, &registries, &engines, &options)
+        .await
+        .map_err(|error| unready::failure(context, error))?;
     let goal = if options.destinations.is_empty() {
         Goal::Local
     } else {

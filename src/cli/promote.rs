@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::context::Context;
-use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
+use super::session::destinations;
+use crate::app::registries;
 use crate::publish::promote::{self, Copied, End, Error};
 use crate::reference::{Digest, Reference, Tag, Target};
 use crate::report::OutputFormat;
@@ -61,7 +61,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ));
     }
     let destinations = destinations(context).await?;
-    let registries = registries::open_to(context, &destinations, &destination.repository.host)?;
+    let registries = registries::open_to(
+        &context.settings(),
+        &destinations,
+        &destination.repository.host,
+    )?;
     let from = End {
         registry: registries.of(&source.repository),
         repository: source.repository.clone(),

@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::confirm::confirm;
 use super::context::Context;
 use super::delete::line_of;
-use super::destinations::{Destinations, destinations};
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
-use super::session::{Session, SessionOptions};
+use super::selection::SelectionArgs;
+use super::session;
+use super::session::destinations;
+use crate::app::destinations::Destinations;
+use crate::app::registries;
 use crate::publish::delete::Deleted;
 use crate::publish::prune::{self, AgeLimit, PruneRules, Pruning};
 use crate::reference::{Reference, Repository};
@@ -68,7 +70,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }),
     };
     let (repositories, destinations) = repositories(&args, context).await?;
-    let registries = registries::open(context, &destinations, &args.subjects)?;
+    let registries = registries::open(&context.settings(), &destinations, &args.subjects)?;
 
     let mut prunings = Vec::new();
     for (repository, variants) in &repositories {
@@ -143,16 +145,9 @@ async fn repositories(
     if images.is_empty() && !named.is_empty() {
         return Ok((repositories, destinations(context).await?));
     }
-    let options = SessionOptions {
-        images: images.clone(),
-        set: args.set.clone(),
-        ..SessionOptions::default()
-    };
-    let session = Session::open(context, &options).await?;
-    if session.destinations.is_empty() {
-        return Err(Failure::usage("no registry is configured")
-            .hint("add a [[registry]] to golden.toml, or use --registry"));
-    }
+    let selection = SelectionArgs::of(images.clone(), args.set.clone());
+    let session = session::open(context, selection).await?;
+    session.require_registry()?;
     let patterns: Vec<_> = images
         .iter()
         .filter_map(|text| globset::Glob::new(text).ok())

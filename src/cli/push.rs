@@ -1,21 +1,20 @@
 //! `golden push`: publish the built images.
 
-use super::build::{execute, jobs, max_in_progress};
+use super::build::{execute, jobs, max_in_progress, prepare};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::finish::finish;
-use super::prepared::{RunRequest, logins, prepare};
-use super::session::SessionOptions;
-use super::unready;
+use super::selection::SelectionArgs;
 use crate::app::pipeline::{Goal, Options};
+use crate::app::prepare::{RunRequest, logins};
 
 /// Publish the built images.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The images to publish.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
     /// Move no tag before all images are uploaded.
     #[arg(long)]
     pub atomic: bool,
@@ -30,9 +29,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         locked: false,
         lock_new: false,
     };
-    let mut prepared = prepare(context, &args.selection, &request).await?;
+    let mut prepared = prepare(context, args.selection, &request).await?;
     if args.atomic {
-        unready::refuse_any(&prepared.unready)?;
+        crate::app::unready::refuse_any(&prepared.unready)?;
     }
     let options = Options {
         push: true,

@@ -10,10 +10,12 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::rendered::{self, RenderState};
-use super::session::{Session, SessionOptions};
-use super::{prepared, registries};
+use super::selection::SelectionArgs;
+use super::session;
+use crate::app::Session;
 use crate::app::pipeline::families;
 use crate::app::pipeline::standalone::{self, Rendering};
+use crate::app::{prepare, registries};
 use crate::engine::Embedded;
 use crate::reference::Reference;
 use crate::render::{ContextFiles, Renderer, Standalone, Templates};
@@ -27,7 +29,7 @@ use crate::workspace::state;
 pub struct Args {
     /// The images to render.
     #[command(flatten)]
-    pub selection: SessionOptions,
+    pub selection: SelectionArgs,
     /// Write each image's Dockerfile with its whole build context and a docker-bake.json to
     /// DIR/NAME.
     ///
@@ -77,7 +79,7 @@ struct WrittenFile {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let all = args.selection.images.is_empty() && args.selection.changed.is_none();
-    let session = Session::open(context, &args.selection).await?;
+    let session = session::open(context, args.selection).await?;
     let report = match &args.out {
         None => dockerfiles(session)?,
         Some(out) => {
@@ -158,7 +160,7 @@ async fn directories(
     all: bool,
 ) -> Result<RenderReport, Failure> {
     let templates = Templates::from(session.templates.clone());
-    let registries = registries::of_session(context, &session)?;
+    let registries = registries::of_session(&session)?;
     let cache = state::StateDirectory::of(&session.workspace.root).path("cache");
     let embedded = Embedded::new(registries, cache);
     let (deadline, lock, events) = (
@@ -178,7 +180,7 @@ async fn directories(
     let rendering = Rendering {
         images: &session.images,
         bases: &shown_bases(&session),
-        names: &prepared::local_names(&session)?,
+        names: &prepare::local_names(&session)?,
         suffixes: &suffixes,
         templates: &templates,
         observed: &observed,

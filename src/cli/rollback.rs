@@ -11,8 +11,10 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
-use super::session::{Session, SessionOptions};
+use super::selection::SelectionArgs;
+use super::session;
+use crate::app::Session;
+use crate::app::registries;
 use crate::config_files::edit::Edit;
 use crate::observe;
 use crate::publish::receipt::{Receipt, TagReceipt};
@@ -91,16 +93,9 @@ struct Work<'a> {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let version = target(&args.to)?;
-    let options = SessionOptions {
-        images: vec![args.image.clone()],
-        set: args.set,
-        ..SessionOptions::default()
-    };
-    let session = Session::open(context, &options).await?;
-    if session.destinations.is_empty() {
-        return Err(Failure::usage("no registry is configured")
-            .hint("add a [[registry]] to golden.toml, or use --registry"));
-    }
+    let selection = SelectionArgs::of(vec![args.image.clone()], args.set);
+    let session = session::open(context, selection).await?;
+    session.require_registry()?;
     let images = selected(&session, &args.image)?;
     let work = plan(context, &session, &images, &version).await?;
     if work.is_empty() {
@@ -177,7 +172,7 @@ async fn plan<'s>(
     images: &[&'s ResolvedImage],
     version: &Version,
 ) -> Result<Vec<Work<'s>>, Failure> {
-    let registries = registries::of_session(context, session)?;
+    let registries = registries::of_session(session)?;
     let mut work = Vec::new();
     for destination in &session.destinations {
         for image in images {

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::bases::{self, Change, Compared};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::session;
+use super::unavailable::show_unavailable;
+use crate::app::bases::{self, Change, Compared};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::workspace::lock::FILE;
@@ -29,11 +31,11 @@ struct UpdateReport {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let session = bases::open(context, args.set).await?;
-    let (compared, lost) = bases::compare(context, &session, &args.bases).await?;
+    let session = session::open_for_bases(context, args.set).await?;
+    let (compared, lost) = bases::compare(&session, &args.bases).await?;
     // If one base is unavailable, nothing is written: a partial update would look complete.
     if !lost.is_empty() {
-        bases::show_unavailable(context, lost);
+        show_unavailable(context, lost);
         context.out.message(&format!(
             "{FILE} is unchanged; `golden update BASE` refreshes a single base"
         ));

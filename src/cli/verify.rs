@@ -3,11 +3,14 @@
 use serde::Serialize;
 
 use super::context::Context;
-use super::destinations::destinations;
 use super::error::Failure;
 use super::exit::Exit;
-use super::registries;
-use super::session::{self, Session, SessionOptions};
+use super::selection::SelectionArgs;
+use super::session;
+use super::session::destinations;
+use crate::app::Session;
+use crate::app::registries;
+use crate::app::session::check;
 use crate::oci::artifact::ArtifactKind;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
@@ -81,20 +84,9 @@ async fn workspace_images(
     deep: bool,
     context: &Context,
 ) -> Result<Vec<VerifyFinding>, Failure> {
-    let session = Session::open(
-        context,
-        &SessionOptions {
-            images,
-            set,
-            ..SessionOptions::default()
-        },
-    )
-    .await?;
-    if session.destinations.is_empty() {
-        return Err(Failure::usage("no registry is configured")
-            .hint("add a [[registry]] to golden.toml, or use --registry"));
-    }
-    let registries = registries::of_session(context, &session)?;
+    let session = session::open(context, SelectionArgs::of(images, set)).await?;
+    session.require_registry()?;
+    let registries = registries::of_session(&session)?;
     let mut findings = Vec::new();
     for OwnImage { subject, receipts } in images_of(&session)? {
         let registry = registries.of(&subject.repository);
@@ -126,7 +118,11 @@ async fn named_references(
     if references.is_empty() {
         return Ok(Vec::new());
     }
-    let registries = registries::open(context, &destinations(context).await?, references)?;
+    let registries = registries::open(
+        &context.settings(),
+        &destinations(context).await?,
+        references,
+    )?;
     let references: Vec<Reference> = references
         .iter()
         .map(|text| text.parse())
@@ -167,7 +163,7 @@ impl Receipts {
 /// The images of the workspace, whose rules apply to references to these images. Empty if there is
 /// no valid workspace, because a reference does not need one.
 async fn own_images(context: &Context) -> Vec<OwnImage> {
-    let Ok(Some(session)) = session::check(context, &SessionOptions::default())
+    let Ok(Some(session)) = check(context.settings())
         .await
         .map(|checked| checked.session)
     else {

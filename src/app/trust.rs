@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::context::Context;
-use super::error::Failure;
-use super::exit::Exit;
+use super::error::Error;
+use super::settings::Settings;
 use crate::config_files::workspace::EngineTable;
 use crate::engine::{EngineTrust, TlsDirectory};
 use crate::workspace::discover::stays_inside;
@@ -30,26 +29,26 @@ struct TrustTable {
 }
 
 /// Names and addresses of the engines that the user trusts. Fails if config.toml is invalid.
-pub(super) fn engines(context: &Context, named: &[String]) -> Result<Vec<String>, Failure> {
-    let mut all = named.to_vec();
-    let variable = context.var("GOLDEN_TRUST").unwrap_or_default();
+pub(super) fn engines(settings: &Settings) -> Result<Vec<String>, Error> {
+    let mut all = settings.trusted_engines.clone();
+    let variable = settings.var("GOLDEN_TRUST").unwrap_or_default();
     all.extend(
         variable
             .split([',', ' ', '\n'])
             .filter(|word| !word.is_empty())
             .map(str::to_owned),
     );
-    all.extend(user_config(context)?.trust.engines);
+    all.extend(user_config(settings)?.trust.engines);
     Ok(all)
 }
 
-fn user_config(context: &Context) -> Result<UserConfig, Failure> {
+fn user_config(settings: &Settings) -> Result<UserConfig, Error> {
     let home = || {
-        context
+        settings
             .var("HOME")
             .map(|home| PathBuf::from(home).join(".config"))
     };
-    let Some(directory) = context
+    let Some(directory) = settings
         .var("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(home)
@@ -57,12 +56,11 @@ fn user_config(context: &Context) -> Result<UserConfig, Failure> {
         return Ok(UserConfig::default());
     };
     let file = directory.join("golden/config.toml");
-    let failed = |error| Failure::new(Exit::Failed, anyhow::Error::new(error));
-    let Some(bytes) = fs::read_if_exists(&file).map_err(failed)? else {
+    let Some(bytes) = fs::read_if_exists(&file)? else {
         return Ok(UserConfig::default());
     };
     toml::from_slice(&bytes).map_err(|error| {
-        Failure::usage(format!("{}: {}", file.display(), error.message()))
+        Error::invalid(format!("{}: {}", file.display(), error.message()))
             .hint("write [trust] with engines = [\"NAME\", \"tcp://HOST:PORT\"]")
     })
 }
@@ -74,7 +72,7 @@ pub(super) fn certificates(
     table: &EngineTable,
     name: &str,
     trusted: &[String],
-) -> Result<Option<TlsDirectory>, Failure> {
+) -> Result<Option<TlsDirectory>, Error> {
     let (Some(certs), Some(host)) = (&table.certs, &table.host) else {
         return Ok(None);
     };
@@ -96,7 +94,7 @@ pub(super) fn certificates(
         let root = real_root.ok();
         return Ok(Some(TlsDirectory { path, root }));
     }
-    Err(Failure::usage(format!(
+    Err(Error::invalid(format!(
         "[[engine]] `{name}`: certs = \"{certs}\" is outside the workspace"
     ))
     .hint(hint(name)))

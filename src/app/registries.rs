@@ -5,18 +5,19 @@
 
 use std::collections::BTreeSet;
 
-use super::context::Context;
 use super::destinations::{self, Destinations};
-use super::error::Failure;
+use super::error::Error;
 use super::session::Session;
+use super::settings::Settings;
 use crate::reference::{Host, Reference};
 use crate::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv};
 use crate::secret::redact_userinfo;
 
 /// Opens the registries of a command on the images of a workspace. Fails if a configured host is
 /// invalid.
-pub(crate) fn of_session(context: &Context, session: &Session) -> Result<Registries, Failure> {
+pub fn of_session(session: &Session) -> Result<Registries, Error> {
     let Session {
+        settings,
         destinations,
         registries,
         ..
@@ -25,32 +26,32 @@ pub(crate) fn of_session(context: &Context, session: &Session) -> Result<Registr
         chosen: destinations.clone(),
         registries: registries.clone(),
     };
-    open(context, &known, &[])
+    open(settings, &known, &[])
 }
 
 /// Opens the registries of a command with these arguments. The host of a reference counts as named
 /// by the user; the name of a workspace image has no host. Fails if a configured host is invalid.
-pub(crate) fn open(
-    context: &Context,
+pub fn open(
+    settings: &Settings,
     destinations: &Destinations,
     arguments: &[String],
-) -> Result<Registries, Failure> {
+) -> Result<Registries, Error> {
     let named = arguments
         .iter()
         .flat_map(|argument| hosts_of(argument))
         .collect();
-    make(context, destinations, named, None)
+    make(settings, destinations, named, None)
 }
 
 /// Opens the registries of a command that writes to a reference on the command line, whose host is
 /// `target`. Fails if a configured host is invalid.
-pub(crate) fn open_to(
-    context: &Context,
+pub fn open_to(
+    settings: &Settings,
     destinations: &Destinations,
     target: &Host,
-) -> Result<Registries, Failure> {
+) -> Result<Registries, Error> {
     make(
-        context,
+        settings,
         destinations,
         BTreeSet::from([target.clone()]),
         Some(target),
@@ -58,13 +59,13 @@ pub(crate) fn open_to(
 }
 
 fn make(
-    context: &Context,
+    settings: &Settings,
     destinations: &Destinations,
     named: BTreeSet<Host>,
     target: Option<&Host>,
-) -> Result<Registries, Failure> {
+) -> Result<Registries, Error> {
     let Destinations { chosen, registries } = destinations;
-    let insecure = hosts("--insecure-registry", &context.globals.insecure_registry)?;
+    let insecure = hosts("--insecure-registry", &settings.insecure_registries)?;
     let mut endpoints: Vec<RegistryEndpoint> = insecure
         .iter()
         .map(|host| RegistryEndpoint {
@@ -89,8 +90,8 @@ fn make(
         }
     }
     let scope = LoginScope {
-        listed: listed(context)?,
-        selected: selected(context, destinations)?,
+        listed: listed(settings)?,
+        selected: selected(settings, destinations)?,
         destinations: chosen
             .iter()
             .map(|destination| destination.host.clone())
@@ -102,7 +103,7 @@ fn make(
         endpoints,
         RegistryEnv {
             scope,
-            ..RegistryEnv::from_vars(&context.env)
+            ..RegistryEnv::from_vars(&settings.env)
         },
     ))
 }
@@ -120,9 +121,9 @@ fn hosts_of(argument: &str) -> Vec<Host> {
 
 /// The hosts in `GOLDEN_REGISTRY_HOST`, separated by commas or white space; `None` if it is not
 /// set.
-fn listed(context: &Context) -> Result<Option<BTreeSet<Host>>, Failure> {
+fn listed(settings: &Settings) -> Result<Option<BTreeSet<Host>>, Error> {
     const NAME: &str = "GOLDEN_REGISTRY_HOST";
-    let Some(text) = context.var(NAME) else {
+    let Some(text) = settings.var(NAME) else {
         return Ok(None);
     };
     let words: Vec<&str> = text
@@ -136,11 +137,11 @@ fn listed(context: &Context) -> Result<Option<BTreeSet<Host>>, Failure> {
 /// The hosts in `--registry` or `GOLDEN_REGISTRY`; `None` if neither is given. The name of a
 /// `[[registry]]` does not count as a host, because golden.toml defines its host.
 fn selected(
-    context: &Context,
+    settings: &Settings,
     destinations: &Destinations,
-) -> Result<Option<BTreeSet<Host>>, Failure> {
-    let texts = destinations::selected(context);
-    if texts.is_empty() && !context.globals.all_registries {
+) -> Result<Option<BTreeSet<Host>>, Error> {
+    let texts = destinations::selected(settings);
+    if texts.is_empty() && !settings.all_registries {
         return Ok(None);
     }
     let is_name = |text: &str| {
@@ -153,15 +154,15 @@ fn selected(
         let to: crate::resolve::Destination = text.parse()?;
         Ok(to.host)
     });
-    hosts.collect::<Result<_, Failure>>().map(Some)
+    hosts.collect::<Result<_, Error>>().map(Some)
 }
 
-fn hosts<T: AsRef<str>>(source: &str, texts: &[T]) -> Result<BTreeSet<Host>, Failure> {
+fn hosts<T: AsRef<str>>(source: &str, texts: &[T]) -> Result<BTreeSet<Host>, Error> {
     let host = |text: &T| {
         let text = text.as_ref();
         text.parse::<Host>().map_err(|_| {
             let message = format!("{source}: `{}` is not a host", redact_userinfo(text));
-            Failure::usage(message).hint("write HOST[:PORT], for example registry.example.com:5000")
+            Error::invalid(message).hint("write HOST[:PORT], for example registry.example.com:5000")
         })
     };
     texts.iter().map(host).collect()

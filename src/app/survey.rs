@@ -1,9 +1,9 @@
 //! The survey of `plan`, `build` and `push`: reads bases and registries, and plans the images.
 
-use super::error::Failure;
+use super::error::Error;
+use super::pipeline::{Engines, families};
 use super::session::Session;
-use crate::app::pipeline::{Engines, families};
-use crate::event::Events;
+
 use crate::observe::{self, ConfigCache};
 use crate::plan::{self, Plan, PlanOptions};
 use crate::publish::InputsRecord;
@@ -27,8 +27,7 @@ pub async fn survey(
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
-    events: &Events,
-) -> Result<Survey, Failure> {
+) -> Result<Survey, Error> {
     let mut observed = Observed::default();
     observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
     if let Err(error) =
@@ -48,8 +47,13 @@ pub async fn survey(
         )
         .await?;
     }
-    let warnings =
-        families::settle(&mut session.images, &observed, &engines.embedded, events).await?;
+    let warnings = families::settle(
+        &mut session.images,
+        &observed,
+        &engines.embedded,
+        &session.settings.events,
+    )
+    .await?;
     let templates = Templates::from(session.templates.clone());
     let recipes = plan::recipes(&session.images, &observed, &templates)?;
     let cache = ConfigCache::of(session.state.clone());
@@ -73,7 +77,7 @@ pub async fn survey(
     for (position, warnings) in warnings {
         let planned = &plan.images[position];
         for warning in warnings.into_iter().filter(|_| planned.step.is_build()) {
-            events.warn(Some(&planned.image), warning);
+            session.settings.events.warn(Some(&planned.image), warning);
         }
     }
     Ok(Survey { recipes, plan })

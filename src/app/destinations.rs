@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::Context;
-use super::error::Failure;
+use super::error::Error;
+use super::settings::Settings;
 use crate::config_files::WorkspaceSpec;
 use crate::resolve::Destination;
 use crate::secret::redact_userinfo;
 use crate::suggest::closest;
+use crate::workspace::Workspace;
 
 /// All `[[registry]]` tables of golden.toml.
 #[must_use]
@@ -40,9 +41,9 @@ fn real_in(root: &Path, written: &str) -> PathBuf {
 }
 
 /// The values of `--registry`; if there are none, the value of `GOLDEN_REGISTRY`.
-pub(super) fn selected(context: &Context) -> Vec<String> {
-    match context.var("GOLDEN_REGISTRY") {
-        _ if !context.globals.registry.is_empty() => context.globals.registry.clone(),
+pub(super) fn selected(settings: &Settings) -> Vec<String> {
+    match settings.var("GOLDEN_REGISTRY") {
+        _ if !settings.registries.is_empty() => settings.registries.clone(),
         Some(registry) => vec![registry.to_owned()],
         None => Vec::new(),
     }
@@ -51,16 +52,15 @@ pub(super) fn selected(context: &Context) -> Vec<String> {
 /// The destinations of a command in a workspace. Empty if no registry is configured. Fails if a
 /// name matches no `[[registry]]` and is not a host.
 pub fn chosen(
-    context: &Context,
+    settings: &Settings,
     root: &Path,
     spec: &WorkspaceSpec,
-) -> Result<Vec<Destination>, Failure> {
+) -> Result<Vec<Destination>, Error> {
     let known = registries(root, spec);
-    let globals = &context.globals;
-    if globals.all_registries {
+    if settings.all_registries {
         return Ok(known);
     }
-    let named = selected(context);
+    let named = selected(settings);
     if named.is_empty() {
         let defaults: Vec<Destination> = known
             .iter()
@@ -88,13 +88,13 @@ pub fn chosen(
 }
 
 /// Reads the name of a `[[registry]]`, or a host with an optional namespace.
-fn find(text: &str, known: &[Destination]) -> Result<Destination, Failure> {
+fn find(text: &str, known: &[Destination]) -> Result<Destination, Error> {
     if let Some(found) = known.iter().find(|destination| destination.name == text) {
         return Ok(found.clone());
     }
     let host = text.split('/').next().unwrap_or_default();
     if !(host.contains(['.', ':']) || host == "localhost") {
-        let failure = Failure::usage(format!(
+        let error = Error::invalid(format!(
             "`{}` is neither the name of a [[registry]] nor a registry host",
             redact_userinfo(text)
         ));
@@ -103,8 +103,8 @@ fn find(text: &str, known: &[Destination]) -> Result<Destination, Failure> {
                 text,
                 known.iter().map(|destination| destination.name.as_str()),
             ) {
-                Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
-                None => failure.hint(
+                Some(similar) => error.hint(format!("did you mean `{similar}`?")),
+                None => error.hint(
                     "a host has a `.` or a port, or is localhost: registry.example.com/golden",
                 ),
             },
@@ -127,18 +127,20 @@ pub struct Destinations {
     pub registries: Vec<Destination>,
 }
 
-/// The registries of a command that needs no images. The workspace is optional. Fails if
-/// golden.toml is invalid, or if a name is unknown.
-pub async fn destinations(context: &Context) -> Result<Destinations, Failure> {
-    let Some(workspace) = super::session::workspace(context).await? else {
-        let chosen = chosen(context, Path::new("/"), &WorkspaceSpec::default())?;
-        return Ok(Destinations {
-            chosen,
-            registries: Vec::new(),
-        });
-    };
-    Ok(Destinations {
-        chosen: chosen(context, &workspace.root, &workspace.spec)?,
-        registries: registries(&workspace.root, &workspace.spec),
-    })
+impl Destinations {
+    /// The registries of a command that needs no images. The workspace is optional. Fails if a name
+    /// is unknown.
+    pub fn of(settings: &Settings, workspace: Option<&Workspace>) -> Result<Self, Error> {
+        let Some(workspace) = workspace else {
+            let chosen = chosen(settings, Path::new("/"), &WorkspaceSpec::default())?;
+            return Ok(Self {
+                chosen,
+                registries: Vec::new(),
+            });
+        };
+        Ok(Self {
+            chosen: chosen(settings, &workspace.root, &workspace.spec)?,
+            registries: registries(&workspace.root, &workspace.spec),
+        })
+    }
 }

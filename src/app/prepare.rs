@@ -3,15 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::Context;
-use super::error::Failure;
-use super::exit::Exit;
+use super::error::{Error, NothingReady};
+use super::pipeline::{EngineChoice, Engines, Goal, choose, local};
 use super::registries;
-use super::session::{Session, SessionOptions};
+use super::session::Session;
 use super::survey::{Survey, survey};
 use super::trust;
 use super::unready::{self, Unready};
-use crate::app::pipeline::{EngineChoice, Engines, Goal, choose, local};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -29,47 +27,47 @@ use crate::workspace::state::StateDirectory;
 
 /// The request of a command.
 #[derive(Debug, Clone)]
-pub(crate) struct RunRequest {
+pub struct RunRequest {
     /// `--engine`.
-    pub(crate) engine: Option<EngineKind>,
+    pub engine: Option<EngineKind>,
     /// The use of the images: publish, write or keep locally.
-    pub(crate) goal: Goal,
+    pub goal: Goal,
     /// `--force`.
-    pub(crate) force: bool,
+    pub force: bool,
     /// `--locked`.
-    pub(crate) locked: bool,
+    pub locked: bool,
     /// True if external bases without an entry are added to golden.lock.
-    pub(crate) lock_new: bool,
+    pub lock_new: bool,
 }
 
 /// A workspace with all decisions made, before any build starts.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// The workspace and the selected images.
-    pub(crate) session: Session,
+    pub session: Session,
     /// The registries of the run.
-    pub(crate) registries: Registries,
+    pub registries: Registries,
     /// The engines of the run.
-    pub(crate) engines: Engines,
+    pub engines: Engines,
     /// `.golden`.
-    pub(crate) state: StateDirectory,
+    pub state: StateDirectory,
     /// The recipes of the images, parents first.
-    pub(crate) recipes: Vec<Recipe>,
+    pub recipes: Vec<Recipe>,
     /// The planned steps.
-    pub(crate) plan: Plan,
+    pub plan: Plan,
     /// The engine for each image.
-    pub(crate) choices: Vec<EngineChoice>,
+    pub choices: Vec<EngineChoice>,
     /// The repository of each image in the Docker Engine.
-    pub(crate) names: Vec<Repository>,
+    pub names: Vec<Repository>,
     /// Images that are not built because their base is unavailable.
-    pub(crate) unready: Vec<Unready>,
+    pub unready: Vec<Unready>,
     /// The bases that were added to golden.lock.
-    pub(crate) newly_locked: Vec<LockedBase>,
+    pub newly_locked: Vec<LockedBase>,
 }
 
 impl Prepared {
     /// Writes the added bases to golden.lock, and reports them.
-    pub(crate) fn write_lock(&self, context: &Context) -> Result<(), Failure> {
+    pub fn write_lock(&self) -> Result<(), Error> {
         if self.newly_locked.is_empty() {
             return Ok(());
         }
@@ -82,26 +80,21 @@ impl Prepared {
                 "locked {} at {} in {FILE}; commit this file",
                 base.reference, base.digest
             );
-            context.events.note(None, text);
+            self.session.settings.events.note(None, text);
         }
         Ok(())
     }
 }
 
-/// Opens the workspace and makes all decisions. It writes only to the cache. Fails before any build
+/// Makes all decisions about the images of a session. It writes only to the cache. Fails before any build
 /// starts, for example if there is no registry to publish to, or an engine cannot build an image.
-pub(crate) async fn prepare(
-    context: &Context,
-    options: &SessionOptions,
-    request: &RunRequest,
-) -> Result<Prepared, Failure> {
-    let mut session = Session::open(context, options).await?;
+pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepared, Error> {
     if request.goal == Goal::Publish && session.destinations.is_empty() {
-        return Err(Failure::usage("there is no registry to publish to").hint(
+        return Err(Error::invalid("there is no registry to publish to").hint(
             "add a [[registry]] to golden.toml, use --registry HOST[:PORT][/NAMESPACE], or set GOLDEN_REGISTRY",
         ));
     }
-    let registries = registries::of_session(context, &session)?;
+    let registries = registries::of_session(&session)?;
     let state = session.state.clone();
     let table = &session.workspace.spec.workspace;
     let output = Output {
@@ -109,8 +102,8 @@ pub(crate) async fn prepare(
         format: table.format,
     };
     let embedded = session.embedded(registries.clone()).with_output(output);
-    let environment = DockerEnv::from_vars(&context.env);
-    let trusted = trust::engines(context, &options.trust_engine)?;
+    let environment = DockerEnv::from_vars(&session.settings.env);
+    let trusted = trust::engines(&session.settings)?;
     let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
     let mut names = local_names(&session)?;
@@ -129,8 +122,7 @@ pub(crate) async fn prepare(
         destinations,
         force: request.force,
     };
-    let (surveyed, unready) =
-        survey_ready(context, &mut session, &registries, &engines, &options).await?;
+    let (surveyed, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
     if !unready.is_empty() {
         names = local_names(&session)?;
     }
@@ -161,35 +153,36 @@ pub(crate) async fn prepare(
 /// Surveys and plans. If bases are unavailable, their images and the images built on them are
 /// removed from the session, and the rest is planned. Fails if no image is left, or for any other
 /// error.
-pub(super) async fn survey_ready(
-    context: &Context,
+pub async fn survey_ready(
     session: &mut Session,
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
-) -> Result<(Survey, Vec<Unready>), Failure> {
-    let events = &context.events;
-    let failure = match survey(session, registries, engines, options, events).await {
+) -> Result<(Survey, Vec<Unready>), Error> {
+    let error = match survey(session, registries, engines, options).await {
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
-        Err(failure) => failure,
+        Err(error) => error,
     };
     let unready = unready::take_out(session, engines).await;
     if unready.is_empty() {
-        return Err(failure);
+        return Err(error);
     }
     if session.images.is_empty() {
-        unready::show(unready, context, &session.sources);
-        return Err(Failure::shown(failure.exit));
+        return Err(Error::NothingReady(Box::new(NothingReady {
+            error,
+            unready,
+            sources: session.sources.clone(),
+        })));
     }
     Ok((
-        survey(session, registries, engines, options, events).await?,
+        survey(session, registries, engines, options).await?,
         unready,
     ))
 }
 
 /// The names of the images in the Docker Engine. Fails if such a name is also the base of an image:
 /// the local tag would replace the base.
-pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure> {
+pub fn local_names(session: &Session) -> Result<Vec<Repository>, Error> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
         Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,
@@ -210,7 +203,7 @@ pub(super) fn local_names(session: &Session) -> Result<Vec<Repository>, Failure>
                 "{} would be tagged {shadowed}, which an image of this workspace is built on",
                 image.display()
             );
-            return Err(Failure::usage(message)
+            return Err(Error::invalid(message)
                 .hint("rename the image, or write the base as a full reference with a digest"));
         }
         names.push(name);
@@ -242,7 +235,7 @@ async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
 }
 
 /// Fails if `--locked` is given and an external base is not in golden.lock.
-pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Failure> {
+pub fn require_locked(session: &Session, locked: bool) -> Result<(), Error> {
     if !locked {
         return Ok(());
     }
@@ -258,14 +251,13 @@ pub(super) fn require_locked(session: &Session, locked: bool) -> Result<(), Fail
                 "golden.lock has no digest for {base}, the base of {}, and --locked refuses to change it",
                 image.display()
             );
-            Err(Failure::new(Exit::Failed, anyhow::anyhow!(message))
-                .hint("run `golden update` and commit golden.lock"))
+            Err(Error::failed(message).hint("run `golden update` and commit golden.lock"))
         }
     }
 }
 
 /// The engine that the command line requests, or else golden.toml.
-pub(super) fn requested_engine(session: &Session, requested: Option<EngineKind>) -> EngineKind {
+pub fn requested_engine(session: &Session, requested: Option<EngineKind>) -> EngineKind {
     requested
         .or(session.workspace.spec.workspace.engine.map(Into::into))
         .unwrap_or(EngineKind::Auto)
@@ -277,7 +269,7 @@ async fn choices(
     engines: &Engines,
     recipes: &[Recipe],
     request: &RunRequest,
-) -> Result<Vec<EngineChoice>, Failure> {
+) -> Result<Vec<EngineChoice>, Error> {
     let engine = requested_engine(session, request.engine);
     let mut choices = Vec::with_capacity(recipes.len());
     for recipe in recipes {
@@ -287,13 +279,9 @@ async fn choices(
         })
         .await;
         if choice.engine == EngineKind::Embedded {
-            crate::assemble::can_assemble(image).map_err(|error| {
-                let hints = error.hints();
-                let failure = Failure::new(
-                    Exit::Usage,
-                    anyhow::Error::new(error).context(image.display()),
-                );
-                hints.into_iter().fold(failure, Failure::hint)
+            crate::assemble::can_assemble(image).map_err(|needs| Error::CannotAssemble {
+                image: image.display(),
+                needs,
             })?;
         } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
             let message = format!(
@@ -301,10 +289,10 @@ async fn choices(
                 image.display()
             );
             return Err(
-                Failure::usage(message).hint("add an [[engine]] for each platform to golden.toml")
+                Error::invalid(message).hint("add an [[engine]] for each platform to golden.toml")
             );
         } else if let Some(what) = crate::render::needs_embedded(image) {
-            return Err(Failure::usage(format!(
+            return Err(Error::invalid(format!(
                 "{}: {what} needs the embedded engine",
                 image.display()
             ))
@@ -323,7 +311,7 @@ fn fleet(
     embedded: &Embedded,
     state: &StateDirectory,
     trusted: &[String],
-) -> Result<Option<Fleet>, Failure> {
+) -> Result<Option<Fleet>, Error> {
     let tables = &session.workspace.spec.engine;
     if tables.is_empty() {
         return Ok(None);
@@ -332,12 +320,12 @@ fn fleet(
     let mut names = BTreeSet::new();
     for table in tables {
         let Some(host) = &table.host else {
-            return Err(Failure::usage("an [[engine]] needs a `host`"));
+            return Err(Error::invalid("an [[engine]] needs a `host`"));
         };
         let name = table.name.clone().unwrap_or_else(|| host.clone());
         if !names.insert(name.clone()) {
             return Err(
-                Failure::usage(format!("two [[engine]] tables are called `{name}`"))
+                Error::invalid(format!("two [[engine]] tables are called `{name}`"))
                     .hint("give each [[engine]] its own name: golden finds a build by the name of its engine"),
             );
         }
@@ -370,7 +358,7 @@ fn fleet(
 
 /// The credentials that engines use: those of the registries of the bases and the destinations.
 /// Fails if a credential cannot be read.
-pub(crate) async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, Failure> {
+pub async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, Error> {
     let mut hosts: Vec<Host> = prepared
         .session
         .destinations

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::error::Failure;
+use super::error::Error;
 use crate::process::Environment;
 use crate::resolve::draft::{Draft, FileContent};
 use crate::workspace::load::Loaded;
@@ -16,7 +16,7 @@ pub(super) async fn since(
     loaded: &Loaded,
     since: &str,
     environment: &Environment,
-) -> Result<BTreeSet<usize>, Failure> {
+) -> Result<BTreeSet<usize>, Error> {
     // CI systems pass zeros if there is no earlier commit: every image is new.
     if since.len() >= 40 && since.bytes().all(|b| b == b'0') {
         return Ok((0..loaded.drafts.len()).collect());
@@ -35,7 +35,7 @@ pub(super) async fn since(
     let files = git::changed_since(&loaded.root, since, &templates, environment)
         .await
         .ok_or_else(|| {
-            Failure::usage(format!("git does not know the commit `{since}`"))
+            Error::invalid(format!("git does not know the commit `{since}`"))
                 .hint("in a shallow clone, fetch more of the history first")
         })?;
     let workspace_file = loaded.root.join(&loaded.file);
@@ -83,7 +83,7 @@ async fn relocked(
     loaded: &Loaded,
     since: &str,
     environment: &Environment,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<BTreeSet<String>, Error> {
     let file = crate::workspace::lock::FILE;
     let then = match git::file_at(&loaded.root, since, file, environment).await {
         // If an old file cannot be parsed, every entry counts as changed.

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::Glob;
 use serde::Serialize;
 
-use super::context::Context;
-use super::error::Failure;
-use super::exit::Exit;
+use super::error::Error;
 use super::registries;
-use super::session::{self, Session, SessionOptions};
+use super::session::Session;
 use crate::observe;
 use crate::reference::Reference;
 use crate::resolve::image::Base;
@@ -65,21 +63,6 @@ impl Compared {
             Some(locked) => format!("{} → {}", show(locked, chosen), show(&self.current, chosen)),
         }
     }
-}
-
-/// Opens the session of a command that is about bases. Fails if a spec is invalid. Policy
-/// violations are ignored: an unlocked base may be the reason for the command.
-pub async fn open(context: &Context, set: Vec<String>) -> Result<Session, Failure> {
-    let options = SessionOptions {
-        set,
-        ..SessionOptions::default()
-    };
-    let checked = session::check(context, &options).await?;
-    if let Some(session) = checked.session {
-        return Ok(session);
-    }
-    session::show(context, &checked.found, &checked.sources)?;
-    Err(Failure::shown(Exit::Usage))
 }
 
 /// The external bases and the images that are built on them, by the key in golden.lock.
@@ -165,24 +148,12 @@ pub struct UnavailableBase {
     pub hints: Vec<String>,
 }
 
-/// Shows the unavailable bases, with hints.
-pub fn show_unavailable(context: &Context, lost: Vec<UnavailableBase>) {
-    for lost in lost {
-        let failure = Failure::new(Exit::Failed, anyhow::anyhow!(lost.error));
-        let failure = lost.hints.into_iter().fold(failure, Failure::hint);
-        failure
-            .hint(format!("affected images: {}", lost.images.join(", ")))
-            .show(context);
-    }
-}
-
 /// Reads the bases that match `patterns` (all if empty) from the registries and compares them with
 /// golden.lock. An unavailable base does not stop the others. Fails if a pattern matches no base.
 pub async fn compare(
-    context: &Context,
     session: &Session,
     patterns: &[String],
-) -> Result<(Vec<Compared>, Vec<UnavailableBase>), Failure> {
+) -> Result<(Vec<Compared>, Vec<UnavailableBase>), Error> {
     let (external, pins) = (external(session), pins(session));
     let keys = matching_keys(
         patterns,
@@ -204,7 +175,7 @@ pub async fn compare(
         })
         .filter_map(|base| Some((key(&base)?, base)))
         .collect();
-    let embedded = session.embedded(registries::of_session(context, session)?);
+    let embedded = session.embedded(registries::of_session(session)?);
     let requested: Vec<Base> = requested.into_values().collect();
     let mut found: BTreeMap<String, _> = observe::upstream(&requested, &embedded)
         .await
@@ -276,7 +247,7 @@ pub async fn compare(
 fn matching_keys<'a>(
     patterns: &[String],
     keys: impl Iterator<Item = &'a str>,
-) -> Result<Vec<&'a str>, Failure> {
+) -> Result<Vec<&'a str>, Error> {
     let keys: Vec<&str> = keys.collect();
     if patterns.is_empty() {
         return Ok(keys);
@@ -288,7 +259,7 @@ fn matching_keys<'a>(
             .map(|reference| reference.to_string())
             .ok();
         let glob =
-            Glob::new(pattern).map_err(|_| Failure::usage(format!("`{pattern}` is not a glob")))?;
+            Glob::new(pattern).map_err(|_| Error::invalid(format!("`{pattern}` is not a glob")))?;
         let glob = glob.compile_matcher();
         let matches = |key: &&&str| {
             let unpinned = key.split_once('@').map_or(**key, |(unpinned, _)| unpinned);
@@ -309,7 +280,7 @@ fn matching_keys<'a>(
         };
         let found: Vec<&str> = keys.iter().filter(matches).copied().collect();
         if found.is_empty() {
-            let failure = Failure::usage(format!(
+            let error = Error::invalid(format!(
                 "no image of this workspace is built on `{pattern}`"
             ));
             return Err(
@@ -317,9 +288,9 @@ fn matching_keys<'a>(
                     canonical.as_deref().unwrap_or(pattern),
                     keys.iter().copied(),
                 ) {
-                    Some(similar) => failure.hint(format!("did you mean `{similar}`?")),
-                    None if keys.is_empty() => failure.hint("no image has a base in a registry"),
-                    None => failure.hint(format!("the bases are {}", keys.join(", "))),
+                    Some(similar) => error.hint(format!("did you mean `{similar}`?")),
+                    None if keys.is_empty() => error.hint("no image has a base in a registry"),
+                    None => error.hint(format!("the bases are {}", keys.join(", "))),
                 },
             );
         }

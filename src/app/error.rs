@@ -1,0 +1,107 @@
+//! The error of a command.
+
+use super::unready::Unready;
+use crate::assemble::NeedsExecution;
+use crate::diagnostic::SourceMap;
+
+/// The reason why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting or a file of the user is not accepted.
+    #[error("{message}")]
+    Invalid {
+        /// The problem.
+        message: String,
+        /// The next steps for the user, one line each.
+        hints: Vec<String>,
+    },
+    /// The settings are valid, but the command cannot do its work.
+    #[error("{message}")]
+    Failed {
+        /// The problem.
+        message: String,
+        /// The next steps for the user, one line each.
+        hints: Vec<String>,
+    },
+    /// The embedded engine cannot assemble an image.
+    #[error("{image}")]
+    CannotAssemble {
+        /// Display name of the image.
+        image: String,
+        /// The part of the spec that must be executed.
+        #[source]
+        needs: NeedsExecution,
+    },
+    /// The base of every image is unavailable.
+    #[error(transparent)]
+    NothingReady(Box<NothingReady>),
+    /// There is no workspace.
+    #[error(transparent)]
+    Discover(#[from] crate::workspace::discover::Error),
+    /// golden.lock cannot be used.
+    #[error(transparent)]
+    Lock(#[from] crate::workspace::lock::Error),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] crate::workspace::state::Error),
+    /// The selection matches no image.
+    #[error(transparent)]
+    Select(#[from] crate::resolve::select::Error),
+    /// A reference is invalid.
+    #[error(transparent)]
+    Reference(#[from] crate::reference::Error),
+    /// A version has no valid tags.
+    #[error(transparent)]
+    Tags(#[from] crate::tags::TagError),
+    /// A base or a registry cannot be observed.
+    #[error(transparent)]
+    Observe(#[from] crate::observe::Error),
+    /// The family of an image is unknown, or does not fit it.
+    #[error(transparent)]
+    Families(#[from] super::pipeline::families::Error),
+    /// The images cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] crate::plan::Error),
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+}
+
+/// The bases of all images are unavailable.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NothingReady {
+    /// The error of the first base.
+    pub error: Error,
+    /// The images, each with its reason.
+    pub unready: Vec<Unready>,
+    /// The texts of the spec files.
+    pub sources: SourceMap,
+}
+
+impl Error {
+    /// Creates an error about a setting or a file of the user.
+    pub fn invalid(message: impl std::fmt::Display) -> Self {
+        Self::Invalid {
+            message: message.to_string(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Creates an error about work that is not possible.
+    pub fn failed(message: impl std::fmt::Display) -> Self {
+        Self::Failed {
+            message: message.to_string(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a next step for the user to an error of this module. Other errors have their own hints.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Self::Invalid { hints, .. } | Self::Failed { hints, .. } = &mut self {
+            hints.push(hint.into());
+        }
+        self
+    }
+}

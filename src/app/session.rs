@@ -1,0 +1,269 @@
+//! The start of most commands: finds and reads the workspace, checks it, and selects images.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::settings::Settings;
+use super::{changed, destinations, findings, provenance};
+use crate::config_files::WorkspaceSpec;
+use crate::config_files::places::Parsed;
+use crate::diagnostic::{Class, Diagnostics, SourceMap};
+use crate::engine::Embedded;
+use crate::policy::{self, SpecFacts};
+use crate::registry::Registries;
+use crate::resolve::draft::Draft;
+use crate::resolve::image::Base;
+use crate::resolve::{Destination, ResolvedImage, select};
+use crate::workspace::load::{self, Loaded};
+use crate::workspace::state::StateDirectory;
+use crate::workspace::{Workspace, assets::Assets, lock::Lock};
+
+/// A valid workspace and the selected images.
+#[derive(Debug)]
+pub struct Session {
+    /// The settings of the command.
+    pub settings: Settings,
+    /// golden.toml and golden.lock.
+    pub workspace: Workspace,
+    /// The state that golden keeps in `.golden`.
+    pub state: StateDirectory,
+    /// The selected images and the workspace images that they are built on, parents first.
+    pub images: Vec<ResolvedImage>,
+    /// For each of these images, the reference of its base as written in the spec.
+    pub bases: Vec<Option<String>>,
+    /// The positions of the selected images. The others are base images of these.
+    pub selected: BTreeSet<usize>,
+    /// The destinations by --registry, --all-registries, `GOLDEN_REGISTRY` or golden.toml; empty if
+    /// there are none.
+    pub destinations: Vec<Destination>,
+    /// All `[[registry]]` tables of golden.toml.
+    pub registries: Vec<Destination>,
+    /// The templates of the workspace, by name. They take precedence over the built-in ones.
+    pub templates: BTreeMap<String, String>,
+    /// The texts of the spec files, for messages.
+    pub sources: SourceMap,
+}
+
+/// A session and its findings, which are not shown yet.
+#[derive(Debug)]
+pub struct CheckedSession {
+    /// The session; `None` if a spec is invalid.
+    pub session: Option<Session>,
+    /// The findings about specs and policy, sorted.
+    pub found: Diagnostics,
+    /// The texts of the files that the findings refer to.
+    pub sources: SourceMap,
+}
+
+impl Session {
+    /// Fails if no registry is selected or configured.
+    pub fn require_registry(&self) -> Result<(), Error> {
+        if self.destinations.is_empty() {
+            return Err(Error::invalid("no registry is configured")
+                .hint("add a [[registry]] to golden.toml, or use --registry"));
+        }
+        Ok(())
+    }
+
+    /// The embedded engine, with the caches of the workspace and of the user.
+    pub(crate) fn embedded(&self, registries: Registries) -> Embedded {
+        let engine = Embedded::new(registries, self.state.path("cache"));
+        engine.with_indexes(self.state.user_cache().clone())
+    }
+}
+
+/// golden.toml and the findings about it, which are not shown yet.
+#[derive(Debug)]
+pub struct CheckedWorkspace {
+    root: PathBuf,
+    spec: WorkspaceSpec,
+    /// The findings about golden.toml.
+    pub found: Diagnostics,
+    /// The text of golden.toml.
+    pub sources: SourceMap,
+}
+
+impl CheckedWorkspace {
+    /// Reads the workspace without its images, for commands that need only golden.toml. `None` if
+    /// there is no workspace.
+    pub async fn read(settings: &Settings) -> Result<Option<Self>, Error> {
+        let mut loaded = match load::spec(&settings.surroundings()?).await {
+            Ok(loaded) => loaded,
+            Err(crate::workspace::discover::Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        loaded
+            .sources
+            .set_prefix(prefix(&settings.cwd, &loaded.root));
+        Ok(Some(Self {
+            root: loaded.root,
+            spec: loaded.spec,
+            found: loaded.found,
+            sources: loaded.sources,
+        }))
+    }
+
+    /// The workspace with its golden.lock. Fails if golden.lock is invalid.
+    pub fn workspace(self) -> Result<Workspace, Error> {
+        let lock = Lock::read(&self.root)?;
+        Ok(Workspace {
+            root: self.root,
+            spec: self.spec,
+            lock,
+        })
+    }
+}
+
+/// The path from the current directory to the workspace, so that the user can open the paths in
+/// messages.
+fn prefix(from: &Path, root: &Path) -> PathBuf {
+    match (root.strip_prefix(from), from.strip_prefix(root)) {
+        (Ok(below), _) => below.to_owned(),
+        (_, Ok(above)) => above.components().map(|_| "..").collect(),
+        _ => root.to_owned(),
+    }
+}
+
+/// Fails if `--set` names a variable that `[vars]` does not define.
+fn known_variables(loaded: &Loaded, set: &[(String, String)]) -> Result<(), Error> {
+    let names: Vec<&str> = loaded.spec.vars.keys().map(String::as_str).collect();
+    let mut assigned = set.iter().map(|(name, _)| name.as_str());
+    let Some(unknown) = assigned.find(|name| !names.contains(name)) else {
+        return Ok(());
+    };
+    let hint = match crate::suggest::closest(unknown, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => format!(
+            "add it to {}: [vars] {unknown} = \"…\"",
+            loaded.file.display()
+        ),
+        None => format!(
+            "[vars] of {} has: {}",
+            loaded.file.display(),
+            names.join(", ")
+        ),
+    };
+    Err(Error::invalid(format!("unknown variable `{unknown}`")).hint(hint))
+}
+
+/// Opens the workspace and returns the findings instead of showing them. Fails if there is no
+/// workspace, or if the selection matches no image.
+pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
+    let mut loaded = load::load(&settings.surroundings()?).await?;
+    loaded
+        .sources
+        .set_prefix(prefix(&settings.cwd, &loaded.root));
+    if !loaded.found.has_errors() {
+        known_variables(&loaded, &settings.set)?;
+    }
+    let templates = load::templates(&mut loaded);
+    findings::check_templates(&templates, &mut loaded);
+    let mut found = std::mem::take(&mut loaded.found);
+    let selection = match select(&loaded, &settings).await {
+        // An error in the files may be the reason why an image does not exist.
+        Err(_) if found.has_errors() => None,
+        Err(failure) => return Err(failure),
+        Ok(selection) => Some(selection),
+    };
+    let mut assets = Assets::new(&loaded.root);
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut selected = BTreeSet::new();
+    for (n, draft) in loaded.drafts.into_iter().enumerate() {
+        if selection
+            .as_ref()
+            .is_some_and(|selection| selection.named.contains(&n))
+        {
+            selected.insert(drafts.len());
+        }
+        if selection
+            .as_ref()
+            .is_none_or(|selection| selection.all.contains(&n))
+        {
+            drafts.push(draft);
+        }
+    }
+    for draft in &mut drafts {
+        assets.fill(draft, &mut found);
+    }
+    if found.worst() == Some(Class::Spec) {
+        return Ok(CheckedSession {
+            session: None,
+            found: found.sorted(),
+            sources: loaded.sources,
+        });
+    }
+    provenance::trace(&settings, &loaded.root, &mut drafts).await?;
+    let state = StateDirectory::of(&loaded.root).with_user_cache(settings.user_cache());
+    let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
+    let bases = drafts
+        .iter()
+        .map(|draft| draft.base_written.clone())
+        .collect();
+    let lock = Lock::read(&loaded.root)?;
+    let destinations = destinations::chosen(&settings, &loaded.root, &loaded.spec)?;
+    let registries = destinations::registries(&loaded.root, &loaded.spec);
+    findings::impossible(&drafts, &[&registries, &destinations], &mut found);
+    findings::shadowed(&drafts, &destinations, &mut found);
+    let is_locked = |base: &Base| lock.get(base).is_some();
+    let places = Parsed(&loaded.sources);
+    let facts = SpecFacts {
+        places: &places,
+        now: settings.now,
+        is_locked: &is_locked,
+    };
+    found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
+    let workspace = Workspace {
+        root: loaded.root,
+        spec: loaded.spec,
+        lock,
+    };
+    let session = Session {
+        settings,
+        workspace,
+        state,
+        images,
+        bases,
+        selected,
+        destinations,
+        registries,
+        templates,
+        sources: loaded.sources.clone(),
+    };
+    Ok(CheckedSession {
+        session: Some(session),
+        found: found.sorted(),
+        sources: loaded.sources,
+    })
+}
+
+/// The positions of the selected drafts.
+struct SelectedDrafts {
+    /// The selected images.
+    named: BTreeSet<usize>,
+    /// The selected images and their base images.
+    all: BTreeSet<usize>,
+}
+
+async fn select(loaded: &Loaded, settings: &Settings) -> Result<SelectedDrafts, Error> {
+    let images: Vec<ResolvedImage> = loaded
+        .drafts
+        .iter()
+        .map(|draft| draft.image.clone())
+        .collect();
+    let parents = select::parents(&images);
+    let mut selected = select::named(&images, &settings.selection.images)?;
+    if let Some(since) = &settings.selection.changed {
+        let touched = changed::since(loaded, since, &settings.environment()).await?;
+        selected.retain(|n| touched.contains(n));
+    }
+    if settings.selection.with_dependants {
+        select::add_dependants(&mut selected, &parents);
+    }
+    let mut all = selected.clone();
+    select::add_ancestors(&mut all, &parents);
+    Ok(SelectedDrafts {
+        named: selected,
+        all,
+    })
+}
