@@ -261,7 +261,7 @@ impl Auth {
             Ok(challenge) => challenge,
             Err(why) => {
                 return Err(Error {
-                    message: format!("{} ({why})", refused.message),
+                    message: refused.message_with(why),
                     ..refused
                 });
             }
@@ -415,10 +415,7 @@ impl Auth {
             Ok(Lookup::Absent(absent)) => (absent.why, absent.hint),
             Err(error) => (error.to_string(), None),
         };
-        let message = match refused.message.as_str() {
-            "" | Error::SILENT => why,
-            words => format!("{why}: {words}"),
-        };
+        let message = refused.message_with(why);
         let hint = hint.or(refused.hint);
         Error {
             message,

@@ -92,7 +92,7 @@ struct Item {
 
 impl Error {
     /// The message for a response with an empty body.
-    pub(crate) const SILENT: &str = "empty response body";
+    const SILENT: &str = "empty response body";
 
     /// Shortens the text of another program to one line.
     pub(crate) fn line(text: &str) -> String {
@@ -203,6 +203,14 @@ impl Error {
                 .is_some_and(|code| known.contains(&code))
     }
 
+    /// The message with its reason in front. A response without a body adds nothing to the reason.
+    pub(super) fn message_with(&self, why: String) -> String {
+        match self.message.as_str() {
+            "" | Self::SILENT => why,
+            words => format!("{why}: {words}"),
+        }
+    }
+
     fn describe(&self) -> String {
         let status = self.status.map(|status| status.to_string());
         let words = [status.as_deref(), self.code.as_deref()]
@@ -237,7 +245,7 @@ impl Error {
             FailureKind::Unauthorized => format!("run `docker login {host}`, or set GOLDEN_REGISTRY_USER, GOLDEN_REGISTRY_PASSWORD and GOLDEN_REGISTRY_HOST={host}"),
             FailureKind::Denied => "the account lacks the permission; ask the registry's administrator".to_owned(),
             FailureKind::Quota => "log in to get a larger quota, use a mirror, or wait until it is renewed".to_owned(),
-            FailureKind::RateLimited => "the registry limits the rate of requests; try again later".to_owned(),
+            FailureKind::RateLimited => format!("try again later; after `docker login {host}` the limit may be higher"),
             FailureKind::DeletionDisabled => deletion_hint(host).to_owned(),
             FailureKind::Rejected if self.status == Some(405) && ["POST", "PATCH", "PUT"].contains(&self.method.as_str()) => {
                 "the registry accepts no writes: it is read-only, or a pull-through mirror (in distribution: `storage.maintenance.readonly` and `proxy`)".to_owned()

@@ -342,19 +342,51 @@ fn a_missing_base_is_reported_once_with_its_place_and_what_exists() {
 
 #[test]
 fn a_base_that_cannot_be_read_says_why() {
-    let limited = Behaviour {
-        instead: Some(std::sync::Arc::new(|seen: &Seen| {
-            seen.path
-                .contains("/base/")
-                .then(|| refuse(403, "DENIED", "this account may not pull"))
-        })),
-        ..Behaviour::default()
-    };
-    let Published { golden, registry } = Published::answering(limited);
-    let base = format!("\"{}/base/debian:12\"", registry.host());
-    let golden = golden.image("app", &built_on("app", &base, ""));
+    for (snapshot, status, code, message) in [
+        (
+            "base_that_needs_a_login",
+            401,
+            "UNAUTHORIZED",
+            "authentication required",
+        ),
+        (
+            "base_that_is_refused",
+            403,
+            "DENIED",
+            "this account may not pull",
+        ),
+        (
+            "base_over_the_limit",
+            429,
+            "TOOMANYREQUESTS",
+            "pull limit reached",
+        ),
+    ] {
+        let limited = Behaviour {
+            instead: Some(std::sync::Arc::new(move |seen: &Seen| {
+                seen.path
+                    .contains("/base/")
+                    .then(|| refuse(status, code, message))
+            })),
+            ..Behaviour::default()
+        };
+        let Published { golden, registry } = Published::answering(limited);
+        let base = format!("\"{}/base/debian:12\"", registry.host());
+        let golden = golden.image("app", &built_on("app", &base, ""));
+        let app = Published { registry, golden };
+        insta::assert_snapshot!(snapshot, app.run(&["build", "--push"], 1));
+    }
+}
+
+#[test]
+fn a_base_whose_registry_does_not_run_says_so() {
+    let Published { golden, registry } = Published::new();
+    let golden = golden.image(
+        "app",
+        &built_on("app", "\"127.0.0.1:1/base/debian:12\"", ""),
+    );
     let app = Published { registry, golden };
-    insta::assert_snapshot!("base_that_is_refused", app.run(&["build", "--push"], 1));
+    insta::assert_snapshot!("base_without_a_registry", app.run(&["build", "--push"], 1));
 }
 
 #[test]
