@@ -33,31 +33,10 @@ pub struct Args {
     pub zero_major: bool,
     /// When to move `latest`.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub latest: LatestArg,
+    pub latest: Latest,
     /// Additional moving tag.
     #[arg(long, value_name = "TAG")]
     pub extra: Vec<String>,
-}
-
-/// The values of `--latest`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LatestArg {
-    /// Move it if no stable version is higher.
-    Auto,
-    /// Move it with every stable version.
-    Always,
-    /// Neither create nor move it.
-    Never,
-}
-
-impl From<LatestArg> for Latest {
-    fn from(arg: LatestArg) -> Self {
-        match arg {
-            LatestArg::Auto => Self::Auto,
-            LatestArg::Always => Self::Always,
-            LatestArg::Never => Self::Never,
-        }
-    }
 }
 
 /// The document of `--format json`.

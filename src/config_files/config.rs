@@ -3,8 +3,8 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::values::Interval;
 
@@ -19,9 +19,9 @@ pub struct ConfigTable {
     /// The working directory, an absolute path.
     pub workdir: Option<String>,
     /// The entrypoint: a list is executed directly, a string by the shell.
-    pub entrypoint: Option<Words>,
+    pub entrypoint: Option<Invocation>,
     /// The command: a list is executed directly, a string by the shell.
-    pub cmd: Option<Words>,
+    pub cmd: Option<Invocation>,
     /// Volumes: absolute paths.
     pub volumes: Option<Vec<String>>,
     /// The signal that stops the container, such as `SIGTERM` or `15`.
@@ -38,7 +38,7 @@ pub struct ConfigTable {
 #[serde(deny_unknown_fields, default)]
 pub struct HealthcheckTable {
     /// The command: `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]`; a string is run by the shell.
-    pub test: Option<Words>,
+    pub test: Option<Invocation>,
     /// Time between two checks, such as `30s`.
     #[schemars(with = "Option<String>")]
     pub interval: Option<Interval>,
@@ -52,44 +52,45 @@ pub struct HealthcheckTable {
     pub retries: Option<u32>,
 }
 
-/// A command: a list of words, or a line for the shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Words {
-    /// Exec form: executed directly.
-    List(Vec<String>),
-    /// Shell form: run by the shell.
-    Line(String),
+/// An entrypoint or a command: a list of words, or a line for the shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Invocation {
+    /// The program and its arguments, executed without a shell.
+    Exec(Vec<String>),
+    /// A line that the image's shell executes.
+    Shell(String),
 }
 
-impl<'de> Deserialize<'de> for Words {
+impl<'de> Deserialize<'de> for Invocation {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AsWords;
-        impl<'de> Visitor<'de> for AsWords {
-            type Value = Words;
+        struct AsInvocation;
+        impl<'de> Visitor<'de> for AsInvocation {
+            type Value = Invocation;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of strings (exec form) or a string (shell form)")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
-                Ok(Words::Line(text.to_owned()))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Invocation, E> {
+                Ok(Invocation::Shell(text.to_owned()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Words, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Invocation, A::Error> {
                 let mut words = Vec::new();
                 while let Some(word) = list.next_element()? {
                     words.push(word);
                 }
-                Ok(Words::List(words))
+                Ok(Invocation::Exec(words))
             }
         }
-        deserializer.deserialize_any(AsWords)
+        deserializer.deserialize_any(AsInvocation)
     }
 }
 
-impl JsonSchema for Words {
+impl JsonSchema for Invocation {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Words".into()
+        "Invocation".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -107,12 +108,13 @@ pub struct Exposed {
     /// The last port, equal to or higher than the first.
     pub last: u16,
     /// The transport protocol of all ports.
-    pub protocol: Transport,
+    pub protocol: Protocol,
 }
 
 /// A transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
     /// TCP.
     Tcp,
     /// UDP.
@@ -121,15 +123,27 @@ pub enum Transport {
     Sctp,
 }
 
+impl Protocol {
+    /// The name in the image config, such as `tcp`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
 impl std::str::FromStr for Exposed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let protocol = match protocol {
-            "tcp" => Transport::Tcp,
-            "udp" => Transport::Udp,
-            "sctp" => Transport::Sctp,
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
             _ => return Err(format!("`{protocol}` is not a protocol (tcp, udp or sctp)")),
         };
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
@@ -177,7 +191,7 @@ impl<'de> Deserialize<'de> for Exposed {
                     Ok(port) if port > 0 => Ok(Exposed {
                         first: port,
                         last: port,
-                        protocol: Transport::Tcp,
+                        protocol: Protocol::Tcp,
                     }),
                     _ => Err(E::custom(format!(
                         "port {number} does not exist: ports are 1 to 65535"
@@ -208,11 +222,11 @@ mod tests {
     #[test]
     fn ports_and_ranges_are_parsed() {
         for (text, first, last, protocol) in [
-            ("80", 80, 80, Transport::Tcp),
-            ("443/tcp", 443, 443, Transport::Tcp),
-            ("53/udp", 53, 53, Transport::Udp),
-            ("8000-8010", 8000, 8010, Transport::Tcp),
-            ("1-65535/sctp", 1, 65535, Transport::Sctp),
+            ("80", 80, 80, Protocol::Tcp),
+            ("443/tcp", 443, 443, Protocol::Tcp),
+            ("53/udp", 53, 53, Protocol::Udp),
+            ("8000-8010", 8000, 8010, Protocol::Tcp),
+            ("1-65535/sctp", 1, 65535, Protocol::Sctp),
         ] {
             assert_eq!(
                 text.parse(),

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// Deserializes a list of values that are written as strings. A wrong text is reported at its own
 /// location; an error of `#[serde(try_from)]` would have the location of the whole list.
@@ -94,18 +94,33 @@ impl TryFrom<String> for RequirementValue {
     }
 }
 
-/// The family of the base, which decides the package manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// The family of the base's distribution, which decides the package manager.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// apt.
+    /// apt: Debian, Ubuntu and what is built on them.
     Debian,
-    /// apk.
+    /// apk: Alpine, Wolfi.
     Alpine,
-    /// dnf, microdnf, yum.
+    /// dnf, microdnf, yum: Red Hat, Fedora, UBI, Rocky, Alma.
     Rhel,
-    /// No package manager, no shell.
+    /// No package manager and no shell: scratch, distroless.
     Static,
+}
+
+impl Family {
+    /// The name in specs, which is also the name of the family's template.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debian => "debian",
+            Self::Alpine => "alpine",
+            Self::Rhel => "rhel",
+            Self::Static => "static",
+        }
+    }
 }
 
 /// The value of a label.

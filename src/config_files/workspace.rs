@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::config::ConfigTable;
 use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
@@ -45,7 +45,7 @@ pub struct WorkspaceTable {
     /// Directories that are searched for templates before the built-in templates.
     pub templates: Vec<String>,
     /// The engine to build with; `--engine` overrides it.
-    pub engine: Option<EngineName>,
+    pub engine: Option<EngineKind>,
     /// The compression of layers that the embedded engine creates.
     pub compression: Compression,
     /// The format of manifests that the embedded engine creates.
@@ -63,17 +63,31 @@ pub enum Format {
     Oci,
 }
 
-/// The value of `[workspace] engine`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// The engine that the user requested, or that built an image.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
-pub enum EngineName {
-    /// Chosen for each image: golden's own engine if it can build the image and reach the
-    /// destination, else the Docker Engine.
+pub enum EngineKind {
+    /// Chosen for each image: the embedded engine if the build runs no command and the image is
+    /// published or written to a file; otherwise Docker.
     Auto,
-    /// The Docker Engine.
+    /// The Docker Engine, over its API.
     Docker,
     /// golden's own engine, which needs no daemon.
     Embedded,
+}
+
+impl EngineKind {
+    /// The name in options and configuration files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Docker => "docker",
+            Self::Embedded => "embedded",
+        }
+    }
 }
 
 /// A registry to publish to.

@@ -21,52 +21,13 @@ pub use self::error::{BuildStep, Error, StepCause, StepName, StepOutput, Transfe
 pub use self::fleet::Fleet;
 pub use self::trust::EngineTrust;
 pub use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
-
-use serde::{Deserialize, Serialize};
+pub use crate::config_files::workspace::EngineKind;
 
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::Credential;
 use crate::secret::Secret;
-
-/// The engine that the user requested, or that built an image.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineKind {
-    /// Chosen for each image: the embedded engine if the build runs no command and the image is
-    /// published or written to a file; otherwise Docker.
-    Auto,
-    /// The Docker Engine, over its API.
-    Docker,
-    /// golden's own engine, which needs no daemon.
-    Embedded,
-}
-
-impl From<crate::config_files::workspace::EngineName> for EngineKind {
-    fn from(name: crate::config_files::workspace::EngineName) -> Self {
-        use crate::config_files::workspace::EngineName;
-        match name {
-            EngineName::Auto => Self::Auto,
-            EngineName::Docker => Self::Docker,
-            EngineName::Embedded => Self::Embedded,
-        }
-    }
-}
-
-impl EngineKind {
-    /// The name in options and configuration files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Docker => "docker",
-            Self::Embedded => "embedded",
-        }
-    }
-}
 
 /// Options of a build that are not part of the recipe.
 #[derive(Debug, Clone, Default)]

@@ -146,7 +146,7 @@ pub(super) fn draft(
 fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
     let by_name = |reference: &Reference| Some((family::of(reference)?, FamilySource::Name));
     if let Some(written) = image.family {
-        return Some((written_family(written), FamilySource::Spec));
+        return Some((written, FamilySource::Spec));
     }
     match image.base.as_ref()? {
         BaseSpec::Scratch => Some((Family::Static, FamilySource::Spec)),
@@ -164,16 +164,6 @@ fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
             digest: None,
         }),
         BaseSpec::Workspace { .. } => None,
-    }
-}
-
-const fn written_family(family: crate::config_files::values::Family) -> Family {
-    use crate::config_files::values::Family as Written;
-    match family {
-        Written::Debian => Family::Debian,
-        Written::Alpine => Family::Alpine,
-        Written::Rhel => Family::Rhel,
-        Written::Static => Family::Static,
     }
 }
 

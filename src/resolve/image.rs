@@ -5,11 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+pub use crate::config_files::config::{Invocation, Protocol};
+pub use crate::config_files::values::Family;
 use crate::oci::Content;
+pub use crate::oci::config::Healthcheck;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, RepositoryPath};
 use crate::tags::{TagRules, Variant};
@@ -214,22 +216,6 @@ impl Layout {
     }
 }
 
-/// The family of a distribution.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// apt: Debian, Ubuntu and what is built on them.
-    Debian,
-    /// apk: Alpine, Wolfi.
-    Alpine,
-    /// dnf, microdnf, yum: Red Hat, Fedora, UBI, Rocky, Alma.
-    Rhel,
-    /// No package manager and no shell: scratch, distroless.
-    Static,
-}
-
 /// The source that the family of an image is known from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FamilySource {
@@ -242,19 +228,6 @@ pub enum FamilySource {
     Base,
     /// None yet: only the content of the base can show the family.
     Unknown,
-}
-
-impl Family {
-    /// The name in specs, which is also the name of the family's template.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debian => "debian",
-            Self::Alpine => "alpine",
-            Self::Rhel => "rhel",
-            Self::Static => "static",
-        }
-    }
 }
 
 /// The value of an environment variable.
@@ -307,76 +280,6 @@ pub struct Port {
 impl std::fmt::Display for Port {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.number, self.protocol.as_str())
-    }
-}
-
-/// A transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-impl Protocol {
-    /// The name in the image config, such as `tcp`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        }
-    }
-}
-
-/// An entrypoint or a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Invocation {
-    /// The program and its arguments, executed without a shell.
-    Exec(Vec<String>),
-    /// A line that the image's shell executes.
-    Shell(String),
-}
-
-/// A health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Healthcheck {
-    /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", "…"]`.
-    pub test: Vec<String>,
-    /// Time between two checks.
-    pub interval: Option<Duration>,
-    /// Time after which a check has failed.
-    pub timeout: Option<Duration>,
-    /// Time after the start in which failures do not count.
-    pub start_period: Option<Duration>,
-    /// Consecutive failures that make the container unhealthy.
-    pub retries: Option<u32>,
-}
-
-impl Healthcheck {
-    /// The check merged with that of the base: timings and retries that the spec does not set come
-    /// from the base, as with Docker's classic builder.
-    #[must_use]
-    pub fn on(&self, base: Option<&crate::oci::config::Healthcheck>) -> Self {
-        let Some(base) = base.filter(|_| self.test.first().is_some_and(|kind| kind != "NONE"))
-        else {
-            return self.clone();
-        };
-        // Zero means the engine's default, as if the value were not set.
-        let time = |own: Option<Duration>, base| own.filter(|time| !time.is_zero()).or(base);
-        Self {
-            test: self.test.clone(),
-            interval: time(self.interval, base.interval),
-            timeout: time(self.timeout, base.timeout),
-            start_period: time(self.start_period, base.start_period),
-            retries: self.retries.filter(|retries| *retries > 0).or(base.retries),
-        }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::oci::Bytes;
 use crate::platform::Platform;
 use crate::reference::Digest;
 
-/// A health check in the config. Durations are in nanoseconds; zero means the engine's default.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A health check. A duration of zero means the engine's default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", "…"]`.
     pub test: Vec<String>,
@@ -22,6 +22,27 @@ pub struct Healthcheck {
     pub start_period: Option<Duration>,
     /// Consecutive failures that make the container unhealthy.
     pub retries: Option<u32>,
+}
+
+impl Healthcheck {
+    /// The check merged with that of the base: timings and retries that the spec does not set come
+    /// from the base, as with Docker's classic builder.
+    #[must_use]
+    pub fn on(&self, base: Option<&Self>) -> Self {
+        let Some(base) = base.filter(|_| self.test.first().is_some_and(|kind| kind != "NONE"))
+        else {
+            return self.clone();
+        };
+        // Zero means the engine's default, as if the value were not set.
+        let time = |own: Option<Duration>, base| own.filter(|time| !time.is_zero()).or(base);
+        Self {
+            test: self.test.clone(),
+            interval: time(self.interval, base.interval),
+            timeout: time(self.timeout, base.timeout),
+            start_period: time(self.start_period, base.start_period),
+            retries: self.retries.filter(|retries| *retries > 0).or(base.retries),
+        }
+    }
 }
 
 /// One entry of an image's history.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::DraftBuilder;
-use crate::config_files::config::{ConfigTable, Exposed, HealthcheckTable, Transport, Words};
+use crate::config_files::config::{ConfigTable, Exposed, HealthcheckTable};
 use crate::config_files::document::entry;
 use crate::config_files::values::OwnerSpec;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::image::{Config, Healthcheck, Invocation, Port, Protocol};
+use crate::resolve::image::{Config, Healthcheck, Invocation, Port};
 use crate::suggest::closest;
 
 impl DraftBuilder<'_, '_> {
@@ -63,8 +63,8 @@ impl DraftBuilder<'_, '_> {
             expose: ports(spec.expose.unwrap_or_default()),
             user: spec.user,
             workdir: spec.workdir,
-            entrypoint: spec.entrypoint.map(invocation),
-            cmd: spec.cmd.map(invocation),
+            entrypoint: spec.entrypoint,
+            cmd: spec.cmd,
             volumes: spec.volumes.unwrap_or_default(),
             stop_signal: spec.stop_signal,
             shell: spec.shell,
@@ -88,8 +88,8 @@ impl DraftBuilder<'_, '_> {
     fn healthcheck(&mut self, spec: HealthcheckTable) -> Option<Healthcheck> {
         let path = ["config", "healthcheck", "test"];
         let test = match spec.test {
-            Some(Words::Line(line)) => vec!["CMD-SHELL".to_owned(), line],
-            Some(Words::List(words)) => words,
+            Some(Invocation::Shell(line)) => vec!["CMD-SHELL".to_owned(), line],
+            Some(Invocation::Exec(words)) => words,
             None if entry(self.table, &path).is_some() => return None,
             None => {
                 self.error(
@@ -162,11 +162,7 @@ fn ports(exposed: Vec<Exposed>) -> Vec<Port> {
     let mut seen = BTreeSet::new();
     let mut ports = Vec::new();
     for range in exposed {
-        let protocol = match range.protocol {
-            Transport::Tcp => Protocol::Tcp,
-            Transport::Udp => Protocol::Udp,
-            Transport::Sctp => Protocol::Sctp,
-        };
+        let protocol = range.protocol;
         for number in range.first..=range.last {
             let port = Port { number, protocol };
             if seen.insert(port) {
@@ -175,11 +171,4 @@ fn ports(exposed: Vec<Exposed>) -> Vec<Port> {
         }
     }
     ports
-}
-
-fn invocation(words: Words) -> Invocation {
-    match words {
-        Words::List(words) => Invocation::Exec(words),
-        Words::Line(line) => Invocation::Shell(line),
-    }
 }
