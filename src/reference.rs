@@ -7,12 +7,14 @@
 //! This module sends no requests. It defines the API address of `docker.io`
 //! ([`Host::api_authority`]), because that is part of the meaning of the name.
 
+mod hash;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::hash::{HashedWriter, Hasher};
 use crate::secret::redact_userinfo;
 
 /// The maximum length of a repository path in bytes (`RepositoryNameTotalLengthMax`).
@@ -347,15 +349,15 @@ impl Digest {
     /// The sha256 digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self::from_sha256(&Sha256::digest(bytes))
+        let mut hasher = Hasher::sha256();
+        hasher.update(bytes);
+        hasher.finish()
     }
 
-    /// Creates a digest from a finished sha256 hash, for streamed content.
-    #[must_use]
-    pub fn from_sha256(hash: &[u8]) -> Self {
+    /// Creates a digest from a finished hash.
+    fn new(algorithm: &str, hash: &[u8]) -> Self {
         use fmt::Write as _;
-        let mut text = String::with_capacity(7 + hash.len() * 2);
-        text.push_str("sha256:");
+        let mut text = format!("{algorithm}:");
         for byte in hash {
             // Writing into a String cannot fail.
             let _ = write!(text, "{byte:02x}");
@@ -384,22 +386,9 @@ impl Digest {
     /// True if this is the digest of `bytes`, computed with its own algorithm.
     #[must_use]
     pub fn is_of(&self, bytes: &[u8]) -> bool {
-        let hash = match self.algorithm() {
-            "sha384" => sha2::Sha384::digest(bytes).to_vec(),
-            "sha512" => sha2::Sha512::digest(bytes).to_vec(),
-            _ => Sha256::digest(bytes).to_vec(),
-        };
-        self.is_hash(&hash)
-    }
-
-    /// True if `hash` equals the hash in this digest.
-    pub(crate) fn is_hash(&self, hash: &[u8]) -> bool {
-        let mut hex = String::with_capacity(hash.len() * 2);
-        for byte in hash {
-            // Writing into a String cannot fail.
-            let _ = fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}"));
-        }
-        hex == self.hex()
+        let mut hasher = Hasher::of(self);
+        hasher.update(bytes);
+        hasher.matches(self)
     }
 
     /// The algorithm and the first twelve hex digits, for display.

@@ -7,13 +7,12 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::error::Failure;
 use super::exit::Exit;
 use crate::oci::Content;
 use crate::oci::tar::{self, Entry, EntryKind};
-use crate::reference::Digest;
+use crate::reference::{Digest, HashedWriter, Hasher};
 use crate::render::MARK;
 use crate::render::bake::{self, BAKE, BakeTarget};
 use crate::workspace::fs;
@@ -285,36 +284,21 @@ fn write(entry: &Entry, created: u64, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// A writer that only computes the digest.
-#[derive(Default)]
-struct Hash(Sha256);
-
-impl Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The digest of the expected content of a file.
 fn digest(entry: &Entry, created: u64) -> io::Result<Digest> {
     if let EntryKind::File(content) = &entry.kind {
         return Ok(content.digest());
     }
-    let mut hash = Hash::default();
-    write(entry, created, &mut hash)?;
-    Ok(Digest::from_sha256(&hash.0.finalize()))
+    let mut hashed = HashedWriter::new(io::sink());
+    write(entry, created, &mut hashed)?;
+    Ok(hashed.finish().0)
 }
 
 /// The digest of the existing file.
 fn digest_of(path: &Path) -> io::Result<Digest> {
-    let mut hash = Hash::default();
-    io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok(Digest::from_sha256(&hash.0.finalize()))
+    let mut hasher = Hasher::sha256();
+    hasher.copy(File::open(path)?, &mut io::sink())?;
+    Ok(hasher.finish())
 }
 
 /// The time of the first entry of a tar archive; `None` if the file is not an archive.

@@ -3,13 +3,11 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-
 use super::gzip::Gzip;
 use super::tar::{self, Entry};
-use crate::reference::Digest;
+use crate::reference::{Digest, HashedWriter};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// The compression of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -57,20 +55,20 @@ pub fn compress<W: Write>(mut plain: impl Read, out: W) -> io::Result<(WrittenLa
 
 /// A compressor that hashes its output.
 enum Packed<W: Write> {
-    Gzip(Gzip<Hashing<W>>),
-    Zstd(zstd::stream::write::Encoder<'static, Hashing<W>>),
+    Gzip(Gzip<HashedWriter<W>>),
+    Zstd(zstd::stream::write::Encoder<'static, HashedWriter<W>>),
 }
 
 /// Makes a writer that accepts a plain tar and hashes it before and after compression.
-fn packed<W: Write>(compression: Compression, out: W) -> io::Result<Hashing<Packed<W>>> {
-    let out = Hashing::new(out);
-    Ok(Hashing::new(match compression {
+fn packed<W: Write>(compression: Compression, out: W) -> io::Result<HashedWriter<Packed<W>>> {
+    let out = HashedWriter::new(out);
+    Ok(HashedWriter::new(match compression {
         Compression::Gzip => Packed::Gzip(Gzip::new(out)?),
         Compression::Zstd => Packed::Zstd(zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?),
     }))
 }
 
-fn finish<W: Write>(layer: Hashing<Packed<W>>) -> io::Result<(WrittenLayer, W)> {
+fn finish<W: Write>(layer: HashedWriter<Packed<W>>) -> io::Result<(WrittenLayer, W)> {
     let (diff_id, _, packed) = layer.finish();
     let out = match packed {
         Packed::Gzip(gzip) => gzip.finish()?,
@@ -100,44 +98,6 @@ impl<W: Write> Write for Packed<W> {
             Self::Gzip(gzip) => gzip.flush(),
             Self::Zstd(zstd) => zstd.flush(),
         }
-    }
-}
-
-/// A writer that hashes and counts the bytes that it forwards.
-struct Hashing<W> {
-    out: W,
-    hash: Sha256,
-    count: u64,
-}
-
-impl<W> Hashing<W> {
-    fn new(out: W) -> Self {
-        Self {
-            out,
-            hash: Sha256::new(),
-            count: 0,
-        }
-    }
-
-    fn finish(self) -> (Digest, u64, W) {
-        (
-            Digest::from_sha256(&self.hash.finalize()),
-            self.count,
-            self.out,
-        )
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.count += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

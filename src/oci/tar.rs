@@ -5,10 +5,8 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use super::Content;
-use crate::reference::Digest;
+use crate::reference::{Digest, Hasher};
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,26 +118,14 @@ pub(crate) fn copy_exactly(
     len: u64,
     digest: &Digest,
 ) -> io::Result<()> {
-    let changed = || io::Error::other(format!("{} changed while it was read", path.display()));
-    let (mut left, mut hash, mut buffer) = (len, Sha256::new(), vec![0; 64 * 1024]);
-    loop {
-        let read = match file.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            result => result?,
-        };
-        if read == 0 {
-            break;
-        }
-        // The file has grown. Stop before more bytes are written than the header declares.
-        left = left.checked_sub(read as u64).ok_or_else(changed)?;
-        hash.update(&buffer[..read]);
-        out.write_all(&buffer[..read])?;
+    let mut hasher = Hasher::sha256();
+    let copied = hasher.copy((&mut file).take(len), out)?;
+    let has_grown = io::copy(&mut file.take(1), &mut io::sink())? > 0;
+    if copied == len && !has_grown && hasher.matches(digest) {
+        return Ok(());
     }
-    if left == 0 && Digest::from_sha256(&hash.finalize()) == *digest {
-        Ok(())
-    } else {
-        Err(changed())
-    }
+    let changed = format!("{} changed while it was read", path.display());
+    Err(io::Error::other(changed))
 }
 
 /// Writes the header of an entry, and before it a PAX record if one is needed.

@@ -12,11 +12,10 @@ use tokio_util::io::StreamReader;
 use super::auth::AuthScope;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, Pace};
-use super::hash::Hasher;
 use super::retry::Attempts;
 use super::{BlobSource, Registry, http};
 use crate::oci::{Bytes, Descriptor};
-use crate::reference::{Digest, RepositoryPath};
+use crate::reference::{Digest, Hasher, RepositoryPath};
 use crate::secret::redact_url;
 
 impl Registry {
@@ -58,7 +57,7 @@ impl Registry {
             let fetched = self
                 .fetch(&call, usize::try_from(limit).unwrap_or(usize::MAX))
                 .await?;
-            if Hasher::check(&descriptor.digest, &fetched.body) {
+            if descriptor.digest.is_of(&fetched.body) {
                 return Ok(fetched.body.into());
             }
             let mut mismatch = error(

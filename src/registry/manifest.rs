@@ -12,7 +12,6 @@ use super::auth::AuthScope;
 use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, Fetched};
-use super::hash::Hasher;
 use crate::oci::{Descriptor, RawManifest, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 use crate::secret::redact_url;
@@ -218,9 +217,7 @@ impl Registry {
             if !response.status().is_success() {
                 return Err(call.refuse(response).await);
             }
-            match claimed(response.headers())
-                .filter(|stored| !Hasher::check(stored, &manifest.bytes))
-            {
+            match claimed(response.headers()).filter(|stored| !stored.is_of(&manifest.bytes)) {
                 None => return Ok(response),
                 // The tag now points to damaged content. Damage in transit is repaired by putting
                 // the manifest again at once.
@@ -348,7 +345,7 @@ fn read(call: &Call<'_>, fetched: &Fetched, target: &Target) -> Result<RawManife
         .into_iter()
         .flatten()
     {
-        if !Hasher::check(&expected, &fetched.body) {
+        if !expected.is_of(&fetched.body) {
             let message = format!(
                 "the manifest does not have the digest {expected}: it is {}",
                 Digest::of(&fetched.body)

@@ -15,7 +15,6 @@ pub mod describe;
 pub mod env;
 pub mod error;
 mod exchange;
-pub(crate) mod hash;
 mod http;
 pub mod inventory;
 mod list;

@@ -15,7 +15,6 @@ use super::service::{Query, is_known};
 use super::store::{MANIFEST_LIMIT, Store};
 use crate::oci::{Descriptor, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
-use crate::registry::hash::Hasher;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -174,7 +173,7 @@ pub(super) async fn store(
         ManifestView::parse(&bytes).ok_or_else(|| invalid("it is not a manifest in JSON"))?;
     let media_type = checked_type(media_type, &view)?;
     let digest = match target {
-        Target::Digest(digest) if Hasher::check(digest, &bytes) => digest.clone(),
+        Target::Digest(digest) if digest.is_of(&bytes) => digest.clone(),
         Target::Digest(digest) => {
             let message = format!("the manifest does not have the digest {digest}");
             return Err(Refusal::new(

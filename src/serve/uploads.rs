@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,15 +12,13 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use hyper::{Request, StatusCode};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::answer::{Answer, DIGEST, Refusal, empty, set};
 use super::range::chunk;
 use super::service::Query;
 use super::store::Store;
-use crate::reference::{Digest, RepositoryPath};
-use crate::registry::hash::Hasher;
+use crate::reference::{Digest, Hasher, RepositoryPath};
 
 /// The time without progress after which an upload is removed.
 const ABANDONED: Duration = Duration::from_hours(24);
@@ -40,7 +38,7 @@ pub(super) struct Sessions {
 struct StoredUpload {
     path: PathBuf,
     received: u64,
-    hash: Sha256,
+    hash: Hasher,
 }
 
 impl Sessions {
@@ -78,7 +76,7 @@ impl Sessions {
             StoredUpload {
                 path,
                 received: 0,
-                hash: Sha256::new(),
+                hash: Hasher::sha256(),
             },
         );
         Ok(id)
@@ -140,23 +138,13 @@ fn unknown() -> Refusal {
 
 impl StoredUpload {
     fn read(path: PathBuf) -> std::io::Result<Self> {
-        let (mut file, mut hash, mut received) = (File::open(&path)?, Sha256::new(), 0);
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => {
-                    return Ok(Self {
-                        path,
-                        received,
-                        hash,
-                    });
-                }
-                count => {
-                    hash.update(&buffer[..count]);
-                    received += count as u64;
-                }
-            }
-        }
+        let mut hash = Hasher::sha256();
+        let received = hash.copy(File::open(&path)?, &mut std::io::sink())?;
+        Ok(Self {
+            path,
+            received,
+            hash,
+        })
     }
 
     /// Writes and hashes received bytes; it blocks the thread. The bytes before an error count as
@@ -175,16 +163,11 @@ impl StoredUpload {
 
     fn has(&self, digest: &Digest) -> std::io::Result<bool> {
         if digest.algorithm() == "sha256" {
-            return Ok(Digest::from_sha256(&self.hash.clone().finalize()) == *digest);
+            return Ok(self.hash.clone().matches(digest));
         }
-        let (mut file, mut hasher) = (File::open(&self.path)?, Hasher::of(digest));
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.matches(digest)),
-                count => hasher.update(&buffer[..count]),
-            }
-        }
+        let mut hasher = Hasher::of(digest);
+        hasher.copy(File::open(&self.path)?, &mut std::io::sink())?;
+        Ok(hasher.matches(digest))
     }
 }
 

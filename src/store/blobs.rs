@@ -3,11 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::registry::hash::Hasher;
 use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 
 use crate::assemble::{Layer, LayerSource};
-use crate::reference::Digest;
+use crate::reference::{Digest, Hasher};
 use crate::registry::{BlobSource, Registries};
 use crate::workspace::fs;
 

@@ -9,7 +9,6 @@ use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::registry::hash::Hasher;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,7 +19,7 @@ use crate::assemble::Layer;
 use crate::event::Events;
 use crate::oci::layout::REF_NAME;
 use crate::oci::{RawManifest, media};
-use crate::reference::{Digest, Reference};
+use crate::reference::{Digest, Hasher, Reference};
 use crate::registry::BlobSource as _;
 use crate::workspace::fs;
 

@@ -2,10 +2,8 @@
 //! hashes the files.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use super::state::StateDirectory;
@@ -13,7 +11,7 @@ use super::{certificates, discover};
 use crate::config_files::base::LayoutSpec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
-use crate::reference::Digest;
+use crate::reference::Hasher;
 use crate::resolve::draft::{Draft, FileContent, FileRequest, LayoutRequest, TrustRequest};
 use crate::resolve::image::{
     Base, Certificate, FileEntry, FileKind, FileOwner, Layout, SpecLocation,
@@ -529,23 +527,13 @@ const fn enterable(mode: u32) -> u32 {
 fn hash(root: &Path, path: &Path) -> std::io::Result<Hashed> {
     let mut file = super::fs::open_in(root, path)?;
     let metadata = file.metadata()?;
-    let mut state = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut len = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        state.update(&buffer[..read]);
-        len += read as u64;
-    }
-    let digest = Digest::from_sha256(&state.finalize());
+    let mut hasher = Hasher::sha256();
+    let len = hasher.copy(&mut file, &mut std::io::sink())?;
     Ok(Hashed {
         content: Content::File {
             path: path.to_owned(),
             len,
-            digest,
+            digest: hasher.finish(),
         },
         executable: executable(&metadata),
         lost: lost_attribute(&file),

@@ -1,19 +1,18 @@
 //! Exports an image from a daemon: reads its archive as a stream and stores the layers as files.
 
 use std::collections::BTreeMap;
-use std::io::{self, Chain, Cursor, Read, Seek as _, Write as _};
+use std::io::{self, Chain, Cursor, Read, Seek as _};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::assemble::{AssembledImage, BaseImage, Layer, LayerSource};
 use crate::oci::layer::compress;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, RawManifest, media};
 use crate::platform::Platform;
-use crate::reference::Digest;
+use crate::reference::{Digest, Hasher};
 use crate::workspace::{fs, state};
 
 /// The largest manifest or config in an archive, in bytes.
@@ -101,19 +100,12 @@ fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Resu
 }
 
 /// Stores a plain tar in a temporary file, which is deleted when the member is dropped.
-fn layer(mut tar: impl Read, directory: &Path) -> io::Result<Member> {
+fn layer(tar: impl Read, directory: &Path) -> io::Result<Member> {
     let mut plain = NamedTempFile::new_in(directory)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
-    loop {
-        let read = tar.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-        plain.write_all(&buffer[..read])?;
-    }
+    let mut hasher = Hasher::sha256();
+    hasher.copy(tar, &mut plain)?;
     Ok(Member::Layer {
-        diff_id: Digest::from_sha256(&hash.finalize()),
+        diff_id: hasher.finish(),
         plain,
     })
 }
@@ -275,6 +267,8 @@ pub(in crate::engine) fn kept_image(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]

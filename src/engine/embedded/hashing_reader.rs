@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::reference::Digest;
+use crate::reference::{Digest, Hasher};
 
 /// The bytes that are read at once: large enough that waking a thread costs little compared to
 /// hashing, and small enough to stay in the CPU cache.
@@ -39,13 +37,13 @@ impl<'scope, R: Read> HashingReader<'scope, R> {
         let hashing = Builder::new()
             .name("digest".to_owned())
             .spawn_scoped(scope, move || {
-                let mut hash = Sha256::new();
+                let mut hash = Hasher::sha256();
                 for piece in pieces {
                     hash.update(piece.as_slice());
                     // Does not wait: at the end of the stream, no buffer is reused.
                     drop(back.try_send(piece));
                 }
-                Digest::from_sha256(&hash.finalize())
+                hash.finish()
             })?;
         Ok(Self {
             inner,

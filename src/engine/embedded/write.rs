@@ -8,14 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use super::{Embedded, Error};
 use crate::assemble::LayerSource;
 use crate::oci::Content;
 use crate::oci::layer::{self, Compression, WrittenLayer};
 use crate::oci::tar::{Entry, EntryKind};
-use crate::reference::Digest;
+use crate::reference::Hasher;
 use crate::workspace::fs;
 
 /// Layers with up to this many bytes of content stay in memory.
@@ -161,7 +159,7 @@ fn size(entry: &Entry) -> u64 {
 
 /// A digest of everything that determines the bytes of a layer.
 fn key(entries: &[Entry], mtime: u64) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::sha256();
     hash.update(mtime.to_le_bytes());
     for Entry {
         path,
@@ -188,5 +186,5 @@ fn key(entries: &[Entry], mtime: u64) -> String {
             from.display()
         ));
     }
-    Digest::from_sha256(&hash.finalize()).to_string()
+    hash.finish().to_string()
 }
