@@ -268,6 +268,37 @@ pub struct Repository {
     pub path: RepositoryPath,
 }
 
+impl Repository {
+    /// The reference of a tag of the repository.
+    #[must_use]
+    pub fn tag(&self, tag: &Tag) -> Reference {
+        Reference {
+            tag: Some(tag.clone()),
+            ..self.clone().into()
+        }
+    }
+
+    /// The reference of a digest in the repository.
+    #[must_use]
+    pub fn digest(&self, digest: &Digest) -> Reference {
+        Reference {
+            digest: Some(digest.clone()),
+            ..self.clone().into()
+        }
+    }
+}
+
+/// The repository as a reference, without tag and digest.
+impl From<Repository> for Reference {
+    fn from(repository: Repository) -> Self {
+        Self {
+            repository,
+            tag: None,
+            digest: None,
+        }
+    }
+}
+
 impl FromStr for Repository {
     type Err = Error;
 
@@ -486,6 +517,12 @@ pub enum Target {
     Tag(Tag),
     /// A digest, which always identifies the same manifest.
     Digest(Digest),
+}
+
+impl From<&Self> for Target {
+    fn from(target: &Self) -> Self {
+        target.clone()
+    }
 }
 
 impl From<&Tag> for Target {

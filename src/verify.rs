@@ -13,7 +13,7 @@ use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::plan::current;
 use crate::publish::Error;
 use crate::reference::{Digest, Repository, Tag, Target};
-use crate::registry::Registry;
+use crate::registry::Repo;
 use crate::tags::{self, Action, PublishedContent, TagList, TagRole, TagRules, Variant};
 
 /// The number of tags or blobs that are read concurrently.
@@ -93,7 +93,7 @@ pub enum Difference {
 /// receipt, if there is one. `deep` also reads and hashes configs and layers. Fails if the registry
 /// cannot be read; differences are not errors.
 pub async fn image(
-    registry: &Registry,
+    repo: &Repo,
     subject: &VerifySubject,
     receipt: impl Fn(&Tag) -> Option<Digest>,
     deep: bool,
@@ -104,7 +104,7 @@ pub async fn image(
     let variant = subject.variant.as_ref();
     let probes = tags::fan_out(&subject.version, variant, rules)?;
     let probes = probes.tags.iter().map(|planned| &planned.tag);
-    let list = observe::complete_tags(registry, repository, probes).await?;
+    let list = observe::complete_tags(repo, probes).await?;
     let all = TagList::new(&list, variant, &[]);
     let counted = TagList::new(&list, variant, &rules.withdrawn);
     let latest = current(&subject.version, &counted).or_else(|| current(&subject.version, &all));
@@ -121,14 +121,8 @@ pub async fn image(
         })
         // Extra tags belong to the published version, and a withdrawn version is not published.
         .filter(|decided| decided.role != TagRole::Extra || !is_withdrawn);
-    let read = stream::iter(checked).map(async |decided| {
-        Ok::<_, Error>((
-            decided,
-            registry
-                .get_manifest(&repository.path, &Target::from(&decided.tag))
-                .await?,
-        ))
-    });
+    let read = stream::iter(checked)
+        .map(async |decided| Ok::<_, Error>((decided, repo.manifest(&decided.tag).await?)));
     let read: Vec<_> = read.buffered(CONCURRENT).try_collect().await?;
     let full = read.first().and_then(|(_, raw)| raw.clone());
     let mut findings = Vec::new();
@@ -140,9 +134,7 @@ pub async fn image(
                 receipt(&decided.tag).map(|digest| (digest, "the receipt".to_owned()))
             }
             (Action::Keep { tag, .. }, _) => {
-                let head = registry
-                    .head_manifest(&repository.path, &Target::from(tag))
-                    .await?;
+                let head = repo.head(tag).await?;
                 head.map(|descriptor| (descriptor.digest, tag.to_string()))
             }
             _ => full
@@ -168,7 +160,7 @@ pub async fn image(
                 labels,
                 ..subject.clone()
             };
-            differences.extend(content(registry, &subject, raw, deep).await?);
+            differences.extend(content(repo, &subject, raw, deep).await?);
         }
         findings.push(VerifyFinding {
             repository: repository.clone(),
@@ -186,15 +178,14 @@ pub async fn image(
 /// Any other tag with a version label must point to the same image as the own tag of that version.
 /// Fails if the registry cannot be read; differences are not errors.
 pub async fn reference(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     target: &Target,
     rules: &TagRules,
     deep: bool,
 ) -> Result<Vec<VerifyFinding>, Error> {
-    let found = registry.get_manifest(&repository.path, target).await?;
+    let found = repo.manifest(target).await?;
     let mut finding = VerifyFinding {
-        repository: repository.clone(),
+        repository: repo.name().clone(),
         target: target.to_string(),
         digest: found.as_ref().map(|raw| raw.digest.clone()),
         kind: found.as_ref().map(ArtifactKind::of),
@@ -205,27 +196,25 @@ pub async fn reference(
         return Ok(vec![finding]);
     };
     if deep {
-        finding
-            .differences
-            .extend(deep_content(registry, repository, &raw).await?);
+        finding.differences.extend(deep_content(repo, &raw).await?);
     }
     let Target::Tag(tag) = target else {
         return Ok(vec![finding]);
     };
-    let list = registry.tags(&repository.path).await?;
+    let list = repo.tags().await?;
     let probes: BTreeSet<Tag> = tags::siblings(&list)
         .into_iter()
         .chain([tag.clone()])
         .collect();
-    let list = observe::complete_tags(registry, repository, &probes).await?;
+    let list = observe::complete_tags(repo, &probes).await?;
     let owner = tags::owner(tag, &list, rules);
     if let Some(owner) = owner.as_ref().filter(|owner| owner.held.tag != *tag) {
         finding
             .differences
-            .extend(compare(registry, repository, &raw, &owner.held.tag).await?);
+            .extend(compare(repo, &raw, &owner.held.tag).await?);
         return Ok(vec![finding]);
     }
-    let labels = match observe::labels_of(registry, repository, &raw).await {
+    let labels = match observe::labels_of(repo, &raw).await {
         Ok(labels) => labels,
         Err(observe::Error::Registry(error)) if error.is_about_content() => {
             add_unreadable(&mut finding.differences, &raw, error.to_string());
@@ -242,7 +231,7 @@ pub async fn reference(
         {
             finding
                 .differences
-                .extend(compare(registry, repository, &raw, &held.tag).await?);
+                .extend(compare(repo, &raw, &held.tag).await?);
         }
         return Ok(vec![finding]);
     };
@@ -263,14 +252,14 @@ pub async fn reference(
         });
     }
     let subject = VerifySubject {
-        repository: repository.clone(),
+        repository: repo.name().clone(),
         version,
         variant: owner.variant,
         rules: rules.clone(),
         labels: BTreeMap::new(),
         complete: false,
     };
-    let mut findings = image(registry, &subject, |_| None, false).await?;
+    let mut findings = image(repo, &subject, |_| None, false).await?;
     if let Some(first) = findings.first_mut() {
         first.differences.extend(finding.differences);
     }
@@ -278,15 +267,8 @@ pub async fn reference(
 }
 
 /// The difference if the image differs from the one that the tag `like` points to.
-async fn compare(
-    registry: &Registry,
-    repository: &Repository,
-    raw: &RawManifest,
-    like: &Tag,
-) -> Result<Option<Difference>, Error> {
-    let own = registry
-        .head_manifest(&repository.path, &Target::from(like))
-        .await?;
+async fn compare(repo: &Repo, raw: &RawManifest, like: &Tag) -> Result<Option<Difference>, Error> {
+    let own = repo.head(like).await?;
     let own = own.filter(|own| own.digest != raw.digest);
     Ok(own.map(|own| Difference::Digest {
         expected: own.digest,
@@ -314,7 +296,7 @@ fn release_of(tag: &Tag, label: &str, list: &[Tag]) -> Option<(semver::Version, 
 }
 
 async fn content(
-    registry: &Registry,
+    repo: &Repo,
     subject: &VerifySubject,
     raw: &RawManifest,
     deep: bool,
@@ -324,10 +306,7 @@ async fn content(
     if !subject.labels.is_empty() {
         // Every image of the index must carry the labels; a non-image artifact counts as having
         // none.
-        let all = match registry
-            .describe(&subject.repository.path, &Target::from(&raw.digest))
-            .await
-        {
+        let all = match repo.describe(&raw.digest).await {
             Ok(described) => {
                 let images = described
                     .map(|described| described.images)
@@ -365,9 +344,9 @@ async fn content(
         }
     }
     if deep {
-        differences.extend(deep_content(registry, &subject.repository, raw).await?);
+        differences.extend(deep_content(repo, raw).await?);
     } else if subject.complete {
-        differences.extend(lost_children(registry, &subject.repository, raw).await?);
+        differences.extend(lost_children(repo, raw).await?);
     }
     if let Some(problem) = unreadable {
         add_unreadable(&mut differences, raw, problem);
@@ -390,19 +369,13 @@ fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem:
 
 /// The missing images of an index. This is checked only for indexes of the workspace, which are
 /// published as a whole; a mirror may have a part of another index.
-async fn lost_children(
-    registry: &Registry,
-    repository: &Repository,
-    raw: &RawManifest,
-) -> Result<Vec<Difference>, Error> {
+async fn lost_children(repo: &Repo, raw: &RawManifest) -> Result<Vec<Difference>, Error> {
     let Ok(Manifest::Index(index)) = raw.parse() else {
         return Ok(Vec::new());
     };
     let children: BTreeSet<&Digest> = index.manifests.iter().map(|child| &child.digest).collect();
     let missing = stream::iter(children).map(async |child| {
-        let found = registry
-            .head_manifest(&repository.path, &Target::from(child))
-            .await?;
+        let found = repo.head(child).await?;
         Ok::<_, Error>(found.is_none().then(|| lost_child(child)))
     });
     let differences: Vec<Option<Difference>> = missing.buffered(CONCURRENT).try_collect().await?;
@@ -417,24 +390,20 @@ fn lost_child(digest: &Digest) -> Difference {
 }
 
 /// Reads and hashes everything that a manifest references.
-async fn deep_content(
-    registry: &Registry,
-    repository: &Repository,
-    raw: &RawManifest,
-) -> Result<Vec<Difference>, Error> {
+async fn deep_content(repo: &Repo, raw: &RawManifest) -> Result<Vec<Difference>, Error> {
     let damaged = |digest: &Digest, problem: String| Difference::Content {
         digest: digest.clone(),
         problem,
     };
     let parse = |raw: &RawManifest| {
         raw.parse().map_err(|source| Error::Manifest {
-            repository: repository.clone(),
+            repository: repo.name().clone(),
             source,
         })
     };
     let mut differences = Vec::new();
     let mut blobs: Vec<Descriptor> = Vec::new();
-    let below = registry.below(&repository.path, raw, |_| true).await?;
+    let below = repo.below(raw, |_| true).await?;
     differences.extend(below.missing.iter().map(lost_child));
     for manifest in below.manifests.iter().chain([raw]) {
         if let Manifest::Image(image) = parse(manifest)? {
@@ -445,7 +414,7 @@ async fn deep_content(
     blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
     blobs.dedup_by(|a, b| a.digest == b.digest);
     let read = stream::iter(&blobs).map(async |blob| {
-        read_through(registry, repository, blob)
+        read_through(repo, blob)
             .await
             .err()
             .map(|problem| damaged(&blob.digest, problem))
@@ -455,13 +424,9 @@ async fn deep_content(
     Ok(differences)
 }
 
-async fn read_through(
-    registry: &Registry,
-    repository: &Repository,
-    blob: &Descriptor,
-) -> Result<(), String> {
-    let mut reader = registry
-        .read_blob(&repository.path, blob)
+async fn read_through(repo: &Repo, blob: &Descriptor) -> Result<(), String> {
+    let mut reader = repo
+        .read(blob, 0)
         .await
         .map_err(|error| error.to_string())?;
     let copied = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;

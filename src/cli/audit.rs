@@ -97,12 +97,10 @@ struct Audit<'a> {
 impl Audit<'_> {
     /// Checks every image that a reference points to: one image, or the images of an index.
     async fn check(&self, reference: &Reference) -> Result<Diagnostics, Failure> {
-        let registry = self.registries.at(&reference.repository.host);
-        let described = registry
-            .describe(&reference.repository.path, &reference.target())
-            .await?;
+        let repo = self.registries.repo(&reference.repository);
+        let described = repo.describe(reference.target()).await?;
         let Some(described) = described else {
-            return Err(Failure::absent(Absent::find(&registry, reference).await));
+            return Err(Failure::absent(Absent::find(&repo, reference).await));
         };
         if described.images.is_empty() {
             let message = format!("{reference} is not an image: it has no image config to check");

@@ -14,7 +14,7 @@ use crate::publish::attached::Attached;
 use crate::publish::delete::{self, DeleteSubject, Deleted, Error};
 use crate::publish::untag::untag;
 use crate::reference::{Reference, Repository, Target};
-use crate::registry::Registry;
+use crate::registry::Repo;
 use crate::report::OutputFormat;
 use crate::report::text::count;
 
@@ -69,20 +69,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let registries = registries::open(&context.settings(), &destinations, &args.references)?;
 
-    let mut work: Vec<(Registry, DeleteSubject)> = Vec::new();
+    let mut work: Vec<(Repo, DeleteSubject)> = Vec::new();
     for (repository, references) in &repositories {
-        let registry = registries.of(repository);
+        let repo = registries.repo(repository);
         let everything = if args.repository {
-            Some(delete::everything(&registry, repository).await?)
+            Some(delete::everything(&repo).await?)
         } else {
             None
         };
         let references = everything.as_ref().unwrap_or(references);
-        for subject in delete::examine(&registry, references).await? {
+        for subject in delete::examine(&repo, references).await? {
             if !args.untag {
                 delete::check(&subject, args.all_tags)?;
             }
-            work.push((registry.clone(), subject));
+            work.push((repo.clone(), subject));
         }
     }
     if args.dry_run {
@@ -104,13 +104,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
 
     let mut deleted = Vec::new();
-    for (registry, subject) in &work {
+    for (repo, subject) in &work {
         if args.untag {
             for tag in &subject.named {
-                deleted.push(untag(registry, subject, tag).await?);
+                deleted.push(untag(repo, subject, tag).await?);
             }
         } else {
-            deleted.push(delete::delete(registry, subject).await?);
+            deleted.push(delete::delete(repo, subject).await?);
         }
     }
     show(context, &deleted, &args);
@@ -140,7 +140,7 @@ fn check_form(args: &Args, text: &str, reference: &Reference) -> Result<(), Fail
 }
 
 /// Lists the planned deletions, before the confirmation.
-fn list(context: &Context, work: &[(Registry, DeleteSubject)], untag: bool) {
+fn list(context: &Context, work: &[(Repo, DeleteSubject)], untag: bool) {
     for (_, subject) in work {
         for one in would_delete(subject, untag) {
             let word = if untag { "to remove" } else { "to delete" };
@@ -183,7 +183,7 @@ fn would_delete(subject: &DeleteSubject, untag: bool) -> Vec<Deleted> {
     }
 }
 
-fn question(work: &[(Registry, DeleteSubject)], untag: bool) -> String {
+fn question(work: &[(Repo, DeleteSubject)], untag: bool) -> String {
     let tags: usize = work
         .iter()
         .map(|(_, subject)| {

@@ -90,14 +90,12 @@ fn inspect_layout(written: String, context: &Context) -> Result<InspectOutput, F
 async fn inspect_registry(written: &str, context: &Context) -> Result<InspectOutput, Failure> {
     let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
-    let host = &reference.repository.host;
-    let registry =
-        registries::open(&context.settings(), &destinations, &[written.to_owned()])?.at(host);
-    let path = &reference.repository.path;
-    let Some(described) = registry.describe(path, &reference.target()).await? else {
-        return Err(Failure::absent(Absent::find(&registry, &reference).await));
+    let repo = registries::open(&context.settings(), &destinations, &[written.to_owned()])?
+        .repo(&reference.repository);
+    let Some(described) = repo.describe(reference.target()).await? else {
+        return Err(Failure::absent(Absent::find(&repo, &reference).await));
     };
-    let tags = Inventory::tags(&registry, path).await?;
+    let tags = Inventory::tags(&repo).await?;
     let same = tags
         .into_iter()
         .filter(|(_, found)| found.digest == described.raw.digest);

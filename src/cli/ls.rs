@@ -12,8 +12,8 @@ use super::session::destinations;
 use crate::app::registries;
 use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
-use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag, Target};
-use crate::registry::{Described, Inventory, Registry};
+use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag};
+use crate::registry::{Described, Inventory, Registry, Repo};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::bytes;
@@ -73,15 +73,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             }
         },
     };
-    let host = match &place {
-        ListScope::Registry(host) => host,
-        ListScope::Repository(repository) => &repository.host,
-    };
-    let registry =
-        registries::open(&context.settings(), &destinations, args.place.as_slice())?.at(host);
+    let registries = registries::open(&context.settings(), &destinations, args.place.as_slice())?;
     match place {
-        ListScope::Registry(host) => show_registry(context, host, &registry).await,
-        ListScope::Repository(repository) => show_repository(context, repository, &registry).await,
+        ListScope::Registry(host) => show_registry(context, &registries.at(&host)).await,
+        ListScope::Repository(repository) => {
+            show_repository(context, &registries.repo(&repository)).await
+        }
     }
 }
 
@@ -109,15 +106,11 @@ fn read_place(text: &str) -> Result<ListScope, Failure> {
     }
 }
 
-async fn show_registry(
-    context: &Context,
-    host: Host,
-    registry: &Registry,
-) -> Result<Exit, Failure> {
+async fn show_registry(context: &Context, registry: &Registry) -> Result<Exit, Failure> {
     let repositories = registry.catalog().await?;
     if context.format == OutputFormat::Json {
         context.out.json(&Repositories {
-            registry: host,
+            registry: registry.host().clone(),
             repositories,
         });
     } else {
@@ -128,20 +121,15 @@ async fn show_registry(
     Ok(Exit::Done)
 }
 
-async fn show_repository(
-    context: &Context,
-    repository: Repository,
-    registry: &Registry,
-) -> Result<Exit, Failure> {
-    let Some(list) = registry.find_tags(&repository.path).await? else {
-        return Err(not_found(repository, registry).await);
+async fn show_repository(context: &Context, repo: &Repo) -> Result<Exit, Failure> {
+    let Some(list) = repo.find_tags().await? else {
+        return Err(not_found(repo).await);
     };
-    let tags = Inventory::heads(registry, &repository.path, list).await?;
+    let tags = Inventory::heads(repo, list).await?;
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
-    let path = &repository.path;
     let described: BTreeMap<Digest, Described> = stream::iter(digests)
         .map(|digest| async move {
-            match registry.describe(path, &Target::from(&digest)).await {
+            match repo.describe(&digest).await {
                 Ok(found) => Ok(found.map(|described| (digest, described))),
                 // One damaged or very old image does not hide the others.
                 Err(error) if error.is_about_content() => {
@@ -180,13 +168,13 @@ async fn show_repository(
     let rows: Vec<ListRow> = rows.collect();
     if context.format == OutputFormat::Json {
         context.out.json(&Tags {
-            repository,
+            repository: repo.name().clone(),
             tags: rows,
         });
         return Ok(Exit::Done);
     }
     if rows.is_empty() {
-        context.out.message(&format!("{repository} has no tags"));
+        context.out.message(&format!("{} has no tags", repo.name()));
         return Ok(Exit::Done);
     }
     context.out.data(&table(&rows).to_string());
@@ -227,11 +215,7 @@ fn table(rows: &[ListRow]) -> TextTable {
 }
 
 /// The error for a repository that does not exist. The hint lists similar repositories.
-async fn not_found(repository: Repository, registry: &Registry) -> Failure {
-    let reference = Reference {
-        repository,
-        tag: None,
-        digest: None,
-    };
-    Failure::absent(Absent::repository(registry, &reference).await)
+async fn not_found(repo: &Repo) -> Failure {
+    let reference = repo.name().clone().into();
+    Failure::absent(Absent::repository(repo.registry(), &reference).await)
 }

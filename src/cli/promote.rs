@@ -9,8 +9,9 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::destinations;
 use crate::app::registries;
-use crate::publish::promote::{self, Copied, End, Error};
+use crate::publish::promote::{self, Copied, Error};
 use crate::reference::{Digest, Reference, Tag, Target};
+use crate::registry::Repo;
 use crate::report::OutputFormat;
 use crate::report::text::{bytes, count};
 use crate::tags::Move;
@@ -66,19 +67,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         &destinations,
         &destination.repository.host,
     )?;
-    let from = End {
-        registry: registries.of(&source.repository),
-        repository: source.repository.clone(),
-    };
-    let to = End {
-        registry: registries.of(&destination.repository),
-        repository: destination.repository.clone(),
-    };
+    let from = registries.repo(&source.repository);
+    let to = registries.repo(&destination.repository);
 
-    let found = from
-        .registry
-        .get_manifest(&source.repository.path, &source.target())
-        .await?;
+    let found = from.manifest(source.target()).await?;
     let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;
     let tags = requested_tags(&args, &source, &destination, &from, &raw.digest).await?;
     let moves = promote::decide_tags(&to, &raw.digest, &tags).await?;
@@ -103,7 +95,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let output = PromoteOutput {
         dry_run: args.dry_run,
         source: &source,
-        destination: to.repository.to_string(),
+        destination: to.name().to_string(),
         digest: &raw.digest,
         tags: &moves,
         blobs: &copied,
@@ -118,7 +110,7 @@ async fn requested_tags(
     args: &Args,
     source: &Reference,
     destination: &Reference,
-    from: &End,
+    from: &Repo,
     digest: &Digest,
 ) -> Result<Vec<Tag>, Failure> {
     let mut tags: Vec<Tag> = destination.tag.iter().cloned().collect();

@@ -74,8 +74,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
     let mut prunings = Vec::new();
     for (repository, variants) in &repositories {
-        prunings
-            .push(prune::examine(&registries.of(repository), repository, variants, rules).await?);
+        prunings.push(prune::examine(&registries.repo(repository), variants, rules).await?);
     }
     let number: usize = prunings.iter().map(|pruning| pruning.going().len()).sum();
     let mut deleted = Vec::new();
@@ -94,7 +93,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .await?;
         for pruning in &prunings {
-            deleted.extend(prune::prune(&registries.of(&pruning.repository), pruning).await?);
+            deleted.extend(prune::prune(&registries.repo(&pruning.repository), pruning).await?);
         }
     }
     show(

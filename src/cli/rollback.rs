@@ -22,7 +22,7 @@ use crate::publish::rollback::{
     Examined, Returned, Rollback, RolledBack, decide, examine, roll_back,
 };
 use crate::reference::{Digest, Repository};
-use crate::registry::Registry;
+use crate::registry::Repo;
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::count;
@@ -82,8 +82,7 @@ struct FileEdit {
 
 /// The rollback of one image in one registry.
 struct Work<'a> {
-    registry: Registry,
-    repository: Repository,
+    repo: Repo,
     destination: &'a Destination,
     image: &'a ResolvedImage,
     rollback: Rollback,
@@ -109,7 +108,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let rows = work.iter().map(|work| RollbackRow {
         image: work.image.name.to_string(),
-        done: work.examined.outcome(&work.repository, &work.rollback),
+        done: work.examined.outcome(work.repo.name(), &work.rollback),
     });
     let document = RollbackDocument {
         dry_run: args.dry_run,
@@ -141,7 +140,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let state = &session.state;
     for (work, row) in work.iter().zip(&document.images) {
-        roll_back(&work.registry, &work.repository, &work.examined).await?;
+        roll_back(&work.repo, &work.examined).await?;
         update_receipt(state, work, &row.done)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
     }
@@ -179,11 +178,11 @@ async fn plan<'s>(
             let repository = destination
                 .repository(&image.name)
                 .map_err(Failure::usage)?;
-            let registry = registries.of(&repository);
+            let repo = registries.repo(&repository);
             let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)
                 .map_err(Failure::usage)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);
-            let tags = observe::complete_tags(&registry, &repository, probes).await?;
+            let tags = observe::complete_tags(&repo, probes).await?;
             let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)
                 .map_err(Failure::usage)?;
             let Some(rollback) = decided else {
@@ -192,10 +191,9 @@ async fn plan<'s>(
                 context.events.warn(None, warning);
                 continue;
             };
-            let examined = examine(&registry, &repository, &rollback).await?;
+            let examined = examine(&repo, &rollback).await?;
             work.push(Work {
-                registry,
-                repository,
+                repo,
                 destination,
                 image,
                 rollback,

@@ -14,7 +14,7 @@ use crate::app::session::check;
 use crate::oci::artifact::ArtifactKind;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
-use crate::registry::Registry;
+use crate::registry::Repo;
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::resolve::{Destination, ResolvedImage};
@@ -89,9 +89,8 @@ async fn workspace_images(
     let registries = registries::of_session(&session)?;
     let mut findings = Vec::new();
     for OwnImage { subject, receipts } in images_of(&session)? {
-        let registry = registries.of(&subject.repository);
-        findings
-            .extend(verify::image(&registry, &subject, |tag| receipts.digest(tag), deep).await?);
+        let repo = registries.repo(&subject.repository);
+        findings.extend(verify::image(&repo, &subject, |tag| receipts.digest(tag), deep).await?);
     }
     Ok(findings)
 }
@@ -131,8 +130,8 @@ async fn named_references(
     let own = own_images(context).await;
     let mut findings = Vec::new();
     for reference in &references {
-        let registry = registries.of(&reference.repository);
-        findings.extend(named_reference(&registry, reference, &own, deep).await?);
+        let repo = registries.repo(&reference.repository);
+        findings.extend(named_reference(&repo, reference, &own, deep).await?);
     }
     Ok(findings)
 }
@@ -191,7 +190,7 @@ fn images_of(session: &Session) -> Result<Vec<OwnImage>, Failure> {
 }
 
 async fn named_reference(
-    registry: &Registry,
+    repo: &Repo,
     reference: &Reference,
     own: &[OwnImage],
     deep: bool,
@@ -208,8 +207,7 @@ async fn named_reference(
             if !out.tags.iter().any(|planned| planned.tag == *tag) {
                 continue;
             }
-            let findings =
-                verify::image(registry, subject, |tag| receipts.digest(tag), deep).await?;
+            let findings = verify::image(repo, subject, |tag| receipts.digest(tag), deep).await?;
             let findings = about(findings, tag, out.full());
             if !findings.is_empty() {
                 return Ok(findings);
@@ -220,7 +218,7 @@ async fn named_reference(
         .first()
         .map(|own| own.subject.rules.clone())
         .unwrap_or_default();
-    Ok(verify::reference(registry, repository, &target, &rules, deep).await?)
+    Ok(verify::reference(repo, &target, &rules, deep).await?)
 }
 
 /// The findings about one tag of an image. For the version tag, these are all findings. The version

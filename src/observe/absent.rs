@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::reference::{Reference, RepositoryPath, Tag};
-use crate::registry::Registry;
+use crate::registry::{Registry, Repo};
 use crate::suggest::closest;
 
 /// The maximum number of tags in a message.
@@ -29,10 +29,10 @@ enum MissingPart {
 
 impl Absent {
     /// Finds out which part of a reference is missing.
-    pub async fn find(registry: &Registry, reference: &Reference) -> Self {
-        let missing = match registry.find_tags(&reference.repository.path).await {
+    pub async fn find(repo: &Repo, reference: &Reference) -> Self {
+        let missing = match repo.find_tags().await {
             Ok(Some(tags)) => MissingPart::Image { tags },
-            Ok(None) => return Self::repository(registry, reference).await,
+            Ok(None) => return Self::repository(repo.registry(), reference).await,
             Err(_) => MissingPart::Unknown,
         };
         Self {

@@ -146,20 +146,13 @@ pub(super) async fn highest_tag(
 ) -> Result<Reference, Error> {
     // The tag `latest` detects a truncated list, because letters are sorted last.
     let probe: Option<Tag> = "latest".parse().ok();
-    let tags = registries
-        .of(repository)
-        .complete_tags(&repository.path, &probe)
-        .await?;
-    let tag = pin::highest_admitted(&tags, requirement).cloned();
+    let tags = registries.repo(repository).complete_tags(&probe).await?;
+    let tag = pin::highest_admitted(&tags, requirement);
     let no_tag = || Error::NoTag {
         repository: repository.clone(),
         requirement: requirement.to_string(),
     };
-    Ok(Reference {
-        repository: repository.clone(),
-        tag: Some(tag.ok_or_else(no_tag)?),
-        digest: None,
-    })
+    Ok(repository.tag(tag.ok_or_else(no_tag)?))
 }
 
 async fn read_base(
@@ -170,8 +163,8 @@ async fn read_base(
     let because = match from_registry(reference, embedded).await {
         Ok(Some(base)) => return Ok(base),
         Ok(None) | Err(embedded::Error::BaseMissing { .. }) => {
-            let registry = embedded.registries().of(&reference.repository);
-            NoBase::Absent(Box::new(Absent::find(&registry, reference).await))
+            let repo = embedded.registries().repo(&reference.repository);
+            NoBase::Absent(Box::new(Absent::find(&repo, reference).await))
         }
         Err(embedded::Error::Registry(error)) => NoBase::Unread(Box::new(error)),
         Err(error) => return Err(Error::Unusable(Box::new(error))),
@@ -201,10 +194,8 @@ async fn from_registry(
     let digest = if let Some(digest) = &reference.digest {
         digest.clone()
     } else {
-        let registry = embedded.registries().of(&reference.repository);
-        let found = registry
-            .head_manifest(&reference.repository.path, &reference.target())
-            .await?;
+        let repo = embedded.registries().repo(&reference.repository);
+        let found = repo.head(reference.target()).await?;
         let Some(descriptor) = found else {
             return Ok(None);
         };

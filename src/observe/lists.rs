@@ -7,23 +7,22 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::repositories::remember;
 use super::{CONCURRENT, ConfigCache};
 use crate::oci::artifact::ArtifactKind;
-use crate::reference::{Digest, Repository, Tag, Target};
-use crate::registry::{Error, Registry};
+use crate::reference::{Digest, Tag};
+use crate::registry::{Error, Repo};
 use crate::tags::{self, TagList, TagRules};
 
 /// The label with the version of an image.
 const VERSION: &str = "org.opencontainers.image.version";
 
 /// The tags of a repository, for a decision that compares versions and concerns the tags `probes`.
-/// Like [`Registry::complete_tags`], but also fails if one of these tags points to a version that
+/// Like [`Repo::complete_tags`], but also fails if one of these tags points to a version that
 /// the list lacks.
 pub async fn complete_tags(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     probes: impl IntoIterator<Item = &Tag>,
 ) -> Result<Vec<Tag>, Error> {
     let mut probes: BTreeSet<Tag> = probes.into_iter().cloned().collect();
-    let list = registry.complete_tags(&repository.path, &probes).await?;
+    let list = repo.complete_tags(&probes).await?;
     let listed: Vec<&Tag> = probes.iter().filter(|tag| list.contains(tag)).collect();
     let rules = TagRules::default();
     let owners = listed
@@ -33,9 +32,7 @@ pub async fn complete_tags(
         .chain(listed.iter().map(|tag| (*tag).clone()))
         .collect();
     let heads = stream::iter(read).map(async |tag| {
-        let found = registry
-            .head_manifest(&repository.path, &Target::from(&tag))
-            .await?;
+        let found = repo.head(&tag).await?;
         Ok::<_, Error>(found.map(|found| (tag, found.digest)))
     });
     let digests: BTreeMap<Tag, Digest> = heads
@@ -43,20 +40,19 @@ pub async fn complete_tags(
         .try_filter_map(async |found| Ok(found))
         .try_collect()
         .await?;
-    let claimed = claimed_tags(registry, repository, &list, &digests, &ConfigCache::none()).await?;
+    let claimed = claimed_tags(repo, &list, &digests, &ConfigCache::none()).await?;
     if claimed.is_empty() {
         return Ok(list);
     }
     probes.extend(claimed);
-    registry.complete_tags(&repository.path, &probes).await
+    repo.complete_tags(&probes).await
 }
 
 /// The tags of versions that the list lacks, although the labels of an image under a moving tag
 /// claim them. Reads an image only if its digest has no version tag in the list. A deleted version
 /// has none of these tags.
 pub async fn claimed_tags(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     list: &[Tag],
     digests: &BTreeMap<Tag, Digest>,
     cache: &ConfigCache,
@@ -73,7 +69,7 @@ pub async fn claimed_tags(
         if is_version(tag) || is_of_tool || versions.contains(digest) {
             continue;
         }
-        let Some(label) = version_label(registry, repository, digest, cache).await? else {
+        let Some(label) = version_label(repo, digest, cache).await? else {
             continue;
         };
         let tags = tags::claimed(tag, &label);
@@ -86,19 +82,17 @@ pub async fn claimed_tags(
 
 /// The version in the labels of an image. `None` if the content cannot be read or is not an image.
 async fn version_label(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     digest: &Digest,
     cache: &ConfigCache,
 ) -> Result<Option<String>, Error> {
     let config = if let Some(config) = cache.get(digest) {
         config
     } else {
-        let target = Target::from(digest);
-        let Some(raw) = registry.get_manifest(&repository.path, &target).await? else {
+        let Some(raw) = repo.manifest(digest).await? else {
             return Ok(None);
         };
-        match remember(registry, repository, &raw, cache).await {
+        match remember(repo, &raw, cache).await {
             Ok(config) => config,
             Err(super::Error::Registry(error)) if !error.is_about_content() => {
                 return Err(error);

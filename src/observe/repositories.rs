@@ -14,8 +14,8 @@ use super::lists::claimed_tags;
 use super::{CONCURRENT, ConfigCache, Error};
 use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::plan;
-use crate::reference::{Digest, Repository, Tag, Target};
-use crate::registry::{Registries, Registry};
+use crate::reference::{Digest, Repository, Tag};
+use crate::registry::{Registries, Repo};
 use crate::render::{INPUTS, Recipe};
 use crate::resolve::Destination;
 use crate::snapshot::{Observed, ObservedRepository, Published};
@@ -65,12 +65,8 @@ async fn read_repository(
     registries: &Registries,
     cache: &ConfigCache,
 ) -> Result<ObservedRepository, Error> {
-    let registry = registries.of(repository);
-    let reader = RepositoryReader {
-        registry: &registry,
-        repository,
-        cache,
-    };
+    let repo = registries.repo(repository);
+    let reader = RepositoryReader { repo: &repo, cache };
     // The plan reports a version that does not make valid tags.
     let probes = recipes.iter().filter_map(|recipe| {
         let image = &recipe.image;
@@ -80,7 +76,7 @@ async fn read_repository(
         .flat_map(|out| out.tags)
         .map(|planned| planned.tag)
         .collect();
-    let mut tags = registry.complete_tags(&repository.path, &probes).await?;
+    let mut tags = repo.complete_tags(&probes).await?;
     let mut digests = BTreeMap::new();
     let mut unread = BTreeSet::new();
     loop {
@@ -95,13 +91,13 @@ async fn read_repository(
             .cloned()
             .collect();
         if open.is_empty() {
-            let claimed = claimed_tags(&registry, repository, &tags, &digests, cache).await?;
+            let claimed = claimed_tags(&repo, &tags, &digests, cache).await?;
             let before = probes.len();
             probes.extend(claimed);
             if probes.len() == before {
                 break;
             }
-            tags = registry.complete_tags(&repository.path, &probes).await?;
+            tags = repo.complete_tags(&probes).await?;
             continue;
         }
         for (tag, digest) in reader.read_digests(open).await? {
@@ -208,8 +204,7 @@ impl std::iter::Sum for RequiredTags {
 }
 
 struct RepositoryReader<'a> {
-    registry: &'a Registry,
-    repository: &'a Repository,
+    repo: &'a Repo,
     cache: &'a ConfigCache,
 }
 
@@ -224,20 +219,13 @@ impl RepositoryReader<'_> {
     }
 
     async fn read_digest(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        let target = Target::from(tag);
-        let mut found = self
-            .registry
-            .head_manifest(&self.repository.path, &target)
-            .await?;
+        let mut found = self.repo.head(tag).await?;
         for pause in READ_PAUSES {
             if found.is_some() {
                 break;
             }
             tokio::time::sleep(pause).await;
-            found = self
-                .registry
-                .head_manifest(&self.repository.path, &target)
-                .await?;
+            found = self.repo.head(tag).await?;
         }
         Ok(found.map(|descriptor| descriptor.digest))
     }
@@ -275,12 +263,9 @@ impl RepositoryReader<'_> {
         if let Some(config) = self.cache.get(digest) {
             return Ok(Some(published(digest.clone(), &config)));
         }
-        let found = self
-            .registry
-            .get_manifest(&self.repository.path, &Target::from(digest))
-            .await?;
+        let found = self.repo.manifest(digest).await?;
         let Some(raw) = found else { return Ok(None) };
-        let config = remember(self.registry, self.repository, &raw, self.cache).await?;
+        let config = remember(self.repo, &raw, self.cache).await?;
         Ok(Some(published(raw.digest, &config)))
     }
 }
@@ -288,17 +273,14 @@ impl RepositoryReader<'_> {
 /// Reads the config below a manifest, from the cache if possible, and caches it. Fails if the
 /// manifest or the config is invalid or cannot be read.
 pub async fn remember(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     raw: &RawManifest,
     cache: &ConfigCache,
 ) -> Result<ImageConfig, Error> {
     if let Some(config) = cache.get(&raw.digest) {
         return Ok(config);
     }
-    let config = config_of(registry, repository, raw)
-        .await?
-        .unwrap_or_default();
+    let config = config_of(repo, raw).await?.unwrap_or_default();
     cache.put(&raw.digest, &config);
     Ok(config)
 }
@@ -316,24 +298,16 @@ fn published(digest: Digest, config: &ImageConfig) -> Published {
 
 /// The labels of an image, or of the first image of an index. Fails if the manifest or the config
 /// is invalid or cannot be read.
-pub async fn labels_of(
-    registry: &Registry,
-    repository: &Repository,
-    raw: &RawManifest,
-) -> Result<BTreeMap<String, String>, Error> {
-    let config = config_of(registry, repository, raw).await?;
+pub async fn labels_of(repo: &Repo, raw: &RawManifest) -> Result<BTreeMap<String, String>, Error> {
+    let config = config_of(repo, raw).await?;
     Ok(config.map(|config| config.labels()).unwrap_or_default())
 }
 
 /// The config of an image, or of the first image of an index; `None` if there is no image.
-async fn config_of(
-    registry: &Registry,
-    repository: &Repository,
-    raw: &RawManifest,
-) -> Result<Option<ImageConfig>, Error> {
+async fn config_of(repo: &Repo, raw: &RawManifest) -> Result<Option<ImageConfig>, Error> {
     let parsed = |raw: &RawManifest| {
         raw.parse().map_err(|source| Error::Manifest {
-            repository: repository.clone(),
+            repository: repo.name().clone(),
             source,
         })
     };
@@ -343,8 +317,7 @@ async fn config_of(
             let Some(first) = index.manifests.first() else {
                 return Ok(None);
             };
-            let target = Target::from(&first.digest);
-            let Some(child) = registry.get_manifest(&repository.path, &target).await? else {
+            let Some(child) = repo.manifest(&first.digest).await? else {
                 return Ok(None);
             };
             match parsed(&child)? {
@@ -353,11 +326,9 @@ async fn config_of(
             }
         }
     };
-    let bytes = registry
-        .get_blob(&repository.path, &config, CONFIG_LIMIT)
-        .await?;
+    let bytes = repo.blob(&config, CONFIG_LIMIT).await?;
     let config = ImageConfig::parse(&bytes).map_err(|source| Error::Config {
-        repository: repository.clone(),
+        repository: repo.name().clone(),
         source,
     })?;
     Ok(Some(config))

@@ -5,8 +5,8 @@ use super::{Absent, CONCURRENT, Error, NoBase};
 use crate::engine::Embedded;
 use crate::oci::ImageConfig;
 use crate::oci::manifest::{Manifest, RawManifest};
-use crate::reference::{Reference, RepositoryPath, Target};
-use crate::registry::Registry;
+use crate::reference::Reference;
+use crate::registry::Repo;
 use crate::resolve::image::Base;
 use crate::workspace::lock::{LockedBase, key};
 
@@ -53,10 +53,9 @@ async fn read_base(
     reference: Reference,
     embedded: &Embedded,
 ) -> Result<LockedBase, Error> {
-    let registry = embedded.registries().of(&reference.repository);
-    let path = &reference.repository.path;
-    let Some(raw) = registry.get_manifest(path, &reference.target()).await? else {
-        let absent = Absent::find(&registry, &reference).await;
+    let repo = embedded.registries().repo(&reference.repository);
+    let Some(raw) = repo.manifest(reference.target()).await? else {
+        let absent = Absent::find(&repo, &reference).await;
         return Err(Error::NoBase {
             reference,
             because: NoBase::Absent(Box::new(absent)),
@@ -69,14 +68,10 @@ async fn read_base(
         .map_err(unusable)?;
     let image = match platforms.values().next() {
         None => Some(raw.clone()),
-        Some(digest) => {
-            registry
-                .get_manifest(path, &Target::Digest(digest.clone()))
-                .await?
-        }
+        Some(digest) => repo.manifest(digest).await?,
     };
     let config = match image {
-        Some(image) => config(&registry, path, &image).await,
+        Some(image) => config(&repo, &image).await,
         None => None,
     };
     if let (true, Some(config)) = (platforms.is_empty(), &config) {
@@ -98,17 +93,10 @@ async fn read_base(
 }
 
 /// The config of an image. Errors are ignored: the config only adds details to the lock entry.
-async fn config(
-    registry: &Registry,
-    path: &RepositoryPath,
-    image: &RawManifest,
-) -> Option<ImageConfig> {
+async fn config(repo: &Repo, image: &RawManifest) -> Option<ImageConfig> {
     let Ok(Manifest::Image(manifest)) = image.parse() else {
         return None;
     };
-    let config = registry
-        .get_blob(path, &manifest.config, MAX_CONFIG)
-        .await
-        .ok()?;
+    let config = repo.blob(&manifest.config, MAX_CONFIG).await.ok()?;
     ImageConfig::parse(&config).ok()
 }

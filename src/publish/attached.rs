@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::delete::{DeleteSubject, Error, needing, prove_gone, remove_leftover, tagged};
+use super::delete::{DeleteSubject, Error, needing, prove_gone, remove_leftover};
 use super::untag::untag;
 use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
-use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
+use crate::reference::{Digest, Tag};
 use crate::registry::referrers::{subject_of, tags_of_tools};
-use crate::registry::{Inventory, Registry};
+use crate::registry::{Inventory, Repo};
 
 /// An artifact that is attached to a manifest and deleted with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,8 +31,7 @@ pub struct Attached {
 /// Finds all artifacts that are attached to `going`, recursively, and to nothing that remains.
 /// Returns them in the order of discovery.
 pub(super) async fn attached(
-    registry: &Registry,
-    path: &RepositoryPath,
+    repo: &Repo,
     inventory: &Inventory,
     going: impl IntoIterator<Item = &Digest>,
 ) -> Result<Vec<Attached>, Error> {
@@ -41,7 +40,7 @@ pub(super) async fn attached(
     let mut found: BTreeMap<Digest, RawManifest> = BTreeMap::new();
     let mut order = Vec::new();
     while let Some(subject) = open.pop() {
-        for raw in attached_to(registry, path, inventory, &subject).await? {
+        for raw in attached_to(repo, inventory, &subject).await? {
             if subjects.contains(&raw.digest) || found.contains_key(&raw.digest) {
                 continue;
             }
@@ -84,22 +83,20 @@ pub(super) async fn attached(
 /// The manifests that are attached to one digest. A list may contain entries for another subject;
 /// they are skipped.
 async fn attached_to(
-    registry: &Registry,
-    path: &RepositoryPath,
+    repo: &Repo,
     inventory: &Inventory,
     subject: &Digest,
 ) -> Result<Vec<RawManifest>, Error> {
     let mut attached_to = Vec::new();
-    for referrer in registry.referrers(path, subject).await? {
-        let target = Target::from(&referrer.descriptor.digest);
-        let raw = registry.get_manifest(path, &target).await?;
+    for referrer in repo.referrers(subject).await? {
+        let raw = repo.manifest(&referrer.descriptor.digest).await?;
         attached_to.extend(raw.filter(|raw| subject_of(raw).as_ref() == Some(subject)));
     }
     for tag in tags_of_tools(subject)
         .iter()
         .filter(|tag| inventory.tags.contains_key(*tag))
     {
-        attached_to.extend(registry.get_manifest(path, &Target::from(tag)).await?);
+        attached_to.extend(repo.manifest(tag).await?);
     }
     Ok(attached_to)
 }
@@ -119,38 +116,23 @@ fn is_part(inventory: &Inventory, digest: &Digest) -> bool {
 }
 
 /// Deletes the artifacts of a deleted manifest, and verifies that they are gone.
-pub(super) async fn delete(
-    registry: &Registry,
-    repository: &Repository,
-    attached: &[Attached],
-) -> Result<(), Error> {
+pub(super) async fn delete(repo: &Repo, attached: &[Attached]) -> Result<(), Error> {
     for artifact in attached {
         if artifact.stays {
             for tag in &artifact.tags {
                 untag(
-                    registry,
-                    &DeleteSubject::bare(tagged(repository, tag), artifact.raw.clone()),
+                    repo,
+                    &DeleteSubject::bare(repo.name().tag(tag), artifact.raw.clone()),
                     tag,
                 )
                 .await?;
             }
         } else {
-            registry
-                .delete_manifest(&repository.path, &artifact.digest)
-                .await?;
+            repo.delete(&artifact.digest).await?;
             for tag in &artifact.tags {
-                remove_leftover(registry, repository, tag).await?;
+                remove_leftover(repo, tag).await?;
             }
-            let digest = Some(artifact.digest.clone());
-            prove_gone(
-                registry,
-                &Reference {
-                    repository: repository.clone(),
-                    tag: None,
-                    digest,
-                },
-            )
-            .await?;
+            prove_gone(repo, &repo.name().digest(&artifact.digest)).await?;
         }
     }
     Ok(())

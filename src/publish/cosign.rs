@@ -6,29 +6,27 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::promote::{self, End, Error};
+use super::promote::{self, Error};
 use crate::event::Events;
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
-use crate::reference::{Tag, Target};
-use crate::registry::Rewrites;
+use crate::reference::Tag;
+use crate::registry::{Repo, Rewrites};
 
 /// Copies the manifest under a tag of cosign; true if the destination has its content. Layers are
 /// added to an existing manifest of the destination. A manifest that cannot be merged is left
 /// unchanged, with a warning.
 pub(super) async fn copy(
-    from: &End,
-    to: &End,
+    from: &Repo,
+    to: &Repo,
     raw: &RawManifest,
     tag: &Tag,
     events: &Events,
 ) -> Result<bool, Error> {
-    let target = Target::from(tag);
-    let path = &to.repository.path;
     promote::copy(from, to, raw, events).await?;
-    let mut polling = to.registry.polling();
+    let mut polling = to.registry().polling();
     let mut rewrites = Rewrites::default();
     loop {
-        let existing = to.registry.get_manifest(path, &target).await?;
+        let existing = to.manifest(tag).await?;
         let merged = match &existing {
             None => MergedSignatures {
                 manifest: raw.clone(),
@@ -39,7 +37,7 @@ pub(super) async fn copy(
                 Merge::Impossible => {
                     let text = format!(
                         "{}:{tag} has different content that cannot be merged; it is left unchanged",
-                        to.repository
+                        to.name()
                     );
                     events.warn(None, text);
                     return Ok(false);
@@ -50,16 +48,13 @@ pub(super) async fn copy(
         if rewrites.calls_for(existing.as_ref().map(|existing| &existing.digest), &polling) {
             if let Some(config) = &merged.config {
                 let descriptor = Descriptor::of(media::OCI_CONFIG, config);
-                to.registry
-                    .push_blob(path, &descriptor, &Bytes::from(config.clone()))
+                to.push_blob(&descriptor, &Bytes::from(config.clone()))
                     .await?;
             }
-            to.registry
-                .put_manifest(path, &target, &merged.manifest)
-                .await?;
+            to.put(tag, &merged.manifest).await?;
         }
         if !polling.again().await {
-            let reference = super::delete::tagged(&to.repository, tag);
+            let reference = to.name().tag(tag);
             return Err(Error::Unmerged(reference));
         }
     }

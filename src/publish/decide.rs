@@ -10,8 +10,8 @@ use crate::engine::Artifact;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
 use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination};
-use crate::reference::{Digest, Repository, Tag, Target};
-use crate::registry::Registry;
+use crate::reference::{Digest, Tag};
+use crate::registry::Repo;
 use crate::render::INPUTS;
 use crate::tags::{self, FanOut, Move, Original, PublishedContent, TagList, TagRole};
 
@@ -27,7 +27,7 @@ const READ_PAUSES: [Duration; 4] = [
 /// A registry to publish to, with the decided tag moves.
 #[derive(Debug)]
 pub(super) struct PublishTarget<'a> {
-    pub(super) registry: Registry,
+    pub(super) repo: Repo,
     pub(super) planned: &'a PlannedDestination,
     pub(super) out: FanOut,
     pub(super) existing: TagList,
@@ -67,7 +67,7 @@ impl PublishTarget<'_> {
     /// uploaded; only the moving tags are decided.
     pub(super) async fn refresh(&mut self, job: &PublishJob<'_>) -> Result<(), Error> {
         let rules = &job.recipe.image.tags;
-        let list = tags_for(&self.registry, self.planned, &self.out).await?;
+        let list = tags_for(&self.repo, &self.out).await?;
         self.existing = TagList::new(&list, self.out.variant.as_ref(), &rules.withdrawn);
         self.moves = tags::decide(&self.out, &self.existing, rules, PublishedContent::Same);
         Ok(())
@@ -75,15 +75,9 @@ impl PublishTarget<'_> {
 }
 
 /// Reads the tag list of a destination, for a decision about the tags of `out`.
-async fn tags_for(
-    registry: &Registry,
-    planned: &PlannedDestination,
-    out: &FanOut,
-) -> Result<Vec<Tag>, Error> {
+async fn tags_for(repo: &Repo, out: &FanOut) -> Result<Vec<Tag>, Error> {
     let probes = out.tags.iter().map(|planned| &planned.tag);
-    Ok(registry
-        .complete_tags(&planned.repository.path, probes)
-        .await?)
+    Ok(repo.complete_tags(probes).await?)
 }
 
 fn refusals<'a>(destination: &'a PublishTarget<'_>) -> impl Iterator<Item = String> + 'a {
@@ -103,16 +97,16 @@ async fn examine<'a>(
     job: &PublishJob<'a>,
     planned: &'a PlannedDestination,
 ) -> Result<PublishTarget<'a>, Error> {
-    let registry = job.registries.of(&planned.repository);
+    let repo = job.registries.repo(&planned.repository);
     let image = &job.recipe.image;
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
     // This is read before the list. If the list then has no revision, no publisher had moved the
     // tag when it was read.
-    let plain = plain(&registry, &planned.repository, &out).await?;
-    let mut list = tags_for(&registry, planned, &out).await?;
+    let plain = plain(&repo, &out).await?;
+    let mut list = tags_for(&repo, &out).await?;
     let full = out.full();
     let found = if list.contains(full) {
-        read_listed(&registry, &planned.repository, full).await?
+        read_listed(&repo, full).await?
     } else {
         None
     };
@@ -127,7 +121,7 @@ async fn examine<'a>(
         .zip(plain)
         .map(|(Original { tag, .. }, raw)| (tag, raw));
     let previous = found.as_ref().map(|found| found.digest.clone());
-    let published = already_there(job, planned, &registry, full, found).await?;
+    let published = already_there(job, planned, &repo, full, found).await?;
     let content = if published.is_some() {
         PublishedContent::Same
     } else {
@@ -151,7 +145,7 @@ async fn examine<'a>(
         }
     }
     Ok(PublishTarget {
-        registry,
+        repo,
         planned,
         out,
         existing,
@@ -163,38 +157,27 @@ async fn examine<'a>(
 }
 
 /// The manifest of the plain tag `1.2.3`, when the revision `1.2.3_r1` is to be published.
-async fn plain(
-    registry: &Registry,
-    repository: &Repository,
-    out: &FanOut,
-) -> Result<Option<RawManifest>, Error> {
+async fn plain(repo: &Repo, out: &FanOut) -> Result<Option<RawManifest>, Error> {
     match out
         .tags
         .iter()
         .find(|planned| planned.role == TagRole::Patch)
     {
-        Some(plain) => Ok(registry
-            .get_manifest(&repository.path, &Target::from(&plain.tag))
-            .await?),
+        Some(plain) => Ok(repo.manifest(&plain.tag).await?),
         None => Ok(None),
     }
 }
 
 /// Reads the manifest of a listed tag. Another publisher may be writing it, so it is read several
 /// times before it counts as missing.
-async fn read_listed(
-    registry: &Registry,
-    repository: &Repository,
-    tag: &Tag,
-) -> Result<Option<RawManifest>, Error> {
-    let target = Target::from(tag);
+async fn read_listed(repo: &Repo, tag: &Tag) -> Result<Option<RawManifest>, Error> {
     for pause in READ_PAUSES {
-        if let Some(found) = registry.get_manifest(&repository.path, &target).await? {
+        if let Some(found) = repo.manifest(tag).await? {
             return Ok(Some(found));
         }
         tokio::time::sleep(pause).await;
     }
-    Ok(registry.get_manifest(&repository.path, &target).await?)
+    Ok(repo.manifest(tag).await?)
 }
 
 /// Returns the manifest under the immutable tag if it has the content to be published. Fails if the
@@ -202,7 +185,7 @@ async fn read_listed(
 async fn already_there(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
-    registry: &Registry,
+    repo: &Repo,
     full: &Tag,
     found: Option<RawManifest>,
 ) -> Result<Option<RawManifest>, Error> {
@@ -226,8 +209,7 @@ async fn already_there(
         (ContentSource::Upload, None) => Ok(None),
         (ContentSource::Upload, Some(found)) => {
             let same = is_same(job, planned, &found)?
-                || (planned.is_new()
-                    && has_inputs(job, &planned.repository, registry, &found).await?);
+                || (planned.is_new() && has_inputs(job, repo, &found).await?);
             Ok(same.then_some(found))
         }
     }
@@ -253,11 +235,10 @@ fn is_same(
 /// the plan was made, that manifest is the result.
 pub(super) async fn has_inputs(
     job: &PublishJob<'_>,
-    repository: &Repository,
-    registry: &Registry,
+    repo: &Repo,
     found: &RawManifest,
 ) -> Result<bool, Error> {
-    let labels = observe::labels_of(registry, repository, found).await?;
+    let labels = observe::labels_of(repo, found).await?;
     Ok(labels.get(INPUTS).map(String::as_str) == Some(job.recipe.inputs.as_str()))
 }
 

@@ -10,7 +10,7 @@ use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::referrers::subject_of;
-use crate::registry::{self, Inventory, Registry};
+use crate::registry::{self, Inventory, Repo};
 
 /// The reason why a deletion failed or was refused.
 #[derive(Debug, thiserror::Error)]
@@ -150,18 +150,14 @@ pub struct Deleted {
 
 /// Examines the planned deletions in one repository, without any change. Fails if a reference does
 /// not exist, or if the tag list is incomplete.
-pub async fn examine(
-    registry: &Registry,
-    references: &[Reference],
-) -> Result<Vec<DeleteSubject>, Error> {
-    let Some(first) = references.first() else {
+pub async fn examine(repo: &Repo, references: &[Reference]) -> Result<Vec<DeleteSubject>, Error> {
+    if references.is_empty() {
         return Ok(Vec::new());
-    };
-    let path = &first.repository.path;
+    }
     let mut subjects: BTreeMap<Digest, DeleteSubject> = BTreeMap::new();
     for reference in references {
         let target = reference.target();
-        let raw = registry.get_manifest(path, &target).await?;
+        let raw = repo.manifest(&target).await?;
         let raw = raw.ok_or_else(|| Error::Missing(reference.clone()))?;
         let subject = subjects
             .entry(raw.digest.clone())
@@ -170,7 +166,7 @@ pub async fn examine(
             subject.named.insert(tag);
         }
     }
-    let inventory = Inventory::read(registry, path).await?;
+    let inventory = Inventory::read(repo).await?;
     let going: BTreeSet<Digest> = subjects.keys().cloned().collect();
     for (digest, subject) in &mut subjects {
         subject.tags = inventory.naming(digest);
@@ -197,21 +193,18 @@ pub async fn examine(
         };
         subject.children = below.into_iter().filter(unused).collect();
         let gone = subject.children.iter().chain([digest]);
-        subject.attached = attached::attached(registry, path, &inventory, gone).await?;
+        subject.attached = attached::attached(repo, &inventory, gone).await?;
     }
     Ok(subjects.into_values().collect())
 }
 
 /// Lists a reference to each tag of a repository. Fails if the repository does not exist.
-pub async fn everything(
-    registry: &Registry,
-    repository: &Repository,
-) -> Result<Vec<Reference>, Error> {
-    let list = registry.find_tags(&repository.path).await?;
-    let list = list.ok_or_else(|| Error::NoRepository(repository.clone()))?;
+pub async fn everything(repo: &Repo) -> Result<Vec<Reference>, Error> {
+    let list = repo.find_tags().await?;
+    let list = list.ok_or_else(|| Error::NoRepository(repo.name().clone()))?;
     // A tag that is listed but cannot be read has nothing to delete.
-    let tags = Inventory::heads(registry, &repository.path, list).await?;
-    Ok(tags.keys().map(|tag| tagged(repository, tag)).collect())
+    let tags = Inventory::heads(repo, list).await?;
+    Ok(tags.keys().map(|tag| repo.name().tag(tag)).collect())
 }
 
 /// The tags of the indexes of images that reference `digest`. Lists of referrers do not count.
@@ -302,33 +295,30 @@ pub fn check(subject: &DeleteSubject, all_tags: bool) -> Result<(), Error> {
 
 /// Deletes a digest with all its tags, then the images that only it referenced, and verifies that
 /// all are gone. Fails if a tag was moved, or if the content still exists at the deadline.
-pub async fn delete(registry: &Registry, subject: &DeleteSubject) -> Result<Deleted, Error> {
-    let repository = &subject.reference.repository;
-    let (path, digest) = (&repository.path, &subject.raw.digest);
+pub async fn delete(repo: &Repo, subject: &DeleteSubject) -> Result<Deleted, Error> {
+    let digest = &subject.raw.digest;
     for tag in &subject.tags {
-        let now = registry.head_manifest(path, &Target::from(tag)).await?;
+        let now = repo.head(tag).await?;
         if now.is_some_and(|now| now.digest != *digest) {
-            return Err(Error::Moved(tagged(repository, tag)));
+            return Err(Error::Moved(repo.name().tag(tag)));
         }
     }
-    registry.delete_manifest(path, digest).await?;
+    repo.delete(digest).await?;
     for tag in &subject.tags {
-        remove_leftover(registry, repository, tag).await?;
+        remove_leftover(repo, tag).await?;
     }
-    prove_gone(registry, &subject.reference.at(digest.clone())).await?;
+    prove_gone(repo, &subject.reference.at(digest.clone())).await?;
     let mut children = Vec::new();
     for child in &subject.children {
-        if registry.delete_manifest(path, child).await? {
-            prove_gone(registry, &subject.reference.at(child.clone())).await?;
+        if repo.delete(child).await? {
+            prove_gone(repo, &subject.reference.at(child.clone())).await?;
             children.push(child.clone());
         }
     }
     if let Some(subject_digest) = subject_of(&subject.raw) {
-        registry
-            .unlist_referrer(path, &subject_digest, digest)
-            .await?;
+        repo.unlist_referrer(&subject_digest, digest).await?;
     }
-    attached::delete(registry, repository, &subject.attached).await?;
+    attached::delete(repo, &subject.attached).await?;
     Ok(Deleted {
         children,
         ..subject.deleted()
@@ -336,48 +326,31 @@ pub async fn delete(registry: &Registry, subject: &DeleteSubject) -> Result<Dele
 }
 
 /// Removes a tag that some registries still list after its digest was deleted.
-pub(super) async fn remove_leftover(
-    registry: &Registry,
-    repository: &Repository,
-    tag: &Tag,
-) -> Result<(), Error> {
-    let (path, reference) = (&repository.path, tagged(repository, tag));
-    let mut polling = registry.polling();
-    while registry
-        .head_manifest(path, &reference.target())
-        .await?
-        .is_some()
-    {
+pub(super) async fn remove_leftover(repo: &Repo, tag: &Tag) -> Result<(), Error> {
+    let reference = repo.name().tag(tag);
+    let mut polling = repo.registry().polling();
+    while repo.head(tag).await?.is_some() {
         if !polling.again().await {
             return Err(Error::Still(reference, polling.limit().as_secs()));
         }
     }
-    if registry.tags(path).await?.contains(tag) {
-        registry.delete_tag(path, tag).await?;
+    if repo.tags().await?.contains(tag) {
+        repo.delete_tag(tag).await?;
     }
-    prove_gone(registry, &reference).await
-}
-
-/// The reference of a tag.
-pub(super) fn tagged(repository: &Repository, tag: &Tag) -> Reference {
-    Reference {
-        repository: repository.clone(),
-        tag: Some(tag.clone()),
-        digest: None,
-    }
+    prove_gone(repo, &reference).await
 }
 
 /// Verifies that a reference is gone, and waits for registries that show it for a while. Polling
 /// uses HEAD; the final check is a GET that accepts every media type and requires an error code for
 /// "unknown" from the registry, because a 404 alone is not sufficient. A tag must also be absent
 /// from the tag list.
-pub(super) async fn prove_gone(registry: &Registry, reference: &Reference) -> Result<(), Error> {
-    let (path, target) = (&reference.repository.path, reference.target());
-    let mut polling = registry.polling();
+pub(super) async fn prove_gone(repo: &Repo, reference: &Reference) -> Result<(), Error> {
+    let target = reference.target();
+    let mut polling = repo.registry().polling();
     let mut is_first = true;
     loop {
-        let seems_gone = is_first || registry.head_manifest(path, &target).await?.is_none();
-        if seems_gone && is_gone(registry, reference).await? {
+        let seems_gone = is_first || repo.head(&target).await?.is_none();
+        if seems_gone && is_gone(repo, reference).await? {
             return Ok(());
         }
         is_first = false;
@@ -387,17 +360,12 @@ pub(super) async fn prove_gone(registry: &Registry, reference: &Reference) -> Re
     }
 }
 
-async fn is_gone(registry: &Registry, reference: &Reference) -> Result<bool, Error> {
-    let path = &reference.repository.path;
-    if registry
-        .get_manifest(path, &reference.target())
-        .await?
-        .is_some()
-    {
+async fn is_gone(repo: &Repo, reference: &Reference) -> Result<bool, Error> {
+    if repo.manifest(reference.target()).await?.is_some() {
         return Ok(false);
     }
     match reference.target() {
-        Target::Tag(tag) => Ok(!registry.tags(path).await?.contains(&tag)),
+        Target::Tag(tag) => Ok(!repo.tags().await?.contains(&tag)),
         Target::Digest(_) => Ok(true),
     }
 }

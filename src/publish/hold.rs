@@ -7,8 +7,8 @@ use std::fmt;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::oci::RawManifest;
-use crate::reference::{Digest, Repository, RepositoryPath, Tag, Target};
-use crate::registry::{self, Polling, Registry};
+use crate::reference::{Digest, Repository, Tag};
+use crate::registry::{self, Polling, Repo};
 
 /// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
@@ -176,25 +176,21 @@ impl Writes {
 /// first tag that does not, or `None` if all do. A tag that another publisher moved at the same
 /// time is not moved again.
 pub(super) async fn put_and_hold(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     tags: &[Tag],
     raw: &RawManifest,
     previous: &BTreeMap<Tag, Digest>,
 ) -> Result<Option<Unsettled>, registry::Error> {
-    let path = &repository.path;
     let Some((first, rest)) = tags.split_first() else {
         return Ok(None);
     };
-    registry
-        .put_manifest(path, &Target::from(first), raw)
-        .await?;
-    registry.put_tags(path, rest, raw).await?;
+    repo.put(first, raw).await?;
+    repo.put_tags(rest, raw).await?;
     let mut writes = Writes::new(previous.clone(), tags, &raw.digest);
-    let mut polling = registry.polling();
+    let mut polling = repo.registry().polling();
     let mut look = Look::Prove;
     loop {
-        let found = look_at(registry, path, tags, look).await?;
+        let found = look_at(repo, tags, look).await?;
         let outdated: Vec<&Tag> = tags
             .iter()
             .filter(|tag| found.get(*tag) != Some(&raw.digest))
@@ -208,12 +204,12 @@ pub(super) async fn put_and_hold(
                 }
             }
         };
-        let wrong = writes.unsettled(repository, first, &raw.digest, found.get(*first), &polling);
+        let wrong = writes.unsettled(repo.name(), first, &raw.digest, found.get(*first), &polling);
         for tag in outdated {
             let found = found.get(tag);
             let is_foreign = found.is_some_and(|found| writes.is_foreign(tag, found, &raw.digest));
             if !is_foreign && writes.calls_for(tag, &raw.digest, found, &polling) {
-                registry.put_manifest(path, &Target::from(tag), raw).await?;
+                repo.put(tag, raw).await?;
                 writes.record(tag, &raw.digest);
             }
         }
@@ -235,23 +231,15 @@ pub(super) enum Look {
 
 /// The digests that tags point to; tags that do not exist are omitted.
 pub(super) async fn look_at(
-    registry: &Registry,
-    path: &RepositoryPath,
+    repo: &Repo,
     tags: impl IntoIterator<Item = &Tag>,
     look: Look,
 ) -> Result<BTreeMap<Tag, Digest>, registry::Error> {
     let tags: Vec<Tag> = tags.into_iter().cloned().collect();
     let read = |tag: Tag| async move {
-        let target = Target::from(&tag);
         let found = match look {
-            Look::Prove => registry
-                .get_manifest(path, &target)
-                .await?
-                .map(|raw| raw.digest),
-            Look::Poll => registry
-                .head_manifest(path, &target)
-                .await?
-                .map(|head| head.digest),
+            Look::Prove => repo.manifest(&tag).await?.map(|raw| raw.digest),
+            Look::Poll => repo.head(&tag).await?.map(|head| head.digest),
         };
         Ok::<_, registry::Error>(found.map(|digest| (tag, digest)))
     };

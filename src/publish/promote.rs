@@ -10,10 +10,10 @@ use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
 use crate::observe;
 use crate::oci::{Descriptor, Manifest, RawManifest};
-use crate::reference::{Digest, Reference, Repository, Tag, Target};
+use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::inventory::children;
 use crate::registry::referrers::{Referrer, tags_of_tools};
-use crate::registry::{self, Inventory, Registry, RemoteBlob, Upload};
+use crate::registry::{self, Inventory, RemoteBlob, Repo, Upload};
 use crate::tags::{
     Action, Level, Move, PublishedContent, TagList, TagRole, TagRules, Variant, decide, fan_out,
     siblings,
@@ -70,15 +70,6 @@ impl Error {
     }
 }
 
-/// The source or the destination of a copy.
-#[derive(Debug, Clone)]
-pub struct End {
-    /// The registry to read from or write to.
-    pub registry: Registry,
-    /// The repository on that registry.
-    pub repository: Repository,
-}
-
 /// The blobs of a copy, by outcome.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Copied {
@@ -107,12 +98,16 @@ impl Copied {
 
 /// Decides which of the `requested` tags of the destination will point to `digest`. Tags that
 /// belong to a higher version are kept. Fails if a version exists with other content.
-pub async fn decide_tags(to: &End, digest: &Digest, requested: &[Tag]) -> Result<Vec<Move>, Error> {
+pub async fn decide_tags(
+    to: &Repo,
+    digest: &Digest,
+    requested: &[Tag],
+) -> Result<Vec<Move>, Error> {
     let probes: BTreeSet<Tag> = siblings(requested)
         .into_iter()
         .chain(requested.iter().cloned())
         .collect();
-    let existing_tags = observe::complete_tags(&to.registry, &to.repository, &probes).await?;
+    let existing_tags = observe::complete_tags(to, &probes).await?;
     let (variant, version) = read(requested);
     let existing = TagList::new(&existing_tags, variant.as_ref(), &[]);
     let mut moves = Vec::new();
@@ -135,7 +130,7 @@ pub async fn decide_tags(to: &End, digest: &Digest, requested: &[Tag]) -> Result
     }
     match moves.iter().find(|decision| decision.is_refusal()) {
         Some(Move { tag, because, .. }) => Err(Error::Refused {
-            repository: to.repository.clone(),
+            repository: to.name().clone(),
             tag: tag.clone(),
             because: because.clone(),
         }),
@@ -145,7 +140,7 @@ pub async fn decide_tags(to: &End, digest: &Digest, requested: &[Tag]) -> Result
 
 /// Decides about a tag outside the fan-out: a version of its own is immutable; any other tag moves.
 async fn decide_other(
-    to: &End,
+    to: &Repo,
     digest: &Digest,
     tag: &Tag,
     existing: &[Tag],
@@ -178,11 +173,8 @@ async fn decide_other(
     })
 }
 
-async fn content_under(to: &End, digest: &Digest, tag: &Tag) -> Result<PublishedContent, Error> {
-    let found = to
-        .registry
-        .head_manifest(&to.repository.path, &Target::from(tag))
-        .await?;
+async fn content_under(to: &Repo, digest: &Digest, tag: &Tag) -> Result<PublishedContent, Error> {
+    let found = to.head(tag).await?;
     let same = found.is_some_and(|found| found.digest == *digest);
     Ok(if same {
         PublishedContent::Same
@@ -217,8 +209,8 @@ fn rules(version: &semver::Version, requested: &[Tag], variant: Option<&Variant>
 /// Copies a manifest by digest with everything that it references: first the blobs, then the images
 /// of an index, then the manifest itself. Fails if the source lacks a referenced manifest.
 pub async fn copy(
-    from: &End,
-    to: &End,
+    from: &Repo,
+    to: &Repo,
     raw: &RawManifest,
     events: &Events,
 ) -> Result<Copied, Error> {
@@ -234,33 +226,23 @@ pub async fn copy(
             Upload::Sent(_) => "copied",
         };
         events.step(
-            &to.repository.to_string(),
+            &to.name().to_string(),
             format!("{} {result}", digest.short()),
         );
         copied.count(upload);
     }
     for manifest in &manifests {
-        to.registry
-            .put_manifest(
-                &to.repository.path,
-                &Target::from(&manifest.digest),
-                manifest,
-            )
-            .await?;
+        to.put(&manifest.digest, manifest).await?;
     }
     Ok(copied)
 }
 
 /// Counts the blobs that [`copy`] would transfer, without writing anything. Fails as [`copy`] does.
-pub async fn would_copy(from: &End, to: &End, raw: &RawManifest) -> Result<Copied, Error> {
+pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Copied, Error> {
     let mut copied = Copied::default();
-    let mountable =
-        from.registry.host() == to.registry.host() && from.repository.path != to.repository.path;
+    let mountable = is_mountable(from, to);
     let checks = stream::iter(needed(from, raw).await?.blobs).map(async |blob| {
-        let found = to
-            .registry
-            .has_blob(&to.repository.path, &blob.digest)
-            .await?;
+        let found = to.has_blob(&blob.digest).await?;
         Ok::<_, Error>((blob, found))
     });
     let checks: Vec<_> = checks.buffered(CONCURRENCY).try_collect().await?;
@@ -281,23 +263,15 @@ struct Needed {
 }
 
 /// Reads the manifests below a manifest, and lists all blobs. Fails if the source lacks a manifest.
-async fn needed(from: &End, raw: &RawManifest) -> Result<Needed, Error> {
-    let below = from
-        .registry
-        .below(&from.repository.path, raw, |_| true)
-        .await?;
+async fn needed(from: &Repo, raw: &RawManifest) -> Result<Needed, Error> {
+    let below = from.below(raw, |_| true).await?;
     if let Some(digest) = below.missing.into_iter().next() {
-        let repository = from.repository.clone();
-        return Err(Error::Missing(Reference {
-            repository,
-            tag: None,
-            digest: Some(digest),
-        }));
+        return Err(Error::Missing(from.name().digest(&digest)));
     }
     let mut seen = BTreeSet::new();
     let mut blobs = Vec::new();
     for manifest in below.manifests.iter().chain([raw]) {
-        if let Manifest::Image(image) = from.registry.parse(&from.repository.path, manifest)? {
+        if let Manifest::Image(image) = from.parse(manifest)? {
             let all = image.layers.into_iter().chain([image.config]);
             // Foreign layers are downloaded from their own URLs, and registries reject them.
             blobs.extend(
@@ -311,40 +285,37 @@ async fn needed(from: &End, raw: &RawManifest) -> Result<Needed, Error> {
     })
 }
 
-async fn copy_blob(from: &End, to: &End, blob: Descriptor) -> Result<(Digest, Upload), Error> {
+/// True if both repositories are on one registry, so that it can mount blobs.
+fn is_mountable(from: &Repo, to: &Repo) -> bool {
+    from.registry().host() == to.registry().host() && from.path() != to.path()
+}
+
+async fn copy_blob(from: &Repo, to: &Repo, blob: Descriptor) -> Result<(Digest, Upload), Error> {
     let source = RemoteBlob {
-        registry: from.registry.clone(),
-        repository: from.repository.path.clone(),
+        repo: from.clone(),
         descriptor: blob.clone(),
     };
-    let path = &to.repository.path;
-    let upload = if from.registry.host() == to.registry.host() && from.repository.path != *path {
-        to.registry
-            .push_blob_or_mount(path, &blob, &from.repository.path, &source)
-            .await?
+    let upload = if is_mountable(from, to) {
+        to.push_blob_or_mount(&blob, from.path(), &source).await?
     } else {
-        to.registry.push_blob(path, &blob, &source).await?
+        to.push_blob(&blob, &source).await?
     };
     Ok((blob.digest, upload))
 }
 
 /// Puts the manifest under its tags, the most specific tag first, and verifies each; without tags,
 /// by digest only. Fails if a tag does not point to the manifest at the deadline.
-pub async fn put(to: &End, raw: &RawManifest, moves: &[Move]) -> Result<(), Error> {
-    let path = &to.repository.path;
+pub async fn put(to: &Repo, raw: &RawManifest, moves: &[Move]) -> Result<(), Error> {
     let tags: Vec<Tag> = moves
         .iter()
         .filter(|decision| decision.is_push())
         .map(|decision| decision.tag.clone())
         .collect();
     if tags.is_empty() {
-        return Ok(to
-            .registry
-            .put_manifest(path, &Target::from(&raw.digest), raw)
-            .await?);
+        return Ok(to.put(&raw.digest, raw).await?);
     }
-    let previous = look_at(&to.registry, path, &tags, Look::Poll).await?;
-    match put_and_hold(&to.registry, &to.repository, &tags, raw, &previous).await? {
+    let previous = look_at(to, &tags, Look::Poll).await?;
+    match put_and_hold(to, &tags, raw, &previous).await? {
         Some(wrong) => Err(wrong.into()),
         None => Ok(()),
     }
@@ -376,8 +347,7 @@ impl Attached {
 /// Finds the artifacts that refer to `raw` or to one of its images, and recursively the artifacts
 /// that refer to those, such as the signature of an SBOM. Reads the referrers API or its fallback
 /// tag, and the tags of cosign. Writes nothing.
-pub async fn attached(from: &End, raw: &RawManifest) -> Result<Vec<Attached>, Error> {
-    let path = &from.repository.path;
+pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<Attached>, Error> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open = vec![raw.clone()];
@@ -386,20 +356,17 @@ pub async fn attached(from: &End, raw: &RawManifest) -> Result<Vec<Attached>, Er
             continue;
         }
         for child in children(&subject) {
-            let target = Target::from(&child.digest);
-            open.extend(from.registry.get_manifest(path, &target).await?);
+            open.extend(from.manifest(&child.digest).await?);
         }
-        for referrer in from.registry.referrers(path, &subject.digest).await? {
-            let target = Target::from(&referrer.descriptor.digest);
-            if let Some(raw) = from.registry.get_manifest(path, &target).await? {
+        for referrer in from.referrers(&subject.digest).await? {
+            if let Some(raw) = from.manifest(&referrer.descriptor.digest).await? {
                 open.push(raw.clone());
                 let listed = Listed::Referrer(referrer);
                 found.push(Attached { raw, listed });
             }
         }
         for tag in tags_of_tools(&subject.digest).into_iter().skip(1) {
-            let target = Target::from(&tag);
-            if let Some(raw) = from.registry.get_manifest(path, &target).await? {
+            if let Some(raw) = from.manifest(&tag).await? {
                 open.push(raw.clone());
                 let listed = Listed::Tag(tag);
                 found.push(Attached { raw, listed });
@@ -412,8 +379,8 @@ pub async fn attached(from: &End, raw: &RawManifest) -> Result<Vec<Attached>, Er
 /// Copies the artifacts that are attached to an image, and returns their digests. Other artifacts
 /// of the destination are kept.
 pub async fn copy_attached(
-    from: &End,
-    to: &End,
+    from: &Repo,
+    to: &Repo,
     attached: Vec<Attached>,
     events: &Events,
 ) -> Result<Vec<Digest>, Error> {
@@ -422,8 +389,7 @@ pub async fn copy_attached(
         let is_copied = match listed {
             Listed::Referrer(entry) => {
                 copy(from, to, &raw, events).await?;
-                let path = &to.repository.path;
-                to.registry.put_referrer(path, &raw, Some(&entry)).await?;
+                to.put_referrer(&raw, Some(&entry)).await?;
                 true
             }
             Listed::Tag(tag) => cosign::copy(from, to, &raw, &tag, events).await?,
@@ -436,8 +402,8 @@ pub async fn copy_attached(
 }
 
 /// The tags of the source that point to `digest`, except the tags of tools.
-pub async fn tags_of(from: &End, digest: &Digest) -> Result<Vec<Tag>, Error> {
-    let tags = Inventory::tags(&from.registry, &from.repository.path).await?;
+pub async fn tags_of(from: &Repo, digest: &Digest) -> Result<Vec<Tag>, Error> {
+    let tags = Inventory::tags(from).await?;
     let naming = tags
         .into_iter()
         .filter(|(_, found)| found.digest == *digest);

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 use super::attached::Attached;
 use super::delete::{self, DeleteSubject, Deleted};
 use crate::observe::{self, ConfigCache};
-use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::{self, Inventory, Registry};
+use crate::reference::{Digest, Reference, Repository, Tag};
+use crate::registry::{self, Inventory, Repo};
 use crate::tags::{TagList, Variant};
 
 /// The versions to keep.
@@ -110,20 +110,17 @@ impl Pruning {
 /// Reads a repository and decides; nothing is deleted. `known` are variants that exist in addition
 /// to those that the tags show. Fails if the tag list is incomplete.
 pub async fn examine(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     known: &BTreeSet<Variant>,
     rules: PruneRules,
 ) -> Result<Pruning, delete::Error> {
-    let inventory = read_complete(registry, repository).await?;
+    let inventory = read_complete(repo).await?;
     let mut created = BTreeMap::new();
     if rules.older_than.is_some() {
         for descriptor in inventory.tags.values() {
             let digest = &descriptor.digest;
             if !created.contains_key(digest) {
-                let found = registry
-                    .describe(&repository.path, &Target::from(digest))
-                    .await?;
+                let found = repo.describe(digest).await?;
                 created.insert(
                     digest.clone(),
                     found
@@ -136,13 +133,13 @@ pub async fn examine(
     }
     let versions = decide(&inventory, known, &created, rules);
     let mut pruning = Pruning {
-        repository: repository.clone(),
+        repository: repo.name().clone(),
         versions,
         attached: Vec::new(),
     };
     let tags = pruning.going().into_values().flatten();
-    let references: Vec<Reference> = tags.map(|tag| delete::tagged(repository, &tag)).collect();
-    let subjects = delete::examine(registry, &references).await?;
+    let references: Vec<Reference> = tags.map(|tag| repo.name().tag(&tag)).collect();
+    let subjects = delete::examine(repo, &references).await?;
     pruning.attached = subjects
         .into_iter()
         .flat_map(|subject| subject.attached)
@@ -152,12 +149,8 @@ pub async fn examine(
 
 /// Reads a repository. If a tag points to a version that the list of tags lacks, the list is read
 /// again; the call fails if it stays incomplete.
-async fn read_complete(
-    registry: &Registry,
-    repository: &Repository,
-) -> Result<Inventory, registry::Error> {
-    let path = &repository.path;
-    let inventory = Inventory::read(registry, path).await?;
+async fn read_complete(repo: &Repo) -> Result<Inventory, registry::Error> {
+    let inventory = Inventory::read(repo).await?;
     let digests: BTreeMap<Tag, Digest> = inventory
         .tags
         .iter()
@@ -165,12 +158,12 @@ async fn read_complete(
         .collect();
     let list: Vec<Tag> = digests.keys().cloned().collect();
     let cache = ConfigCache::none();
-    let claimed = observe::claimed_tags(registry, repository, &list, &digests, &cache).await?;
+    let claimed = observe::claimed_tags(repo, &list, &digests, &cache).await?;
     if claimed.is_empty() {
         return Ok(inventory);
     }
-    registry.complete_tags(path, &claimed).await?;
-    Inventory::read(registry, path).await
+    repo.complete_tags(&claimed).await?;
+    Inventory::read(repo).await
 }
 
 fn seconds(text: &str) -> Option<i64> {
@@ -181,20 +174,15 @@ fn seconds(text: &str) -> Option<i64> {
 
 /// Deletes the decided digests and verifies each deletion. A digest that changed since the decision
 /// is examined again and kept. Fails at the first deletion that is refused or fails.
-pub async fn prune(registry: &Registry, pruning: &Pruning) -> Result<Vec<Deleted>, delete::Error> {
+pub async fn prune(repo: &Repo, pruning: &Pruning) -> Result<Vec<Deleted>, delete::Error> {
     let mut deleted = Vec::new();
     for (digest, tags) in pruning.going() {
-        let tag = |tag| Reference {
-            repository: pruning.repository.clone(),
-            tag: Some(tag),
-            digest: None,
-        };
-        let references: Vec<Reference> = tags.into_iter().map(tag).collect();
-        for subject in delete::examine(registry, &references).await? {
+        let references: Vec<Reference> = tags.iter().map(|tag| repo.name().tag(tag)).collect();
+        for subject in delete::examine(repo, &references).await? {
             let DeleteSubject { raw, .. } = &subject;
             if raw.digest == digest {
                 delete::check(&subject, false)?;
-                deleted.push(delete::delete(registry, &subject).await?);
+                deleted.push(delete::delete(repo, &subject).await?);
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{Error, PublishJob};
 use crate::engine::{Artifact, EngineKind};
 use crate::observe;
 use crate::oci::{ImageConfig, Manifest, RawManifest};
-use crate::reference::{Digest, Tag, Target};
+use crate::reference::{Digest, Tag};
 use crate::tags::{Action, Move};
 
 /// The number of tags that are read concurrently.
@@ -51,7 +51,6 @@ async fn release_one(
     pushing: u64,
 ) -> Result<Receipt, Error> {
     let start = Instant::now();
-    let path = &destination.planned.repository.path;
     let moves = &destination.moves;
     let previous = previous_digests(&destination).await?;
     let full = destination.out.full();
@@ -73,10 +72,7 @@ async fn release_one(
                 names.join(", ")
             ),
         );
-        destination
-            .registry
-            .put_tags(path, &tags_to_move, raw)
-            .await?;
+        destination.repo.put_tags(&tags_to_move, raw).await?;
     }
     let moving = milliseconds(start);
     let start = Instant::now();
@@ -128,10 +124,9 @@ async fn settle_on(
     previous: &BTreeMap<Tag, Digest>,
     put: &[Tag],
 ) -> Result<(RawManifest, Vec<Settled>), Error> {
-    let (repository, rules) = (&destination.planned.repository, &job.recipe.image.tags);
+    let rules = &job.recipe.image.tags;
     let settled = settle(
-        &destination.registry,
-        repository,
+        &destination.repo,
         &destination.out,
         rules,
         Some(raw),
@@ -146,15 +141,11 @@ async fn settle_on(
     let Error::Overtaken { found, .. } = &error else {
         return Err(error);
     };
-    let theirs = destination
-        .registry
-        .get_manifest(&repository.path, &Target::from(found))
-        .await?;
+    let theirs = destination.repo.manifest(found).await?;
     match theirs {
-        Some(theirs) if has_inputs(job, repository, &destination.registry, &theirs).await? => {
+        Some(theirs) if has_inputs(job, &destination.repo, &theirs).await? => {
             let settled = settle(
-                &destination.registry,
-                repository,
+                &destination.repo,
                 &destination.out,
                 rules,
                 Some(&theirs),
@@ -170,13 +161,12 @@ async fn settle_on(
 
 /// Moves the moving tags that point to a withdrawn version to the versions that they belong to.
 async fn correct(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
-    let (repository, rules) = (&destination.planned.repository, &job.recipe.image.tags);
+    let rules = &job.recipe.image.tags;
     let nothing = BTreeMap::new();
     report(
         job,
         &settle(
-            &destination.registry,
-            repository,
+            &destination.repo,
             &destination.out,
             rules,
             None,
@@ -220,26 +210,16 @@ async fn remember(job: &PublishJob<'_>, destination: &PublishTarget<'_>, raw: &R
         job.cache.put(&raw.digest, &config);
         return;
     }
-    if let Err(error) = observe::remember(
-        &destination.registry,
-        &destination.planned.repository,
-        raw,
-        job.cache,
-    )
-    .await
-    {
+    if let Err(error) = observe::remember(&destination.repo, raw, job.cache).await {
         tracing::debug!(%error, "cannot cache the config");
     }
 }
 
 /// The digests that the existing tags point to before they are moved.
 async fn previous_digests(destination: &PublishTarget<'_>) -> Result<BTreeMap<Tag, Digest>, Error> {
-    let (path, full) = (&destination.planned.repository.path, destination.out.full());
+    let full = destination.out.full();
     let read = |tag: Tag| async move {
-        let found = destination
-            .registry
-            .head_manifest(path, &Target::from(&tag))
-            .await?;
+        let found = destination.repo.head(&tag).await?;
         Ok::<_, Error>(found.map(|descriptor| (tag, descriptor.digest)))
     };
     let tags = destination.moves.iter().map(|decided| &decided.tag);

@@ -9,8 +9,8 @@ use super::Error;
 use super::hold::put_and_hold;
 use crate::oci::RawManifest;
 use crate::plan::current;
-use crate::reference::{Digest, Repository, Tag, Target};
-use crate::registry::Registry;
+use crate::reference::{Digest, Repository, Tag};
+use crate::registry::Repo;
 use crate::tags::{
     self, PlannedTag, TagError, TagList, TagRole, TagRules, TaggedVersion, Variant, is_withdrawn,
 };
@@ -130,16 +130,11 @@ pub struct Examined {
 }
 
 /// Reads the digests that the tags point to. Fails if the version does not exist.
-pub async fn examine(
-    registry: &Registry,
-    repository: &Repository,
-    rollback: &Rollback,
-) -> Result<Examined, Error> {
-    let path = &repository.path;
-    let raw = get(registry, repository, &rollback.to.tag).await?;
+pub async fn examine(repo: &Repo, rollback: &Rollback) -> Result<Examined, Error> {
+    let raw = get(repo, &rollback.to.tag).await?;
     let mut tags: Vec<Returned> = Vec::with_capacity(rollback.tags.len());
     for tag in rollback.tags.iter().chain(&rollback.extra) {
-        let found = registry.head_manifest(path, &Target::from(tag)).await?;
+        let found = repo.head(tag).await?;
         let previous = found.map(|descriptor| descriptor.digest);
         let goes_along = || {
             let is_same = |returned: &Returned| returned.previous == previous;
@@ -184,11 +179,7 @@ impl Examined {
 /// Moves the tags to the version and verifies each. The least specific tag moves first, so that
 /// after an interruption the next rollback still finds all remaining tags. Fails if a tag does not
 /// point to the version at the deadline.
-pub async fn roll_back(
-    registry: &Registry,
-    repository: &Repository,
-    examined: &Examined,
-) -> Result<(), Error> {
+pub async fn roll_back(repo: &Repo, examined: &Examined) -> Result<(), Error> {
     let raw = &examined.raw;
     let tags: Vec<Tag> = examined.moving().cloned().collect();
     let previous: BTreeMap<Tag, Digest> = examined
@@ -196,28 +187,15 @@ pub async fn roll_back(
         .iter()
         .filter_map(|found| Some((found.tag.clone(), found.previous.clone()?)))
         .collect();
-    if let Some(wrong) = put_and_hold(registry, repository, &tags, raw, &previous).await? {
+    if let Some(wrong) = put_and_hold(repo, &tags, raw, &previous).await? {
         return Err(wrong.into());
     }
     Ok(())
 }
 
-async fn get(
-    registry: &Registry,
-    repository: &Repository,
-    tag: &Tag,
-) -> Result<RawManifest, Error> {
-    let found = registry
-        .get_manifest(&repository.path, &Target::from(tag))
-        .await?;
-    found.ok_or_else(|| {
-        let reference = crate::reference::Reference {
-            repository: repository.clone(),
-            tag: Some(tag.clone()),
-            digest: None,
-        };
-        Error::Vanished(reference)
-    })
+async fn get(repo: &Repo, tag: &Tag) -> Result<RawManifest, Error> {
+    let found = repo.manifest(tag).await?;
+    found.ok_or_else(|| Error::Vanished(repo.name().tag(tag)))
 }
 
 #[cfg(test)]

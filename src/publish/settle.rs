@@ -8,8 +8,8 @@ use futures_util::try_join;
 use super::Error;
 use super::hold::{Look, Unsettled, Writes, look_at};
 use crate::oci::RawManifest;
-use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::{Polling, Registry};
+use crate::reference::{Digest, Tag};
+use crate::registry::{Polling, Repo};
 use crate::tags::{self, Action, FanOut, PublishedContent, TagList, TagRole, TagRules};
 
 /// The final state of a tag.
@@ -56,8 +56,7 @@ enum Round {
 /// own tag; the moving tags that point to `raw` are then moved to that content. Also fails if a tag
 /// is still wrong at the deadline.
 pub async fn settle(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     out: &FanOut,
     rules: &TagRules,
     raw: Option<&RawManifest>,
@@ -69,15 +68,14 @@ pub async fn settle(
         None => Writes::default(),
     };
     let mut settling = Settling {
-        registry,
-        repository,
+        repo,
         out,
         rules,
         raw,
         writes,
         corrected: BTreeMap::new(),
         strays: BTreeSet::new(),
-        polling: registry.polling(),
+        polling: repo.registry().polling(),
     };
     let mut look = Look::Prove;
     loop {
@@ -93,8 +91,7 @@ pub async fn settle(
 
 /// The tags of one image in one repository while they are verified.
 struct Settling<'a> {
-    registry: &'a Registry,
-    repository: &'a Repository,
+    repo: &'a Repo,
     out: &'a FanOut,
     rules: &'a TagRules,
     raw: Option<&'a RawManifest>,
@@ -108,14 +105,10 @@ struct Settling<'a> {
 impl Settling<'_> {
     /// Reads all tags once, and writes the corrections.
     async fn round(&mut self, look: Look) -> Result<Round, Error> {
-        let path = &self.repository.path;
         // A publisher that writes after these reads runs its own settle pass, so its change is not
         // missed.
         let tags = self.out.tags.iter().map(|planned| &planned.tag);
-        let (named, list) = try_join!(
-            look_at(self.registry, path, tags, look),
-            self.registry.tags(path)
-        )?;
+        let (named, list) = try_join!(look_at(self.repo, tags, look), self.repo.tags())?;
         let existing = TagList::new(&list, self.out.variant.as_ref(), &self.rules.withdrawn);
         self.yield_to_other_content(&named).await?;
         let unlisted = named.keys().find(|tag| !existing.has(tag)).cloned();
@@ -138,7 +131,7 @@ impl Settling<'_> {
                 {
                     None
                 }
-                Action::Keep { tag, .. } => holder(self.registry, self.repository, tag).await?,
+                Action::Keep { tag, .. } => holder(self.repo, tag).await?,
                 Action::Refuse => None,
             };
             let Some(expected) = expected else { continue };
@@ -183,16 +176,14 @@ impl Settling<'_> {
             return Ok(());
         };
         if self.writes.is_foreign(self.out.full(), found, &raw.digest) {
-            return Err(
-                yield_to(self.registry, self.repository, self.out, raw, found, named).await?,
-            );
+            return Err(yield_to(self.repo, self.out, raw, found, named).await?);
         }
         Ok(())
     }
 
     fn unsettled(&self, tag: &Tag, expected: &Digest, found: Option<&Digest>) -> Unsettled {
         self.writes
-            .unsettled(self.repository, tag, expected, found, &self.polling)
+            .unsettled(self.repo.name(), tag, expected, found, &self.polling)
     }
 
     /// Puts a wrong tag, unless the registry may only be late.
@@ -207,9 +198,7 @@ impl Settling<'_> {
             .writes
             .calls_for(tag, &expected.digest, found, &self.polling)
         {
-            self.registry
-                .put_manifest(&self.repository.path, &Target::from(tag), expected)
-                .await?;
+            self.repo.put(tag, expected).await?;
             self.writes.record(tag, &expected.digest);
         }
         Ok(wrong)
@@ -219,61 +208,41 @@ impl Settling<'_> {
     fn give_up(&self, round: Round) -> Error {
         match round {
             Round::Wrong(wrong) => Error::Unsettled(wrong),
-            Round::Unlisted(tag) => self.registry.incomplete(&self.repository.path, &tag).into(),
-            Round::Right(_) => Error::Vanished(Reference {
-                repository: self.repository.clone(),
-                tag: Some(self.out.full().clone()),
-                digest: None,
-            }),
+            Round::Unlisted(tag) => self.repo.incomplete(&tag).into(),
+            Round::Right(_) => Error::Vanished(self.repo.name().tag(self.out.full())),
         }
     }
 }
 
 /// Moves the moving tags that point to `raw` to the digest that the version's own tag points to.
 async fn yield_to(
-    registry: &Registry,
-    repository: &Repository,
+    repo: &Repo,
     out: &FanOut,
     raw: &RawManifest,
     theirs: &Digest,
     named: &BTreeMap<Tag, Digest>,
 ) -> Result<Error, Error> {
     let full = out.full();
-    if let Some(found) = registry
-        .get_manifest(&repository.path, &Target::from(theirs))
-        .await?
-    {
+    if let Some(found) = repo.manifest(theirs).await? {
         for planned in out
             .tags
             .iter()
             .filter(|planned| named.get(&planned.tag) == Some(&raw.digest))
         {
-            registry
-                .put_manifest(&repository.path, &Target::from(&planned.tag), &found)
-                .await?;
+            repo.put(&planned.tag, &found).await?;
         }
     }
     Ok(Error::Overtaken {
-        repository: repository.clone(),
+        repository: repo.name().clone(),
         tag: full.clone(),
         found: theirs.clone(),
     })
 }
 
-async fn holder(
-    registry: &Registry,
-    repository: &Repository,
-    tag: &Tag,
-) -> Result<Option<RawManifest>, Error> {
-    let found = registry
-        .get_manifest(&repository.path, &Target::from(tag))
-        .await?;
+async fn holder(repo: &Repo, tag: &Tag) -> Result<Option<RawManifest>, Error> {
+    let found = repo.manifest(tag).await?;
     if found.is_none() {
-        let reference = Reference {
-            repository: repository.clone(),
-            tag: Some(tag.clone()),
-            digest: None,
-        };
+        let reference = repo.name().tag(tag);
         tracing::debug!(%reference, "the tag is listed, but its manifest does not exist");
     }
     Ok(found)

@@ -7,57 +7,39 @@
 
 use serde_json::{Value, json};
 
-use super::delete::{DeleteSubject, Deleted, Error, prove_gone, tagged};
+use super::delete::{DeleteSubject, Deleted, Error, prove_gone};
 use crate::oci::RawManifest;
-use crate::reference::{Repository, Tag, Target};
-use crate::registry::{Registry, Untag};
+use crate::reference::Tag;
+use crate::registry::{Repo, Untag};
 
 /// Removes `tag` from a digest that remains, and verifies that the tag is gone and the others
 /// exist. Fails if deletion is disabled, or if the registry removes other tags.
-pub async fn untag(
-    registry: &Registry,
-    subject: &DeleteSubject,
-    tag: &Tag,
-) -> Result<Deleted, Error> {
-    let repository = &subject.reference.repository;
-    let path = &repository.path;
+pub async fn untag(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<Deleted, Error> {
     // Nothing is changed until it is known that the registry allows deletion.
-    registry.probe_deletion(path).await?;
-    if registry.delete_tag(path, tag).await? == Untag::Unsupported {
-        through_stand_in(registry, repository, subject, tag).await?;
+    repo.probe_deletion().await?;
+    if repo.delete_tag(tag).await? == Untag::Unsupported {
+        through_stand_in(repo, subject, tag).await?;
     }
-    prove_gone(registry, &tagged(repository, tag)).await?;
-    keep_others(registry, subject, tag).await?;
+    prove_gone(repo, &repo.name().tag(tag)).await?;
+    keep_others(repo, subject, tag).await?;
     Ok(subject.untagged(tag))
 }
 
-async fn through_stand_in(
-    registry: &Registry,
-    repository: &Repository,
-    subject: &DeleteSubject,
-    tag: &Tag,
-) -> Result<(), Error> {
-    let target = Target::from(tag);
-    let reference = tagged(repository, tag);
-    let now = registry.head_manifest(&repository.path, &target).await?;
+async fn through_stand_in(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
+    let reference = repo.name().tag(tag);
+    let now = repo.head(tag).await?;
     if now.is_none_or(|now| now.digest != subject.raw.digest) {
         return Err(Error::Moved(reference));
     }
     let stand_in = stand_in(&subject.raw, fastrand::u64(..));
     let mut guard = TagGuard {
-        registry: registry.clone(),
-        repository: repository.clone(),
+        repo: repo.clone(),
         tag: tag.clone(),
         raw: Some(subject.raw.clone()),
     };
-    let put = registry
-        .put_manifest(&repository.path, &target, &stand_in)
-        .await;
+    let put = repo.put(tag, &stand_in).await;
     let deleted = match put {
-        Ok(()) => registry
-            .delete_manifest(&repository.path, &stand_in.digest)
-            .await
-            .map(drop),
+        Ok(()) => repo.delete(&stand_in.digest).await.map(drop),
         Err(error) => Err(error),
     };
     match deleted {
@@ -75,8 +57,7 @@ async fn through_stand_in(
 
 /// Restores the tag if the work fails or is interrupted between its two steps.
 struct TagGuard {
-    registry: Registry,
-    repository: Repository,
+    repo: Repo,
     tag: Tag,
     raw: Option<RawManifest>,
 }
@@ -86,28 +67,17 @@ impl TagGuard {
         let Some(raw) = self.raw.take() else {
             return true;
         };
-        self.registry
-            .put_manifest(&self.repository.path, &Target::from(&self.tag), &raw)
-            .await
-            .is_ok()
+        self.repo.put(&self.tag, &raw).await.is_ok()
     }
 }
 
 impl Drop for TagGuard {
     fn drop(&mut self) {
         let Some(raw) = self.raw.take() else { return };
-        let (registry, path, tag) = (
-            self.registry.clone(),
-            self.repository.path.clone(),
-            self.tag.clone(),
-        );
+        let (repo, tag) = (self.repo.clone(), self.tag.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let restore = async move {
-                drop(
-                    registry
-                        .put_manifest(&path, &Target::from(&tag), &raw)
-                        .await,
-                );
+                drop(repo.put(&tag, &raw).await);
             };
             drop(runtime.spawn(restore));
         }
@@ -130,29 +100,21 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
 
 /// Restores the other tags if the registry removed them too, except those that are also to be
 /// removed. Fails if any tag was removed.
-async fn keep_others(registry: &Registry, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
-    let path = &subject.reference.repository.path;
+async fn keep_others(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
     let mut removed_tags = Vec::new();
     for other in subject
         .tags
         .iter()
         .filter(|other| *other != tag && !subject.named.contains(*other))
     {
-        if registry
-            .get_manifest(path, &Target::from(other))
-            .await?
-            .is_none()
-        {
+        if repo.manifest(other).await?.is_none() {
             removed_tags.push(other.clone());
         }
     }
     if removed_tags.is_empty() {
         return Ok(());
     }
-    let restored = registry
-        .put_tags(path, &removed_tags, &subject.raw)
-        .await
-        .is_ok();
+    let restored = repo.put_tags(&removed_tags, &subject.raw).await.is_ok();
     Err(Error::Collateral {
         tags: removed_tags,
         restored,

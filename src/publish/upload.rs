@@ -12,7 +12,7 @@ use crate::engine::Artifact;
 use crate::oci::{Descriptor, ImageManifest, Manifest, RawManifest};
 use crate::plan::{ContentSource, PlanStep, PlannedDestination};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::Registry;
+use crate::registry::Repo;
 use crate::store::blobs::Blobs;
 use crate::tags;
 
@@ -34,12 +34,7 @@ impl Uploaded<'_> {
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
         let reference = |(destination, raw): &(PublishTarget<'_>, Option<RawManifest>)| {
-            let digest = Some(raw.as_ref()?.digest.clone());
-            Some(Reference {
-                repository: destination.planned.repository.clone(),
-                tag: None,
-                digest,
-            })
+            Some(destination.repo.name().digest(&raw.as_ref()?.digest))
         };
         self.destinations.iter().filter_map(reference).collect()
     }
@@ -130,14 +125,7 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
         job.image(),
         format!("tag {}: {tag}", destination.planned.repository),
     );
-    let put = destination
-        .registry
-        .put_manifest(
-            &destination.planned.repository.path,
-            &Target::from(tag),
-            raw,
-        )
-        .await;
+    let put = destination.repo.put(tag, raw).await;
     match put {
         Err(error) if error.misses_content() => {
             let warning = format!(
@@ -177,7 +165,7 @@ async fn put_immutable_tag(
         job,
         destination.planned,
         upload_set,
-        &Target::from(destination.out.full()),
+        destination.out.full(),
         &upload_set.top,
     )
     .await?;
@@ -190,13 +178,13 @@ async fn put(
     job: &PublishJob<'_>,
     planned: &PlannedDestination,
     upload_set: &UploadSet,
-    target: &Target,
+    target: impl Into<Target>,
     manifest: &RawManifest,
 ) -> Result<(), Error> {
-    let registry = job.registries.of(&planned.repository);
-    let path = &planned.repository.path;
+    let repo = job.registries.repo(&planned.repository);
+    let target = target.into();
     for (pause, repair) in REPAIRS {
-        match registry.put_manifest(path, target, manifest).await {
+        match repo.put(&target, manifest).await {
             Err(error) if error.misses_content() => {
                 tracing::debug!(%error, ?repair, "the registry misses what was uploaded");
             }
@@ -205,7 +193,7 @@ async fn put(
         tokio::time::sleep(pause).await;
         send_again(job, planned, upload_set, repair).await?;
     }
-    Ok(registry.put_manifest(path, target, manifest).await?)
+    Ok(repo.put(&target, manifest).await?)
 }
 
 /// The content to upload again after the registry reported missing content.
@@ -236,24 +224,19 @@ async fn send_again(
         return Ok(());
     }
     let blobs = Blobs::new(job.registries.clone());
-    let registry = job.registries.of(&planned.repository);
-    let path = &planned.repository.path;
+    let repo = job.registries.repo(&planned.repository);
     let sent = stream::iter(&upload_set.blobs).map(async |blob| {
         let source = blobs.source(blob);
         match repair {
-            Repair::Everything => registry.replace_blob(path, &blob.descriptor, &source).await,
-            Repair::Missing | Repair::Nothing => {
-                registry.push_blob(path, &blob.descriptor, &source).await
-            }
+            Repair::Everything => repo.replace_blob(&blob.descriptor, &source).await,
+            Repair::Missing | Repair::Nothing => repo.push_blob(&blob.descriptor, &source).await,
         }
     });
     sent.buffer_unordered(CONCURRENT)
         .try_collect::<Vec<_>>()
         .await?;
     for child in &upload_set.children {
-        registry
-            .put_manifest(path, &Target::from(&child.digest), child)
-            .await?;
+        repo.put(&child.digest, child).await?;
     }
     Ok(())
 }
@@ -270,11 +253,7 @@ async fn through_engine(
     };
     let repository = &destination.planned.repository;
     let full = destination.out.full();
-    let reference = Reference {
-        repository: repository.clone(),
-        tag: Some(full.clone()),
-        digest: None,
-    };
+    let reference = repository.tag(full);
     docker.tag(id, &reference).await?;
     docker
         .push(
@@ -284,12 +263,9 @@ async fn through_engine(
             job.events,
         )
         .await?;
-    let mut polling = destination.registry.polling();
+    let mut polling = destination.repo.registry().polling();
     loop {
-        let found = destination
-            .registry
-            .get_manifest(&repository.path, &Target::from(full))
-            .await?;
+        let found = destination.repo.manifest(full).await?;
         let config = match &found {
             Some(raw) => config_of(destination.planned, raw)?,
             None => None,
@@ -360,16 +336,11 @@ impl UploadSet {
         from: &Repository,
         digest: &Digest,
     ) -> Result<Self, Error> {
-        let registry = job.registries.of(from);
-        let top = fetch(&registry, from, digest).await?;
-        let below = registry.below(&from.path, &top, |_| true).await?;
+        let repo = job.registries.repo(from);
+        let top = fetch(&repo, digest).await?;
+        let below = repo.below(&top, |_| true).await?;
         if let Some(digest) = below.missing.into_iter().next() {
-            let reference = Reference {
-                repository: from.clone(),
-                tag: None,
-                digest: Some(digest),
-            };
-            return Err(Error::Vanished(reference));
+            return Err(Error::Vanished(from.digest(&digest)));
         }
         let mut images = Vec::new();
         for raw in below.manifests.iter().chain([&top]) {
@@ -409,20 +380,9 @@ impl UploadSet {
     }
 }
 
-async fn fetch(
-    registry: &Registry,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<RawManifest, Error> {
-    let found = registry
-        .get_manifest(&repository.path, &Target::from(digest))
-        .await?;
-    let reference = || Reference {
-        repository: repository.clone(),
-        tag: None,
-        digest: Some(digest.clone()),
-    };
-    found.ok_or_else(|| Error::Vanished(reference()))
+async fn fetch(repo: &Repo, digest: &Digest) -> Result<RawManifest, Error> {
+    let found = repo.manifest(digest).await?;
+    found.ok_or_else(|| Error::Vanished(repo.name().digest(digest)))
 }
 
 /// Sends everything without a tag: the blobs, and the children of an index.
@@ -432,38 +392,24 @@ async fn send(
     upload_set: &UploadSet,
 ) -> Result<(), Error> {
     let blobs = Blobs::new(job.registries.clone());
-    let registry = job.registries.of(&planned.repository);
-    let sent = stream::iter(&upload_set.blobs)
-        .map(|blob| send_blob(&blobs, &registry, &planned.repository, blob));
+    let repo = job.registries.repo(&planned.repository);
+    let sent = stream::iter(&upload_set.blobs).map(|blob| send_blob(&blobs, &repo, blob));
     sent.buffer_unordered(CONCURRENT)
         .try_collect::<Vec<()>>()
         .await?;
     for child in &upload_set.children {
-        put(
-            job,
-            planned,
-            upload_set,
-            &Target::from(&child.digest),
-            child,
-        )
-        .await?;
+        put(job, planned, upload_set, &child.digest, child).await?;
     }
     Ok(())
 }
 
 /// Mounts a blob if the registry has it in another repository; else uploads it.
-async fn send_blob(
-    blobs: &Blobs,
-    registry: &Registry,
-    to: &Repository,
-    blob: &Layer,
-) -> Result<(), Error> {
+async fn send_blob(blobs: &Blobs, to: &Repo, blob: &Layer) -> Result<(), Error> {
     let from = match &blob.source {
-        LayerSource::Registry(from) if from.host == to.host => Some(&from.path),
+        LayerSource::Registry(from) if from.host == to.name().host => Some(&from.path),
         _ => None,
     };
-    registry
-        .transfer_blob(&to.path, &blob.descriptor, from, &blobs.source(blob))
+    to.transfer_blob(&blob.descriptor, from, &blobs.source(blob))
         .await?;
     Ok(())
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::inventory::children;
-use super::{Error, FailureKind, Registry};
+use super::{Error, FailureKind, Repo};
 use crate::oci::{Descriptor, RawManifest};
-use crate::reference::{Digest, RepositoryPath, Target};
+use crate::reference::Digest;
 
 /// The maximum number of levels below the first manifest.
 const DEEPEST: usize = 8;
@@ -21,12 +21,11 @@ pub struct Below {
     pub missing: Vec<Digest>,
 }
 
-impl Registry {
+impl Repo {
     /// Reads the manifests below `top` whose descriptors `follow` accepts. Fails if the indexes are
     /// nested too deeply.
     pub async fn below(
         &self,
-        repository: &RepositoryPath,
         top: &RawManifest,
         follow: impl Fn(&Descriptor) -> bool,
     ) -> Result<Below, Error> {
@@ -44,14 +43,11 @@ impl Registry {
                 continue;
             }
             if open.len() > DEEPEST {
-                let url = format!("{}/v2/{repository}/manifests/{}", self.host(), top.digest);
+                let url = self.shown_url(&format!("manifests/{}", top.digest));
                 let message = format!("the index has more than {DEEPEST} levels of nested indexes");
                 return Err(Error::new(FailureKind::Unsupported, "GET", &url, message));
             }
-            match self
-                .get_manifest(repository, &Target::from(&child.digest))
-                .await?
-            {
+            match self.manifest(&child.digest).await? {
                 None => below.missing.push(child.digest),
                 Some(manifest) => {
                     let below_it = children(&manifest).into_iter();

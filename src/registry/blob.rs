@@ -9,24 +9,19 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
-use super::auth::AuthScope;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, Pace};
 use super::retry::Attempts;
-use super::{BlobSource, Registry, http};
+use super::{BlobSource, Registry, Repo, http};
 use crate::oci::{Bytes, Descriptor};
-use crate::reference::{Digest, Hasher, RepositoryPath};
+use crate::reference::{Digest, Hasher};
 use crate::secret::redact_url;
 
-impl Registry {
+impl Repo {
     /// True if the repository has the blob, checked with a HEAD request.
-    pub async fn has_blob(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<bool, Error> {
-        let call = self.blob_call(Method::HEAD, repository, digest)?;
-        let response = self.call(&call).await?;
+    pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
+        let call = self.blob_call(Method::HEAD, digest)?;
+        let response = self.registry.call(&call).await?;
         match response.status() {
             status if status.is_success() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -36,13 +31,8 @@ impl Registry {
 
     /// Reads a small blob, such as a config, into memory and verifies its digest. Fails if it is
     /// larger than `limit` bytes.
-    pub async fn get_blob(
-        &self,
-        repository: &RepositoryPath,
-        descriptor: &Descriptor,
-        limit: u64,
-    ) -> Result<Bytes, Error> {
-        let call = self.blob_call(Method::GET, repository, &descriptor.digest)?;
+    pub async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Bytes, Error> {
+        let call = self.blob_call(Method::GET, &descriptor.digest)?;
         let error =
             |kind, message: String| Error::new(kind, "GET", &redact_url(&call.url), message);
         if descriptor.size > limit {
@@ -52,9 +42,10 @@ impl Registry {
             );
             return Err(error(FailureKind::TooLarge, message));
         }
-        let mut attempts = Attempts::new(self.inner.env.retry_policy);
+        let mut attempts = Attempts::new(self.registry.inner.env.retry_policy);
         loop {
             let fetched = self
+                .registry
                 .fetch(&call, usize::try_from(limit).unwrap_or(usize::MAX))
                 .await?;
             if descriptor.digest.is_of(&fetched.body) {
@@ -73,33 +64,24 @@ impl Registry {
         }
     }
 
-    /// Reads a blob as a stream. The stream fails at its end if the digest or the size differs from
-    /// the descriptor. If the connection breaks, it reconnects and continues at the current offset.
-    pub async fn read_blob(
+    /// Reads a blob as a stream, from `offset`. If the connection breaks, it reconnects and continues
+    /// at the current offset. The stream fails at its end if the size differs from the descriptor,
+    /// or the digest of the whole blob. A partial stream is not hashed: the caller that joins the
+    /// parts must verify the digest.
+    pub async fn read(
         &self,
-        repository: &RepositoryPath,
-        descriptor: &Descriptor,
-    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
-        self.read_blob_from(repository, descriptor, 0).await
-    }
-
-    /// Like [`Self::read_blob`], from `offset`. A partial stream is not hashed: the caller that
-    /// joins the parts must verify the digest.
-    pub async fn read_blob_from(
-        &self,
-        repository: &RepositoryPath,
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
         let mut reading = Reading {
-            registry: self.clone(),
-            call: self.blob_call(Method::GET, repository, &descriptor.digest)?,
+            registry: self.registry.clone(),
+            call: self.blob_call(Method::GET, &descriptor.digest)?,
             descriptor: descriptor.clone(),
             offset,
             response: None,
-            pace: Pace::new(self.inner.http.stall()),
+            pace: Pace::new(self.registry.inner.http.stall()),
             hasher: (offset == 0).then(|| Hasher::of(&descriptor.digest)),
-            attempts: Attempts::new(self.inner.env.retry_policy),
+            attempts: Attempts::new(self.registry.inner.env.retry_policy),
         };
         reading.connect().await?;
         let chunks = stream::try_unfold(reading, |mut reading| async move {
@@ -109,14 +91,9 @@ impl Registry {
         Ok(Box::new(StreamReader::new(Box::pin(chunks))))
     }
 
-    pub(super) fn blob_call<'a>(
-        &self,
-        method: Method,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<Call<'a>, Error> {
-        let url = self.url(&format!("/v2/{repository}/blobs/{digest}"))?;
-        Ok(Call::new(method, url, AuthScope::repository(repository, "pull")).may_leave())
+    pub(super) fn blob_call<'a>(&self, method: Method, digest: &Digest) -> Result<Call<'a>, Error> {
+        let url = self.url(&format!("blobs/{digest}"))?;
+        Ok(Call::new(method, url, self.scope("pull")).may_leave())
     }
 }
 
@@ -256,13 +233,11 @@ impl Reading {
     }
 }
 
-/// A blob of one registry as the source of an upload to another.
+/// A blob of one repository as the source of an upload to another.
 #[derive(Debug, Clone)]
 pub struct RemoteBlob {
-    /// The registry to read from.
-    pub registry: Registry,
     /// The repository to read from.
-    pub repository: RepositoryPath,
+    pub repo: Repo,
     /// The digest and the size of the blob.
     pub descriptor: Descriptor,
 }
@@ -270,10 +245,7 @@ pub struct RemoteBlob {
 #[async_trait::async_trait]
 impl BlobSource for RemoteBlob {
     async fn open(&self, offset: u64) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
-        let reader = self
-            .registry
-            .read_blob_from(&self.repository, &self.descriptor, offset)
-            .await;
+        let reader = self.repo.read(&self.descriptor, offset).await;
         reader.map_err(io::Error::other)
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::error::FailureKind;
-use super::{Error, Registry};
+use super::{Error, Repo};
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
-use crate::reference::{Digest, RepositoryPath, Target};
+use crate::reference::{Digest, Target};
 
 /// The maximum size of a config, in bytes.
 const CONFIG: u64 = 8 * 1024 * 1024;
@@ -100,39 +100,30 @@ impl Described {
     }
 }
 
-impl Registry {
+impl Repo {
     /// Reads an image with its config, or every image of an index. Returns `None` if the target
     /// does not exist. Fails if a manifest or config cannot be read.
-    pub async fn describe(
-        &self,
-        repository: &RepositoryPath,
-        target: &Target,
-    ) -> Result<Option<Described>, Error> {
-        let Some(raw) = self.get_manifest(repository, target).await? else {
+    pub async fn describe(&self, target: impl Into<Target>) -> Result<Option<Described>, Error> {
+        let Some(raw) = self.manifest(target).await? else {
             return Ok(None);
         };
         // An index may list images that were never copied to this repository.
-        let below = self
-            .below(repository, &raw, |child| !is_attestation(child))
-            .await?;
+        let below = self.below(&raw, |child| !is_attestation(child)).await?;
         let mut images = Vec::new();
         for manifest in below.manifests.iter().chain([&raw]) {
-            let parsed = self.parse(repository, manifest)?;
+            let parsed = self.parse(manifest)?;
             if let (Manifest::Image(image), ArtifactKind::Image) =
                 (parsed, ArtifactKind::of(manifest))
             {
-                images.extend(
-                    self.image(repository, manifest.digest.clone(), image)
-                        .await?,
-                );
+                images.extend(self.image(manifest.digest.clone(), image).await?);
             }
         }
         Ok(Some(Described::new(raw, images)))
     }
 
     /// Parses a manifest. The error contains its URL.
-    pub fn parse(&self, repository: &RepositoryPath, raw: &RawManifest) -> Result<Manifest, Error> {
-        let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
+    pub fn parse(&self, raw: &RawManifest) -> Result<Manifest, Error> {
+        let url = self.shown_url(&format!("manifests/{}", raw.digest));
         raw.parse()
             .map_err(|error| Error::new(FailureKind::Unsupported, "GET", &url, error.to_string()))
     }
@@ -140,11 +131,10 @@ impl Registry {
     /// Reads the config of an image. Returns `None` if the config cannot be parsed.
     async fn image(
         &self,
-        repository: &RepositoryPath,
         digest: Digest,
         manifest: ImageManifest,
     ) -> Result<Option<DescribedImage>, Error> {
-        let bytes = self.get_blob(repository, &manifest.config, CONFIG).await?;
+        let bytes = self.blob(&manifest.config, CONFIG).await?;
         let Ok(config) = ImageConfig::parse(&bytes) else {
             return Ok(None);
         };

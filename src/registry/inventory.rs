@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Error, Registry};
+use super::{Error, Repo};
 use crate::oci::{Descriptor, Manifest, RawManifest, media};
-use crate::reference::{Digest, RepositoryPath, Tag, Target};
+use crate::reference::{Digest, Tag};
 use crate::tags::siblings;
 
 /// The number of concurrent requests.
@@ -26,14 +26,14 @@ impl Inventory {
     /// Reads a repository before a deletion. Fails if the tag list is incomplete: a tag that the
     /// registry serves but does not list may point to the manifest to be deleted. Tags that are
     /// deleted concurrently are omitted.
-    pub async fn read(registry: &Registry, repository: &RepositoryPath) -> Result<Self, Error> {
-        let list = registry.tags(repository).await?;
-        let list = registry.complete_tags(repository, &siblings(&list)).await?;
-        let tags = Self::heads(registry, repository, list).await?;
+    pub async fn read(repo: &Repo) -> Result<Self, Error> {
+        let list = repo.tags().await?;
+        let list = repo.complete_tags(&siblings(&list)).await?;
+        let tags = Self::heads(repo, list).await?;
         let mut children = BTreeMap::new();
         for descriptor in tags.values() {
             if is_index(&descriptor.media_type) && !children.contains_key(&descriptor.digest) {
-                let below = below(registry, repository, &descriptor.digest).await?;
+                let below = below(repo, &descriptor.digest).await?;
                 children.insert(descriptor.digest.clone(), below);
             }
         }
@@ -41,23 +41,14 @@ impl Inventory {
     }
 
     /// Reads only the tags, with HEAD requests. Fails if the tag list cannot be read.
-    pub async fn tags(
-        registry: &Registry,
-        repository: &RepositoryPath,
-    ) -> Result<BTreeMap<Tag, Descriptor>, Error> {
-        Self::heads(registry, repository, registry.tags(repository).await?).await
+    pub async fn tags(repo: &Repo) -> Result<BTreeMap<Tag, Descriptor>, Error> {
+        Self::heads(repo, repo.tags().await?).await
     }
 
     /// Resolves `tags` with HEAD requests; tags that do not exist are omitted.
-    pub async fn heads(
-        registry: &Registry,
-        repository: &RepositoryPath,
-        tags: Vec<Tag>,
-    ) -> Result<BTreeMap<Tag, Descriptor>, Error> {
+    pub async fn heads(repo: &Repo, tags: Vec<Tag>) -> Result<BTreeMap<Tag, Descriptor>, Error> {
         let heads = stream::iter(tags).map(|tag| async move {
-            let found = registry
-                .head_manifest(repository, &Target::from(&tag))
-                .await?;
+            let found = repo.head(&tag).await?;
             Ok::<_, Error>(found.map(|descriptor| (tag, descriptor)))
         });
         heads
@@ -97,19 +88,12 @@ pub fn is_index(media_type: &str) -> bool {
 
 /// All manifests below an index as far as the repository has them; an index may list manifests that
 /// were never pushed.
-async fn below(
-    registry: &Registry,
-    repository: &RepositoryPath,
-    index: &Digest,
-) -> Result<BTreeSet<Digest>, Error> {
-    let Some(top) = registry
-        .get_manifest(repository, &Target::from(index))
-        .await?
-    else {
+async fn below(repo: &Repo, index: &Digest) -> Result<BTreeSet<Digest>, Error> {
+    let Some(top) = repo.manifest(index).await? else {
         return Ok(BTreeSet::new());
     };
-    let below = registry
-        .below(repository, &top, |child| is_index(&child.media_type))
+    let below = repo
+        .below(&top, |child| is_index(&child.media_type))
         .await?;
     let named = below.manifests.iter().chain([&top]).flat_map(children);
     Ok(named.map(|child| child.digest).collect())

@@ -9,11 +9,11 @@ use reqwest::{Method, Url};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Registry;
 use super::auth::AuthScope;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, Fetched};
-use crate::reference::{RepositoryPath, Tag, Target};
+use super::{Registry, Repo};
+use crate::reference::{RepositoryPath, Tag};
 
 /// The number of concurrent HEAD requests.
 const CONCURRENT_HEADS: usize = 8;
@@ -128,77 +128,6 @@ impl Registry {
         Ok(found.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Every tag of a repository, sorted; empty if the repository does not exist. Fails if the list
-    /// is incomplete.
-    pub async fn tags(&self, repository: &RepositoryPath) -> Result<Vec<Tag>, Error> {
-        Ok(self.find_tags(repository).await?.unwrap_or_default())
-    }
-
-    /// Like [`Self::tags`], but returns `None` if the registry reports that the repository does not
-    /// exist.
-    pub async fn find_tags(&self, repository: &RepositoryPath) -> Result<Option<Vec<Tag>>, Error> {
-        let found = self
-            .list(
-                &format!("/v2/{repository}/tags/list"),
-                AuthScope::repository(repository, "pull"),
-            )
-            .await;
-        match found {
-            Ok(tags) => Ok(Some(
-                tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
-            )),
-            Err(error) if error.says_unknown() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads the tags of a repository for a decision that compares versions. `probes` are the tags
-    /// that the decision is about. If the registry serves one of them but does not list it, the
-    /// list is late or incomplete: it is read again until the deadline, and then the call fails.
-    pub async fn complete_tags(
-        &self,
-        repository: &RepositoryPath,
-        probes: impl IntoIterator<Item = &Tag>,
-    ) -> Result<Vec<Tag>, Error> {
-        let probes: BTreeSet<&Tag> = probes.into_iter().collect();
-        let mut polling = self.polling();
-        loop {
-            let list = self.tags(repository).await?;
-            let Some(lacking) = self.lacking(repository, &list, &probes).await? else {
-                return Ok(list);
-            };
-            if !polling.again().await {
-                return Err(self.incomplete(repository, &lacking));
-            }
-        }
-    }
-
-    /// The first of `probes` that is not in the list although the registry serves it.
-    async fn lacking(
-        &self,
-        repository: &RepositoryPath,
-        list: &[Tag],
-        probes: &BTreeSet<&Tag>,
-    ) -> Result<Option<Tag>, Error> {
-        let listed: BTreeSet<&Tag> = list.iter().collect();
-        let heads =
-            stream::iter(probes.difference(&listed).copied().cloned()).map(|tag| async move {
-                let found = self.head_manifest(repository, &Target::from(&tag)).await?;
-                Ok::<_, Error>(found.map(|_| tag))
-            });
-        let found: Vec<Option<Tag>> = heads.buffered(CONCURRENT_HEADS).try_collect().await?;
-        Ok(found.into_iter().flatten().next())
-    }
-
-    /// The error for a list of tags that lacks a tag that the registry serves.
-    #[must_use]
-    pub fn incomplete(&self, repository: &RepositoryPath, tag: &Tag) -> Error {
-        let url = format!("{}/v2/{repository}/tags/list", self.host());
-        let message =
-            format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
-        Error::new(FailureKind::Incomplete, "GET", &url, message)
-    }
-
     /// The entries of all pages of a list.
     async fn list(&self, path: &str, scope: AuthScope) -> Result<BTreeSet<String>, Error> {
         let sized = self.url(&format!("{path}?n={PAGE}"))?;
@@ -263,6 +192,69 @@ impl Registry {
             }
         }
         Ok(pages.entries)
+    }
+}
+
+impl Repo {
+    /// Every tag of a repository, sorted; empty if the repository does not exist. Fails if the list
+    /// is incomplete.
+    pub async fn tags(&self) -> Result<Vec<Tag>, Error> {
+        Ok(self.find_tags().await?.unwrap_or_default())
+    }
+
+    /// Like [`Self::tags`], but returns `None` if the registry reports that the repository does not
+    /// exist.
+    pub async fn find_tags(&self) -> Result<Option<Vec<Tag>>, Error> {
+        let path = format!("/v2/{}/tags/list", self.path());
+        let found = self.registry.list(&path, self.scope("pull")).await;
+        match found {
+            Ok(tags) => Ok(Some(
+                tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
+            )),
+            Err(error) if error.says_unknown() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the tags of a repository for a decision that compares versions. `probes` are the tags
+    /// that the decision is about. If the registry serves one of them but does not list it, the
+    /// list is late or incomplete: it is read again until the deadline, and then the call fails.
+    pub async fn complete_tags(
+        &self,
+        probes: impl IntoIterator<Item = &Tag>,
+    ) -> Result<Vec<Tag>, Error> {
+        let probes: BTreeSet<&Tag> = probes.into_iter().collect();
+        let mut polling = self.registry.polling();
+        loop {
+            let list = self.tags().await?;
+            let Some(lacking) = self.lacking(&list, &probes).await? else {
+                return Ok(list);
+            };
+            if !polling.again().await {
+                return Err(self.incomplete(&lacking));
+            }
+        }
+    }
+
+    /// The first of `probes` that is not in the list although the registry serves it.
+    async fn lacking(&self, list: &[Tag], probes: &BTreeSet<&Tag>) -> Result<Option<Tag>, Error> {
+        let listed: BTreeSet<&Tag> = list.iter().collect();
+        let heads =
+            stream::iter(probes.difference(&listed).copied().cloned()).map(|tag| async move {
+                let found = self.head(&tag).await?;
+                Ok::<_, Error>(found.map(|_| tag))
+            });
+        let found: Vec<Option<Tag>> = heads.buffered(CONCURRENT_HEADS).try_collect().await?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// The error for a list of tags that lacks a tag that the registry serves.
+    #[must_use]
+    pub fn incomplete(&self, tag: &Tag) -> Error {
+        let url = self.shown_url("tags/list");
+        let message =
+            format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
+        Error::new(FailureKind::Incomplete, "GET", &url, message)
     }
 }
 

@@ -7,13 +7,12 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
 use serde::Deserialize;
 
-use super::Registry;
-use super::auth::AuthScope;
+use super::Repo;
 use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, Fetched};
 use crate::oci::{Descriptor, RawManifest, media};
-use crate::reference::{Digest, RepositoryPath, Tag, Target};
+use crate::reference::{Digest, Tag, Target};
 use crate::secret::redact_url;
 
 /// The maximum size in bytes: the limit of distribution 2.8 and the recommendation of the
@@ -80,26 +79,20 @@ struct ManifestProbe {
     media_type: Option<String>,
 }
 
-impl Registry {
+impl Repo {
     /// Reads digest, size and media type of a manifest by HEAD. The digest is the registry's claim
     /// and is not verified. Returns `None` if the manifest does not exist.
-    pub async fn head_manifest(
-        &self,
-        repository: &RepositoryPath,
-        target: &Target,
-    ) -> Result<Option<Descriptor>, Error> {
-        let call = self.manifest_call(Method::HEAD, repository, target, "pull")?;
-        let response = self.call(&call).await?;
+    pub async fn head(&self, target: impl Into<Target>) -> Result<Option<Descriptor>, Error> {
+        let target = &target.into();
+        let call = self.manifest_call(Method::HEAD, target, "pull")?;
+        let response = self.registry.call(&call).await?;
         match response.status().as_u16() {
             200 => {}
             404 => return Ok(None),
             // A response to HEAD has no body; GET returns the reason, or succeeds if the server
             // does not support HEAD.
             _ => {
-                return Ok(self
-                    .get_manifest(repository, target)
-                    .await?
-                    .map(|raw| raw.descriptor()));
+                return Ok(self.manifest(target).await?.map(|raw| raw.descriptor()));
             }
         }
         let headers = response.headers();
@@ -109,23 +102,17 @@ impl Registry {
                 Ok(Some(Descriptor::new(&content_type(headers), digest, size)))
             }
             // Old servers send no digest.
-            _ => Ok(self
-                .get_manifest(repository, target)
-                .await?
-                .map(|raw| raw.descriptor())),
+            _ => Ok(self.manifest(target).await?.map(|raw| raw.descriptor())),
         }
     }
 
     /// Reads a manifest by GET and verifies its digest against the requested digest and the
     /// registry's claim. Returns `None` if the registry reports that the manifest does not exist.
     /// Fails on any other error, including a 404 without an error code of the registry.
-    pub async fn get_manifest(
-        &self,
-        repository: &RepositoryPath,
-        target: &Target,
-    ) -> Result<Option<RawManifest>, Error> {
-        let call = self.manifest_call(Method::GET, repository, target, "pull")?;
-        match self.fetch(&call, MOST).await {
+    pub async fn manifest(&self, target: impl Into<Target>) -> Result<Option<RawManifest>, Error> {
+        let target = &target.into();
+        let call = self.manifest_call(Method::GET, target, "pull")?;
+        match self.registry.fetch(&call, MOST).await {
             Ok(fetched) => read(&call, &fetched, target).map(Some),
             Err(error) if error.says_unknown() => Ok(None),
             Err(error) => Err(error),
@@ -133,30 +120,23 @@ impl Registry {
     }
 
     /// Puts a manifest under a tag or its digest. Fails if the registry stores other bytes.
-    pub async fn put_manifest(
+    pub async fn put(
         &self,
-        repository: &RepositoryPath,
-        target: &Target,
+        target: impl Into<Target>,
         manifest: &RawManifest,
     ) -> Result<(), Error> {
-        let url = self.url(&format!("/v2/{repository}/manifests/{target}"))?;
-        self.put(repository, url, manifest).await.map(drop)
+        let url = self.url(&format!("manifests/{}", target.into()))?;
+        self.put_at(url, manifest).await.map(drop)
     }
 
     /// Puts one manifest under several tags. If the registry supports it, one request carries
     /// several tags (`?tag=…`), and those that it confirms in `OCI-Tag` are done; the other tags
     /// are put one by one, in this order.
-    pub async fn put_tags(
-        &self,
-        repository: &RepositoryPath,
-        tags: &[Tag],
-        manifest: &RawManifest,
-    ) -> Result<(), Error> {
+    pub async fn put_tags(&self, tags: &[Tag], manifest: &RawManifest) -> Result<(), Error> {
         for group in tags.chunks(TAGS_AT_ONCE) {
-            let done = self.fan_out(repository, group, manifest).await?;
+            let done = self.fan_out(group, manifest).await?;
             for tag in group.iter().filter(|tag| !done.contains(*tag)) {
-                self.put_manifest(repository, &Target::from(tag), manifest)
-                    .await?;
+                self.put(tag, manifest).await?;
             }
         }
         Ok(())
@@ -164,20 +144,15 @@ impl Registry {
 
     /// Sends one request for several tags (distribution spec after 1.1.1). Returns the tags that
     /// the registry confirmed.
-    async fn fan_out(
-        &self,
-        repository: &RepositoryPath,
-        tags: &[Tag],
-        manifest: &RawManifest,
-    ) -> Result<BTreeSet<Tag>, Error> {
-        let known = &self.inner.fan_out;
+    async fn fan_out(&self, tags: &[Tag], manifest: &RawManifest) -> Result<BTreeSet<Tag>, Error> {
+        let known = &self.registry.inner.fan_out;
         if tags.len() < 2 || !known.may_try() {
             return Ok(BTreeSet::new());
         }
-        let mut url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
+        let mut url = self.url(&format!("manifests/{}", manifest.digest))?;
         url.query_pairs_mut()
             .extend_pairs(tags.iter().map(|tag| ("tag", tag.as_str())));
-        let headers = match self.put(repository, url, manifest).await {
+        let headers = match self.put_at(url, manifest).await {
             Ok(response) => response.headers().clone(),
             // The URL is too long, or the registry rejects the query; the requests per tag report
             // any other error.
@@ -201,19 +176,18 @@ impl Registry {
         Ok(done)
     }
 
-    pub(super) async fn put(
+    pub(super) async fn put_at(
         &self,
-        repository: &RepositoryPath,
         url: reqwest::Url,
         manifest: &RawManifest,
     ) -> Result<Response, Error> {
-        let scope = AuthScope::repository(repository, "pull,push");
+        let scope = self.scope("pull,push");
         let call = Call::new(Method::PUT, url, scope)
             .header(CONTENT_TYPE, &manifest.media_type)
             .payload(Payload::Bytes(&manifest.bytes));
         let mut may_retry = true;
         loop {
-            let response = self.call(&call).await?;
+            let response = self.registry.call(&call).await?;
             if !response.status().is_success() {
                 return Err(call.refuse(response).await);
             }
@@ -240,14 +214,10 @@ impl Registry {
 
     /// Deletes a manifest by digest. Returns false if it did not exist. Fails if deletion is
     /// disabled.
-    pub async fn delete_manifest(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<bool, Error> {
+    pub async fn delete(&self, digest: &Digest) -> Result<bool, Error> {
         let target = Target::Digest(digest.clone());
-        let call = self.manifest_call(Method::DELETE, repository, &target, "delete,pull,push")?;
-        let response = self.call(&call).await?;
+        let call = self.manifest_call(Method::DELETE, &target, "delete,pull,push")?;
+        let response = self.registry.call(&call).await?;
         match response.status().as_u16() {
             200..=299 => Ok(true),
             404 => match call.refuse(response).await {
@@ -259,14 +229,9 @@ impl Registry {
     }
 
     /// Deletes a tag by its name, if the registry supports it (distribution 3, zot).
-    pub async fn delete_tag(&self, repository: &RepositoryPath, tag: &Tag) -> Result<Untag, Error> {
-        let call = self.manifest_call(
-            Method::DELETE,
-            repository,
-            &Target::from(tag),
-            "delete,pull,push",
-        )?;
-        let response = self.call(&call).await?;
+    pub async fn delete_tag(&self, tag: &Tag) -> Result<Untag, Error> {
+        let call = self.manifest_call(Method::DELETE, &Target::from(tag), "delete,pull,push")?;
+        let response = self.registry.call(&call).await?;
         match response.status().as_u16() {
             200..=299 => Ok(Untag::Done),
             400 => Ok(Untag::Unsupported),
@@ -280,20 +245,19 @@ impl Registry {
 
     /// Fails if the registry does not allow deletion. Nothing is deleted: the request is for a
     /// digest that does not exist, which the registry reports as unknown if deletion is enabled.
-    pub async fn probe_deletion(&self, repository: &RepositoryPath) -> Result<(), Error> {
+    pub async fn probe_deletion(&self) -> Result<(), Error> {
         let nothing = Digest::of(b"golden asks whether deletion is enabled");
-        self.delete_manifest(repository, &nothing).await.map(drop)
+        self.delete(&nothing).await.map(drop)
     }
 
     fn manifest_call<'a>(
         &self,
         method: Method,
-        repository: &RepositoryPath,
         target: &Target,
         actions: &str,
     ) -> Result<Call<'a>, Error> {
-        let url = self.url(&format!("/v2/{repository}/manifests/{target}"))?;
-        let scope = AuthScope::repository(repository, actions);
+        let url = self.url(&format!("manifests/{target}"))?;
+        let scope = self.scope(actions);
         Ok(Call::new(method, url, scope)
             .header(ACCEPT, media::ACCEPT)
             .may_leave())

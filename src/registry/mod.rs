@@ -2,7 +2,7 @@
 //! client.
 //!
 //! A [`Registry`] is a handle on one host: cheap to clone; clones share connections, credentials
-//! and tokens. A call goes through `exchange` (retries, credentials, redirects) and `http` (one
+//! and tokens. A [`Repo`] is a handle on one of its repositories. A call goes through `exchange` (retries, credentials, redirects) and `http` (one
 //! request). `manifest`, `blob`, `upload`, `list` and `referrers` implement the endpoints of the
 //! API.
 
@@ -22,6 +22,7 @@ mod manifest;
 mod polling;
 mod reach;
 pub mod referrers;
+mod repo;
 mod retry;
 mod scope;
 pub(crate) mod tls;
@@ -34,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Url;
 
-use crate::reference::{Digest, Host, Repository, RepositoryPath};
+use crate::reference::{Digest, Host, RepositoryPath};
 
 pub use self::below::Below;
 pub use self::blob::RemoteBlob;
@@ -45,6 +46,7 @@ pub use self::error::{Error, FailureKind};
 pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
 pub use self::polling::{Polling, Rewrites};
+pub use self::repo::Repo;
 pub use self::scope::LoginScope;
 
 /// The connection settings of a registry: from a `[[registry]]` table, or the defaults for a bare
@@ -186,12 +188,6 @@ impl Registries {
                 handles: Mutex::default(),
             }),
         }
-    }
-
-    /// The handle for the registry of a repository.
-    #[must_use]
-    pub fn of(&self, repository: &Repository) -> Registry {
-        self.at(&repository.host)
     }
 
     /// The handle for a host, created on first use.

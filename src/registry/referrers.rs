@@ -8,13 +8,12 @@ use reqwest::header::ACCEPT;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::auth::AuthScope;
 use super::error::{Error, FailureKind};
 use super::exchange::Call;
 use super::list::{Pages, next_page};
-use super::{Registry, Rewrites};
+use super::{Repo, Rewrites};
 use crate::oci::{Descriptor, RawManifest, media};
-use crate::reference::{Digest, RepositoryPath, Tag, Target};
+use crate::reference::{Digest, Tag};
 
 /// The largest page of a list of referrers, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -88,20 +87,13 @@ impl List {
     }
 }
 
-impl Registry {
+impl Repo {
     /// The manifests whose subject is `digest`: those in the registry's list and those in the
     /// client-managed list under the fallback tag, of all types. Fails if a list is malformed or
     /// cannot be read to its end.
-    pub async fn referrers(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<Vec<Referrer>, Error> {
-        let mut all = self
-            .referrers_by_api(repository, digest)
-            .await?
-            .unwrap_or_default();
-        let (_, list) = self.fallback_list(repository, digest).await?;
+    pub async fn referrers(&self, digest: &Digest) -> Result<Vec<Referrer>, Error> {
+        let mut all = self.referrers_by_api(digest).await?.unwrap_or_default();
+        let (_, list) = self.fallback_list(digest).await?;
         let known: BTreeSet<Digest> = all
             .iter()
             .map(|entry| entry.descriptor.digest.clone())
@@ -116,22 +108,18 @@ impl Registry {
 
     /// Reads all pages of the registry's own list; returns `None` if the registry does not support
     /// the API.
-    async fn referrers_by_api(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<Option<Vec<Referrer>>, Error> {
-        let first = self.url(&format!("/v2/{repository}/referrers/{digest}"))?;
+    async fn referrers_by_api(&self, digest: &Digest) -> Result<Option<Vec<Referrer>>, Error> {
+        let first = self.url(&format!("referrers/{digest}"))?;
         let mut pages = Pages::default();
         let mut all = Vec::new();
         let mut next = Some(first.clone());
         while let Some(url) = next {
-            let call = Call::new(Method::GET, url, AuthScope::repository(repository, "pull"))
-                .header(ACCEPT, media::OCI_INDEX);
+            let call =
+                Call::new(Method::GET, url, self.scope("pull")).header(ACCEPT, media::OCI_INDEX);
             let incomplete = |message| call.incomplete(message);
             pages.request(&call.url).map_err(incomplete)?;
             let is_first = call.url == first;
-            let fetched = match self.fetch(&call, MOST).await {
+            let fetched = match self.registry.fetch(&call, MOST).await {
                 Ok(fetched) => fetched,
                 Err(error) if is_first && matches!(error.status, Some(400 | 404 | 405 | 406)) => {
                     return Ok(None);
@@ -156,7 +144,7 @@ impl Registry {
             all.extend(page.entries);
             next = next_page(&fetched.headers, &fetched.url).map_err(incomplete)?;
             if let Some(next) = &next
-                && !self.is_ours(next)?
+                && !self.registry.is_ours(next)?
             {
                 return Err(call.malformed("the next page of the list is on another host"));
             }
@@ -166,20 +154,13 @@ impl Registry {
 
     /// The list under the fallback tag, with the digest of its index; empty if the tag does not
     /// exist.
-    async fn fallback_list(
-        &self,
-        repository: &RepositoryPath,
-        subject: &Digest,
-    ) -> Result<(Option<Digest>, List), Error> {
-        let Some(raw) = self
-            .get_manifest(repository, &Target::Tag(fallback_tag(subject)?))
-            .await?
-        else {
+    async fn fallback_list(&self, subject: &Digest) -> Result<(Option<Digest>, List), Error> {
+        let Some(raw) = self.manifest(&fallback_tag(subject)?).await? else {
             return Ok((None, List::empty()));
         };
         let list = List::read(&raw.bytes);
         let malformed = || {
-            let url = format!("{}/v2/{repository}/manifests/{}", self.host(), raw.digest);
+            let url = self.shown_url(&format!("manifests/{}", raw.digest));
             Error::new(
                 FailureKind::Malformed,
                 "GET",
@@ -196,12 +177,11 @@ impl Registry {
     /// not keep the entry.
     pub async fn put_referrer(
         &self,
-        repository: &RepositoryPath,
         manifest: &RawManifest,
         listed: Option<&Referrer>,
     ) -> Result<(), Error> {
-        let url = self.url(&format!("/v2/{repository}/manifests/{}", manifest.digest))?;
-        let response = self.put(repository, url, manifest).await?;
+        let url = self.url(&format!("manifests/{}", manifest.digest))?;
+        let response = self.put_at(url, manifest).await?;
         let subject =
             subject_of(manifest).filter(|_| !response.headers().contains_key("oci-subject"));
         let Some(subject) = subject else {
@@ -211,7 +191,7 @@ impl Registry {
             Some(listed) => listed.clone(),
             None => entry_of(manifest)?,
         };
-        self.change_list(repository, &subject, |list| {
+        self.change_list(&subject, |list| {
             (!list.has(&manifest.digest)).then(|| {
                 list.entries
                     .iter()
@@ -224,13 +204,8 @@ impl Registry {
     }
 
     /// Removes a manifest from the list under the fallback tag of its subject, if it is listed.
-    pub async fn unlist_referrer(
-        &self,
-        repository: &RepositoryPath,
-        subject: &Digest,
-        referrer: &Digest,
-    ) -> Result<(), Error> {
-        self.change_list(repository, subject, |list| {
+    pub async fn unlist_referrer(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
+        self.change_list(subject, |list| {
             let others = list
                 .entries
                 .iter()
@@ -245,24 +220,22 @@ impl Registry {
     /// returns the new entries, or `None` if the list is already as required.
     async fn change_list(
         &self,
-        repository: &RepositoryPath,
         subject: &Digest,
         change: impl Fn(&List) -> Option<Vec<Referrer>>,
     ) -> Result<(), Error> {
         let tag = fallback_tag(subject)?;
-        let mut polling = self.polling();
+        let mut polling = self.registry.polling();
         let mut rewrites = Rewrites::default();
         loop {
-            let (digest, list) = self.fallback_list(repository, subject).await?;
+            let (digest, list) = self.fallback_list(subject).await?;
             let Some(entries) = change(&list) else {
                 return Ok(());
             };
             if rewrites.calls_for(digest.as_ref(), &polling) {
-                self.put_manifest(repository, &Target::from(&tag), &list.with(&entries)?)
-                    .await?;
+                self.put(&tag, &list.with(&entries)?).await?;
             }
             if !polling.again().await {
-                let url = format!("{}/v2/{repository}/manifests/{tag}", self.host());
+                let url = self.shown_url(&format!("manifests/{tag}"));
                 let message =
                     "the list of referrers under the fallback tag does not keep the new entries";
                 return Err(Error::new(FailureKind::Rejected, "PUT", &url, message));

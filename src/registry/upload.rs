@@ -12,7 +12,7 @@ use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, location};
 use super::retry::Attempts;
-use super::{BlobLocation, BlobSource, Registry, Upload};
+use super::{BlobLocation, BlobSource, Registry, Repo, Upload};
 use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
@@ -52,53 +52,44 @@ enum UploadError {
     Stop(Error),
 }
 
-impl Registry {
+impl Repo {
     /// Uploads a blob unless the repository has it. The blob is streamed, so memory use does not
     /// depend on its size; an interrupted upload resumes. Fails once the retries are spent.
     pub async fn push_blob(
         &self,
-        repository: &RepositoryPath,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
-        if self.needs_no_upload(repository, &descriptor.digest).await? {
+        if self.needs_no_upload(&descriptor.digest).await? {
             return Ok(Upload::Present);
         }
-        self.upload(repository, descriptor, source, None).await
+        self.upload(descriptor, source, None).await
     }
 
     /// Uploads a blob even if the registry reports that it has it, because the stored blob may be
     /// damaged or lost. Fails once the retries are spent.
     pub async fn replace_blob(
         &self,
-        repository: &RepositoryPath,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
-        self.upload(repository, descriptor, source, None).await
+        self.upload(descriptor, source, None).await
     }
 
     /// Like [`Self::push_blob`], but first requests a mount from the repository `from` of the same
     /// registry.
     pub async fn push_blob_or_mount(
         &self,
-        repository: &RepositoryPath,
         descriptor: &Descriptor,
         from: &RepositoryPath,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
-        if self.needs_no_upload(repository, &descriptor.digest).await? {
+        if self.needs_no_upload(&descriptor.digest).await? {
             return Ok(Upload::Present);
         }
-        match self
-            .start_mount(repository, &descriptor.digest, from)
-            .await?
-        {
+        match self.start_mount(&descriptor.digest, from).await? {
             None => Ok(Upload::Mounted),
-            Some(session) => {
-                self.upload(repository, descriptor, source, Some(session))
-                    .await
-            }
+            Some(session) => self.upload(descriptor, source, Some(session)).await,
         }
     }
 
@@ -108,39 +99,34 @@ impl Registry {
     /// other callers wait, and then mount it. Fails once the retries are spent.
     pub async fn transfer_blob(
         &self,
-        repository: &RepositoryPath,
         descriptor: &Descriptor,
         mount_from: Option<&RepositoryPath>,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
         let digest = &descriptor.digest;
         if let Some(mount_from) = mount_from
-            && let Some(done) = self.mount_blob(repository, digest, mount_from).await?
+            && let Some(done) = self.mount_blob(digest, mount_from).await?
         {
             return Ok(done);
         }
         let location = self.location_of(digest);
         let mut uploaded_to = location.lock().await;
         let Some(holder) = uploaded_to.clone() else {
-            let done = self.push_blob(repository, descriptor, source).await?;
-            *uploaded_to = Some(repository.clone());
+            let done = self.push_blob(descriptor, source).await?;
+            *uploaded_to = Some(self.path().clone());
             return Ok(done);
         };
         drop(uploaded_to);
-        match self.mount_blob(repository, digest, &holder).await? {
+        match self.mount_blob(digest, &holder).await? {
             Some(done) => Ok(done),
-            None => self.push_blob(repository, descriptor, source).await,
+            None => self.push_blob(descriptor, source).await,
         }
     }
 
     /// True if the repository has the blob. False also for a registry that fails to answer: its
     /// copy may be damaged, and an upload repairs it.
-    async fn needs_no_upload(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-    ) -> Result<bool, Error> {
-        match self.has_blob(repository, digest).await {
+    async fn needs_no_upload(&self, digest: &Digest) -> Result<bool, Error> {
+        match self.has_blob(digest).await {
             Err(error) if error.status.is_some_and(|status| status >= 500) => {
                 tracing::debug!(%error, "uploading the blob, because the registry cannot report whether it has it");
                 Ok(false)
@@ -152,14 +138,13 @@ impl Registry {
     /// Mounts a blob from another repository. Returns `None` if the registry does not mount it.
     async fn mount_blob(
         &self,
-        repository: &RepositoryPath,
         digest: &Digest,
         from: &RepositoryPath,
     ) -> Result<Option<Upload>, Error> {
-        if from == repository {
+        if from == self.path() {
             return Ok(Some(Upload::Present));
         }
-        match self.start_mount(repository, digest, from).await? {
+        match self.start_mount(digest, from).await? {
             None => Ok(Some(Upload::Mounted)),
             Some(session) => {
                 session.cancel().await;
@@ -171,6 +156,7 @@ impl Registry {
     /// The repository that this run uploaded a blob to. The lock is held during the upload.
     fn location_of(&self, digest: &Digest) -> BlobLocation {
         let mut uploaded_to = self
+            .registry
             .inner
             .uploaded_to
             .lock()
@@ -182,60 +168,56 @@ impl Registry {
     /// registry opened instead.
     pub(super) async fn start_mount(
         &self,
-        repository: &RepositoryPath,
         digest: &Digest,
         from: &RepositoryPath,
     ) -> Result<Option<UploadSession>, Error> {
-        let mut url = self.uploads(repository)?;
+        let mut url = self.uploads()?;
         url.query_pairs_mut()
             .append_pair("mount", digest.as_str())
             .append_pair("from", from.as_str());
-        let scope = AuthScope::repository(repository, "pull,push").and_pull(from);
+        let scope = self.scope("pull,push").and_pull(from);
         let call = Call::new(Method::POST, url, scope.clone()).header(CONTENT_LENGTH, "0");
-        match self.call(&call).await {
+        match self.registry.call(&call).await {
             Ok(response) if response.status() == 201 => Ok(None),
             Ok(response) if response.status() == 202 => {
-                UploadSession::opened(self, scope, &call, &response).map(Some)
+                UploadSession::opened(&self.registry, scope, &call, &response).map(Some)
             }
             // Any other status is ignored: the ordinary upload reports whether something is wrong.
-            Ok(_) => self.start(repository).await.map(Some),
-            Err(error) if matches!(error.status, Some(401 | 403)) => {
-                self.start(repository).await.map(Some)
-            }
+            Ok(_) => self.start().await.map(Some),
+            Err(error) if matches!(error.status, Some(401 | 403)) => self.start().await.map(Some),
             Err(error) => Err(error),
         }
     }
 
-    fn uploads(&self, repository: &RepositoryPath) -> Result<Url, Error> {
-        self.url(&format!("/v2/{repository}/blobs/uploads/"))
+    fn uploads(&self) -> Result<Url, Error> {
+        self.url("blobs/uploads/")
     }
 
-    async fn start(&self, repository: &RepositoryPath) -> Result<UploadSession, Error> {
-        let scope = AuthScope::repository(repository, "pull,push");
-        let call = Call::new(Method::POST, self.uploads(repository)?, scope.clone())
-            .header(CONTENT_LENGTH, "0");
-        let response = self.call(&call).await?;
+    async fn start(&self) -> Result<UploadSession, Error> {
+        let scope = self.scope("pull,push");
+        let call =
+            Call::new(Method::POST, self.uploads()?, scope.clone()).header(CONTENT_LENGTH, "0");
+        let response = self.registry.call(&call).await?;
         if response.status() != 202 {
             return Err(call.refuse(response).await);
         }
-        UploadSession::opened(self, scope, &call, &response)
+        UploadSession::opened(&self.registry, scope, &call, &response)
     }
 
     /// Uploads a blob, with retries. Fails once the retries are spent.
     async fn upload(
         &self,
-        repository: &RepositoryPath,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
         mut session: Option<UploadSession>,
     ) -> Result<Upload, Error> {
-        let mut attempts = Attempts::new(self.inner.env.retry_policy);
+        let mut attempts = Attempts::new(self.registry.inner.env.retry_policy);
         let mut chunk = CHUNK;
         let mut best = 0;
         loop {
             let mut current = match session.take() {
                 Some(session) => session,
-                None => self.start(repository).await?,
+                None => self.start().await?,
             };
             let failure = match current.send(descriptor, source, chunk).await {
                 Ok(()) => return Ok(Upload::Sent(descriptor.size)),
@@ -297,7 +279,7 @@ impl Registry {
             }
             // If the session no longer exists, a request whose response was lost may have completed
             // the upload.
-            if session.is_none() && self.has_blob(repository, &descriptor.digest).await? {
+            if session.is_none() && self.has_blob(&descriptor.digest).await? {
                 return Ok(Upload::Sent(descriptor.size));
             }
         }

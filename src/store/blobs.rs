@@ -67,10 +67,8 @@ impl BlobSource for LayerBlob<'_> {
                 Ok(Box::new(file))
             }
             LayerSource::Registry(repository) => {
-                let registry = self.blobs.registries.of(repository);
-                let reader = registry
-                    .read_blob_from(&repository.path, &self.layer.descriptor, offset)
-                    .await;
+                let repo = self.blobs.registries.repo(repository);
+                let reader = repo.read(&self.layer.descriptor, offset).await;
                 reader.map_err(std::io::Error::other)
             }
         }

@@ -65,15 +65,10 @@ impl Watch {
 
     /// Checks every moving tag; returns the version that each one points to.
     async fn check_tags(&self) -> BTreeMap<String, Version> {
-        let registry = self.registries.of(&self.repository);
+        let repo = self.registries.repo(&self.repository);
         let path = &self.repository.path;
-        let tags = registry.tags(path).await.unwrap();
-        let head = async |tag: &Tag| {
-            registry
-                .head_manifest(path, &Target::from(tag))
-                .await
-                .unwrap()
-        };
+        let tags = repo.tags().await.unwrap();
+        let head = async |tag: &Tag| repo.head(tag).await.unwrap();
         let (versions, moving): (Vec<Tag>, Vec<Tag>) = tags
             .into_iter()
             .partition(|tag| tag.as_str().parse::<Version>().is_ok());

@@ -248,19 +248,19 @@ async fn try_all(registry: &Registry) {
     let manifest = RawManifest::new(media::OCI_MANIFEST, b"{\"schemaVersion\":2}".to_vec());
     drop(registry.catalog().await);
     drop(registry.catalog().await);
-    drop(registry.find_tags(&repository).await);
-    drop(registry.head_manifest(&repository, &target).await);
+    drop(registry.repo(&repository).find_tags().await);
+    drop(registry.repo(&repository).head(&target).await);
     let by_digest = Target::Digest(digest.clone());
-    if let Ok(Some(found)) = registry.get_manifest(&repository, &by_digest).await {
+    if let Ok(Some(found)) = registry.repo(&repository).manifest(&by_digest).await {
         assert_eq!(found.digest, digest);
     }
-    drop(registry.get_manifest(&repository, &target).await);
-    drop(registry.get_blob(&repository, &layer, 1 << 20).await);
-    drop(registry.referrers(&repository, &digest).await);
-    drop(registry.push_blob(&repository, &layer, &content).await);
-    drop(registry.put_manifest(&repository, &target, &manifest).await);
-    drop(registry.delete_manifest(&repository, &digest).await);
-    drop(registry.delete_tag(&repository, &tag).await);
+    drop(registry.repo(&repository).manifest(&target).await);
+    drop(registry.repo(&repository).blob(&layer, 1 << 20).await);
+    drop(registry.repo(&repository).referrers(&digest).await);
+    drop(registry.repo(&repository).push_blob(&layer, &content).await);
+    drop(registry.repo(&repository).put(&target, &manifest).await);
+    drop(registry.repo(&repository).delete(&digest).await);
+    drop(registry.repo(&repository).delete_tag(&tag).await);
 }
 
 #[test]

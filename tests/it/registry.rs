@@ -53,7 +53,7 @@ fn all_pages_of_a_list_are_read() {
         ..Behaviour::default()
     });
     registry.image("team/app", "a", &["1", "1.2", "1.2.3", "latest", "edge"]);
-    let tags = run(client(&registry.host()).tags(&path("team/app"))).unwrap();
+    let tags = run(client(&registry.host()).repo(&path("team/app")).tags()).unwrap();
     assert_eq!(
         tags.iter()
             .map(golden::reference::Tag::as_str)
@@ -86,7 +86,7 @@ fn a_list_of_a_hundred_thousand_tags_is_read() {
         })
     });
     assert_eq!(
-        run(client(&registry.host()).tags(&path("a")))
+        run(client(&registry.host()).repo(&path("a")).tags())
             .unwrap()
             .len(),
         100_000
@@ -101,7 +101,7 @@ fn a_page_that_links_to_itself_is_an_error() {
                 .header("link", format!("<{}>; rel=\"next\"", seen.path)),
         )
     });
-    let error = run(client(&registry.host()).tags(&path("a"))).unwrap_err();
+    let error = run(client(&registry.host()).repo(&path("a")).tags()).unwrap_err();
     assert_eq!(error.kind, FailureKind::Incomplete, "{error}");
     assert_eq!(registry.requests().len(), 1);
 }
@@ -114,7 +114,7 @@ fn a_link_to_another_host_is_refused() {
                 .header("link", "<http://127.0.0.2:1/x>; rel=\"next\""),
         )
     });
-    let error = run(client(&registry.host()).tags(&path("a"))).unwrap_err();
+    let error = run(client(&registry.host()).repo(&path("a")).tags()).unwrap_err();
     assert!(error.to_string().contains("on another host"), "{error}");
 }
 
@@ -124,13 +124,13 @@ fn a_repository_without_tags_and_a_missing_one_have_an_empty_list() {
     registry.image("empty", "a", &[]);
     for name in ["empty", "unknown"] {
         assert!(
-            run(client(&registry.host()).tags(&path(name)))
+            run(client(&registry.host()).repo(&path(name)).tags())
                 .unwrap()
                 .is_empty()
         );
     }
     let portal = registry_with(|_| Some(Answer::new(404, "404 page not found\n")));
-    let error = run(client(&portal.host()).tags(&path("a"))).unwrap_err();
+    let error = run(client(&portal.host()).repo(&path("a")).tags()).unwrap_err();
     assert_eq!(
         error.kind,
         FailureKind::NotFound,
@@ -190,7 +190,7 @@ fn an_invalid_manifest_is_reported_with_its_cause() {
             Some(digest) => Target::Digest(digest.parse().unwrap()),
             None => Target::Tag("1".parse().unwrap()),
         };
-        let error = run(client(&registry.host()).get_manifest(&path("a"), &target)).unwrap_err();
+        let error = run(client(&registry.host()).repo(&path("a")).manifest(&target)).unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
         assert!(
@@ -274,10 +274,10 @@ fn all_tags_are_put_in_one_request_if_the_registry_supports_it() {
         let digest = registry.image("a", "x", &[]);
         let client = client(&registry.host());
         let target = Target::Digest(digest.parse().unwrap());
-        let raw = run(client.get_manifest(&path("a"), &target))
+        let raw = run(client.repo(&path("a")).manifest(&target))
             .unwrap()
             .unwrap();
-        run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
+        run(client.repo(&path("a")).put_tags(&tags, &raw)).unwrap();
         assert_eq!(
             registry.tags("a").into_values().collect::<Vec<_>>(),
             vec![digest; 4]
@@ -316,10 +316,10 @@ fn only_tags_that_the_registry_confirms_count_as_put() {
         let digest = registry.image("a", "x", &[]);
         let client = client(&registry.host());
         let target = Target::Digest(digest.parse().unwrap());
-        let raw = run(client.get_manifest(&path("a"), &target))
+        let raw = run(client.repo(&path("a")).manifest(&target))
             .unwrap()
             .unwrap();
-        run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
+        run(client.repo(&path("a")).put_tags(&tags, &raw)).unwrap();
         assert_eq!(
             registry.tags("a").into_values().collect::<Vec<_>>(),
             vec![digest; 4]
@@ -333,7 +333,7 @@ fn only_tags_that_the_registry_confirms_count_as_put() {
                 .map(|line| line.rsplit_once('/').unwrap().1.to_owned())
                 .collect();
             assert_eq!(alone, ["1.2.3", "1.2", "1", "latest"]);
-            run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
+            run(client.repo(&path("a")).put_tags(&tags, &raw)).unwrap();
             assert_eq!(
                 puts(&registry)
                     .iter()
@@ -350,10 +350,12 @@ fn only_tags_that_the_registry_confirms_count_as_put() {
         });
         let digest = lie.image("a", "x", &[]);
         let client = client(&lie.host());
-        let raw = run(client.get_manifest(&path("a"), &Target::Digest(digest.parse().unwrap())))
-            .unwrap()
-            .unwrap();
-        run(client.put_tags(&path("a"), &tags, &raw)).unwrap();
+        let raw = run(client
+            .repo(&path("a"))
+            .manifest(&Target::Digest(digest.parse().unwrap())))
+        .unwrap()
+        .unwrap();
+        run(client.repo(&path("a")).put_tags(&tags, &raw)).unwrap();
         let expected = if named.starts_with("1.2.3") { 1 } else { 5 };
         assert_eq!(puts(&lie).len(), expected, "{named}");
     }
@@ -372,24 +374,28 @@ fn a_blob_is_sent_once_and_mounted_where_possible() {
     let client = client(&registry.host());
     run(async {
         let sent = client
-            .push_blob(&path("a"), &descriptor, &content)
+            .repo(&path("a"))
+            .push_blob(&descriptor, &content)
             .await
             .unwrap();
         assert_eq!(sent, Upload::Sent(100_000));
         assert_eq!(
             client
-                .push_blob(&path("a"), &descriptor, &content)
+                .repo(&path("a"))
+                .push_blob(&descriptor, &content)
                 .await
                 .unwrap(),
             Upload::Present
         );
         let mounted = client
-            .push_blob_or_mount(&path("b"), &descriptor, &path("a"), &content)
+            .repo(&path("b"))
+            .push_blob_or_mount(&descriptor, &path("a"), &content)
             .await
             .unwrap();
         assert_eq!(mounted, Upload::Mounted);
         let read = client
-            .get_blob(&path("b"), &descriptor, 1_000_000)
+            .repo(&path("b"))
+            .blob(&descriptor, 1_000_000)
             .await
             .unwrap();
         assert_eq!(read, content);
@@ -405,18 +411,24 @@ fn survives_every_fault(upstream: &str, repository: &str) {
         run(async {
             let client = client(&host);
             let repository = path(&name);
-            client.push_blob(&repository, &descriptor, &content).await?;
+            client
+                .repo(&repository)
+                .push_blob(&descriptor, &content)
+                .await?;
             let config = Descriptor::of(media::OCI_CONFIG, b"{}");
             client
-                .push_blob(&repository, &config, &Bytes::from(b"{}".as_slice()))
+                .repo(&repository)
+                .push_blob(&config, &Bytes::from(b"{}".as_slice()))
                 .await?;
             let manifest = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [descriptor] });
             let manifest = RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes());
             client
-                .put_manifest(&repository, &Target::Tag("1".parse().unwrap()), &manifest)
+                .repo(&repository)
+                .put(&Target::Tag("1".parse().unwrap()), &manifest)
                 .await?;
             client
-                .get_manifest(&repository, &Target::Tag("1".parse().unwrap()))
+                .repo(&repository)
+                .manifest(&Target::Tag("1".parse().unwrap()))
                 .await
         })
     };
@@ -458,11 +470,15 @@ fn uploads_survive_every_fault_at_a_real_registry() {
 fn an_interrupted_blob_download_is_resumed() {
     let registry = FakeRegistry::start(Behaviour::default());
     let (content, descriptor) = blob(200_000);
-    run(client(&registry.host()).push_blob(&path("a"), &descriptor, &content)).unwrap();
+    run(client(&registry.host())
+        .repo(&path("a"))
+        .push_blob(&descriptor, &content))
+    .unwrap();
     let proxy = fault_proxy(&registry.host(), Some((0, Fault::CutAnswer)));
     let read = run(async {
         let mut reader = client(&proxy.host())
-            .read_blob(&path("a"), &descriptor)
+            .repo(&path("a"))
+            .read(&descriptor, 0)
             .await
             .unwrap();
         let mut all = Vec::new();
@@ -485,7 +501,8 @@ fn a_blob_with_a_wrong_digest_fails_at_its_end() {
     let descriptor = Descriptor::of(media::OCI_LAYER, b"right");
     let error = run(async {
         let mut reader = client(&registry.host())
-            .read_blob(&path("a"), &descriptor)
+            .repo(&path("a"))
+            .read(&descriptor, 0)
             .await
             .unwrap();
         tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut Vec::new())
@@ -537,7 +554,8 @@ fn a_shared_token_that_expired_is_renewed() {
     let (client, repository) = (client(&registry.host()), path("a"));
     let head = async |tag: &str| {
         client
-            .head_manifest(&repository, &Target::Tag(tag.parse().unwrap()))
+            .repo(&repository)
+            .head(&Target::Tag(tag.parse().unwrap()))
             .await
     };
     let (first, second, third) = run(async {

@@ -54,7 +54,7 @@ async fn assert_complete(
     descriptor: &Descriptor,
 ) {
     // A complete read hashes the blob, and fails on a wrong digest.
-    let mut reader = registry.read_blob(repository, descriptor).await.unwrap();
+    let mut reader = registry.repo(repository).read(descriptor, 0).await.unwrap();
     let length = tokio::io::copy(&mut reader, &mut tokio::io::sink())
         .await
         .unwrap();
@@ -78,7 +78,8 @@ async fn a_blob_over_64_mib_is_sent_in_chunks() {
     let proxy = fault_proxy(services::registry(), None);
     let (registry, repository) = (client(&proxy.host()), path(&fresh_name("chunks")));
     let sent = registry
-        .push_blob(&repository, &descriptor, &content)
+        .repo(&repository)
+        .push_blob(&descriptor, &content)
         .await
         .unwrap();
     assert_eq!(sent, Upload::Sent(descriptor.size));
@@ -109,7 +110,8 @@ async fn a_body_that_is_too_large_is_sent_in_smaller_chunks() {
     let (content, descriptor) = blob(5 * MIB + 7);
     let registry = registry_with_limits(2 * MIB, None);
     client(&registry.host())
-        .push_blob(&path("a"), &descriptor, &content)
+        .repo(&path("a"))
+        .push_blob(&descriptor, &content)
         .await
         .unwrap();
     let data_requests = data_requests(&registry.server.seen());
@@ -129,7 +131,8 @@ async fn a_body_limit_below_one_mib_is_an_error() {
     let (content, descriptor) = blob(3 * MIB);
     let registry = registry_with_limits(100_000, None);
     let error = client(&registry.host())
-        .push_blob(&path("a"), &descriptor, &content)
+        .repo(&path("a"))
+        .push_blob(&descriptor, &content)
         .await
         .unwrap_err();
     assert!(
@@ -146,7 +149,8 @@ async fn chunks_have_at_least_the_size_that_the_registry_requires() {
     let (content, descriptor) = blob(5 * MIB + 7);
     let registry = registry_with_limits(3 * MIB, Some(2 * MIB));
     client(&registry.host())
-        .push_blob(&path("a"), &descriptor, &content)
+        .repo(&path("a"))
+        .push_blob(&descriptor, &content)
         .await
         .unwrap();
     let data_requests = data_requests(&registry.server.seen());
@@ -169,7 +173,8 @@ async fn an_interrupted_upload_continues_at_the_offset_of_the_registry() {
     let registry = FakeRegistry::start(Behaviour::default());
     let tunnel = Tunnel::cutting(registry.server.port, 3 * MIB);
     client(&tunnel.host())
-        .push_blob(&path("a"), &descriptor, &content)
+        .repo(&path("a"))
+        .push_blob(&descriptor, &content)
         .await
         .unwrap();
     let seen = registry.server.seen();
@@ -196,7 +201,8 @@ async fn after_a_lost_answer_the_data_is_not_sent_again() {
         let proxy = fault_proxy(services::registry(), Some((2, fault)));
         let repository = path(&fresh_name("lost"));
         client(&proxy.host())
-            .push_blob(&repository, &descriptor, &content)
+            .repo(&repository)
+            .push_blob(&descriptor, &content)
             .await
             .unwrap();
         assert_eq!(
@@ -222,7 +228,8 @@ async fn a_real_registry_has_the_complete_blob_after_a_break() {
         let tunnel = Tunnel::cutting(port, cut);
         let repository = path(&fresh_name("broken"));
         client(&tunnel.host())
-            .push_blob(&repository, &descriptor, &content)
+            .repo(&repository)
+            .push_blob(&descriptor, &content)
             .await
             .unwrap();
         assert!(tunnel.heads().len() > 1, "the connection was cut");
@@ -238,7 +245,8 @@ async fn a_token_may_expire_between_any_two_requests_of_an_upload() {
     let client = client(&registry.host());
     assert_eq!(
         client
-            .push_blob(&path("app"), &descriptor, &content)
+            .repo(&path("app"))
+            .push_blob(&descriptor, &content)
             .await
             .unwrap(),
         Upload::Sent(descriptor.size)
@@ -259,7 +267,8 @@ async fn a_failed_upload_is_cancelled() {
     });
     let (content, descriptor) = blob(1000);
     let error = client(&registry.host())
-        .push_blob(&path("a"), &descriptor, &content)
+        .repo(&path("a"))
+        .push_blob(&descriptor, &content)
         .await
         .unwrap_err();
     assert!(
@@ -320,7 +329,7 @@ async fn an_interrupted_upload_is_cancelled() {
         let (content, descriptor) = blob(2 * MIB);
         let (registry, repository) = (client(&proxy.host()), path(&fresh_name("interrupted")));
         let source = Stalling(content);
-        let push = registry.push_blob(&repository, &descriptor, &source);
+        let push = registry.repo(&repository).push_blob(&descriptor, &source);
         let limit = std::time::Duration::from_millis(500);
         assert!(
             tokio::time::timeout(limit, push).await.is_err(),

@@ -7,7 +7,7 @@ use super::{Embedded, Error};
 use crate::assemble::{AssembledImage, BaseImage, LayerSource};
 use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
-use crate::reference::{Digest, Reference, Target};
+use crate::reference::{Digest, Reference};
 use crate::render::PinnedBase;
 
 /// The largest manifest or config, in bytes. Registries accept manifests up to 4 MiB.
@@ -93,15 +93,11 @@ impl Embedded {
         if let Some(raw) = self.cached_manifest(digest)? {
             return Ok(raw);
         }
-        let registry = self.registries.of(&reference.repository);
-        let target = Target::Digest(digest.clone());
+        let repo = self.registries.repo(&reference.repository);
         let missing = || Error::BaseMissing {
             reference: reference.at(digest.clone()).to_string(),
         };
-        let raw = registry
-            .get_manifest(&reference.repository.path, &target)
-            .await?
-            .ok_or_else(missing)?;
+        let raw = repo.manifest(digest).await?.ok_or_else(missing)?;
         let mut cached = format!("{}\n", raw.media_type).into_bytes();
         cached.extend_from_slice(&raw.bytes);
         self.write_cached("manifests", digest, &cached);
@@ -137,10 +133,8 @@ impl Embedded {
         {
             return Ok(kept.into());
         }
-        let registry = self.registries.of(&reference.repository);
-        let bytes = registry
-            .get_blob(&reference.repository.path, descriptor, METADATA)
-            .await?;
+        let repo = self.registries.repo(&reference.repository);
+        let bytes = repo.blob(descriptor, METADATA).await?;
         self.write_cached("configs", &descriptor.digest, &bytes);
         Ok(bytes)
     }

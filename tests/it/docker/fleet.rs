@@ -80,7 +80,8 @@ async fn push(assembled: &Assembled, path: &RepositoryPath, tag: &str) {
     for image in &assembled.images {
         for layer in &image.layers {
             registry
-                .push_blob(path, &layer.descriptor, &blobs.source(layer))
+                .repo(path)
+                .push_blob(&layer.descriptor, &blobs.source(layer))
                 .await
                 .unwrap();
         }
@@ -89,18 +90,21 @@ async fn push(assembled: &Assembled, path: &RepositoryPath, tag: &str) {
         };
         let config: Bytes = image.config.clone();
         registry
-            .push_blob(path, &manifest.config, &config)
+            .repo(path)
+            .push_blob(&manifest.config, &config)
             .await
             .unwrap();
         let target = Target::Digest(image.manifest.digest.clone());
         registry
-            .put_manifest(path, &target, &image.manifest)
+            .repo(path)
+            .put(&target, &image.manifest)
             .await
             .unwrap();
     }
     let tag: Tag = tag.parse().unwrap();
     registry
-        .put_manifest(path, &Target::Tag(tag), &assembled.top)
+        .repo(path)
+        .put(&Target::Tag(tag), &assembled.top)
         .await
         .unwrap();
 }

@@ -110,12 +110,8 @@ pub(crate) fn engine(directory: &Path) -> (Embedded, Blobs) {
 pub(crate) async fn base(reference: &str) -> PinnedBase {
     let reference: Reference = reference.parse().unwrap();
     let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
-    let registry = registries.of(&reference.repository);
-    let manifest = registry
-        .get_manifest(&reference.repository.path, &reference.target())
-        .await
-        .unwrap()
-        .unwrap();
+    let repo = registries.repo(&reference.repository);
+    let manifest = repo.manifest(&reference.target()).await.unwrap().unwrap();
     PinnedBase::Registry {
         digest: manifest.digest,
         reference,

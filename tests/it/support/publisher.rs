@@ -179,14 +179,10 @@ impl Publisher {
 
     /// Every tag of a repository, with its digest.
     pub(crate) async fn tags_in(&self, repository: &Repository) -> BTreeMap<String, Digest> {
-        let registry = self.registries.of(repository);
+        let repo = self.registries.repo(repository);
         let mut found = BTreeMap::new();
-        for tag in registry.tags(&repository.path).await.unwrap() {
-            let manifest = registry
-                .get_manifest(&repository.path, &Target::from(&tag))
-                .await
-                .unwrap()
-                .unwrap();
+        for tag in repo.tags().await.unwrap() {
+            let manifest = repo.manifest(&tag).await.unwrap().unwrap();
             found.insert(tag.to_string(), manifest.digest);
         }
         found
@@ -195,17 +191,10 @@ impl Publisher {
     /// Points `tag` to the image of `from`, as another tool does.
     pub(crate) async fn retag(&self, name: &str, from: &str, tag: &str) {
         let repository = self.repository(name);
-        let registry = self.registries.of(&repository);
+        let repo = self.registries.repo(&repository);
         let (from, tag): (Tag, Tag) = (from.parse().unwrap(), tag.parse().unwrap());
-        let raw = registry
-            .get_manifest(&repository.path, &Target::from(&from))
-            .await
-            .unwrap()
-            .unwrap();
-        registry
-            .put_manifest(&repository.path, &Target::from(&tag), &raw)
-            .await
-            .unwrap();
+        let raw = repo.manifest(&from).await.unwrap().unwrap();
+        repo.put(&tag, &raw).await.unwrap();
     }
 }
 

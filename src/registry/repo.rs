@@ -1,0 +1,72 @@
+//! One repository of a registry.
+
+use reqwest::Url;
+
+use super::auth::AuthScope;
+use super::{Error, Registries, Registry};
+use crate::reference::{Repository, RepositoryPath};
+
+/// A handle on one repository of a registry: cheap to clone, like [`Registry`]. `manifest`, `blob`,
+/// `upload`, `list` and `referrers` implement its endpoints.
+#[derive(Debug, Clone)]
+pub struct Repo {
+    pub(super) registry: Registry,
+    repository: Repository,
+}
+
+impl Registries {
+    /// The handle for a repository.
+    #[must_use]
+    pub fn repo(&self, repository: &Repository) -> Repo {
+        self.at(&repository.host).repo(&repository.path)
+    }
+}
+
+impl Registry {
+    /// The handle for a repository of this registry.
+    #[must_use]
+    pub fn repo(&self, path: &RepositoryPath) -> Repo {
+        Repo {
+            registry: self.clone(),
+            repository: Repository {
+                host: self.host().clone(),
+                path: path.clone(),
+            },
+        }
+    }
+}
+
+impl Repo {
+    /// The registry of the repository.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The name of the repository, with its host.
+    #[must_use]
+    pub const fn name(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The path of the repository on its host.
+    #[must_use]
+    pub const fn path(&self) -> &RepositoryPath {
+        &self.repository.path
+    }
+
+    /// The URL of an endpoint of the repository.
+    pub(super) fn url(&self, endpoint: &str) -> Result<Url, Error> {
+        self.registry
+            .url(&format!("/v2/{}/{endpoint}", self.path()))
+    }
+
+    /// The URL of an endpoint, for an error that is not about one request.
+    pub(super) fn shown_url(&self, endpoint: &str) -> String {
+        format!("{}/v2/{}/{endpoint}", self.registry.host(), self.path())
+    }
+
+    pub(super) fn scope(&self, actions: &str) -> AuthScope {
+        AuthScope::repository(self.path(), actions)
+    }
+}
