@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
+use crate::image::{Follow, Tree, VERSION, describe};
 use crate::observe;
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, Manifest, RawManifest};
@@ -18,8 +19,6 @@ use crate::tags::{self, Action, PublishedContent, TagList, TagRole, TagRules, Va
 
 /// The number of tags or blobs that are read concurrently.
 const CONCURRENT: usize = 8;
-/// The label with the version of an image.
-const VERSION: &str = "org.opencontainers.image.version";
 
 /// The image to verify, and the expected tags and labels.
 #[derive(Debug, Clone)]
@@ -306,7 +305,7 @@ async fn content(
     if !subject.labels.is_empty() {
         // Every image of the index must carry the labels; a non-image artifact counts as having
         // none.
-        let all = match repo.describe(&raw.digest).await {
+        let all = match describe(repo, &raw.digest).await {
             Ok(described) => {
                 let images = described
                     .map(|described| described.images)
@@ -395,24 +394,10 @@ async fn deep_content(repo: &Repo, raw: &RawManifest) -> Result<Vec<Difference>,
         digest: digest.clone(),
         problem,
     };
-    let parse = |raw: &RawManifest| {
-        raw.parse().map_err(|source| Error::Manifest {
-            repository: repo.name().clone(),
-            source,
-        })
-    };
-    let mut differences = Vec::new();
-    let mut blobs: Vec<Descriptor> = Vec::new();
-    let below = repo.below(raw, |_| true).await?;
-    differences.extend(below.missing.iter().map(lost_child));
-    for manifest in below.manifests.iter().chain([raw]) {
-        if let Manifest::Image(image) = parse(manifest)? {
-            blobs.extend(image.layers.into_iter().chain([image.config]));
-        }
-    }
-    blobs.retain(|blob| blob.urls.is_empty());
+    let tree = Tree::load(repo, raw.clone(), Follow::All).await?;
+    let mut differences: Vec<Difference> = tree.missing.iter().map(lost_child).collect();
+    let mut blobs = tree.blobs(repo)?;
     blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
-    blobs.dedup_by(|a, b| a.digest == b.digest);
     let read = stream::iter(&blobs).map(async |blob| {
         read_through(repo, blob)
             .await

@@ -12,11 +12,12 @@ use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::engine::Embedded;
+use crate::image::{DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::policy::{Built, check_built, named_user};
 use crate::reference::Reference;
-use crate::registry::{DescribedImage, Registries};
+use crate::registry::Registries;
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
 use crate::workspace::state::StateDirectory;
@@ -98,7 +99,7 @@ impl Audit<'_> {
     /// Checks every image that a reference points to: one image, or the images of an index.
     async fn check(&self, reference: &Reference) -> Result<Diagnostics, Failure> {
         let repo = self.registries.repo(&reference.repository);
-        let described = repo.describe(reference.target()).await?;
+        let described = describe(&repo, reference.target()).await?;
         let Some(described) = described else {
             return Err(Failure::absent(Absent::find(&repo, reference).await));
         };

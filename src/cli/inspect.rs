@@ -13,12 +13,12 @@ use super::exit::Exit;
 use super::session::destinations;
 use crate::app::registries;
 use crate::config_files::base::LayoutSpec;
+use crate::image::{Described, Inventory, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::oci::artifact::ArtifactKind;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
-use crate::registry::{Described, Inventory};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::{bytes, one_line};
@@ -63,7 +63,7 @@ struct InspectedImage {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let output = if args.reference.starts_with("oci:") {
-        inspect_layout(args.reference, context)?
+        inspect_layout(args.reference, context).await?
     } else {
         inspect_registry(&args.reference, context).await?
     };
@@ -75,7 +75,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Reads an image from an OCI layout.
-fn inspect_layout(written: String, context: &Context) -> Result<InspectOutput, Failure> {
+async fn inspect_layout(written: String, context: &Context) -> Result<InspectOutput, Failure> {
     let LayoutSpec {
         directory,
         name,
@@ -83,7 +83,7 @@ fn inspect_layout(written: String, context: &Context) -> Result<InspectOutput, F
     } = written.parse().map_err(Failure::usage)?;
     let layout = LayoutReader::open(&context.cwd.join(directory))?;
     let (top, names) = layout.find(name.as_deref(), digest.as_ref())?;
-    Ok(output(written, &layout.describe(&top)?, names))
+    Ok(output(written, &layout.describe(&top).await?, names))
 }
 
 /// Reads an image from a registry.
@@ -92,7 +92,7 @@ async fn inspect_registry(written: &str, context: &Context) -> Result<InspectOut
     let destinations = destinations(context).await?;
     let repo = registries::open(&context.settings(), &destinations, &[written.to_owned()])?
         .repo(&reference.repository);
-    let Some(described) = repo.describe(reference.target()).await? else {
+    let Some(described) = describe(&repo, reference.target()).await? else {
         return Err(Failure::absent(Absent::find(&repo, &reference).await));
     };
     let tags = Inventory::tags(&repo).await?;

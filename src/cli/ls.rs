@@ -10,10 +10,11 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::destinations;
 use crate::app::registries;
+use crate::image::{Described, Inventory, describe};
 use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag};
-use crate::registry::{Described, Inventory, Registry, Repo};
+use crate::registry::{Registry, Repo};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::bytes;
@@ -129,7 +130,7 @@ async fn show_repository(context: &Context, repo: &Repo) -> Result<Exit, Failure
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
     let described: BTreeMap<Digest, Described> = stream::iter(digests)
         .map(|digest| async move {
-            match repo.describe(&digest).await {
+            match describe(repo, &digest).await {
                 Ok(found) => Ok(found.map(|described| (digest, described))),
                 // One damaged or very old image does not hide the others.
                 Err(error) if error.is_about_content() => {

@@ -9,7 +9,6 @@ mod hashing_reader;
 mod layers;
 mod layout;
 mod memo;
-mod platforms;
 mod scan;
 #[cfg(test)]
 mod scan_tests;
@@ -34,6 +33,7 @@ use crate::assemble::{
     TrustLayer, assemble, can_assemble, files, owners, traits, trust,
 };
 use crate::event::Events;
+use crate::image::Unfit;
 use crate::oci::ImageConfig;
 use crate::oci::layer::WrittenLayer;
 use crate::oci::tar::Entry;
@@ -488,10 +488,10 @@ fn of_platform(
         .map(|image| image.platform.to_string())
         .collect();
     let (reference, has) = (parent.to_owned(), has.join(", "));
-    Err(Error::Platform {
+    let wanted = platform.clone();
+    Err(Error::Unfit {
         reference,
-        wanted: platform.clone(),
-        has,
+        unfit: Unfit::Platform { wanted, has },
     })
 }
 

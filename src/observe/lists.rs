@@ -6,13 +6,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::repositories::remember;
 use super::{CONCURRENT, ConfigCache};
+use crate::image::VERSION;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Tag};
 use crate::registry::{Error, Repo};
 use crate::tags::{self, TagList, TagRules};
-
-/// The label with the version of an image.
-const VERSION: &str = "org.opencontainers.image.version";
 
 /// The tags of a repository, for a decision that compares versions and concerns the tags `probes`.
 /// Like [`Repo::complete_tags`], but also fails if one of these tags points to a version that

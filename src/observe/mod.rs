@@ -45,22 +45,6 @@ pub enum Error {
     /// A registry request failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
-    /// A published manifest is invalid.
-    #[error("{repository}: {source}")]
-    Manifest {
-        /// The repository of the manifest.
-        repository: Repository,
-        /// The error in the manifest.
-        source: crate::oci::manifest::Error,
-    },
-    /// The config of a published image is invalid.
-    #[error("{repository}: {source}")]
-    Config {
-        /// The repository of the image.
-        repository: Repository,
-        /// The error in the config.
-        source: crate::oci::config::Error,
-    },
 }
 
 /// The reason why a registry did not return a base.
@@ -87,11 +71,7 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Registry(error) => error.is_about_content() || error.status == Some(500),
-            Self::NoBase { .. }
-            | Self::Unusable(_)
-            | Self::NoTag { .. }
-            | Self::Manifest { .. }
-            | Self::Config { .. } => false,
+            Self::NoBase { .. } | Self::Unusable(_) | Self::NoTag { .. } => false,
         }
     }
 
@@ -112,7 +92,6 @@ impl Error {
             }
             Self::Registry(error) => error.hints(),
             Self::Unusable(error) => error.hints(),
-            Self::Manifest { .. } | Self::Config { .. } => Vec::new(),
         }
     }
 }

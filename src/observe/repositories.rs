@@ -12,7 +12,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::lists::claimed_tags;
 use super::{CONCURRENT, ConfigCache, Error};
-use crate::oci::{ImageConfig, Manifest, RawManifest};
+use crate::image::first_config;
+use crate::oci::{ImageConfig, RawManifest};
 use crate::plan;
 use crate::reference::{Digest, Repository, Tag};
 use crate::registry::{Registries, Repo};
@@ -25,8 +26,6 @@ use crate::tags::{self, TagList};
 /// as missing. distribution lists a tag shortly before it can be read while another publisher
 /// writes it.
 const READ_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
-/// The maximum size of a config, in bytes.
-const CONFIG_LIMIT: u64 = 4 << 20;
 
 /// Reads every repository that `recipes` are published to, and adds the result to `observed`. Fails
 /// if a repository cannot be read.
@@ -280,7 +279,7 @@ pub async fn remember(
     if let Some(config) = cache.get(&raw.digest) {
         return Ok(config);
     }
-    let config = config_of(repo, raw).await?.unwrap_or_default();
+    let config = first_config(repo, raw).await?.unwrap_or_default();
     cache.put(&raw.digest, &config);
     Ok(config)
 }
@@ -299,37 +298,6 @@ fn published(digest: Digest, config: &ImageConfig) -> Published {
 /// The labels of an image, or of the first image of an index. Fails if the manifest or the config
 /// is invalid or cannot be read.
 pub async fn labels_of(repo: &Repo, raw: &RawManifest) -> Result<BTreeMap<String, String>, Error> {
-    let config = config_of(repo, raw).await?;
+    let config = first_config(repo, raw).await?;
     Ok(config.map(|config| config.labels()).unwrap_or_default())
-}
-
-/// The config of an image, or of the first image of an index; `None` if there is no image.
-async fn config_of(repo: &Repo, raw: &RawManifest) -> Result<Option<ImageConfig>, Error> {
-    let parsed = |raw: &RawManifest| {
-        raw.parse().map_err(|source| Error::Manifest {
-            repository: repo.name().clone(),
-            source,
-        })
-    };
-    let config = match parsed(raw)? {
-        Manifest::Image(image) => image.config,
-        Manifest::Index(index) => {
-            let Some(first) = index.manifests.first() else {
-                return Ok(None);
-            };
-            let Some(child) = repo.manifest(&first.digest).await? else {
-                return Ok(None);
-            };
-            match parsed(&child)? {
-                Manifest::Image(image) => image.config,
-                Manifest::Index(_) => return Ok(None),
-            }
-        }
-    };
-    let bytes = repo.blob(&config, CONFIG_LIMIT).await?;
-    let config = ImageConfig::parse(&bytes).map_err(|source| Error::Config {
-        repository: repo.name().clone(),
-        source,
-    })?;
-    Ok(Some(config))
 }

@@ -3,17 +3,12 @@
 use super::bases::highest_tag;
 use super::{Absent, CONCURRENT, Error, NoBase};
 use crate::engine::Embedded;
-use crate::oci::ImageConfig;
-use crate::oci::manifest::{Manifest, RawManifest};
+use crate::image::first_config;
 use crate::reference::Reference;
-use crate::registry::Repo;
 use crate::resolve::image::Base;
 use crate::workspace::lock::{LockedBase, key};
 
 use futures_util::{StreamExt as _, stream};
-
-/// The maximum size of a config, in bytes.
-const MAX_CONFIG: u64 = 4 << 20;
 
 /// Reads the current state of each external base: the tag that its requirement selects, its digest,
 /// the digests of its platforms, and its creation time. Bases that are not external are omitted;
@@ -71,7 +66,8 @@ async fn read_base(
         Some(digest) => repo.manifest(digest).await?,
     };
     let config = match image {
-        Some(image) => config(&repo, &image).await,
+        // Errors are ignored: the config only adds details to the lock entry.
+        Some(image) => first_config(&repo, &image).await.ok().flatten(),
         None => None,
     };
     if let (true, Some(config)) = (platforms.is_empty(), &config) {
@@ -90,13 +86,4 @@ async fn read_base(
         created,
         platforms,
     })
-}
-
-/// The config of an image. Errors are ignored: the config only adds details to the lock entry.
-async fn config(repo: &Repo, image: &RawManifest) -> Option<ImageConfig> {
-    let Ok(Manifest::Image(manifest)) = image.parse() else {
-        return None;
-    };
-    let config = repo.blob(&manifest.config, MAX_CONFIG).await.ok()?;
-    ImageConfig::parse(&config).ok()
 }

@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::delete::{DeleteSubject, Error, needing, prove_gone, remove_leftover};
 use super::untag::untag;
+use crate::image::Inventory;
 use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Tag};
+use crate::registry::Repo;
 use crate::registry::referrers::{subject_of, tags_of_tools};
-use crate::registry::{Inventory, Repo};
 
 /// An artifact that is attached to a manifest and deleted with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::attached::{self, Attached};
+use crate::image::{Inventory, children};
 use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::referrers::subject_of;
-use crate::registry::{self, Inventory, Repo};
+use crate::registry::{self, Repo};
 
 /// The reason why a deletion failed or was refused.
 #[derive(Debug, thiserror::Error)]
@@ -182,7 +183,7 @@ pub async fn examine(repo: &Repo, references: &[Reference]) -> Result<Vec<Delete
             .collect();
         let below = match inventory.children.get(digest) {
             Some(children) => children.clone(),
-            None => registry::inventory::children(&subject.raw)
+            None => children(&subject.raw)
                 .into_iter()
                 .map(|child| child.digest)
                 .collect(),

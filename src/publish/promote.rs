@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::cosign;
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
+use crate::image::{Follow, Inventory, Tree, children};
 use crate::observe;
-use crate::oci::{Descriptor, Manifest, RawManifest};
+use crate::oci::{Descriptor, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag};
-use crate::registry::inventory::children;
 use crate::registry::referrers::{Referrer, tags_of_tools};
-use crate::registry::{self, Inventory, RemoteBlob, Repo, Upload};
+use crate::registry::{self, RemoteBlob, Repo, Upload};
 use crate::tags::{
     Action, Level, Move, PublishedContent, TagList, TagRole, TagRules, Variant, decide, fan_out,
     siblings,
@@ -215,8 +215,8 @@ pub async fn copy(
     events: &Events,
 ) -> Result<Copied, Error> {
     let mut copied = Copied::default();
-    let Needed { manifests, blobs } = needed(from, raw).await?;
-    let mut uploads = stream::iter(blobs)
+    let tree = needed(from, raw).await?;
+    let mut uploads = stream::iter(tree.blobs(from)?)
         .map(|blob| copy_blob(from, to, blob))
         .buffered(CONCURRENCY);
     while let Some((digest, upload)) = uploads.try_next().await? {
@@ -231,7 +231,7 @@ pub async fn copy(
         );
         copied.count(upload);
     }
-    for manifest in &manifests {
+    for manifest in &tree.below {
         to.put(&manifest.digest, manifest).await?;
     }
     Ok(copied)
@@ -241,7 +241,7 @@ pub async fn copy(
 pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Copied, Error> {
     let mut copied = Copied::default();
     let mountable = is_mountable(from, to);
-    let checks = stream::iter(needed(from, raw).await?.blobs).map(async |blob| {
+    let checks = stream::iter(needed(from, raw).await?.blobs(from)?).map(async |blob| {
         let found = to.has_blob(&blob.digest).await?;
         Ok::<_, Error>((blob, found))
     });
@@ -256,33 +256,13 @@ pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Cop
     Ok(copied)
 }
 
-/// The content that a manifest references, directly or through nested indexes.
-struct Needed {
-    manifests: Vec<RawManifest>,
-    blobs: Vec<Descriptor>,
-}
-
-/// Reads the manifests below a manifest, and lists all blobs. Fails if the source lacks a manifest.
-async fn needed(from: &Repo, raw: &RawManifest) -> Result<Needed, Error> {
-    let below = from.below(raw, |_| true).await?;
-    if let Some(digest) = below.missing.into_iter().next() {
-        return Err(Error::Missing(from.name().digest(&digest)));
+/// Reads the manifests below a manifest. Fails if the source lacks one.
+async fn needed(from: &Repo, raw: &RawManifest) -> Result<Tree, Error> {
+    let tree = Tree::load(from, raw.clone(), Follow::All).await?;
+    match tree.missing.first() {
+        Some(digest) => Err(Error::Missing(from.name().digest(digest))),
+        None => Ok(tree),
     }
-    let mut seen = BTreeSet::new();
-    let mut blobs = Vec::new();
-    for manifest in below.manifests.iter().chain([raw]) {
-        if let Manifest::Image(image) = from.parse(manifest)? {
-            let all = image.layers.into_iter().chain([image.config]);
-            // Foreign layers are downloaded from their own URLs, and registries reject them.
-            blobs.extend(
-                all.filter(|blob| blob.urls.is_empty() && seen.insert(blob.digest.clone())),
-            );
-        }
-    }
-    Ok(Needed {
-        manifests: below.manifests,
-        blobs,
-    })
 }
 
 /// True if both repositories are on one registry, so that it can mount blobs.

@@ -9,9 +9,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::attached::Attached;
 use super::delete::{self, DeleteSubject, Deleted};
+use crate::image::{Inventory, describe};
 use crate::observe::{self, ConfigCache};
 use crate::reference::{Digest, Reference, Repository, Tag};
-use crate::registry::{self, Inventory, Repo};
+use crate::registry::{self, Repo};
 use crate::tags::{TagList, Variant};
 
 /// The versions to keep.
@@ -120,7 +121,7 @@ pub async fn examine(
         for descriptor in inventory.tags.values() {
             let digest = &descriptor.digest;
             if !created.contains_key(digest) {
-                let found = repo.describe(digest).await?;
+                let found = describe(repo, digest).await?;
                 created.insert(
                     digest.clone(),
                     found

@@ -9,7 +9,8 @@ use super::decide::{PublishTarget, config_of, decide};
 use super::{Error, PublishJob};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::engine::Artifact;
-use crate::oci::{Descriptor, ImageManifest, Manifest, RawManifest};
+use crate::image::{Follow, Tree};
+use crate::oci::{Descriptor, RawManifest};
 use crate::plan::{ContentSource, PlanStep, PlannedDestination};
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::Repo;
@@ -338,32 +339,20 @@ impl UploadSet {
     ) -> Result<Self, Error> {
         let repo = job.registries.repo(from);
         let top = fetch(&repo, digest).await?;
-        let below = repo.below(&top, |_| true).await?;
-        if let Some(digest) = below.missing.into_iter().next() {
-            return Err(Error::Vanished(from.digest(&digest)));
+        let tree = Tree::load(&repo, top, Follow::All).await?;
+        if let Some(digest) = tree.missing.first() {
+            return Err(Error::Vanished(from.digest(digest)));
         }
-        let mut images = Vec::new();
-        for raw in below.manifests.iter().chain([&top]) {
-            let parsed = raw.parse();
-            if let Manifest::Image(image) = parsed.map_err(|source| Error::Manifest {
-                repository: from.clone(),
-                source,
-            })? {
-                images.push(image);
-            }
-        }
-        let descriptors = images
-            .into_iter()
-            .flat_map(|ImageManifest { config, layers, .. }| layers.into_iter().chain([config]));
+        let descriptors = tree.blobs(&repo)?.into_iter();
         let blobs = descriptors.map(|descriptor| Layer {
             descriptor,
             source: LayerSource::Registry(from.clone()),
         });
-        Ok(Self::without_duplicates(
-            blobs.collect(),
-            below.manifests,
-            top,
-        ))
+        Ok(Self {
+            blobs: blobs.collect(),
+            children: tree.below,
+            top: tree.top,
+        })
     }
 
     /// Omits foreign layers, and blobs that several platforms share.

@@ -7,16 +7,13 @@
 //! API.
 
 mod auth;
-mod below;
 mod blob;
 mod body;
 mod credentials;
-pub mod describe;
 pub mod env;
 pub mod error;
 mod exchange;
 mod http;
-pub mod inventory;
 mod list;
 mod manifest;
 mod polling;
@@ -37,13 +34,10 @@ use reqwest::Url;
 
 use crate::reference::{Digest, Host, RepositoryPath};
 
-pub use self::below::Below;
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
-pub use self::describe::{Described, DescribedImage};
 pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
-pub use self::inventory::Inventory;
 pub use self::manifest::Untag;
 pub use self::polling::{Polling, Rewrites};
 pub use self::repo::Repo;

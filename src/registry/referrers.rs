@@ -160,13 +160,8 @@ impl Repo {
         };
         let list = List::read(&raw.bytes);
         let malformed = || {
-            let url = self.shown_url(&format!("manifests/{}", raw.digest));
-            Error::new(
-                FailureKind::Malformed,
-                "GET",
-                &url,
-                "the list of referrers under the fallback tag is not an index",
-            )
+            let message = "the list of referrers under the fallback tag is not an index";
+            self.error(FailureKind::Malformed, &raw.digest, message)
         };
         Ok((Some(raw.digest.clone()), list.ok_or_else(malformed)?))
     }

@@ -3,8 +3,8 @@
 use reqwest::Url;
 
 use super::auth::AuthScope;
-use super::{Error, Registries, Registry};
-use crate::reference::{Repository, RepositoryPath};
+use super::{Error, FailureKind, Registries, Registry};
+use crate::reference::{Digest, Repository, RepositoryPath};
 
 /// A handle on one repository of a registry: cheap to clone, like [`Registry`]. `manifest`, `blob`,
 /// `upload`, `list` and `referrers` implement its endpoints.
@@ -59,6 +59,17 @@ impl Repo {
     pub(super) fn url(&self, endpoint: &str) -> Result<Url, Error> {
         self.registry
             .url(&format!("/v2/{}/{endpoint}", self.path()))
+    }
+
+    /// The error for a manifest that was read, but has a problem.
+    pub(crate) fn error(
+        &self,
+        kind: FailureKind,
+        manifest: &Digest,
+        message: impl Into<String>,
+    ) -> Error {
+        let url = self.shown_url(&format!("manifests/{manifest}"));
+        Error::new(kind, "GET", &url, message)
     }
 
     /// The URL of an endpoint, for an error that is not about one request.

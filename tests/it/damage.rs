@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
 use golden::engine::EngineKind;
 use golden::engine::fleet::PlatformBuild;
 use golden::observe::ConfigCache;
@@ -137,7 +138,7 @@ fn read_all(directory: &Path) {
         }
     };
     check(&top);
-    let Ok(described) = layout.describe(&top) else {
+    let Some(Ok(described)) = layout.describe(&top).now_or_never() else {
         return;
     };
     for image in &described.images {

@@ -305,7 +305,7 @@ fn an_unusable_base_is_refused() {
         let error = assemble(&embedded, &golden, base(services::base_busybox()).await)
             .await
             .unwrap_err();
-        assert!(matches!(&error, Error::Platform { .. }), "{error}");
+        assert!(matches!(&error, Error::Unfit { .. }), "{error}");
         let PinnedBase::Registry { reference, .. } = base(services::base_busybox()).await else {
             unreachable!()
         };

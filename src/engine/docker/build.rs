@@ -12,6 +12,7 @@ use super::session::DockerSession;
 use super::version::Builder;
 use super::{Docker, LocalImage, failure};
 use crate::event::Events;
+use crate::image::Unfit;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe};
@@ -134,10 +135,12 @@ impl DockerBuild<'_> {
         // A builder accepts a base that has only another platform. BuildKit then labels the result
         // with the requested platform, which would be wrong.
         if !is_for(&image) {
-            return Err(super::super::embedded::Error::Platform {
+            return Err(super::super::embedded::Error::Unfit {
                 reference: reference.to_string(),
-                wanted: wanted.clone(),
-                has: image.platform.to_string(),
+                unfit: Unfit::Platform {
+                    wanted: wanted.clone(),
+                    has: image.platform.to_string(),
+                },
             }
             .into());
         }

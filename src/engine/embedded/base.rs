@@ -2,16 +2,90 @@
 
 use std::collections::BTreeMap;
 
-use super::platforms::BaseSource;
 use super::{Embedded, Error};
-use crate::assemble::{AssembledImage, BaseImage, LayerSource};
+use crate::assemble::{self, AssembledImage, BaseImage, LayerSource};
+use crate::image::{self, Chosen, METADATA_LIMIT, Source, name_variant};
 use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::PinnedBase;
+use crate::store::layout::LayoutReader;
 
-/// The largest manifest or config, in bytes. Registries accept manifests up to 4 MiB.
-const METADATA: u64 = 8 << 20;
+/// The source of a base.
+pub(super) enum BaseSource<'a> {
+    /// A registry, through the cache.
+    Registry(&'a Embedded, &'a Reference),
+    /// An OCI layout, with the name of the base as the spec writes it.
+    Layout(&'a LayoutReader, &'a str),
+}
+
+impl Source for BaseSource<'_> {
+    type Error = Error;
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Option<RawManifest>, Error> {
+        match self {
+            Self::Registry(embedded, reference) => {
+                embedded.manifest(reference, &descriptor.digest).await
+            }
+            Self::Layout(reader, _) => Ok(Source::manifest(*reader, descriptor).await?),
+        }
+    }
+
+    async fn metadata(&self, descriptor: &Descriptor) -> Result<Bytes, Error> {
+        match self {
+            Self::Registry(embedded, reference) => embedded.config(reference, descriptor).await,
+            Self::Layout(reader, _) => Ok(reader.metadata(descriptor).await?),
+        }
+    }
+
+    fn missing(&self, digest: &Digest) -> Error {
+        match self {
+            Self::Registry(_, reference) => Error::BaseMissing {
+                reference: reference.at(digest.clone()).to_string(),
+            },
+            Self::Layout(reader, _) => reader.missing(digest).into(),
+        }
+    }
+
+    fn unusable(&self, _: &Digest, problem: image::Error) -> Error {
+        let reference = match self {
+            Self::Registry(_, reference) => reference.to_string(),
+            Self::Layout(_, name) => (*name).to_owned(),
+        };
+        match problem {
+            image::Error::Unfit(unfit) => Error::Unfit { reference, unfit },
+            image::Error::NoImage(what) => assemble::Error::Base(what).into(),
+            source => Error::Image { reference, source },
+        }
+    }
+}
+
+impl BaseSource<'_> {
+    /// The manifest digest of each platform; empty for a base that is a single image.
+    pub(super) async fn platforms(
+        &self,
+        media_type: &str,
+        digest: &Digest,
+    ) -> Result<BTreeMap<Platform, Digest>, Error> {
+        image::platforms(self, &self.top(media_type, digest).await?).await
+    }
+
+    /// The image for a platform. Fails if the base has no image or several images for it.
+    pub(super) async fn choose(
+        &self,
+        media_type: &str,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<Chosen, Error> {
+        image::choose(self, self.top(media_type, digest).await?, platform).await
+    }
+
+    async fn top(&self, media_type: &str, digest: &Digest) -> Result<RawManifest, Error> {
+        let descriptor = Descriptor::new(media_type, digest.clone(), 0);
+        let found = self.manifest(&descriptor).await?;
+        found.ok_or_else(|| self.missing(digest))
+    }
+}
 
 impl Embedded {
     /// The image of a registry for a platform. It is read once per run.
@@ -85,23 +159,22 @@ impl Embedded {
     }
 
     /// The manifest with this digest, from the cache or the registry.
-    pub(super) async fn manifest(
+    async fn manifest(
         &self,
         reference: &Reference,
         digest: &Digest,
-    ) -> Result<RawManifest, Error> {
+    ) -> Result<Option<RawManifest>, Error> {
         if let Some(raw) = self.cached_manifest(digest)? {
-            return Ok(raw);
+            return Ok(Some(raw));
         }
         let repo = self.registries.repo(&reference.repository);
-        let missing = || Error::BaseMissing {
-            reference: reference.at(digest.clone()).to_string(),
+        let Some(raw) = repo.manifest(digest).await? else {
+            return Ok(None);
         };
-        let raw = repo.manifest(digest).await?.ok_or_else(missing)?;
         let mut cached = format!("{}\n", raw.media_type).into_bytes();
         cached.extend_from_slice(&raw.bytes);
         self.write_cached("manifests", digest, &cached);
-        Ok(raw)
+        Ok(Some(raw))
     }
 
     /// A cached manifest. The file has the media type in its first line, then the manifest.
@@ -122,11 +195,7 @@ impl Embedded {
     }
 
     /// The config with this digest, from the cache or the registry.
-    pub(super) async fn config(
-        &self,
-        reference: &Reference,
-        descriptor: &Descriptor,
-    ) -> Result<Bytes, Error> {
+    async fn config(&self, reference: &Reference, descriptor: &Descriptor) -> Result<Bytes, Error> {
         if let Some(kept) = self
             .read_cached("configs", &descriptor.digest)?
             .filter(|bytes| descriptor.digest.is_of(bytes))
@@ -134,7 +203,7 @@ impl Embedded {
             return Ok(kept.into());
         }
         let repo = self.registries.repo(&reference.repository);
-        let bytes = repo.blob(descriptor, METADATA).await?;
+        let bytes = repo.blob(descriptor, METADATA_LIMIT).await?;
         self.write_cached("configs", &descriptor.digest, &bytes);
         Ok(bytes)
     }
@@ -147,15 +216,15 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
         Ok(Manifest::Image(manifest)) => manifest,
         Ok(Manifest::Index(_)) => unreachable!("an assembled image is not an index"),
         Err(source) => {
-            return Err(Error::Manifest {
+            return Err(Error::Image {
                 reference: name(),
-                source,
+                source: source.into(),
             });
         }
     };
-    let mut config = ImageConfig::parse(&image.config).map_err(|source| Error::Config {
+    let mut config = ImageConfig::parse(&image.config).map_err(|source| Error::Image {
         reference: name(),
-        source,
+        source: source.into(),
     })?;
     name_variant(&mut config, &image.platform);
     let source = |descriptor: &Descriptor| {
@@ -173,26 +242,4 @@ pub(super) fn of_assembled(image: &AssembledImage) -> Result<BaseImage, Error> {
         config,
         source,
     )?)
-}
-
-/// Parses the manifest of the base `reference`.
-pub(super) fn parse(raw: &RawManifest, reference: &str) -> Result<Manifest, Error> {
-    raw.parse().map_err(|source| Error::Manifest {
-        reference: reference.to_owned(),
-        source,
-    })
-}
-
-/// Sets the platform variant of a config to the variant in the index, because many configs omit it.
-pub(super) fn name_variant(config: &mut ImageConfig, named: &Platform) {
-    let platform = config.platform();
-    let lacks_variant = config
-        .as_object()
-        .get("variant")
-        .and_then(|variant| variant.as_str())
-        .is_none_or(str::is_empty);
-    let same = (&platform.os, &platform.architecture) == (&named.os, &named.architecture);
-    if lacks_variant && same && platform != *named {
-        config.set_platform(named);
-    }
 }

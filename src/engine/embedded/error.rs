@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::platform::Platform;
-use crate::{assemble, oci, registry};
+use crate::{assemble, image, registry};
 
 /// The reason why the embedded engine failed. Each variant is one problem that a user can
 /// recognise.
@@ -18,34 +17,13 @@ pub enum Error {
         /// The reference of the base.
         reference: String,
     },
-    /// The base is not available for the requested platform.
-    #[error("the base {reference} is not for {wanted}; it is for {has}")]
-    Platform {
+    /// The base has no image for the requested platform.
+    #[error("the base {reference} {unfit}")]
+    Unfit {
         /// The reference of the base.
         reference: String,
-        /// The requested platform.
-        wanted: Platform,
-        /// The platforms of the base, separated by commas.
-        has: String,
-    },
-    /// The index of the base lists no image.
-    #[error("the base {reference} holds no image; its index lists {found}")]
-    NoImage {
-        /// The reference of the base.
-        reference: String,
-        /// The entries of the index, as text.
-        found: String,
-    },
-    /// Several images are for the platform. They differ only in the version of the operating
-    /// system.
-    #[error("the base {reference} has several images for {platform}: os.version {versions}")]
-    Ambiguous {
-        /// The reference of the base.
-        reference: String,
-        /// The requested platform.
-        platform: Platform,
-        /// The versions of the operating system, separated by commas.
-        versions: String,
+        /// The reason.
+        unfit: image::Unfit,
     },
     /// Only an engine has the base.
     #[error(
@@ -61,21 +39,13 @@ pub enum Error {
         /// The display name of the parent.
         parent: String,
     },
-    /// The manifest of the base is invalid.
+    /// A manifest or a config of the base is invalid.
     #[error("the base {reference}: {source}")]
-    Manifest {
+    Image {
         /// The reference of the base.
         reference: String,
-        /// The problem of the document.
-        source: oci::manifest::Error,
-    },
-    /// The config of the base is invalid.
-    #[error("the base {reference}: {source}")]
-    Config {
-        /// The reference of the base.
-        reference: String,
-        /// The problem of the document.
-        source: oci::config::Error,
+        /// The problem of the content.
+        source: image::Error,
     },
     /// The OCI layout with the base cannot be read.
     #[error(transparent)]
@@ -113,18 +83,7 @@ impl Error {
             Self::BaseMissing { .. } => {
                 vec!["check the spelling of `base`; a private base needs a login".to_owned()]
             }
-            Self::Platform { has, .. } => {
-                let first = has.split(", ").next().unwrap_or(has);
-                vec![format!(
-                    "to build for {first}, set platforms = [\"{first}\"] under [image]"
-                )]
-            }
-            Self::Ambiguous { .. } => {
-                vec![
-                    "pin one of them: base = \"REPOSITORY@DIGEST\" with the digest of its manifest"
-                        .to_owned(),
-                ]
-            }
+            Self::Unfit { unfit, .. } => unfit.hint().into_iter().collect(),
             Self::Layout(error) => error.hints(),
             Self::LocalBase { .. } => {
                 vec!["push it to a registry, or build with --engine docker".to_owned()]

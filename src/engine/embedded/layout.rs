@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Error;
-use super::platforms::BaseSource;
+use super::base::BaseSource;
 use crate::assemble::{AssembledImage, LayerSource};
 use crate::oci::Descriptor;
 use crate::platform::Platform;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use crate::assemble::{Layer, LayerSource};
-use crate::oci::artifact::ArtifactKind;
+use crate::image::{self, Described, Source};
 use crate::oci::layout::{self, REF_NAME};
-use crate::oci::{Descriptor, ImageConfig, Index, Manifest, RawManifest};
+use crate::oci::{Bytes, Descriptor, Index, RawManifest};
 use crate::reference::Digest;
-use crate::registry::{Described, DescribedImage};
 use crate::workspace::fs;
 
+/// The problem of a blob that does not exist.
+const MISSING: &str = "is missing";
 /// The size limit of `index.json`.
 const MAX_INDEX: u64 = 64 << 20;
 
@@ -65,9 +66,10 @@ impl LayoutReader {
         Ok((found, names))
     }
 
-    /// Reads a manifest or an index.
-    pub fn manifest(&self, media_type: &str, digest: &Digest) -> Result<RawManifest, Error> {
-        Ok(RawManifest::new(media_type, self.blob(digest)?))
+    /// Describes an image. For an index, describes the images that the layout contains.
+    pub async fn describe(&self, top: &Descriptor) -> Result<Described, Error> {
+        let raw = RawManifest::new(&top.media_type, self.blob(&top.digest)?);
+        Described::load(self, raw).await
     }
 
     /// Reads a small blob into memory. Fails if it does not match its digest.
@@ -97,56 +99,6 @@ impl LayoutReader {
         })
     }
 
-    /// Describes an image. For an index, describes the images that the layout contains.
-    pub fn describe(&self, top: &Descriptor) -> Result<Described, Error> {
-        let raw = self.manifest(&top.media_type, &top.digest)?;
-        let images = match self.parse(&raw)? {
-            Manifest::Image(_) => self.described(&raw)?.into_iter().collect(),
-            Manifest::Index(index) => {
-                // Indexes list attestations as images of an unknown platform.
-                let image = |child: &&Descriptor| {
-                    child
-                        .platform
-                        .as_ref()
-                        .is_none_or(|platform| platform.os != "unknown")
-                };
-                let all = index.manifests.iter().filter(image);
-                let existing = all.filter(|child| self.blob_path(&child.digest).is_ok());
-                let image = |child: &Descriptor| {
-                    self.described(&self.manifest(&child.media_type, &child.digest)?)
-                };
-                let images = existing
-                    .map(image)
-                    .collect::<Result<Vec<Option<DescribedImage>>, _>>()?;
-                images.into_iter().flatten().collect()
-            }
-        };
-        Ok(Described::new(raw, images))
-    }
-
-    /// Describes one image of the layout. None for an artifact.
-    fn described(&self, raw: &RawManifest) -> Result<Option<DescribedImage>, Error> {
-        let Manifest::Image(manifest) = self.parse(raw)? else {
-            return Err(self.damaged(&raw.digest, "is an index inside another index"));
-        };
-        if ArtifactKind::of(raw) != ArtifactKind::Image {
-            return Ok(None);
-        }
-        let config = ImageConfig::parse(&self.blob(&manifest.config.digest)?)
-            .map_err(|error| Error::Manifest(error.to_string()))?;
-        Ok(Some(DescribedImage {
-            platform: config.platform(),
-            digest: raw.digest.clone(),
-            manifest,
-            config,
-        }))
-    }
-
-    fn parse(&self, raw: &RawManifest) -> Result<Manifest, Error> {
-        let message = |error| format!("{}: {}: {error}", self.directory.display(), raw.digest);
-        raw.parse().map_err(|error| Error::Manifest(message(error)))
-    }
-
     /// The path of a blob. Fails if it does not exist or leads out of the layout.
     fn blob_path(&self, digest: &Digest) -> Result<PathBuf, Error> {
         let path = self
@@ -157,9 +109,7 @@ impl LayoutReader {
         match std::fs::canonicalize(&path) {
             Ok(real) if real.starts_with(&self.directory) && real.is_file() => Ok(real),
             Ok(_) => Err(self.damaged(digest, "is not a file in the layout")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(self.damaged(digest, "is missing"))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(self.missing(digest)),
             Err(source) => Err(Error::File { path, source }),
         }
     }
@@ -170,6 +120,30 @@ impl LayoutReader {
             digest: digest.to_string(),
             what,
         }
+    }
+}
+
+impl Source for LayoutReader {
+    type Error = Error;
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Option<RawManifest>, Error> {
+        match self.blob(&descriptor.digest) {
+            Ok(bytes) => Ok(Some(RawManifest::new(&descriptor.media_type, bytes))),
+            Err(Error::Blob { what: MISSING, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn metadata(&self, descriptor: &Descriptor) -> Result<Bytes, Error> {
+        Ok(self.blob(&descriptor.digest)?.into())
+    }
+
+    fn missing(&self, digest: &Digest) -> Error {
+        self.damaged(digest, MISSING)
+    }
+
+    fn unusable(&self, digest: &Digest, problem: image::Error) -> Error {
+        Error::Manifest(format!("{}: {digest}: {problem}", self.directory.display()))
     }
 }
 

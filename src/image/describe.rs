@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::error::FailureKind;
-use super::{Error, Repo};
+use super::{Follow, Source, Tree, VERSION};
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, Target};
-
-/// The maximum size of a config, in bytes.
-const CONFIG: u64 = 8 * 1024 * 1024;
+use crate::registry::{self, Repo};
 
 /// An image or an index, with the images that it consists of.
 #[derive(Debug, Clone)]
@@ -38,14 +35,30 @@ pub struct DescribedImage {
 }
 
 impl Described {
-    /// Combines a manifest with the images below it.
-    #[must_use]
-    pub fn new(raw: RawManifest, images: Vec<DescribedImage>) -> Self {
-        Self {
-            kind: ArtifactKind::of(&raw),
-            raw,
-            images,
+    /// Reads the configs of the images below a manifest. An index may list images that the source
+    /// does not have. Fails if a manifest is invalid, or a config cannot be read.
+    pub async fn load<S: Source>(source: &S, top: RawManifest) -> Result<Self, S::Error> {
+        let tree = Tree::load(source, top, Follow::Images).await?;
+        let mut images = Vec::new();
+        for (raw, manifest) in tree.images(source)? {
+            if ArtifactKind::of(raw) != ArtifactKind::Image {
+                continue;
+            }
+            let bytes = source.metadata(&manifest.config).await?;
+            if let Ok(config) = ImageConfig::parse(&bytes) {
+                images.push(DescribedImage {
+                    platform: config.platform(),
+                    digest: raw.digest.clone(),
+                    manifest,
+                    config,
+                });
+            }
         }
+        Ok(Self {
+            kind: ArtifactKind::of(&tree.top),
+            raw: tree.top,
+            images,
+        })
     }
 
     /// The blobs of an artifact; empty for an image, whose blobs are in [`Self::images`].
@@ -93,64 +106,18 @@ impl Described {
     /// The version in the labels of the first image.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.images
-            .first()?
-            .config
-            .label("org.opencontainers.image.version")
+        self.images.first()?.config.label(VERSION)
     }
 }
 
-impl Repo {
-    /// Reads an image with its config, or every image of an index. Returns `None` if the target
-    /// does not exist. Fails if a manifest or config cannot be read.
-    pub async fn describe(&self, target: impl Into<Target>) -> Result<Option<Described>, Error> {
-        let Some(raw) = self.manifest(target).await? else {
-            return Ok(None);
-        };
-        // An index may list images that were never copied to this repository.
-        let below = self.below(&raw, |child| !is_attestation(child)).await?;
-        let mut images = Vec::new();
-        for manifest in below.manifests.iter().chain([&raw]) {
-            let parsed = self.parse(manifest)?;
-            if let (Manifest::Image(image), ArtifactKind::Image) =
-                (parsed, ArtifactKind::of(manifest))
-            {
-                images.extend(self.image(manifest.digest.clone(), image).await?);
-            }
-        }
-        Ok(Some(Described::new(raw, images)))
+/// Reads an image with its config, or every image of an index. Returns `None` if the target does
+/// not exist. Fails if a manifest or config cannot be read.
+pub async fn describe(
+    repo: &Repo,
+    target: impl Into<Target>,
+) -> Result<Option<Described>, registry::Error> {
+    match repo.manifest(target).await? {
+        Some(top) => Described::load(repo, top).await.map(Some),
+        None => Ok(None),
     }
-
-    /// Parses a manifest. The error contains its URL.
-    pub fn parse(&self, raw: &RawManifest) -> Result<Manifest, Error> {
-        let url = self.shown_url(&format!("manifests/{}", raw.digest));
-        raw.parse()
-            .map_err(|error| Error::new(FailureKind::Unsupported, "GET", &url, error.to_string()))
-    }
-
-    /// Reads the config of an image. Returns `None` if the config cannot be parsed.
-    async fn image(
-        &self,
-        digest: Digest,
-        manifest: ImageManifest,
-    ) -> Result<Option<DescribedImage>, Error> {
-        let bytes = self.blob(&manifest.config, CONFIG).await?;
-        let Ok(config) = ImageConfig::parse(&bytes) else {
-            return Ok(None);
-        };
-        Ok(Some(DescribedImage {
-            platform: config.platform(),
-            digest,
-            manifest,
-            config,
-        }))
-    }
-}
-
-/// BuildKit lists its attestations in an index as images.
-fn is_attestation(child: &Descriptor) -> bool {
-    child
-        .annotations
-        .get("vnd.docker.reference.type")
-        .is_some_and(|kind| kind == "attestation-manifest")
 }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Error, Repo};
-use crate::oci::{Descriptor, Manifest, RawManifest, media};
+use super::tree::is_index;
+use super::{Follow, Tree, children};
+use crate::oci::Descriptor;
 use crate::reference::{Digest, Tag};
+use crate::registry::{Error, Repo};
 use crate::tags::siblings;
 
 /// The number of concurrent requests.
@@ -80,30 +82,13 @@ impl Inventory {
     }
 }
 
-/// True if `media_type` is that of an OCI index or of a Docker manifest list.
-#[must_use]
-pub fn is_index(media_type: &str) -> bool {
-    [media::OCI_INDEX, media::DOCKER_LIST].contains(&media_type)
-}
-
 /// All manifests below an index as far as the repository has them; an index may list manifests that
 /// were never pushed.
 async fn below(repo: &Repo, index: &Digest) -> Result<BTreeSet<Digest>, Error> {
     let Some(top) = repo.manifest(index).await? else {
         return Ok(BTreeSet::new());
     };
-    let below = repo
-        .below(&top, |child| is_index(&child.media_type))
-        .await?;
-    let named = below.manifests.iter().chain([&top]).flat_map(children);
+    let tree = Tree::load(repo, top, Follow::Indexes).await?;
+    let named = tree.children_first().flat_map(children);
     Ok(named.map(|child| child.digest).collect())
-}
-
-/// The manifests that an index lists; empty for an image.
-#[must_use]
-pub fn children(raw: &RawManifest) -> Vec<Descriptor> {
-    match raw.parse() {
-        Ok(Manifest::Index(index)) => index.manifests,
-        Ok(Manifest::Image(_)) | Err(_) => Vec::new(),
-    }
 }

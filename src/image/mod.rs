@@ -1,0 +1,23 @@
+//! An image or an index, independent of its location: a registry, an OCI layout, or the cache of a
+//! base.
+//!
+//! A [`Source`] reads the manifests and configs of one location. [`Tree`] is the only walk through
+//! nested indexes.
+
+mod config;
+mod describe;
+mod error;
+mod inventory;
+mod select;
+mod source;
+mod tree;
+
+pub(crate) use config::METADATA_LIMIT;
+pub use config::{VERSION, config, first_config};
+pub use describe::{Described, DescribedImage, describe};
+pub use error::{Error, Unfit};
+pub use inventory::Inventory;
+pub(crate) use select::name_variant;
+pub use select::{Chosen, choose, platforms};
+pub use source::Source;
+pub use tree::{Follow, Tree, children};
