@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
-use crate::image::{Follow, Tree, VERSION, describe};
+use crate::image::{self, Damage, VERSION, describe};
 use crate::observe;
+use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
-use crate::oci::{Descriptor, Manifest, RawManifest};
 use crate::plan::current;
 use crate::publish::Error;
 use crate::reference::{Digest, Repository, Tag, Target};
@@ -85,6 +85,12 @@ pub enum Difference {
         /// The problem, as a clause.
         problem: String,
     },
+}
+
+impl From<Damage> for Difference {
+    fn from(Damage { digest, problem }: Damage) -> Self {
+        Self::Content { digest, problem }
+    }
 }
 
 /// Verifies an image: the version's own tag against the receipt and the labels of the spec, and
@@ -195,7 +201,12 @@ pub async fn reference(
         return Ok(vec![finding]);
     };
     if deep {
-        finding.differences.extend(deep_content(repo, &raw).await?);
+        finding.differences.extend(
+            image::check(repo, &raw)
+                .await?
+                .into_iter()
+                .map(Difference::from),
+        );
     }
     let Target::Tag(tag) = target else {
         return Ok(vec![finding]);
@@ -343,9 +354,21 @@ async fn content(
         }
     }
     if deep {
-        differences.extend(deep_content(repo, raw).await?);
+        differences.extend(
+            image::check(repo, raw)
+                .await?
+                .into_iter()
+                .map(Difference::from),
+        );
     } else if subject.complete {
-        differences.extend(lost_children(repo, raw).await?);
+        // This is checked only for indexes of the workspace, which are published as a whole; a
+        // mirror may have a part of another index.
+        differences.extend(
+            image::missing(repo, raw)
+                .await?
+                .into_iter()
+                .map(Difference::from),
+        );
     }
     if let Some(problem) = unreadable {
         add_unreadable(&mut differences, raw, problem);
@@ -364,56 +387,4 @@ fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem:
             problem,
         });
     }
-}
-
-/// The missing images of an index. This is checked only for indexes of the workspace, which are
-/// published as a whole; a mirror may have a part of another index.
-async fn lost_children(repo: &Repo, raw: &RawManifest) -> Result<Vec<Difference>, Error> {
-    let Ok(Manifest::Index(index)) = raw.parse() else {
-        return Ok(Vec::new());
-    };
-    let children: BTreeSet<&Digest> = index.manifests.iter().map(|child| &child.digest).collect();
-    let missing = stream::iter(children).map(async |child| {
-        let found = repo.head(child).await?;
-        Ok::<_, Error>(found.is_none().then(|| lost_child(child)))
-    });
-    let differences: Vec<Option<Difference>> = missing.buffered(CONCURRENT).try_collect().await?;
-    Ok(differences.into_iter().flatten().collect())
-}
-
-fn lost_child(digest: &Digest) -> Difference {
-    Difference::Content {
-        digest: digest.clone(),
-        problem: "the image of the index does not exist".to_owned(),
-    }
-}
-
-/// Reads and hashes everything that a manifest references.
-async fn deep_content(repo: &Repo, raw: &RawManifest) -> Result<Vec<Difference>, Error> {
-    let damaged = |digest: &Digest, problem: String| Difference::Content {
-        digest: digest.clone(),
-        problem,
-    };
-    let tree = Tree::load(repo, raw.clone(), Follow::All).await?;
-    let mut differences: Vec<Difference> = tree.missing.iter().map(lost_child).collect();
-    let mut blobs = tree.blobs(repo)?;
-    blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
-    let read = stream::iter(&blobs).map(async |blob| {
-        read_through(repo, blob)
-            .await
-            .err()
-            .map(|problem| damaged(&blob.digest, problem))
-    });
-    let found: Vec<Option<Difference>> = read.buffered(CONCURRENT).collect().await;
-    differences.extend(found.into_iter().flatten());
-    Ok(differences)
-}
-
-async fn read_through(repo: &Repo, blob: &Descriptor) -> Result<(), String> {
-    let mut reader = repo
-        .read(blob, 0)
-        .await
-        .map_err(|error| error.to_string())?;
-    let copied = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
-    copied.map(drop).map_err(|error| error.to_string())
 }

@@ -16,10 +16,11 @@ use crate::app::pipeline::{
 use crate::app::prepare::{self, Prepared, RunRequest, logins};
 use crate::app::unready;
 use crate::engine::{Artifact, EngineKind};
+use crate::image::Blobs;
 use crate::observe::ConfigCache;
 use crate::report::OutputFormat;
+use crate::store::LocalDestination;
 use crate::store::destination::NamedImage;
-use crate::store::{Blobs, LocalDestination};
 use crate::workspace::fs;
 
 /// Build the images and tag them locally; with --push, also publish them.

@@ -33,7 +33,7 @@ use crate::assemble::{
     TrustLayer, assemble, can_assemble, files, owners, traits, trust,
 };
 use crate::event::Events;
-use crate::image::Unfit;
+use crate::image::{Blobs, Unfit};
 use crate::oci::ImageConfig;
 use crate::oci::layer::WrittenLayer;
 use crate::oci::tar::Entry;
@@ -43,7 +43,6 @@ use crate::registry::Registries;
 use crate::render::{PinnedBase, Recipe, late_labels};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
-use crate::store::Blobs;
 use crate::workspace::fs;
 use crate::workspace::state::StateDirectory;
 use crate::workspace::user_cache::UserCache;

@@ -4,7 +4,10 @@
 //! A [`Source`] reads the manifests and configs of one location. [`Tree`] is the only walk through
 //! nested indexes.
 
+mod blobs;
+mod check;
 mod config;
+mod copy;
 mod describe;
 mod error;
 mod inventory;
@@ -12,8 +15,11 @@ mod select;
 mod source;
 mod tree;
 
+pub use blobs::{Blobs, LayerBlob};
+pub use check::{Damage, check, missing};
 pub(crate) use config::METADATA_LIMIT;
 pub use config::{VERSION, config, first_config};
+pub use copy::Content;
 pub use describe::{Described, DescribedImage, describe};
 pub use error::{Error, Unfit};
 pub use inventory::Inventory;

@@ -81,6 +81,15 @@ impl Tree {
         })
     }
 
+    /// Reads all manifests below `top`. Fails if the source lacks one.
+    pub async fn whole<S: Source>(source: &S, top: RawManifest) -> Result<Self, S::Error> {
+        let tree = Self::load(source, top, Follow::All).await?;
+        match tree.missing.first() {
+            Some(digest) => Err(source.missing(digest)),
+            None => Ok(tree),
+        }
+    }
+
     /// All manifests. A manifest comes after all manifests that it references.
     pub fn children_first(&self) -> impl Iterator<Item = &RawManifest> {
         self.below.iter().chain([&self.top])

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cosign;
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
-use crate::image::{Follow, Inventory, Tree, children};
+use crate::image::{Inventory, Tree, children};
 use crate::observe;
 use crate::oci::{Descriptor, RawManifest};
 use crate::reference::{Digest, Reference, Repository, Tag};
@@ -215,7 +215,7 @@ pub async fn copy(
     events: &Events,
 ) -> Result<Copied, Error> {
     let mut copied = Copied::default();
-    let tree = needed(from, raw).await?;
+    let tree = Tree::whole(from, raw.clone()).await?;
     let mut uploads = stream::iter(tree.blobs(from)?)
         .map(|blob| copy_blob(from, to, blob))
         .buffered(CONCURRENCY);
@@ -241,10 +241,11 @@ pub async fn copy(
 pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Copied, Error> {
     let mut copied = Copied::default();
     let mountable = is_mountable(from, to);
-    let checks = stream::iter(needed(from, raw).await?.blobs(from)?).map(async |blob| {
-        let found = to.has_blob(&blob.digest).await?;
-        Ok::<_, Error>((blob, found))
-    });
+    let checks =
+        stream::iter(Tree::whole(from, raw.clone()).await?.blobs(from)?).map(async |blob| {
+            let found = to.has_blob(&blob.digest).await?;
+            Ok::<_, Error>((blob, found))
+        });
     let checks: Vec<_> = checks.buffered(CONCURRENCY).try_collect().await?;
     for (blob, found) in checks {
         copied.count(match (found, mountable) {
@@ -254,15 +255,6 @@ pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Cop
         });
     }
     Ok(copied)
-}
-
-/// Reads the manifests below a manifest. Fails if the source lacks one.
-async fn needed(from: &Repo, raw: &RawManifest) -> Result<Tree, Error> {
-    let tree = Tree::load(from, raw.clone(), Follow::All).await?;
-    match tree.missing.first() {
-        Some(digest) => Err(Error::Missing(from.name().digest(digest))),
-        None => Ok(tree),
-    }
 }
 
 /// True if both repositories are on one registry, so that it can mount blobs.

@@ -1,24 +1,16 @@
 //! Uploads an image: the blobs by digest, then, after a decision on current tag lists, the manifest
 //! under the immutable tag.
 
-use std::time::{Duration, Instant};
-
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::time::Instant;
 
 use super::decide::{PublishTarget, config_of, decide};
 use super::{Error, PublishJob};
-use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::engine::Artifact;
-use crate::image::{Follow, Tree};
-use crate::oci::{Descriptor, RawManifest};
-use crate::plan::{ContentSource, PlanStep, PlannedDestination};
-use crate::reference::{Digest, Reference, Repository, Tag, Target};
-use crate::registry::Repo;
-use crate::store::blobs::Blobs;
+use crate::image::Content;
+use crate::oci::RawManifest;
+use crate::plan::{ContentSource, PlanStep};
+use crate::reference::{Digest, Reference, Tag};
 use crate::tags;
-
-/// The number of blobs of an image that are uploaded concurrently.
-const CONCURRENT: usize = 8;
 
 /// An image that every registry has under its immutable tag.
 #[derive(Debug)]
@@ -66,14 +58,15 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
         });
     }
     let start = Instant::now();
-    let upload_set = UploadSet::of(&job).await?;
+    let content = content_of(&job).await?;
     for planned in job.busy().filter(|planned| planned.is_new()) {
         job.events.step(
             job.image(),
             format!("push {}:{}", planned.repository, full_tag(&job)?),
         );
-        if let Some(upload_set) = &upload_set {
-            send(&job, planned, upload_set).await?;
+        if let Some(content) = &content {
+            let repo = job.registries.repo(&planned.repository);
+            content.send(job.registries, &repo).await?;
         }
     }
     let mut done = Vec::new();
@@ -84,18 +77,18 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
                     && !destination.planned.is_new();
                 // An image that was built again from equal inputs may be incomplete in the
                 // registry: a blob may have been lost.
-                if let Some(upload_set) = upload_set
+                if let Some(content) = content
                     .as_ref()
-                    .filter(|upload_set| is_republished && upload_set.top.digest == raw.digest)
+                    .filter(|content| is_republished && content.top.digest == raw.digest)
                 {
-                    send(&job, destination.planned, upload_set).await?;
+                    content.send(job.registries, &destination.repo).await?;
                 }
                 Some(raw)
             }
             None if job.is_withdrawn() => None,
             None => {
                 preserve(&job, &destination).await?;
-                Some(put_immutable_tag(&job, &destination, upload_set.as_ref()).await?)
+                Some(put_immutable_tag(&job, &destination, content.as_ref()).await?)
             }
         };
         done.push((destination, raw));
@@ -143,9 +136,9 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
-    upload_set: Option<&UploadSet>,
+    content: Option<&Content>,
 ) -> Result<RawManifest, Error> {
-    let Some(upload_set) = upload_set else {
+    let Some(content) = content else {
         return match job.built.map(|built| &built.artifact) {
             Some(Artifact::Docker { id }) => through_engine(job, destination, id).await,
             _ => Err(Error::NotBuilt(job.image().to_owned())),
@@ -160,86 +153,13 @@ async fn put_immutable_tag(
                 destination.out.full()
             ),
         );
-        send(job, destination.planned, upload_set).await?;
+        content.send(job.registries, &destination.repo).await?;
     }
-    put(
-        job,
-        destination.planned,
-        upload_set,
-        destination.out.full(),
-        &upload_set.top,
-    )
-    .await?;
-    Ok(upload_set.top.clone())
-}
-
-/// Puts a manifest whose content was just uploaded. distribution may report blobs as missing for a
-/// moment while another publisher uploads the same ones, and may claim to have blobs that it lost.
-async fn put(
-    job: &PublishJob<'_>,
-    planned: &PlannedDestination,
-    upload_set: &UploadSet,
-    target: impl Into<Target>,
-    manifest: &RawManifest,
-) -> Result<(), Error> {
-    let repo = job.registries.repo(&planned.repository);
-    let target = target.into();
-    for (pause, repair) in REPAIRS {
-        match repo.put(&target, manifest).await {
-            Err(error) if error.misses_content() => {
-                tracing::debug!(%error, ?repair, "the registry misses what was uploaded");
-            }
-            done => return Ok(done?),
-        }
-        tokio::time::sleep(pause).await;
-        send_again(job, planned, upload_set, repair).await?;
-    }
-    Ok(repo.put(&target, manifest).await?)
-}
-
-/// The content to upload again after the registry reported missing content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repair {
-    /// Nothing: the registry may only be late.
-    Nothing,
-    /// The blobs that the registry does not have.
-    Missing,
-    /// Every blob.
-    Everything,
-}
-
-const REPAIRS: [(Duration, Repair); 4] = [
-    (Duration::from_millis(50), Repair::Nothing),
-    (Duration::from_millis(200), Repair::Missing),
-    (Duration::from_millis(500), Repair::Missing),
-    (Duration::from_secs(1), Repair::Everything),
-];
-
-async fn send_again(
-    job: &PublishJob<'_>,
-    planned: &PlannedDestination,
-    upload_set: &UploadSet,
-    repair: Repair,
-) -> Result<(), Error> {
-    if repair == Repair::Nothing {
-        return Ok(());
-    }
-    let blobs = Blobs::new(job.registries.clone());
-    let repo = job.registries.repo(&planned.repository);
-    let sent = stream::iter(&upload_set.blobs).map(async |blob| {
-        let source = blobs.source(blob);
-        match repair {
-            Repair::Everything => repo.replace_blob(&blob.descriptor, &source).await,
-            Repair::Missing | Repair::Nothing => repo.push_blob(&blob.descriptor, &source).await,
-        }
-    });
-    sent.buffer_unordered(CONCURRENT)
-        .try_collect::<Vec<_>>()
+    let full = destination.out.full();
+    content
+        .put(job.registries, &destination.repo, full, &content.top)
         .await?;
-    for child in &upload_set.children {
-        repo.put(&child.digest, child).await?;
-    }
-    Ok(())
+    Ok(content.top.clone())
 }
 
 /// Lets the engine push the immutable tag, and verifies that the registry has the image of the
@@ -293,112 +213,16 @@ async fn through_engine(
     }
 }
 
-/// All content of an image; children come before the manifests that reference them.
-struct UploadSet {
-    blobs: Vec<Layer>,
-    children: Vec<RawManifest>,
-    top: RawManifest,
-}
-
-impl UploadSet {
-    /// The content to send; `None` if the engine sends it or if there is nothing to send.
-    async fn of(job: &PublishJob<'_>) -> Result<Option<Self>, Error> {
-        match (job.built.map(|built| &built.artifact), &job.planned.step) {
-            (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Self::assembled(assembled))),
-            (None, PlanStep::Copy { from, digest, .. }) => {
-                Self::published(job, from, digest).await.map(Some)
-            }
-            (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
+/// The content to send; `None` if the engine sends it or if there is nothing to send.
+async fn content_of(job: &PublishJob<'_>) -> Result<Option<Content>, Error> {
+    match (job.built.map(|built| &built.artifact), &job.planned.step) {
+        (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Content::assembled(assembled))),
+        (None, PlanStep::Copy { from, digest, .. }) => {
+            let repo = job.registries.repo(from);
+            let found = repo.manifest(digest).await?;
+            let top = found.ok_or_else(|| Error::Vanished(from.digest(digest)))?;
+            Ok(Some(Content::published(&repo, top).await?))
         }
+        (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
     }
-
-    fn assembled(assembled: &Assembled) -> Self {
-        let mut blobs = Vec::new();
-        let mut children = Vec::new();
-        for image in &assembled.images {
-            blobs.extend(image.layers.iter().cloned());
-            // Only the digest and the size of a config matter here; the manifest has its media
-            // type.
-            let descriptor = Descriptor::of("", &image.config);
-            blobs.push(Layer {
-                descriptor,
-                source: LayerSource::Inline(image.config.clone()),
-            });
-            if image.manifest.digest != assembled.top.digest {
-                children.push(image.manifest.clone());
-            }
-        }
-        Self::without_duplicates(blobs, children, assembled.top.clone())
-    }
-
-    /// The content of a published image, to be copied from its registry.
-    async fn published(
-        job: &PublishJob<'_>,
-        from: &Repository,
-        digest: &Digest,
-    ) -> Result<Self, Error> {
-        let repo = job.registries.repo(from);
-        let top = fetch(&repo, digest).await?;
-        let tree = Tree::load(&repo, top, Follow::All).await?;
-        if let Some(digest) = tree.missing.first() {
-            return Err(Error::Vanished(from.digest(digest)));
-        }
-        let descriptors = tree.blobs(&repo)?.into_iter();
-        let blobs = descriptors.map(|descriptor| Layer {
-            descriptor,
-            source: LayerSource::Registry(from.clone()),
-        });
-        Ok(Self {
-            blobs: blobs.collect(),
-            children: tree.below,
-            top: tree.top,
-        })
-    }
-
-    /// Omits foreign layers, and blobs that several platforms share.
-    fn without_duplicates(blobs: Vec<Layer>, children: Vec<RawManifest>, top: RawManifest) -> Self {
-        let mut seen = std::collections::BTreeSet::new();
-        let keep = |blob: &Layer| {
-            blob.descriptor.urls.is_empty() && seen.insert(blob.descriptor.digest.clone())
-        };
-        Self {
-            blobs: blobs.into_iter().filter(keep).collect(),
-            children,
-            top,
-        }
-    }
-}
-
-async fn fetch(repo: &Repo, digest: &Digest) -> Result<RawManifest, Error> {
-    let found = repo.manifest(digest).await?;
-    found.ok_or_else(|| Error::Vanished(repo.name().digest(digest)))
-}
-
-/// Sends everything without a tag: the blobs, and the children of an index.
-async fn send(
-    job: &PublishJob<'_>,
-    planned: &PlannedDestination,
-    upload_set: &UploadSet,
-) -> Result<(), Error> {
-    let blobs = Blobs::new(job.registries.clone());
-    let repo = job.registries.repo(&planned.repository);
-    let sent = stream::iter(&upload_set.blobs).map(|blob| send_blob(&blobs, &repo, blob));
-    sent.buffer_unordered(CONCURRENT)
-        .try_collect::<Vec<()>>()
-        .await?;
-    for child in &upload_set.children {
-        put(job, planned, upload_set, &child.digest, child).await?;
-    }
-    Ok(())
-}
-
-/// Mounts a blob if the registry has it in another repository; else uploads it.
-async fn send_blob(blobs: &Blobs, to: &Repo, blob: &Layer) -> Result<(), Error> {
-    let from = match &blob.source {
-        LayerSource::Registry(from) if from.host == to.name().host => Some(&from.path),
-        _ => None,
-    };
-    to.transfer_blob(&blob.descriptor, from, &blobs.source(blob))
-        .await?;
-    Ok(())
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::Error;
 use super::destination::NamedImage;
-use super::{Blobs, Error};
 use crate::assemble::{AssembledImage, Layer};
+use crate::image::Blobs;
 use crate::oci::media;
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Blobs, Error, archive, layout};
+use super::{Error, archive, layout};
 use crate::assemble::Assembled;
 use crate::config_files::base::LayoutSpec;
 use crate::event::Events;
+use crate::image::Blobs;
 use crate::reference::{Reference, Tag};
 use crate::workspace::fs;
 

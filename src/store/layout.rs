@@ -13,10 +13,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::Error;
 use super::destination::NamedImage;
-use super::{Blobs, Error};
 use crate::assemble::Layer;
 use crate::event::Events;
+use crate::image::Blobs;
 use crate::oci::layout::REF_NAME;
 use crate::oci::{RawManifest, media};
 use crate::reference::{Digest, Hasher, Reference};

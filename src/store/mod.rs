@@ -1,12 +1,10 @@
 //! Local destinations for images: the OCI layout directory and the docker archive.
 
 pub mod archive;
-pub mod blobs;
 pub mod destination;
 pub mod error;
 pub mod layout;
 
-pub use blobs::Blobs;
 pub use destination::{LocalDestination, NamedImage};
 pub use error::Error;
 

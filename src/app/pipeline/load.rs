@@ -2,9 +2,9 @@
 
 use crate::assemble::Assembled;
 use crate::engine::Docker;
+use crate::image::Blobs;
 use crate::reference::Reference;
 use crate::registry::Registries;
-use crate::store::Blobs;
 
 use super::failed::Failed;
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::super::{Error, TransferCause, embedded};
 use super::{Docker, LocalImage};
 use crate::assemble::Assembled;
+use crate::image::Blobs;
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::registry::{Registries, RegistryEnv};
 use crate::resolve::image::Layout;
-use crate::store::{Blobs, NamedImage, archive};
+use crate::store::{NamedImage, archive};
 
 /// The buffer between the archive writer and the connection, in bytes.
 const PIPE: usize = 256 * 1024;

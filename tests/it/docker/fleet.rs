@@ -7,13 +7,13 @@ use golden::engine::docker::Builder;
 use golden::engine::fleet::FleetEngine;
 use golden::engine::{Artifact, BuildOptions, Embedded, Error, Fleet};
 use golden::event::Events;
+use golden::image::Blobs;
 use golden::oci::{Bytes, Content, ImageConfig};
 use golden::platform::Platform;
 use golden::reference::{Reference, RepositoryPath, Tag, Target};
 use golden::registry::{Registries, RegistryEnv};
 use golden::render::{PinnedBase, Recipe};
 use golden::resolve::image::{self, FileEntry, FileKind, FileOwner};
-use golden::store::Blobs;
 
 use super::recipe::{BUILDERS, docker, environment, recipe, unique};
 use crate::support::layout::{self, Base};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use golden::assemble::Assembled;
 use golden::engine::{Artifact, BuildOptions, Embedded, embedded};
 use golden::event::Events;
+use golden::image::Blobs;
 use golden::oci::Content;
 use golden::reference::{Digest, Reference};
 use golden::registry::{Registries, RegistryEnv};
@@ -18,7 +19,7 @@ use golden::resolve::image::{
     Base, Certificate, Config, Family, FamilySource, FileEntry, FileKind, FileOwner, Packages,
     Provenance, SpecLocations,
 };
-use golden::store::{Blobs, LocalDestination, NamedImage};
+use golden::store::{LocalDestination, NamedImage};
 
 use super::services;
 

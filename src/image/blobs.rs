@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 
 use crate::assemble::{Layer, LayerSource};
 use crate::reference::{Digest, Hasher};
-use crate::registry::{BlobSource, Registries};
+use crate::registry::{BlobSource, Registries, RemoteBlob};
 use crate::workspace::fs;
 
 /// Opens layers from memory, from a file, or as a stream from their registry.
@@ -67,9 +67,11 @@ impl BlobSource for LayerBlob<'_> {
                 Ok(Box::new(file))
             }
             LayerSource::Registry(repository) => {
-                let repo = self.blobs.registries.repo(repository);
-                let reader = repo.read(&self.layer.descriptor, offset).await;
-                reader.map_err(std::io::Error::other)
+                let blob = RemoteBlob {
+                    repo: self.blobs.registries.repo(repository),
+                    descriptor: self.layer.descriptor.clone(),
+                };
+                blob.open(offset).await
             }
         }
     }
