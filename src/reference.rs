@@ -477,9 +477,8 @@ impl Reference {
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
         Self {
-            repository: self.repository.clone(),
-            tag: None,
             digest: Some(digest),
+            ..self.repository.clone().into()
         }
     }
 }

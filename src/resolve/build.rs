@@ -158,11 +158,7 @@ fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
             named.or(Some((Family::Static, FamilySource::Name)))
         }
         BaseSpec::Reference(reference) => by_name(reference),
-        BaseSpec::Requirement { repository, .. } => by_name(&Reference {
-            repository: repository.clone(),
-            tag: None,
-            digest: None,
-        }),
+        BaseSpec::Requirement { repository, .. } => by_name(&repository.clone().into()),
         BaseSpec::Workspace { .. } => None,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use golden::engine::docker::Builder;
-use golden::reference::{Digest, Repository, Tag, Target};
+use golden::reference::{Digest, Repository, Tag};
 use golden::registry::Registries;
 use semver::Version;
 
@@ -66,7 +66,6 @@ impl Watch {
     /// Checks every moving tag; returns the version that each one points to.
     async fn check_tags(&self) -> BTreeMap<String, Version> {
         let repo = self.registries.repo(&self.repository);
-        let path = &self.repository.path;
         let tags = repo.tags().await.unwrap();
         let head = async |tag: &Tag| repo.head(tag).await.unwrap();
         let (versions, moving): (Vec<Tag>, Vec<Tag>) = tags

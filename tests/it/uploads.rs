@@ -329,7 +329,8 @@ async fn an_interrupted_upload_is_cancelled() {
         let (content, descriptor) = blob(2 * MIB);
         let (registry, repository) = (client(&proxy.host()), path(&fresh_name("interrupted")));
         let source = Stalling(content);
-        let push = registry.repo(&repository).push_blob(&descriptor, &source);
+        let repo = registry.repo(&repository);
+        let push = repo.push_blob(&descriptor, &source);
         let limit = std::time::Duration::from_millis(500);
         assert!(
             tokio::time::timeout(limit, push).await.is_err(),

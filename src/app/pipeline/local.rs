@@ -20,12 +20,7 @@ pub fn repository(
 /// The references of all tags of an image, in the order of the fan-out.
 #[must_use]
 pub fn references(repository: &Repository, tags: &[Tag]) -> Vec<Reference> {
-    let reference = |tag: &Tag| Reference {
-        repository: repository.clone(),
-        tag: Some(tag.clone()),
-        digest: None,
-    };
-    tags.iter().map(reference).collect()
+    tags.iter().map(|tag| repository.tag(tag)).collect()
 }
 
 /// The first reference in `local` that is also the base of an image in the workspace. Tagging it

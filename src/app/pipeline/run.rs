@@ -484,11 +484,7 @@ fn published(planned: &PlannedImage) -> Option<Reference> {
         .destinations
         .iter()
         .find_map(|destination| match &destination.content {
-            ContentSource::Published { digest } => Some(Reference {
-                repository: destination.repository.clone(),
-                tag: None,
-                digest: Some(digest.clone()),
-            }),
+            ContentSource::Published { digest } => Some(destination.repository.digest(digest)),
             ContentSource::Upload | ContentSource::Nothing => None,
         })
 }

@@ -38,7 +38,7 @@ async fn a_build_over_tcp_equals_a_build_over_a_socket() {
 async fn tcp_with_tls_requires_the_right_certificates() {
     let certificates = Some(PathBuf::from(services::docker_cert_path()));
     let tls = |cert_path: Option<PathBuf>, tls_verify: bool, tls: bool| DockerEnv {
-        cert_path,
+        cert_path: cert_path.map(Into::into),
         tls_verify,
         tls,
         ..host(services::docker_tls())

@@ -12,7 +12,7 @@ use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
 use golden::plan::{self, Plan, PlanOptions};
 use golden::platform::Platform;
 use golden::publish::{self, PublishJob, Receipt};
-use golden::reference::{Digest, Repository, Tag, Target};
+use golden::reference::{Digest, Repository, Tag};
 use golden::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv, RetryPolicy};
 use golden::render::{Recipe, Rendered};
 use golden::resolve::image::{
