@@ -70,7 +70,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         tags::check_extra(extra, variant.as_ref(), names).map_err(|error| usage(&error))?;
     }
     let rules = TagRules {
-        latest: args.latest.into(),
+        latest: args.latest,
         zero_major: args.zero_major,
         extra: args.extra,
         ..TagRules::default()
