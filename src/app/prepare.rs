@@ -1,7 +1,7 @@
 //! The preparation of `plan`, `build` and `push`: opens the workspace, reads the registries and the
 //! engines, and makes all decisions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::error::{Error, NothingReady};
 use super::pipeline::{EngineChoice, Engines, Goal, choose, local};
@@ -317,18 +317,11 @@ fn fleet(
         return Ok(None);
     }
     let mut members: Vec<FleetEngine> = Vec::with_capacity(tables.len() + 1);
-    let mut names = BTreeSet::new();
     for table in tables {
-        let Some(host) = &table.host else {
-            return Err(Error::invalid("an [[engine]] needs a `host`"));
+        // A table without a host was reported when the workspace was loaded.
+        let (Some(host), Some(name)) = (&table.host, table.shown_name().map(str::to_owned)) else {
+            continue;
         };
-        let name = table.name.clone().unwrap_or_else(|| host.clone());
-        if !names.insert(name.clone()) {
-            return Err(
-                Error::invalid(format!("two [[engine]] tables are called `{name}`"))
-                    .hint("give each [[engine]] its own name: golden finds a build by the name of its engine"),
-            );
-        }
         let cert_path = trust::certificates(&session.workspace.root, table, &name, trusted)?;
         let trust = EngineTrust::of(&name, host, cert_path.is_some(), trusted, environment);
         let platforms = table.platforms.clone();

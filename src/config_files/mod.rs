@@ -9,6 +9,7 @@ pub mod base;
 pub mod config;
 pub mod document;
 pub mod edit;
+pub mod engine_address;
 pub mod image;
 pub mod keyed;
 pub mod matrix;

@@ -128,6 +128,14 @@ pub struct EngineTable {
     pub certs: Option<String>,
 }
 
+impl EngineTable {
+    /// The name in messages: the address if no name is set. `None` if the address is missing too.
+    #[must_use]
+    pub fn shown_name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.host.as_deref())
+    }
+}
+
 /// Default values for every image: any table of image.toml except `[image]` and `[matrix]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -25,6 +25,7 @@ use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
 use super::{BuildOptions, Embedded, EngineKind, Error, fit};
 use crate::assemble::AssembledImage;
+use crate::config_files::engine_address::BUILDKIT;
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::Digest;
@@ -32,8 +33,6 @@ use crate::render::{PinnedBase, Recipe};
 
 use self::session::BuildKitSession;
 
-/// The scheme of an address: `buildkit://HOST[:PORT]` or `buildkit:///PATH/OF/SOCKET`.
-const SCHEME: &str = "buildkit://";
 /// The largest message, in bytes. It is also BuildKit's limit.
 const MESSAGE: usize = 16 << 20;
 /// The time limit for the remaining progress messages after a build has ended.
@@ -57,7 +56,7 @@ impl BuildKit {
 
     /// The part after the scheme in the address of a BuildKit daemon.
     pub(super) fn place(address: &str) -> Option<&str> {
-        address.strip_prefix(SCHEME)
+        address.strip_prefix(BUILDKIT)
     }
 
     /// Connects to a daemon and reads the platform of its worker, with TLS if `certs` is

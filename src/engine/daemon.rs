@@ -1,7 +1,6 @@
 //! Shared code for the daemons that execute Dockerfiles (Docker Engine and BuildKit): connections,
 //! requests, callbacks and progress.
 
-pub(super) mod address;
 pub(super) mod answers;
 pub(super) mod archive;
 pub(super) mod arguments;

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::daemon::address::Address;
 use super::{BuildKit, DockerEnv};
+use crate::config_files::engine_address::EngineAddress;
 
 /// The trust in an engine: only a trusted engine receives logins and secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl EngineTrust {
     #[must_use]
     pub fn of(name: &str, address: &str, tls: bool, trusted: &[String], own: &DockerEnv) -> Self {
         let is_own = own.host.as_deref() == Some(address)
-            || address.parse() == Ok(Address::default_socket());
+            || address.parse() == Ok(EngineAddress::default_socket());
         if !(is_own || Self::is_named(name, address, trusted)) {
             return Self::WorkspaceOnly;
         }
@@ -67,8 +67,8 @@ fn is_protected(address: &str, tls: bool) -> bool {
         None => address.to_owned(),
     };
     match address.parse() {
-        Ok(Address::Unix(_) | Address::Ssh { .. }) => true,
-        Ok(Address::Tcp { host, .. }) => {
+        Ok(EngineAddress::Unix(_) | EngineAddress::Ssh { .. }) => true,
+        Ok(EngineAddress::Tcp { host, .. }) => {
             host == "localhost"
                 || host
                     .parse::<IpAddr>()

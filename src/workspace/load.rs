@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{discover, git};
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::document::{self, MAX_BYTES, SourceKind, SpecTable};
+use crate::config_files::engine_address::EngineAddress;
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
 use crate::process::Environment;
@@ -88,6 +89,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     }
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
     check_registries(&root, &workspace.spec, &file, &sources, &mut found);
+    check_engines(&workspace.spec, &file, &sources, &mut found);
     let drafts = drafts(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
     Ok(Loaded {
@@ -336,6 +338,47 @@ fn check_registries(
                     format!("`{ca}` leads out of the workspace through a symbolic link"),
                 );
             }
+        }
+    }
+}
+
+/// Checks `[[engine]]` for errors that serde cannot detect.
+fn check_engines(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &mut Diagnostics) {
+    let places = Parsed(sources);
+    let mut names = BTreeSet::new();
+    for (n, engine) in spec.engine.iter().enumerate() {
+        let n = n.to_string();
+        let mut refuse = |key: &str, rule: &'static str, message: String| {
+            let at = places
+                .value(file, &["engine", &n, key])
+                .or_else(|| places.key(file, &["engine", &n]));
+            found.push(Diagnostic::error(rule, message).at(file, at.unwrap_or(0..0), ""));
+        };
+        let Some(host) = &engine.host else {
+            if places.key(file, &["engine", &n, "host"]).is_none() {
+                refuse(
+                    "host",
+                    "spec.missing",
+                    "`host` is missing in [[engine]]".to_owned(),
+                );
+            }
+            continue;
+        };
+        if let Err(error) = EngineAddress::of_table(host) {
+            refuse("host", "spec.value", error);
+        }
+        if !names.insert(engine.shown_name()) {
+            let key = if engine.name.is_some() {
+                "name"
+            } else {
+                "host"
+            };
+            let name = engine.shown_name().unwrap_or_default();
+            refuse(
+                key,
+                "spec.value",
+                format!("two engines are called `{name}`"),
+            );
         }
     }
 }

@@ -381,39 +381,62 @@ fn a_plan_names_the_engine_that_the_workspace_requests() {
 
 #[test]
 fn duplicate_invalid_and_unreachable_engines_are_errors() {
-    let with = |engines: &str| {
-        Golden::new()
-            .workspace(engines)
-            .image(
-                "a",
-                &(image("a", "\"scratch\"") + "platforms = [\"linux/amd64\", \"linux/arm64\"]\n"),
-            )
-            .run(&["build", "--engine", "docker"])
+    let golden = |engines: &str| {
+        Golden::new().workspace(engines).image(
+            "a",
+            &(image("a", "\"scratch\"") + "platforms = [\"linux/amd64\", \"linux/arm64\"]\n"),
+        )
     };
-    let engine = "[[engine]]\nname = \"one\"\nhost = \"unix:///nowhere/docker.sock\"\n";
-    let twice = with(&engine.repeat(2)).exit(2);
-    assert!(
-        twice
-            .stderr
-            .contains("two [[engine]] tables are called `one`"),
-        "{}",
-        twice.stderr
-    );
-    for (host, words) in [
+    let table = |host: &str| format!("[[engine]]\nname = \"one\"\n{host}");
+    for (engines, (place, words)) in [
         (
-            "npipe:////./pipe/docker",
-            "is not an address of a Docker Engine: expected unix://, tcp:// or ssh://",
+            table("host = \"unix:///nowhere/docker.sock\"\n").repeat(2),
+            (
+                "golden.toml:5:8",
+                "error[spec.value]: two engines are called `one`",
+            ),
         ),
         (
-            "buildkit://me@host",
-            "is not an address of a BuildKit daemon: expected buildkit://HOST[:PORT]",
+            "[[engine]]\nhost = \"unix:///docker.sock\"\n".repeat(2),
+            (
+                "golden.toml:4:8",
+                "error[spec.value]: two engines are called `unix:///docker.sock`",
+            ),
         ),
         (
-            "buildkit://127.0.0.1:1",
-            "no BuildKit daemon answers at buildkit://127.0.0.1:1",
+            table(""),
+            (
+                "golden.toml:1:1",
+                "error[spec.missing]: `host` is missing in [[engine]]",
+            ),
+        ),
+        (
+            table("host = \"npipe:////./pipe/docker\"\n"),
+            (
+                "golden.toml:3:8",
+                "error[spec.value]: `npipe:////./pipe/docker` is not an address of a Docker Engine: expected unix://, tcp:// or ssh://",
+            ),
+        ),
+        (
+            table("host = \"buildkit://me@host\"\n"),
+            (
+                "golden.toml:3:8",
+                "error[spec.value]: `buildkit://***@host` is not an address of a BuildKit daemon: expected buildkit://HOST[:PORT]",
+            ),
         ),
     ] {
-        let run = with(&format!("[[engine]]\nname = \"one\"\nhost = \"{host}\"\n")).exit(1);
-        assert!(run.stderr.contains(words), "{}", run.stderr);
+        for command in ["check", "build"] {
+            let run = golden(&engines).run(&[command]).exit(2);
+            let all = run.stdout + &run.stderr;
+            assert!(
+                all.contains(words) && all.contains(place),
+                "{command}: {all}"
+            );
+        }
     }
+    let run = golden(&table("host = \"buildkit://127.0.0.1:1\"\n"))
+        .run(&["build", "--engine", "docker"])
+        .exit(1);
+    let words = "no BuildKit daemon answers at buildkit://127.0.0.1:1";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
 }

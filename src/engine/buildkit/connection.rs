@@ -10,15 +10,12 @@ use tonic::codegen::Service;
 use tonic::transport::{Channel, Endpoint};
 
 use super::super::Error;
-use super::super::daemon::address::Address;
 use super::super::daemon::bounds::{BoundedStream, LastRefusal, RequestKind, Timeouts};
 use super::super::daemon::dial::{Duplex, dial};
 use super::super::daemon::tls::{self, TlsDirectory};
-use super::SCHEME;
+use crate::config_files::engine_address::EngineAddress;
 use crate::process::Environment;
 
-/// The default port of a daemon, according to BuildKit's documentation.
-const PORT: u16 = 1234;
 /// The HTTP/2 window, in bytes. Contexts and layers are large, so it is larger than the default.
 const WINDOW: u32 = 4 << 20;
 
@@ -29,7 +26,7 @@ pub(super) async fn connect(
     certs: Option<&TlsDirectory>,
     timeouts: Timeouts,
 ) -> Result<Channel, Error> {
-    let target = parse(address).map_err(|what| Error::Address { what })?;
+    let target = EngineAddress::of_buildkit(address).map_err(|what| Error::Address { what })?;
     let tls = match certs {
         Some(directory) => {
             let settings = tls::Settings {
@@ -55,30 +52,10 @@ pub(super) async fn connect(
         })
 }
 
-/// Parses `buildkit://HOST[:PORT]` or `buildkit:///SOCKET`. The error is a sentence for the user.
-fn parse(address: &str) -> Result<Address, String> {
-    let refuse = || {
-        format!(
-            "`{address}` is not an address of a BuildKit daemon: expected buildkit://HOST[:PORT] or buildkit:///PATH"
-        )
-    };
-    let rest = address.strip_prefix(SCHEME).ok_or_else(refuse)?;
-    if rest.starts_with('/') {
-        return Ok(Address::Unix(rest.into()));
-    }
-    match format!("tcp://{rest}").parse() {
-        Ok(Address::Tcp { host, port }) if !rest.is_empty() => Ok(Address::Tcp {
-            host,
-            port: Some(port.unwrap_or(PORT)),
-        }),
-        _ => Err(refuse()),
-    }
-}
-
 /// Opens the connections for HTTP/2, also after a connection is lost.
 #[derive(Clone)]
 struct Connector {
-    target: Address,
+    target: EngineAddress,
     tls: Option<tls::Client>,
     timeouts: Timeouts,
 }
@@ -110,35 +87,5 @@ impl Service<Uri> for Connector {
                 LastRefusal::default(),
             )))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_a_host_or_a_socket() {
-        for (written, read) in [
-            (
-                "buildkit://build.example.com",
-                Ok("tcp://build.example.com:1234"),
-            ),
-            ("buildkit://[::1]:8372", Ok("tcp://[::1]:8372")),
-            (
-                "buildkit:///run/buildkit/buildkitd.sock",
-                Ok("unix:///run/buildkit/buildkitd.sock"),
-            ),
-            ("buildkit://", Err("expected buildkit://HOST")),
-            ("buildkit://host/path", Err("expected buildkit://HOST")),
-            ("buildkit://me@host", Err("expected buildkit://HOST")),
-            ("buildkit://host:99999", Err("expected buildkit://HOST")),
-        ] {
-            match (parse(written), read) {
-                (Ok(address), Ok(read)) => assert_eq!(address.to_string(), read),
-                (Err(error), Err(words)) => assert!(error.contains(words), "{written}: {error}"),
-                (parsed, _) => panic!("{written}: {parsed:?}"),
-            }
-        }
     }
 }

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use super::address::Address;
 use super::tls;
+use crate::config_files::engine_address::EngineAddress;
 use crate::process::{Environment, Program};
 
 /// The time limit for connecting.
@@ -28,14 +28,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// Connects to an engine. Fails if the connection, the TLS handshake or ssh fails, or after 30
 /// seconds.
 pub(in crate::engine) async fn dial(
-    address: &Address,
+    address: &EngineAddress,
     tls: Option<&tls::Client>,
     programs: &Environment,
 ) -> io::Result<Box<dyn Duplex>> {
     let connecting = async {
         Ok::<Box<dyn Duplex>, io::Error>(match address {
-            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Address::Tcp { host, port } => {
+            EngineAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            EngineAddress::Tcp { host, port } => {
                 let port = port.unwrap_or(if tls.is_some() { 2376 } else { 2375 });
                 let stream = TcpStream::connect((host.as_str(), port)).await?;
                 stream.set_nodelay(true)?;
@@ -44,7 +44,7 @@ pub(in crate::engine) async fn dial(
                     None => Box::new(stream),
                 }
             }
-            Address::Ssh {
+            EngineAddress::Ssh {
                 user,
                 host,
                 port,

@@ -6,15 +6,15 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::super::Error;
-use super::super::daemon::address::Address;
 use super::super::daemon::tls::{Settings, TlsDirectory};
 use super::environment::DockerEnv;
+use crate::config_files::engine_address::EngineAddress;
 use crate::reference::Digest;
 
 /// The address of an engine and its TLS settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EngineEndpoint {
-    pub(super) address: Address,
+    pub(super) address: EngineAddress,
     /// TLS settings; only for a TCP address.
     pub(super) tls: Option<Settings>,
 }
@@ -57,7 +57,7 @@ impl EngineEndpoint {
         };
         match (context.as_deref(), &environment.config_dir) {
             (None | Some("" | "default"), _) => Ok(Self {
-                address: Address::default_socket(),
+                address: EngineAddress::default_socket(),
                 tls: None,
             }),
             (Some(name), Some(directory)) => Self::of_context(name, directory).await,
@@ -67,9 +67,9 @@ impl EngineEndpoint {
 
     /// The engine of `DOCKER_HOST`.
     fn of_host(host: &str, environment: &DockerEnv) -> Result<Self, Error> {
-        let address: Address = host.parse().map_err(|what| Error::Address { what })?;
+        let address: EngineAddress = host.parse().map_err(|what| Error::Address { what })?;
         let uses_tls = environment.tls_verify || environment.tls || host.starts_with("https://");
-        let tls = (uses_tls && matches!(address, Address::Tcp { .. })).then(|| Settings {
+        let tls = (uses_tls && matches!(address, EngineAddress::Tcp { .. })).then(|| Settings {
             directory: environment
                 .cert_path
                 .clone()
@@ -99,7 +99,7 @@ impl EngineEndpoint {
                 what: format!("the Docker context `{name}` has no address of a Docker Engine"),
             });
         };
-        let address: Address = endpoint
+        let address: EngineAddress = endpoint
             .host
             .parse()
             .map_err(|what| Error::Address { what })?;
@@ -109,7 +109,7 @@ impl EngineEndpoint {
             .join("docker");
         let has_tls = tokio::fs::try_exists(&directory).await.unwrap_or(false);
         let uses_tls = has_tls || endpoint.skip_tls_verify || endpoint.host.starts_with("https://");
-        let tls = (uses_tls && matches!(address, Address::Tcp { .. })).then(|| Settings {
+        let tls = (uses_tls && matches!(address, EngineAddress::Tcp { .. })).then(|| Settings {
             directory: has_tls.then(|| directory.into()),
             verify: !endpoint.skip_tls_verify,
         });

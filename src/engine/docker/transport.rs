@@ -179,12 +179,12 @@ fn base64url(value: &HeaderValue) -> Result<HeaderValue, BollardError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::daemon::address::Address;
+    use crate::config_files::engine_address::EngineAddress;
 
     #[test]
     fn requests_get_the_api_version_and_a_base64url_login() {
         let endpoint = EngineEndpoint {
-            address: Address::default_socket(),
+            address: EngineAddress::default_socket(),
             tls: None,
         };
         let transport = Transport {

@@ -1,4 +1,4 @@
-//! Addresses of engines, as `DOCKER_HOST` and Docker contexts write them.
+//! Addresses of engines, as `[[engine]]`, `DOCKER_HOST` and Docker contexts write them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// The address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine) enum Address {
+pub enum EngineAddress {
     /// A socket of this machine.
     Unix(PathBuf),
     /// TCP, with or without TLS. The address does not decide about TLS.
@@ -29,14 +29,51 @@ pub(in crate::engine) enum Address {
     },
 }
 
-impl Address {
+/// The scheme of the address of a BuildKit daemon.
+pub const BUILDKIT: &str = "buildkit://";
+/// The default port of a BuildKit daemon, according to its documentation.
+const BUILDKIT_PORT: u16 = 1234;
+
+impl EngineAddress {
+    /// Parses the `host` of an `[[engine]]`: the address of a Docker Engine or a BuildKit daemon. The
+    /// error is a sentence for the user.
+    pub fn of_table(text: &str) -> Result<Self, String> {
+        if text.starts_with(BUILDKIT) {
+            Self::of_buildkit(text)
+        } else {
+            text.parse()
+        }
+    }
+
+    /// Parses `buildkit://HOST[:PORT]` or `buildkit:///SOCKET`. The error is a sentence for the user.
+    pub fn of_buildkit(text: &str) -> Result<Self, String> {
+        let shown = crate::secret::redact_userinfo(text);
+        let refuse = || {
+            format!(
+                "`{shown}` is not an address of a BuildKit daemon: expected buildkit://HOST[:PORT] or buildkit:///PATH"
+            )
+        };
+        let rest = text.strip_prefix(BUILDKIT).ok_or_else(refuse)?;
+        if rest.starts_with('/') {
+            return Ok(Self::Unix(rest.into()));
+        }
+        match format!("tcp://{rest}").parse() {
+            Ok(Self::Tcp { host, port }) if !rest.is_empty() => Ok(Self::Tcp {
+                host,
+                port: Some(port.unwrap_or(BUILDKIT_PORT)),
+            }),
+            _ => Err(refuse()),
+        }
+    }
+
     /// The socket where an engine listens by default.
-    pub(in crate::engine) fn default_socket() -> Self {
+    #[must_use]
+    pub fn default_socket() -> Self {
         Self::Unix("/var/run/docker.sock".into())
     }
 }
 
-impl FromStr for Address {
+impl FromStr for EngineAddress {
     type Err = String;
 
     /// Parses `unix://PATH`, `tcp://HOST[:PORT]` or `ssh://[USER@]HOST[:PORT][/SOCKET]`. The error
@@ -137,7 +174,7 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     Some((host.to_owned(), port))
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for EngineAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = |f: &mut fmt::Formatter<'_>, host: &str, port: Option<u16>| {
             if host.contains(':') {
@@ -196,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(
                 written
-                    .parse::<Address>()
+                    .parse::<EngineAddress>()
                     .map(|address| address.to_string()),
                 Ok(canonical.to_owned()),
                 "{written}"
@@ -235,8 +272,33 @@ mod tests {
             ("npipe:////./pipe/docker_engine", "expected unix://"),
             ("fd://", "expected unix://"),
         ] {
-            let refused = written.parse::<Address>().unwrap_err();
+            let refused = written.parse::<EngineAddress>().unwrap_err();
             assert!(refused.contains(reason), "{written}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_buildkit_daemon_has_a_host_or_a_socket() {
+        for (written, read) in [
+            (
+                "buildkit://build.example.com",
+                Ok("tcp://build.example.com:1234"),
+            ),
+            ("buildkit://[::1]:8372", Ok("tcp://[::1]:8372")),
+            (
+                "buildkit:///run/buildkit/buildkitd.sock",
+                Ok("unix:///run/buildkit/buildkitd.sock"),
+            ),
+            ("buildkit://", Err("expected buildkit://HOST")),
+            ("buildkit://host/path", Err("expected buildkit://HOST")),
+            ("buildkit://me@host", Err("expected buildkit://HOST")),
+            ("buildkit://host:99999", Err("expected buildkit://HOST")),
+        ] {
+            match (EngineAddress::of_buildkit(written), read) {
+                (Ok(address), Ok(read)) => assert_eq!(address.to_string(), read),
+                (Err(error), Err(words)) => assert!(error.contains(words), "{written}: {error}"),
+                (parsed, _) => panic!("{written}: {parsed:?}"),
+            }
         }
     }
 }
