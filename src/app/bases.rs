@@ -69,7 +69,7 @@ impl Compared {
 #[must_use]
 pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
     let mut bases: BTreeMap<String, (Base, Vec<String>)> = BTreeMap::new();
-    for image in &session.images {
+    for image in session.resolved() {
         if let Some(key) = key(&image.base) {
             let entry = bases
                 .entry(key)
@@ -84,7 +84,7 @@ pub fn external(session: &Session) -> BTreeMap<String, (Base, Vec<String>)> {
 /// written.
 fn pins(session: &Session) -> BTreeMap<String, (Reference, Vec<String>)> {
     let mut pins: BTreeMap<String, (Reference, Vec<String>)> = BTreeMap::new();
-    for image in &session.images {
+    for image in session.resolved() {
         let Base::Reference(reference) = &image.base else {
             continue;
         };

@@ -62,6 +62,12 @@ pub enum Error {
     /// The images cannot be planned.
     #[error(transparent)]
     Plan(#[from] crate::plan::Error),
+    /// An image cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] crate::render::Error),
+    /// An image cannot be rendered for its base.
+    #[error(transparent)]
+    Image(#[from] super::pipeline::Failed),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),

@@ -10,11 +10,14 @@ pub mod pipeline;
 pub mod prepare;
 mod provenance;
 pub mod registries;
+pub mod render;
+pub mod rendered;
 pub mod session;
 pub mod settings;
 pub mod survey;
 mod trust;
 pub mod unready;
+pub mod work;
 
 pub use error::Error;
 pub use session::{CheckedSession, CheckedWorkspace, Session};

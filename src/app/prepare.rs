@@ -7,19 +7,19 @@ use super::error::{Error, NothingReady};
 use super::pipeline::{EngineChoice, Engines, Goal, choose, local};
 use super::registries;
 use super::session::Session;
-use super::survey::{Survey, survey};
+use super::survey::survey;
 use super::trust;
 use super::unready::{self, Unready};
+use super::work::{Planned, Work, local_repository};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
 use crate::engine::fleet::{Fleet, FleetEngine};
 use crate::engine::{BuildKit, EngineKind, EngineTrust};
 use crate::observe;
-use crate::plan::{Plan, PlanOptions};
-use crate::reference::{Host, Reference, Repository};
+use crate::plan::PlanOptions;
+use crate::reference::{Host, Reference};
 use crate::registry::{Credential, Registries};
-use crate::render::Recipe;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
 use crate::workspace::lock::{FILE, LockedBase, key};
@@ -51,14 +51,8 @@ pub struct Prepared {
     pub engines: Engines,
     /// `.golden`.
     pub state: StateDirectory,
-    /// The recipes of the images, parents first.
-    pub recipes: Vec<Recipe>,
-    /// The planned steps.
-    pub plan: Plan,
-    /// The engine for each image.
-    pub choices: Vec<EngineChoice>,
-    /// The repository of each image in the Docker Engine.
-    pub names: Vec<Repository>,
+    /// The images, parents first.
+    pub work: Vec<Work>,
     /// Images that are not built because their base is unavailable.
     pub unready: Vec<Unready>,
     /// The bases that were added to golden.lock.
@@ -106,7 +100,7 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     let trusted = trust::engines(&session.settings)?;
     let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
-    let mut names = local_names(&session)?;
+    require_distinct_names(&session)?;
     require_locked(&session, request.locked)?;
     let newly_locked = if request.lock_new {
         lock_new(&mut session, &engines).await
@@ -122,29 +116,20 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
         destinations,
         force: request.force,
     };
-    let (surveyed, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
-    if !unready.is_empty() {
-        names = local_names(&session)?;
-    }
-    let Survey {
-        recipes, mut plan, ..
-    } = surveyed;
-    let choices = choices(&session, &engines, &recipes, request).await?;
-    for (planned, choice) in plan.images.iter_mut().zip(&choices) {
-        planned.engine = planned
-            .step
-            .is_build()
-            .then(|| choice.engine.as_str().to_owned());
+    let (planned, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
+    let requested = requested_engine(&session, request.engine);
+    let mut work = Vec::with_capacity(planned.len());
+    for planned in planned {
+        let image = &planned.recipe.image;
+        let engine = choose_engine(requested, request.goal, image, &engines).await?;
+        work.push(Work::new(planned, engine, &session.destinations)?);
     }
     Ok(Prepared {
         session,
         registries,
         engines,
         state,
-        recipes,
-        plan,
-        choices,
-        names,
+        work,
         unready,
         newly_locked,
     })
@@ -158,7 +143,7 @@ pub async fn survey_ready(
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
-) -> Result<(Survey, Vec<Unready>), Error> {
+) -> Result<(Vec<Planned>, Vec<Unready>), Error> {
     let error = match survey(session, registries, engines, options).await {
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
         Err(error) => error,
@@ -180,22 +165,16 @@ pub async fn survey_ready(
     ))
 }
 
-/// The names of the images in the Docker Engine. Fails if such a name is also the base of an image:
-/// the local tag would replace the base.
-pub fn local_names(session: &Session) -> Result<Vec<Repository>, Error> {
+/// Fails if the name of an image in a Docker Engine is also the base of an image: the local tag
+/// would replace the base.
+pub fn require_distinct_names(session: &Session) -> Result<(), Error> {
     let base = |image: &ResolvedImage| match &image.base {
         Base::Reference(reference) => Some(reference.clone()),
         Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,
     };
-    let bases: Vec<Reference> = session.images.iter().filter_map(base).collect();
-    let mut names = Vec::with_capacity(session.images.len());
-    for image in &session.images {
-        let first = session
-            .destinations
-            .first()
-            .map(|to| to.repository(&image.name))
-            .transpose()?;
-        let name = local::repository(&image.name, first.as_ref())?;
+    let bases: Vec<Reference> = session.resolved().filter_map(base).collect();
+    for image in session.resolved() {
+        let name = local_repository(image, &session.destinations)?;
         let fan = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         if let Some(shadowed) = local::shadowed(&local::references(&name, &tags), &bases) {
@@ -206,19 +185,17 @@ pub fn local_names(session: &Session) -> Result<Vec<Repository>, Error> {
             return Err(Error::invalid(message)
                 .hint("rename the image, or write the base as a full reference with a digest"));
         }
-        names.push(name);
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Adds missing external bases to the session's copy of golden.lock. An unavailable base is omitted
 /// here; the survey reads it again and reports the error, or finds it in an engine.
 async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
-    let lock = &mut session.workspace.lock;
+    let lock = &session.workspace.lock;
     let is_new = |base: &&Base| key(base).is_some_and(|key| !lock.bases.contains_key(&key));
     let bases: BTreeMap<Option<String>, Base> = session
-        .images
-        .iter()
+        .resolved()
         .map(|image| &image.base)
         .filter(is_new)
         .map(|base| (key(base), base.clone()))
@@ -227,7 +204,7 @@ async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
     let mut added = Vec::new();
     for (key, found) in observe::upstream(&bases, &engines.embedded).await {
         if let Ok(base) = found {
-            lock.bases.insert(key, base.clone());
+            session.workspace.lock.bases.insert(key, base.clone());
             added.push(base);
         }
     }
@@ -243,7 +220,7 @@ pub fn require_locked(session: &Session, locked: bool) -> Result<(), Error> {
         Base::Reference(reference) if reference.digest.is_some() => true,
         base => key(base).is_none_or(|key| session.workspace.lock.bases.contains_key(&key)),
     };
-    match session.images.iter().find(|image| !pinned(image)) {
+    match session.resolved().find(|image| !pinned(image)) {
         None => Ok(()),
         Some(image) => {
             let base = key(&image.base).unwrap_or_default();
@@ -263,44 +240,38 @@ pub fn requested_engine(session: &Session, requested: Option<EngineKind>) -> Eng
         .unwrap_or(EngineKind::Auto)
 }
 
-/// Chooses the engine for each image. Fails if it cannot build the image, before any build starts.
-async fn choices(
-    session: &Session,
+/// Chooses the engine for an image. Fails if it cannot build the image, before any build starts.
+async fn choose_engine(
+    requested: EngineKind,
+    goal: Goal,
+    image: &ResolvedImage,
     engines: &Engines,
-    recipes: &[Recipe],
-    request: &RunRequest,
-) -> Result<Vec<EngineChoice>, Error> {
-    let engine = requested_engine(session, request.engine);
-    let mut choices = Vec::with_capacity(recipes.len());
-    for recipe in recipes {
-        let image = &recipe.image;
-        let choice = choose(engine, request.goal, image, async || {
-            engines.docker_answers().await
-        })
-        .await;
-        if choice.engine == EngineKind::Embedded {
-            crate::assemble::can_assemble(image).map_err(|needs| Error::CannotAssemble {
-                image: image.display(),
-                needs,
-            })?;
-        } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
-            let message = format!(
-                "{}: one Docker Engine builds for one platform at a time",
-                image.display()
-            );
-            return Err(
-                Error::invalid(message).hint("add an [[engine]] for each platform to golden.toml")
-            );
-        } else if let Some(what) = crate::render::needs_embedded(image) {
-            return Err(Error::invalid(format!(
-                "{}: {what} needs the embedded engine",
-                image.display()
-            ))
-            .hint("omit --engine, or use --engine embedded"));
-        }
-        choices.push(choice);
+) -> Result<EngineChoice, Error> {
+    let choice = choose(requested, goal, image, async || {
+        engines.docker_answers().await
+    })
+    .await;
+    if choice.engine == EngineKind::Embedded {
+        crate::assemble::can_assemble(image).map_err(|needs| Error::CannotAssemble {
+            image: image.display(),
+            needs,
+        })?;
+    } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
+        let message = format!(
+            "{}: one Docker Engine builds for one platform at a time",
+            image.display()
+        );
+        return Err(
+            Error::invalid(message).hint("add an [[engine]] for each platform to golden.toml")
+        );
+    } else if let Some(what) = crate::render::needs_embedded(image) {
+        return Err(Error::invalid(format!(
+            "{}: {what} needs the embedded engine",
+            image.display()
+        ))
+        .hint("omit --engine, or use --engine embedded"));
     }
-    Ok(choices)
+    Ok(choice)
 }
 
 /// The engines of `[[engine]]`, and the engine of the environment as a fallback. `None` if
@@ -358,8 +329,8 @@ pub async fn logins(prepared: &Prepared) -> Result<BTreeMap<Host, Credential>, E
         .iter()
         .map(|to| to.host.clone())
         .collect();
-    for recipe in &prepared.recipes {
-        if let crate::render::PinnedBase::Registry { reference, .. } = &recipe.base {
+    for work in &prepared.work {
+        if let crate::render::PinnedBase::Registry { reference, .. } = &work.recipe.base {
             hosts.push(reference.repository.host.clone());
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::settings::Settings;
+use super::work::SessionImage;
 use super::{changed, destinations, findings, provenance};
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::places::Parsed;
@@ -29,11 +30,7 @@ pub struct Session {
     /// The state that golden keeps in `.golden`.
     pub state: StateDirectory,
     /// The selected images and the workspace images that they are built on, parents first.
-    pub images: Vec<ResolvedImage>,
-    /// For each of these images, the reference of its base as written in the spec.
-    pub bases: Vec<Option<String>>,
-    /// The positions of the selected images. The others are base images of these.
-    pub selected: BTreeSet<usize>,
+    pub images: Vec<SessionImage>,
     /// The destinations by --registry, --all-registries, `GOLDEN_REGISTRY` or golden.toml; empty if
     /// there are none.
     pub destinations: Vec<Destination>,
@@ -64,6 +61,11 @@ impl Session {
                 .hint("add a [[registry]] to golden.toml, or use --registry"));
         }
         Ok(())
+    }
+
+    /// The images in the order of the session.
+    pub fn resolved(&self) -> impl Iterator<Item = &ResolvedImage> + Clone {
+        self.images.iter().map(|one| &one.image)
     }
 
     /// The embedded engine, with the caches of the workspace and of the user.
@@ -167,22 +169,15 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         Ok(selection) => Some(selection),
     };
     let mut assets = Assets::new(&loaded.root);
-    let mut drafts: Vec<Draft> = Vec::new();
-    let mut selected = BTreeSet::new();
-    for (n, draft) in loaded.drafts.into_iter().enumerate() {
-        if selection
-            .as_ref()
-            .is_some_and(|selection| selection.named.contains(&n))
-        {
-            selected.insert(drafts.len());
-        }
-        if selection
-            .as_ref()
-            .is_none_or(|selection| selection.all.contains(&n))
-        {
-            drafts.push(draft);
-        }
-    }
+    let named = |n: &usize| selection.as_ref().is_some_and(|it| it.named.contains(n));
+    let needed = |n: &usize| selection.as_ref().is_none_or(|it| it.all.contains(n));
+    let (selected, mut drafts): (Vec<bool>, Vec<Draft>) = loaded
+        .drafts
+        .into_iter()
+        .enumerate()
+        .filter(|(n, _)| needed(n))
+        .map(|(n, draft)| (named(&n), draft))
+        .unzip();
     for draft in &mut drafts {
         assets.fill(draft, &mut found);
     }
@@ -196,10 +191,6 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
     provenance::trace(&settings, &loaded.root, &mut drafts).await?;
     let state = StateDirectory::of(&loaded.root).with_user_cache(settings.user_cache());
     let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
-    let bases = drafts
-        .iter()
-        .map(|draft| draft.base_written.clone())
-        .collect();
     let lock = Lock::read(&loaded.root)?;
     let destinations = destinations::chosen(&settings, &loaded.root, &loaded.spec)?;
     let registries = destinations::registries(&loaded.root, &loaded.spec);
@@ -213,6 +204,15 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         is_locked: &is_locked,
     };
     found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
+    let images = drafts
+        .into_iter()
+        .zip(selected)
+        .map(|(draft, selected)| SessionImage {
+            image: draft.image,
+            written_base: draft.base_written,
+            selected,
+        })
+        .collect();
     let workspace = Workspace {
         root: loaded.root,
         spec: loaded.spec,
@@ -223,8 +223,6 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         workspace,
         state,
         images,
-        bases,
-        selected,
         destinations,
         registries,
         templates,

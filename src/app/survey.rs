@@ -3,59 +3,45 @@
 use super::error::Error;
 use super::pipeline::{Engines, families};
 use super::session::Session;
+use super::work::Planned;
 
 use crate::observe::{self, ConfigCache};
-use crate::plan::{self, Plan, PlanOptions};
+use crate::plan::{self, PlanOptions};
 use crate::publish::InputsRecord;
 use crate::registry::Registries;
-use crate::render::{Recipe, Templates};
+use crate::render::Templates;
+use crate::resolve::ResolvedImage;
 use crate::snapshot::Observed;
-
-/// The result of the survey, before any build starts.
-#[derive(Debug)]
-pub struct Survey {
-    /// One recipe for each image of the session, in the same order.
-    pub recipes: Vec<Recipe>,
-    /// The plan, with one image for each recipe, in the same order.
-    pub plan: Plan,
-}
 
 /// Surveys and plans. It reads a base from an engine only if no registry has the base. Fails if a
 /// base or a registry cannot be read.
 pub async fn survey(
-    session: &mut Session,
+    session: &Session,
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
-) -> Result<Survey, Error> {
+) -> Result<Vec<Planned>, Error> {
+    let mut images: Vec<ResolvedImage> = session.resolved().cloned().collect();
     let mut observed = Observed::default();
-    observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
-    if let Err(error) =
-        observe::bases(&session.images, &engines.embedded, None, &mut observed).await
-    {
+    observe::from_lock(&images, &session.workspace.lock, &mut observed);
+    if let Err(error) = observe::bases(&images, &engines.embedded, None, &mut observed).await {
         let observe::Error::NoBase { .. } = &error else {
             return Err(error.into());
         };
         let Ok(docker) = engines.docker().await else {
             return Err(error.into());
         };
-        observe::bases(
-            &session.images,
-            &engines.embedded,
-            Some(docker),
-            &mut observed,
-        )
-        .await?;
+        observe::bases(&images, &engines.embedded, Some(docker), &mut observed).await?;
     }
     let warnings = families::settle(
-        &mut session.images,
+        &mut images,
         &observed,
         &engines.embedded,
         &session.settings.events,
     )
     .await?;
     let templates = Templates::from(session.templates.clone());
-    let recipes = plan::recipes(&session.images, &observed, &templates)?;
+    let recipes = plan::recipes(&images, &observed, &templates)?;
     let cache = ConfigCache::of(session.state.clone());
     observe::repositories(
         &recipes,
@@ -80,5 +66,12 @@ pub async fn survey(
             session.settings.events.warn(Some(&planned.image), warning);
         }
     }
-    Ok(Survey { recipes, plan })
+    let planned = session.images.iter().zip(recipes).zip(plan.images);
+    Ok(planned
+        .map(|((image, recipe), step)| Planned {
+            recipe,
+            selected: image.selected,
+            step,
+        })
+        .collect())
 }

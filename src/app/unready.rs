@@ -2,7 +2,7 @@
 //! built on them. The other images are still built, and the summary lists the removed images as
 //! well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::pipeline::{Ended, Engines, Failed, ImageOutcome, ImageReport};
@@ -39,15 +39,16 @@ pub enum UnreadyReason {
 /// on them, from `session`.
 pub async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Unready> {
     let mut observed = Observed::default();
-    observe::from_lock(&session.images, &session.workspace.lock, &mut observed);
+    let images: Vec<ResolvedImage> = session.resolved().cloned().collect();
+    observe::from_lock(&images, &session.workspace.lock, &mut observed);
     let mut unavailable = BTreeMap::new();
-    let parents = ParentIndex::new(&session.images);
-    for (position, image) in session.images.iter().enumerate() {
+    let parents = ParentIndex::new(&images);
+    for (position, image) in images.iter().enumerate() {
         let parent = parents
             .of(image)
             .filter(|parent| unavailable.contains_key(parent));
         if let Some(parent) = parent {
-            let name = session.images[parent].display();
+            let name = images[parent].display();
             let root = match unavailable.get(&parent) {
                 Some(UnreadyReason::Parent { root, .. }) => root.clone(),
                 _ => name.clone(),
@@ -65,21 +66,14 @@ pub async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Unready> 
             unavailable.insert(position, UnreadyReason::Base(error));
         }
     }
-    let kept: Vec<usize> = (0..session.images.len())
-        .filter(|n| !unavailable.contains_key(n))
-        .collect();
-    let selected = kept
-        .iter()
-        .enumerate()
-        .filter(|(_, was)| session.selected.contains(was));
-    let selected: BTreeSet<usize> = selected.map(|(now, _)| now).collect();
-    session.selected = selected;
-    session.bases = kept.iter().map(|n| session.bases[*n].clone()).collect();
     let all = std::mem::take(&mut session.images).into_iter().enumerate();
     let mut unready = Vec::new();
     for (position, image) in all {
         match unavailable.remove(&position) {
-            Some(why) => unready.push(Unready { image, why }),
+            Some(why) => unready.push(Unready {
+                image: image.image,
+                why,
+            }),
             None => session.images.push(image),
         }
     }

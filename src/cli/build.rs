@@ -15,6 +15,7 @@ use crate::app::pipeline::{
 };
 use crate::app::prepare::{self, Prepared, RunRequest, logins};
 use crate::app::unready;
+use crate::app::work::Work;
 use crate::engine::{Artifact, EngineKind};
 use crate::image::Blobs;
 use crate::observe::ConfigCache;
@@ -153,10 +154,7 @@ pub(super) async fn execute(
 ) -> Ended {
     let unready = std::mem::take(&mut prepared.unready);
     let run = Run {
-        recipes: &prepared.recipes,
-        choices: &prepared.choices,
-        names: &prepared.names,
-        plan: &prepared.plan,
+        work: &prepared.work,
         engines: &prepared.engines,
         registries: &prepared.registries,
         policy: &prepared.session.workspace.spec.policy,
@@ -193,12 +191,8 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
 /// Fails unless exactly one image is selected: a destination with a name takes one image. Base
 /// images that are built as well do not count.
 fn need_one_image(prepared: &Prepared) -> Result<(), Failure> {
-    let selected = prepared
-        .session
-        .selected
-        .iter()
-        .map(|at| prepared.recipes[*at].image.display());
-    let selected: Vec<String> = selected.collect();
+    let selected = prepared.work.iter().filter(|work| work.selected);
+    let selected: Vec<String> = selected.map(|work| work.recipe.image.display()).collect();
     if selected.len() == 1 {
         return Ok(());
     }
@@ -216,7 +210,10 @@ fn need_secrets(
     prepared: &Prepared,
     given: &std::collections::BTreeMap<String, crate::secret::Secret<Vec<u8>>>,
 ) -> Result<(), Failure> {
-    for (recipe, planned) in prepared.recipes.iter().zip(&prepared.plan.images) {
+    for Work {
+        recipe, planned, ..
+    } in &prepared.work
+    {
         let required = recipe.image.run.iter().flat_map(|step| &step.secrets);
         if let Some(name) = required
             .into_iter()
@@ -267,7 +264,7 @@ async fn write(
         name: None,
     };
     let destination = to.unwrap_or_else(default);
-    let is_written = |at: &usize| !destination.is_named() || prepared.session.selected.contains(at);
+    let is_written = |at: &usize| !destination.is_named() || prepared.work[*at].selected;
     let built = ended
         .built
         .iter()
@@ -278,16 +275,9 @@ async fn write(
     });
     let mut named = Vec::new();
     for (position, image) in assembled {
-        let spec = &prepared.recipes[position].image;
-        let fan = crate::tags::fan_out(
-            &prepared.plan.images[position].publish,
-            spec.variant.as_ref(),
-            &spec.tags,
-        )?;
-        let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         named.push(NamedImage {
             image,
-            references: crate::app::pipeline::local::references(&prepared.names[position], &tags),
+            references: prepared.work[position].local.clone(),
         });
     }
     if named.is_empty() {
@@ -343,19 +333,19 @@ fn shell_word(text: &str) -> String {
 
 /// The command that publishes the selected images.
 fn push_command(context: &Context, prepared: &Prepared) -> String {
-    let session = &prepared.session;
     let program = match &context.globals.workspace {
         Some(directory) => format!("golden -w {}", shell_word(&directory.display().to_string())),
         None => "golden".to_owned(),
     };
     // Without names, the command publishes all images of the workspace.
-    if session.selected.len() == session.images.len() && session.images.len() > 1 {
+    if prepared.work.iter().all(|work| work.selected) && prepared.work.len() > 1 {
         return format!("{program} push");
     }
-    let mut names: Vec<String> = session
-        .selected
+    let mut names: Vec<String> = prepared
+        .work
         .iter()
-        .map(|at| session.images[*at].name.to_string())
+        .filter(|work| work.selected)
+        .map(|work| work.recipe.image.name.to_string())
         .collect();
     names.dedup();
     format!("{program} push {}", names.join(" "))

@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session;
 use crate::app::Session;
+use crate::app::render::UNKNOWN_FAMILY;
 use crate::app::session::check;
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
@@ -27,10 +28,6 @@ pub struct Args {
     #[arg(long, value_name = "CODE", num_args = 0..=1)]
     pub explain: Option<Option<String>>,
 }
-
-/// The hint for an image whose family cannot be inferred from the workspace.
-pub(super) const UNKNOWN_FAMILY: &str =
-    "set family = \"debian\", \"alpine\", \"rhel\" or \"static\" in [image]";
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -55,11 +52,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     if context.format == OutputFormat::Text {
-        let images = checked
-            .session
-            .map(|session| session.images)
-            .unwrap_or_default();
-        context.out.message(&summary(&images));
+        let images = checked.session.iter().flat_map(Session::resolved);
+        context.out.message(&summary(&images.collect::<Vec<_>>()));
     }
     Ok(Exit::Done)
 }
@@ -80,7 +74,7 @@ fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
 }
 
 /// The summary: the number of images, and of certificates if there are any.
-fn summary(images: &[ResolvedImage]) -> String {
+fn summary(images: &[&ResolvedImage]) -> String {
     let plural = if images.len() == 1 {
         "image is"
     } else {
@@ -105,7 +99,7 @@ fn render(session: &Session, sources: &SourceMap, found: &mut Diagnostics) {
     let templates = Templates::from(session.templates.clone());
     let renderer = Renderer::new(&templates);
     let places = Parsed(sources);
-    for image in &session.images {
+    for image in session.resolved() {
         found.extend(unknown_family(image, places));
         let Err(error) = renderer.render(image) else {
             continue;

@@ -178,6 +178,8 @@ impl From<crate::app::Error> for Failure {
             Error::Observe(error) => error.into(),
             Error::Families(error) => error.into(),
             Error::Plan(error) => error.into(),
+            Error::Render(error) => error.into(),
+            Error::Image(failed) => failed.into(),
             Error::Registry(error) => error.into(),
         }
     }

@@ -80,8 +80,7 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
     let mut graph = Graph::default();
     let mut bases: BTreeMap<String, usize> = BTreeMap::new();
     let names: BTreeSet<String> = session
-        .images
-        .iter()
+        .resolved()
         .filter_map(|image| base_name(&image.base))
         .collect();
     for name in names {
@@ -98,8 +97,8 @@ fn graph(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
         });
     }
     let first = graph.nodes.len();
-    let parents = select::parents(&session.images);
-    for (n, image) in session.images.iter().enumerate() {
+    let parents = select::parents(session.resolved());
+    for (n, image) in session.resolved().enumerate() {
         let base = parents[n]
             .map(|parent| first + parent)
             .or_else(|| bases.get(&base_name(&image.base)?).copied());

@@ -63,25 +63,23 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// The jobs, in waves. With `selected_alone`, only selected images get jobs, because their base
 /// images are published already.
 fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
-    let selected: Vec<&ResolvedImage> = session
+    let images: Vec<&ResolvedImage> = session
         .images
         .iter()
-        .enumerate()
-        .filter(|(n, _)| !selected_alone || session.selected.contains(n))
-        .map(|(_, image)| image)
+        .filter(|one| !selected_alone || one.selected)
+        .map(|one| &one.image)
         .collect();
     let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
-    for image in &session.images {
+    for image in session.resolved() {
         *versions.entry(image.name.as_str()).or_default() += 1;
     }
     let build_argument = |image: &ResolvedImage| match versions.get(image.name.as_str()) {
         Some(1) => image.name.to_string(),
         _ => image.display(),
     };
-    let images: Vec<ResolvedImage> = selected.into_iter().cloned().collect();
-    let parents = select::parents(&images);
+    let parents = select::parents(images.iter().copied());
     let job = |n: usize| {
-        let image = &images[n];
+        let image = images[n];
         MatrixJob {
             image: build_argument(image),
             name: image.name.to_string(),
@@ -89,7 +87,7 @@ fn waves(session: &Session, selected_alone: bool) -> Vec<Vec<MatrixJob>> {
             variant: image.variant.as_ref().map(ToString::to_string),
             platforms: image.platforms.iter().map(ToString::to_string).collect(),
             needs: parents[n]
-                .map(|parent| build_argument(&images[parent]))
+                .map(|parent| build_argument(images[parent]))
                 .into_iter()
                 .collect(),
         }

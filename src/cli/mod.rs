@@ -31,7 +31,6 @@ pub mod promote;
 pub mod prune;
 pub mod push;
 pub mod render;
-mod rendered;
 pub mod rollback;
 mod run;
 pub mod schema;

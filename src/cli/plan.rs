@@ -11,6 +11,7 @@ use super::unready;
 use crate::app::pipeline::{Engines, Goal, choose};
 use crate::app::prepare::{requested_engine, require_locked, survey_ready};
 use crate::app::registries;
+use crate::app::work::Planned;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
 use crate::plan::{Plan, PlanOptions, PlanStep, PlannedAction, PlannedImage, PlannedMove};
@@ -45,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         destinations: session.destinations.clone(),
         force: args.force,
     };
-    let (mut found, unready) = survey_ready(&mut session, &registries, &engines, &options)
+    let (planned, unready) = survey_ready(&mut session, &registries, &engines, &options)
         .await
         .map_err(|error| unready::failure(context, error))?;
     let goal = if options.destinations.is_empty() {
@@ -53,30 +54,29 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         Goal::Publish
     };
-    for (planned, image) in found.plan.images.iter_mut().zip(&session.images) {
-        if planned.step.is_build() {
-            let requested = requested_engine(&session, args.engine);
-            let choice = choose(requested, goal, image, async || {
+    let requested = requested_engine(&session, args.engine);
+    let mut images = Vec::with_capacity(planned.len());
+    for Planned {
+        recipe, mut step, ..
+    } in planned
+    {
+        if step.step.is_build() {
+            let choice = choose(requested, goal, &recipe.image, async || {
                 engines.docker_answers().await
             })
             .await;
-            planned.engine = Some(
-                if choice.engine == EngineKind::Docker {
-                    "docker"
-                } else {
-                    "embedded"
-                }
-                .to_owned(),
-            );
+            step.engine = Some(choice.engine.as_str().to_owned());
         }
+        images.push(step);
     }
+    let plan = Plan { images };
     match context.format {
-        OutputFormat::Json => context.out.json(&found.plan),
-        _ => context.out.data(&text(&found.plan)),
+        OutputFormat::Json => context.out.json(&plan),
+        _ => context.out.data(&text(&plan)),
     }
     let missing = !unready.is_empty();
     unready::show(unready, context, &session.sources);
-    Ok(match (missing, found.plan.has_refusals()) {
+    Ok(match (missing, plan.has_refusals()) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Refused,
         (false, false) => Exit::Done,

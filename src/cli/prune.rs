@@ -159,8 +159,7 @@ async fn repositories(
                 .any(|glob| glob.compile_matcher().is_match(name))
     };
     for image in session
-        .images
-        .iter()
+        .resolved()
         .filter(|image| selected(image.name.as_str()))
     {
         for destination in &session.destinations {

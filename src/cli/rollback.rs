@@ -156,8 +156,7 @@ fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedI
         .compile_matcher();
     let mut seen = BTreeSet::new();
     let named = session
-        .images
-        .iter()
+        .resolved()
         .filter(|image| matcher.is_match(image.name.as_str()));
     Ok(named
         .filter(|image| seen.insert((&image.name, &image.variant, &image.source)))

@@ -175,7 +175,7 @@ async fn own_images(context: &Context) -> Vec<OwnImage> {
 fn images_of(session: &Session) -> Result<Vec<OwnImage>, Failure> {
     let mut images = Vec::new();
     for destination in &session.destinations {
-        for image in &session.images {
+        for image in session.resolved() {
             let subject = subject(destination, image)?;
             let receipts = Receipts {
                 state: session.state.clone(),

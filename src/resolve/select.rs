@@ -101,9 +101,11 @@ fn unknown(images: &[ResolvedImage], pattern: &str) -> Error {
 
 /// The position of each image's parent.
 #[must_use]
-pub fn parents(images: &[ResolvedImage]) -> Vec<Option<usize>> {
-    let index = ParentIndex::new(images);
-    images.iter().map(|image| index.of(image)).collect()
+pub fn parents<'a>(
+    images: impl IntoIterator<Item = &'a ResolvedImage> + Clone,
+) -> Vec<Option<usize>> {
+    let index = ParentIndex::new(images.clone());
+    images.into_iter().map(|image| index.of(image)).collect()
 }
 
 /// Adds the ancestors of the selected images.

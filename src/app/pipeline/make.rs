@@ -2,41 +2,39 @@
 //! records it.
 
 use super::failed::Failed;
-use super::local;
 use super::run::{Done, Parent, Run, id_of};
+use crate::app::work::Work;
 use crate::engine::{self, Artifact, BuildOptions, BuiltImage, EngineKind};
 use crate::policy::{self, Built};
 use crate::publish::{BuildRecord, InputsRecord};
-use crate::reference::{Reference, Tag};
+use crate::reference::Reference;
 use crate::render::Recipe;
-use crate::tags;
 
 impl Run<'_> {
     /// The image of an earlier `golden build`, if its record has the same inputs and the image
     /// still exists.
     pub(super) async fn recorded(
         &self,
-        position: usize,
+        work: &Work,
         parent: Parent<'_>,
     ) -> Result<Option<BuiltImage>, Failed> {
         if !self.options.push || self.options.rebuild {
             return Ok(None);
         }
-        let recipe = &self.recipes[position];
-        let tag = self.full_tag(position)?;
-        let record = BuildRecord::read(self.state, &recipe.image.name, &tag)?;
+        let recipe = &work.recipe;
+        let record = BuildRecord::read(self.state, &recipe.image.name, &work.version_tag)?;
         let Some(record) = record.filter(|record| record.inputs == recipe.inputs) else {
             return Ok(None);
         };
         if record.engine != EngineKind::Docker {
             // golden assembles the same image again, which is cheaper than storing it.
             return Ok(if self.options.only_push {
-                Some(self.assemble(position, parent).await?)
+                Some(self.assemble(work, parent).await?)
             } else {
                 None
             });
         }
-        if self.choices[position].engine != EngineKind::Docker && !self.options.only_push {
+        if work.engine.engine != EngineKind::Docker && !self.options.only_push {
             return Ok(None);
         }
         if !record.parts.is_empty() {
@@ -63,18 +61,18 @@ impl Run<'_> {
 
     pub(super) async fn build(
         &self,
-        position: usize,
+        work: &Work,
         parent: Parent<'_>,
     ) -> Result<BuiltImage, Failed> {
-        let choice = &self.choices[position];
-        let display = &self.plan.images[position].image;
+        let choice = &work.engine;
+        let display = &work.planned.image;
         self.events.note(
             Some(display),
             format!("engine: {} ({})", choice.engine.as_str(), choice.because),
         );
-        let recipe = &self.recipes[position];
+        let recipe = &work.recipe;
         if choice.engine == EngineKind::Embedded {
-            match self.assemble(position, parent).await {
+            match self.assemble(work, parent).await {
                 Err(Failed::Engine(engine::Error::Embedded(error)))
                     if choice.docker_may
                         && error.needs_execution()
@@ -130,12 +128,12 @@ impl Run<'_> {
             || (image.platforms.len() < 2 && self.engines.docker_answers().await)
     }
 
-    async fn assemble(&self, position: usize, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
+    async fn assemble(&self, work: &Work, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
         let options = self.build_options(parent, |done| done.published.clone());
         Ok(self
             .engines
             .embedded
-            .build(&self.recipes[position], &options, self.events)
+            .build(&work.recipe, &options, self.events)
             .await?)
     }
 
@@ -158,12 +156,8 @@ impl Run<'_> {
     }
 
     /// Checks the policy on the built image. Fails if it violates the policy.
-    pub(super) async fn check_policy(
-        &self,
-        position: usize,
-        built: &BuiltImage,
-    ) -> Result<(), Failed> {
-        let image = &self.recipes[position].image;
+    pub(super) async fn check_policy(&self, work: &Work, built: &BuiltImage) -> Result<(), Failed> {
+        let image = &work.recipe.image;
         let display = image.display();
         let user_id = self.user_id(built, &display).await?;
         let found = policy::check_built(
@@ -212,60 +206,40 @@ impl Run<'_> {
     /// it. Returns the most specific reference, if the engine has the image.
     pub(super) async fn tag_locally(
         &self,
-        position: usize,
+        work: &Work,
         built: &BuiltImage,
     ) -> Result<Option<Reference>, Failed> {
-        let names = self.local_names(position)?;
+        let names = &work.local;
         match &built.artifact {
             Artifact::Docker { id } => {
                 let docker = self.engines.docker().await?;
-                for name in &names {
+                for name in names {
                     docker.tag(id, name).await?;
                 }
             }
             Artifact::Assembled(assembled) if self.options.load => {
                 let docker = self.engines.docker().await?;
-                super::load::load(docker, assembled, &names, self.registries).await?;
+                super::load::load(docker, assembled, names, self.registries).await?;
             }
-            Artifact::Assembled(_) => match self.engines.fleet(&self.recipes[position].image) {
+            Artifact::Assembled(_) => match self.engines.fleet(&work.recipe.image) {
                 Some(fleet)
                     if built.engine == EngineKind::Docker
-                        && fleet.tag(&built.inputs, &names).await? => {}
+                        && fleet.tag(&built.inputs, names).await? => {}
                 _ => return Ok(None),
             },
         }
-        Ok(names.into_iter().next())
+        Ok(names.first().cloned())
     }
 
-    /// All references of an image in the Docker Engine: the whole fan-out.
-    pub(super) fn local_names(&self, position: usize) -> Result<Vec<Reference>, Failed> {
-        let image = &self.recipes[position].image;
-        let fan = tags::fan_out(
-            &self.plan.images[position].publish,
-            image.variant.as_ref(),
-            &image.tags,
-        )?;
-        let tags: Vec<Tag> = fan.tags.into_iter().map(|planned| planned.tag).collect();
-        Ok(local::references(&self.names[position], &tags))
-    }
-
-    fn full_tag(&self, position: usize) -> Result<Tag, Failed> {
-        let image = &self.recipes[position].image;
-        let fan = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
-        Ok(fan.full().clone())
-    }
-
-    pub(super) fn record(&self, position: usize, built: &BuiltImage) -> Result<(), Failed> {
+    pub(super) fn record(&self, work: &Work, built: &BuiltImage) -> Result<(), Failed> {
         let of_fleet = match (&built.artifact, built.engine) {
-            (Artifact::Assembled(_), EngineKind::Docker) => {
-                self.engines.fleet(&self.recipes[position].image)
-            }
+            (Artifact::Assembled(_), EngineKind::Docker) => self.engines.fleet(&work.recipe.image),
             _ => None,
         };
         let record = BuildRecord {
             schema: 1,
-            image: self.recipes[position].image.name.clone(),
-            tag: self.full_tag(position)?,
+            image: work.recipe.image.name.clone(),
+            tag: work.version_tag.clone(),
             inputs: built.inputs.clone(),
             engine: built.engine,
             id: id_of(built),
@@ -274,7 +248,7 @@ impl Run<'_> {
                 .map(|fleet| fleet.parts(&built.inputs))
                 .unwrap_or_default(),
         };
-        let parts = crate::plan::parts(&self.recipes[position]);
+        let parts = crate::plan::parts(&work.recipe);
         InputsRecord::write(self.state, &built.inputs, &parts)?;
         Ok(record.write(self.state)?)
     }

@@ -8,19 +8,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::choose::EngineChoice;
 use super::engines::Engines;
 use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
+use crate::app::work::Work;
 use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::observe::ConfigCache;
-use crate::plan::{ContentSource, Plan, PlanStep, PlannedAction, PlannedDestination, PlannedImage};
+use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage};
 use crate::publish::{self, Receipt, Uploaded};
-use crate::reference::{Digest, Host, Reference, Repository};
+use crate::reference::{Digest, Host, Reference};
 use crate::registry::{Credential, Registries};
-use crate::render::Recipe;
 use crate::resolve::pin::ParentIndex;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
@@ -56,18 +55,11 @@ pub struct Options {
     pub logins: BTreeMap<Host, Credential>,
 }
 
-/// The data of a run. `recipes`, `choices`, `names` and the plan's images have one element per
-/// image, in the same order, parents first.
+/// The data of a run.
 #[derive(Debug)]
 pub struct Run<'a> {
-    /// The recipe of each image.
-    pub recipes: &'a [Recipe],
-    /// The chosen engine of each image.
-    pub choices: &'a [EngineChoice],
-    /// The repository of each image in the Docker Engine.
-    pub names: &'a [Repository],
-    /// The steps for each image.
-    pub plan: &'a Plan,
+    /// The images, parents first.
+    pub work: &'a [Work],
     /// The connections to the engines.
     pub engines: &'a Engines,
     /// The connections to the registries.
@@ -146,26 +138,21 @@ impl Run<'_> {
     /// moving tag is moved after a failure.
     pub async fn to_end(&self) -> Ended {
         let start = Instant::now();
-        let images: Vec<_> = self
-            .recipes
-            .iter()
-            .map(|recipe| recipe.image.clone())
-            .collect();
-        let parents = ParentIndex::new(&images);
+        let images = self.work.iter().map(|work| &work.recipe.image);
+        let parents = ParentIndex::new(images.clone());
         let graph: Vec<Vec<usize>> = images
-            .iter()
             .map(|image| parents.of(image).into_iter().collect())
             .collect();
-        let slots: Vec<Slot> = images.iter().map(|_| Slot::default()).collect();
+        let slots: Vec<Slot> = self.work.iter().map(|_| Slot::default()).collect();
         let shared = RunState {
             held: Mutex::default(),
             builders: Semaphore::new(self.options.jobs.get()),
             bases: graph.iter().flatten().copied().collect(),
         };
-        let work = |position: usize, above: Vec<Done>| {
+        let process = |position: usize, above: Vec<Done>| {
             self.one(position, above, &slots[position], &shared)
         };
-        let outcomes = schedule::run(&graph, self.options.max_in_progress, work).await;
+        let outcomes = schedule::run(&graph, self.options.max_in_progress, process).await;
         let held = shared.held.into_inner();
         let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
         if self.options.atomic {
@@ -182,15 +169,13 @@ impl Run<'_> {
         slot: &'s Slot,
         shared: &RunState<'s>,
     ) -> Result<Done, Failed> {
-        let planned = &self.plan.images[position];
+        let work = &self.work[position];
+        let planned = &work.planned;
         self.events.send(Event::Started {
             image: planned.image.clone(),
         });
         if let Some(next) = &planned.withdrawn {
-            let (version, source) = (
-                &planned.publish,
-                self.recipes[position].image.source.display(),
-            );
+            let (version, source) = (&planned.publish, work.recipe.image.source.display());
             let warning = format!(
                 "{version} is withdrawn and is not published: set version = \"{next}\" in {source}"
             );
@@ -231,7 +216,8 @@ impl Run<'_> {
         slot: &'s Slot,
         shared: &RunState<'s>,
     ) -> Result<Done, Failed> {
-        let planned = &self.plan.images[position];
+        let work = &self.work[position];
+        let planned = &work.planned;
         let mut done = Done::default();
         let mut built = None;
         // An image in an engine keeps its permit until it is pushed.
@@ -243,18 +229,18 @@ impl Run<'_> {
                 done: above.first(),
                 childless: !shared.bases.contains(&position),
             };
-            let image = match self.recorded(position, parent).await? {
+            let image = match self.recorded(work, parent).await? {
                 Some(image) => image,
                 None if self.options.only_push => {
                     return Err(Failed::NotBuilt {
                         image: planned.image.clone(),
                     });
                 }
-                None => self.build(position, parent).await?,
+                None => self.build(work, parent).await?,
             };
-            self.check_policy(position, &image).await?;
-            done.local = self.tag_locally(position, &image).await?;
-            self.record(position, &image)?;
+            self.check_policy(work, &image).await?;
+            done.local = self.tag_locally(work, &image).await?;
+            self.record(work, &image)?;
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             slot.durations
                 .get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
@@ -272,13 +258,12 @@ impl Run<'_> {
             return Ok(done);
         }
         if self.options.atomic {
-            let uploaded =
-                publish::upload(self.job(position, slot.built.get(), slot).await).await?;
+            let uploaded = publish::upload(self.job(work, slot.built.get(), slot).await).await?;
             done.published = published_reference(&uploaded, planned);
             shared.held.lock().await.insert(position, uploaded);
         } else {
             let built = built.as_ref().or(slot.built.get());
-            let uploaded = publish::upload(self.job(position, built, slot).await).await?;
+            let uploaded = publish::upload(self.job(work, built, slot).await).await?;
             done.published = published_reference(&uploaded, planned);
             done.receipts = publish::release(uploaded).await?;
         }
@@ -288,7 +273,7 @@ impl Run<'_> {
 
     async fn job<'j>(
         &'j self,
-        position: usize,
+        work: &'j Work,
         built: Option<&'j BuiltImage>,
         slot: &'j Slot,
     ) -> publish::PublishJob<'j> {
@@ -296,8 +281,8 @@ impl Run<'_> {
         let in_docker =
             built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
         publish::PublishJob {
-            recipe: &self.recipes[position],
-            planned: &self.plan.images[position],
+            recipe: &work.recipe,
+            planned: &work.planned,
             built,
             registries: self.registries,
             docker: if in_docker {
@@ -356,8 +341,8 @@ impl Run<'_> {
         };
         let all_done = outcomes.iter().all(|outcome| outcome.done().is_some());
         for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
-            let planned = &self.plan.images[position];
-            let mut report = self.report(position, slot.made.into_inner());
+            let work = &self.work[position];
+            let mut report = self.report(work, slot.made.into_inner());
             report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {
@@ -367,7 +352,7 @@ impl Run<'_> {
                         report.outcome = ImageOutcome::Failed;
                     }
                     report.local = if done.local.is_some() {
-                        self.local_names(position).unwrap_or_default()
+                        work.local.clone()
                     } else {
                         Vec::new()
                     };
@@ -390,7 +375,7 @@ impl Run<'_> {
                     report.outcome = ImageOutcome::Skipped;
                     report.because = self.skipped(by, &graph[position]);
                     let event = Event::Finished {
-                        image: planned.image.clone(),
+                        image: work.planned.image.clone(),
                         text: format!("skipped: {}", report.because),
                         ok: false,
                     };
@@ -407,7 +392,7 @@ impl Run<'_> {
 
     /// The reason why an image was not built: `by` failed, and `parents` are its bases.
     fn skipped(&self, by: usize, parents: &[usize]) -> String {
-        let name = |position: usize| &self.plan.images[position].image;
+        let name = |position: usize| &self.work[position].planned.image;
         match parents.first() {
             Some(parent) if *parent != by => {
                 format!(
@@ -432,8 +417,8 @@ impl Run<'_> {
         }
     }
 
-    fn report(&self, position: usize, made: Option<(EngineKind, Digest)>) -> ImageReport {
-        let planned = &self.plan.images[position];
+    fn report(&self, work: &Work, made: Option<(EngineKind, Digest)>) -> ImageReport {
+        let planned = &work.planned;
         let (engine, digest) = made.unzip();
         ImageReport {
             image: planned.name.to_string(),

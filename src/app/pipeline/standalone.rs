@@ -29,18 +29,25 @@ use crate::workspace::lock::Lock;
 /// The time limit for reading bases. Rendering must also work without a network.
 const READING: Duration = Duration::from_secs(30);
 
-/// The images to render and the data for it. The slices have one element per image.
+/// An image to render.
+#[derive(Debug)]
+pub struct StandaloneWork {
+    /// The image.
+    pub image: ResolvedImage,
+    /// The name of the base for display; `None` means its normal name.
+    pub base: Option<String>,
+    /// The repository of the image in a Docker Engine.
+    pub name: Repository,
+    /// The file name suffix of an image that shares its directory with others: `.slim`. Empty for
+    /// most images.
+    pub suffix: String,
+}
+
+/// The images to render and the data for it.
 #[derive(Debug)]
 pub struct Rendering<'a> {
     /// The images, parents first.
-    pub images: &'a [ResolvedImage],
-    /// The name of each base for display; `None` means its normal name.
-    pub bases: &'a [Option<String>],
-    /// The repository of each image in a Docker Engine.
-    pub names: &'a [Repository],
-    /// The file name suffix of each image that shares its directory with others: `.slim`. Empty for
-    /// most images.
-    pub suffixes: &'a [String],
+    pub work: &'a [StandaloneWork],
     /// The templates of the workspace.
     pub templates: &'a Templates,
     /// The known digests and platforms of the bases.
@@ -109,15 +116,16 @@ impl Rendering<'_> {
     /// its base.
     pub async fn all(&self) -> Result<Vec<StandaloneImage>, Failed> {
         let deadline = self.deadline;
-        let recipes = each_recipe(self.images, self.observed, self.templates);
-        let parents = ParentIndex::new(self.images);
+        let images: Vec<ResolvedImage> = self.work.iter().map(|work| work.image.clone()).collect();
+        let recipes = each_recipe(&images, self.observed, self.templates);
+        let parents = ParentIndex::new(&images);
         let is_parent = |position| {
-            self.images
+            images
                 .iter()
                 .any(|image| parents.of(image) == Some(position))
         };
-        let mut rendered = Vec::with_capacity(self.images.len());
-        for (position, recipe) in recipes.into_iter().enumerate() {
+        let mut rendered = Vec::with_capacity(images.len());
+        for (position, (work, recipe)) in self.work.iter().zip(recipes).enumerate() {
             let recipe = match recipe {
                 Ok(recipe) => Some(recipe),
                 Err(plan::Error::Pin(_)) => None,
@@ -133,7 +141,7 @@ impl Rendering<'_> {
                 Some(recipe) => self.known(recipe, deadline).await?,
                 None => None,
             };
-            rendered.push(self.image(position, recipe.as_ref(), known.as_ref())?);
+            rendered.push(self.image(work, recipe.as_ref(), known.as_ref())?);
             if let Some(recipe) =
                 recipe.filter(|recipe| is_parent(position) && can_assemble(&recipe.image).is_ok())
             {
@@ -185,13 +193,13 @@ impl Rendering<'_> {
 
     fn image(
         &self,
-        position: usize,
+        work: &StandaloneWork,
         recipe: Option<&Recipe>,
         known: Option<&KnownBase>,
     ) -> Result<StandaloneImage, Failed> {
-        let (image, suffix) = (&self.images[position], &self.suffixes[position]);
+        let StandaloneWork { image, suffix, .. } = work;
         let how = Standalone {
-            base: self.bases[position].as_deref(),
+            base: work.base.as_deref(),
             traits: known.map(|known| &known.traits),
             files: known.map_or(ContextFiles::AsWritten, |known| {
                 ContextFiles::OnBase(&known.files)
@@ -225,7 +233,7 @@ impl Rendering<'_> {
             args,
             labels,
             platforms: image.platforms.iter().map(Platform::to_string).collect(),
-            tags: local::references(&self.names[position], &tags)
+            tags: local::references(&work.name, &tags)
                 .iter()
                 .map(ToString::to_string)
                 .collect(),

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::error::Failure;
-use super::exit::Exit;
+use super::error::Error;
 use crate::oci::Content;
 use crate::oci::tar::{self, Entry, EntryKind};
 use crate::reference::{Digest, HashedWriter, Hasher};
@@ -20,10 +19,14 @@ use crate::workspace::fs;
 /// The state of a file below `--out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum RenderState {
+pub enum RenderState {
+    /// The file has the expected content.
     Current,
+    /// The file was written.
     Written,
+    /// The file has other content.
     Stale,
+    /// The file does not exist.
     Missing,
 }
 
@@ -63,7 +66,7 @@ impl<'a> Directories<'a> {
         entries: &[Entry],
         created: i64,
         dockerfile: &str,
-    ) -> Result<RenderState, Failure> {
+    ) -> Result<RenderState, Error> {
         let mut dockerfile_state = RenderState::Current;
         for entry in entries {
             let file = format!("{name}/{}", entry.path);
@@ -96,12 +99,11 @@ impl<'a> Directories<'a> {
 
     /// Writes or compares the bake files. Returns the states of all files except the Dockerfiles,
     /// and the files that belong to no image.
-    pub(super) fn finish(mut self) -> Result<Finished, Failure> {
+    pub(super) fn finish(mut self) -> Result<Finished, Error> {
         for (name, targets) in std::mem::take(&mut self.targets) {
             let file = format!("{name}/{BAKE}");
             let path = self.out.join(&file);
-            let before =
-                fs::read_if_exists(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
+            let before = fs::read_if_exists(&path)?;
             // If only some images are selected, the targets of the others are kept.
             let other = |dockerfile: &str| {
                 !self.all && targets.iter().all(|target| target.dockerfile != dockerfile)
@@ -120,8 +122,7 @@ impl<'a> Directories<'a> {
                 }
                 None if self.check => RenderState::Missing,
                 _ => {
-                    fs::write_atomic(&path, text.as_bytes())
-                        .map_err(|error| Failure::new(Exit::Failed, error))?;
+                    fs::write_atomic(&path, text.as_bytes())?;
                     RenderState::Written
                 }
             };
@@ -263,13 +264,13 @@ fn has_mark(path: &Path) -> bool {
         .is_some_and(|first| first.ends_with(MARK.as_bytes()))
 }
 
-fn failed(path: &Path, source: io::Error) -> Failure {
+fn failed(path: &Path, source: io::Error) -> Error {
     let error = crate::workspace::state::Error {
         action: "write",
         path: path.to_owned(),
         source,
     };
-    Failure::new(Exit::Failed, error)
+    Error::File(error)
 }
 
 /// Writes the content of an entry.
