@@ -68,6 +68,12 @@ pub enum Error {
     /// An image cannot be rendered for its base.
     #[error(transparent)]
     Image(#[from] super::pipeline::Failed),
+    /// A secret cannot be read or is missing.
+    #[error(transparent)]
+    Secret(#[from] super::pipeline::secrets::Error),
+    /// An image cannot be written to a file or directory.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),

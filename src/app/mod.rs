@@ -2,11 +2,13 @@
 //! events. It knows nothing about the command line, exit codes or output.
 
 pub mod bases;
+pub mod build;
 mod changed;
 pub mod destinations;
 pub mod error;
 mod findings;
 pub mod pipeline;
+pub mod plan;
 pub mod prepare;
 mod provenance;
 pub mod registries;

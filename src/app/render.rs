@@ -13,6 +13,7 @@ use super::rendered::{Directories, RenderState};
 use super::session::Session;
 use super::work::{SessionImage, local_repository};
 use crate::engine::Embedded;
+use crate::reference::Reference;
 use crate::render::{ContextFiles, Renderer, Standalone, Templates};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, FamilySource};
@@ -175,7 +176,15 @@ pub async fn directories(
 fn shown_base(session: &Session, one: &SessionImage) -> Option<String> {
     let base = &one.image.base;
     let locked = session.workspace.lock.get(base);
-    let locked = locked.map(|locked| locked.reference.at(locked.digest.clone()).to_string());
+    let locked = locked.map(|locked| {
+        let digest = Some(locked.digest.clone());
+        let reference = locked.reference.clone();
+        Reference {
+            digest,
+            ..reference
+        }
+        .to_string()
+    });
     let loaded = || match base {
         Base::Layout(layout) => Some(layout.local_name()),
         _ => None,

@@ -180,6 +180,8 @@ impl From<crate::app::Error> for Failure {
             Error::Plan(error) => error.into(),
             Error::Render(error) => error.into(),
             Error::Image(failed) => failed.into(),
+            Error::Secret(error) => error.into(),
+            Error::Store(error) => error.into(),
             Error::Registry(error) => error.into(),
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::exit::Exit;
 use super::unready;
+use crate::app::build::Built;
 use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
 use crate::diagnostic::SourceMap;
 use crate::engine;
@@ -27,13 +28,14 @@ pub(crate) struct Summary<'a> {
     pub(crate) places: &'a [String],
 }
 
-/// Shows the failures and the summary, and returns the exit code. `sources` are the spec files.
-pub(crate) fn finish(
-    context: &Context,
-    sources: &SourceMap,
-    ended: &mut Ended,
-    places: &[String],
-) -> Exit {
+/// Shows the failures and the summary, and returns the exit code.
+pub(crate) fn finish(context: &Context, built: &mut Built) -> Exit {
+    let Built {
+        prepared,
+        ended,
+        places,
+    } = built;
+    let sources = &prepared.session.sources;
     let exit = exit(ended);
     let (mut bases, mut others) = (Vec::new(), Vec::new());
     for (position, failed) in std::mem::take(&mut ended.failures) {

@@ -24,6 +24,7 @@ pub mod ls;
 pub mod man;
 pub mod matrix;
 pub mod new;
+mod next_steps;
 pub mod outdated;
 mod panic;
 pub mod plan;

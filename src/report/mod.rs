@@ -9,6 +9,7 @@ pub mod graph;
 pub(crate) mod json;
 pub mod out;
 mod place;
+mod plan;
 pub mod progress;
 mod sarif;
 mod source;
@@ -20,6 +21,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 pub use failure::failure;
 pub use format::OutputFormat;
 pub use out::Out;
+pub use plan::plan;
 pub use progress::{Reporting, spawn};
 
 /// Shows findings in a format of `check` and `audit`. Text goes to stderr, the other formats to

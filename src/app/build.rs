@@ -1,0 +1,285 @@
+//! Builds images, and publishes them, loads them into an engine, or writes them to files.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::error::Error;
+use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
+use super::prepare::{Prepared, RunRequest, logins, prepare};
+use super::session::Session;
+use super::settings::Settings;
+use super::unready;
+use super::work::Work;
+use crate::engine::{Artifact, EngineKind};
+use crate::image::Blobs;
+use crate::observe::ConfigCache;
+use crate::secret::Secret;
+use crate::store::LocalDestination;
+use crate::store::destination::NamedImage;
+use crate::workspace::fs;
+
+/// The request to build images.
+#[derive(Debug)]
+pub struct BuildRequest {
+    /// Publish the images.
+    pub push: bool,
+    /// Move no moving tag before all images are uploaded.
+    pub atomic: bool,
+    /// The maximum number of parallel builds; `None` for the number of CPUs.
+    pub jobs: Option<NonZeroUsize>,
+    /// The engine; `None` if golden.toml or golden chooses it.
+    pub engine: Option<EngineKind>,
+    /// The file or directory that the images are written to.
+    pub to: Option<LocalDestination>,
+    /// Load the images into the Docker Engine.
+    pub load: bool,
+    /// The secrets for steps, by name.
+    pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    /// Run every step again, even if the engine has its result in the cache.
+    pub no_cache: bool,
+    /// Build even if the inputs are unchanged.
+    pub force: bool,
+    /// Fail if golden.lock would have to change.
+    pub locked: bool,
+}
+
+/// The result of a build.
+#[derive(Debug)]
+pub struct Built {
+    /// The images and the decisions about them.
+    pub prepared: Prepared,
+    /// The results of the images.
+    pub ended: Ended,
+    /// The files and directories that assembled images were written to.
+    pub places: Vec<String>,
+}
+
+/// Builds the selected images and the images that they are built on. The failure of an image is a
+/// part of the result. Fails before any build starts if the request is not possible.
+pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Error> {
+    let goal = match () {
+        () if request.push => Goal::Publish,
+        () if request.to.is_some() || request.load => Goal::Write,
+        () => Goal::Local,
+    };
+    let mut prepared = prepare(
+        session,
+        &RunRequest {
+            engine: request.engine,
+            goal,
+            force: request.force,
+            locked: request.locked,
+            lock_new: true,
+        },
+    )
+    .await?;
+    if request.to.as_ref().is_some_and(LocalDestination::is_named) {
+        need_one_image(&prepared)?;
+    }
+    if request.atomic {
+        unready::refuse_any(&prepared.unready)?;
+    }
+    need_secrets(&prepared, &request.secrets)?;
+    prepared.write_lock()?;
+    let is_local_only = !request.push && !request.load;
+    let settings = &prepared.session.settings;
+    let options = Options {
+        push: request.push,
+        atomic: request.atomic,
+        only_push: false,
+        rebuild: request.force || request.no_cache,
+        jobs: jobs(request.jobs),
+        max_in_progress: max_in_progress(request.jobs),
+        secrets: request.secrets,
+        no_cache: request.no_cache,
+        load: request.load,
+        keep_built: request.to.is_some() || is_local_only,
+        proxy_args: proxies::build_args(&settings.env, docker_config(settings).as_ref()),
+        logins: logins(&prepared).await?,
+    };
+    let ended = execute(&mut prepared, &options).await;
+    let places = write(&prepared, &ended, request.to, is_local_only).await?;
+    Ok(Built {
+        prepared,
+        ended,
+        places,
+    })
+}
+
+/// Publishes earlier builds of the selected images. Builds nothing.
+pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
+    let request = RunRequest {
+        engine: None,
+        goal: Goal::Publish,
+        force: false,
+        locked: false,
+        lock_new: false,
+    };
+    let mut prepared = prepare(session, &request).await?;
+    if atomic {
+        unready::refuse_any(&prepared.unready)?;
+    }
+    let options = Options {
+        push: true,
+        atomic,
+        only_push: true,
+        rebuild: false,
+        jobs: jobs(None),
+        max_in_progress: max_in_progress(None),
+        secrets: BTreeMap::new(),
+        no_cache: false,
+        load: false,
+        keep_built: false,
+        proxy_args: BTreeMap::new(),
+        logins: logins(&prepared).await?,
+    };
+    let ended = execute(&mut prepared, &options).await;
+    Ok(Built {
+        prepared,
+        ended,
+        places: Vec::new(),
+    })
+}
+
+/// Runs the prepared builds.
+async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
+    let unready = std::mem::take(&mut prepared.unready);
+    let settings = &prepared.session.settings;
+    let run = Run {
+        work: &prepared.work,
+        engines: &prepared.engines,
+        registries: &prepared.registries,
+        policy: &prepared.session.workspace.spec.policy,
+        cache: &ConfigCache::of(prepared.state.clone()),
+        state: &prepared.state,
+        options,
+        events: &settings.events,
+        now: settings.now,
+    };
+    let mut ended = run.to_end().await;
+    unready::put_back(unready, &mut ended);
+    ended
+}
+
+/// The maximum number of parallel builds. The default is the number of CPUs.
+fn jobs(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+    requested
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The maximum number of images in progress. The default is higher than the number of CPUs, because
+/// publishing mostly waits for the network.
+fn max_in_progress(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+    requested.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
+}
+
+/// Fails unless exactly one image is selected: a destination with a name takes one image. Base
+/// images that are built as well do not count.
+fn need_one_image(prepared: &Prepared) -> Result<(), Error> {
+    let selected = prepared.work.iter().filter(|work| work.selected);
+    let selected: Vec<String> = selected.map(|work| work.recipe.image.display()).collect();
+    if selected.len() == 1 {
+        return Ok(());
+    }
+    let message = format!(
+        "--to with a name takes one image, not {}: {}",
+        selected.len(),
+        selected.join(", ")
+    );
+    Err(Error::invalid(message)
+        .hint("select one image, or omit the name: each image then gets its own name"))
+}
+
+/// Fails if a secret that a step requires is missing.
+fn need_secrets(
+    prepared: &Prepared,
+    given: &BTreeMap<String, Secret<Vec<u8>>>,
+) -> Result<(), Error> {
+    for Work {
+        recipe, planned, ..
+    } in &prepared.work
+    {
+        let required = recipe.image.run.iter().flat_map(|step| &step.secrets);
+        if let Some(name) = required
+            .into_iter()
+            .find(|name| planned.step.is_build() && !given.contains_key(*name))
+        {
+            return Err(secrets::Error::Missing {
+                image: recipe.image.display(),
+                name: name.clone(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Docker's config.json, for its proxy settings. An unreadable file is ignored.
+fn docker_config(settings: &Settings) -> Option<serde_json::Value> {
+    let directory = settings.var("DOCKER_CONFIG").map(PathBuf::from);
+    let directory = directory.or_else(|| {
+        settings
+            .var("HOME")
+            .map(|home| PathBuf::from(home).join(".docker"))
+    })?;
+    let bytes = fs::read_if_exists(&directory.join("config.json")).ok()??;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Writes the assembled images to the destination of `--to`; without that option, to `.golden/oci`,
+/// if they are neither published nor loaded. Fails if `--to` is given and no image was assembled.
+async fn write(
+    prepared: &Prepared,
+    ended: &Ended,
+    to: Option<LocalDestination>,
+    is_local_only: bool,
+) -> Result<Vec<String>, Error> {
+    let is_requested = to.is_some();
+    if !is_requested && !is_local_only {
+        return Ok(Vec::new());
+    }
+    let default = || LocalDestination::Layout {
+        directory: prepared.state.path("oci"),
+        name: None,
+    };
+    let destination = to.unwrap_or_else(default);
+    let is_written = |at: &usize| !destination.is_named() || prepared.work[*at].selected;
+    let built = ended
+        .built
+        .iter()
+        .filter(|(position, _)| is_written(position));
+    let assembled = built.filter_map(|(position, built)| match &built.artifact {
+        Artifact::Assembled(image) => Some((*position, image)),
+        Artifact::Docker { .. } => None,
+    });
+    let mut named = Vec::new();
+    for (position, image) in assembled {
+        named.push(NamedImage {
+            image,
+            references: prepared.work[position].local.clone(),
+        });
+    }
+    if named.is_empty() {
+        return if is_requested && ended.failures.is_empty() {
+            Err(Error::invalid(
+                "--to writes only images that the embedded engine built, and this run built none with it",
+            )
+            .hint("`docker save` writes an image of the Docker Engine"))
+        } else {
+            Ok(Vec::new())
+        };
+    }
+    if !is_requested {
+        prepared.state.make()?;
+    }
+    let places = destination
+        .write(
+            &named,
+            &Blobs::new(prepared.registries.clone()),
+            &prepared.session.settings.events,
+        )
+        .await?;
+    Ok(places)
+}

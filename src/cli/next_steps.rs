@@ -1,0 +1,91 @@
+//! The next steps that `golden build` suggests.
+
+use super::context::Context;
+use crate::app::build::Built;
+use crate::app::pipeline::{ImageOutcome, ImageReport};
+use crate::app::prepare::Prepared;
+use crate::report::OutputFormat;
+
+/// Shows the places that images were written to.
+pub(super) fn written(context: &Context, places: &[String]) {
+    for place in places {
+        context.events.note(None, format!("written to {place}"));
+        context
+            .events
+            .note(None, format!("next: {}", view_command(context, place)));
+    }
+}
+
+/// A command that shows the written image. It needs no tool that may be missing.
+fn view_command(context: &Context, place: &str) -> String {
+    match place.strip_prefix("docker-archive:") {
+        Some(file) => format!("docker load -i {}", shell_word(file)),
+        None => format!(
+            "{} inspect {}",
+            shell_word(&context.program),
+            shell_word(place)
+        ),
+    }
+}
+
+/// Quotes a word for a shell, if necessary.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=%".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// The command that publishes the selected images.
+fn push_command(context: &Context, prepared: &Prepared) -> String {
+    let program = match &context.globals.workspace {
+        Some(directory) => format!("golden -w {}", shell_word(&directory.display().to_string())),
+        None => "golden".to_owned(),
+    };
+    // Without names, the command publishes all images of the workspace.
+    if prepared.work.iter().all(|work| work.selected) && prepared.work.len() > 1 {
+        return format!("{program} push");
+    }
+    let mut names: Vec<String> = prepared
+        .work
+        .iter()
+        .filter(|work| work.selected)
+        .map(|work| work.recipe.image.name.to_string())
+        .collect();
+    names.dedup();
+    format!("{program} push {}", names.join(" "))
+}
+
+/// Shows the next steps for the built images.
+pub(super) fn built(context: &Context, built: &Built) {
+    if context.format != OutputFormat::Text || context.globals.quiet {
+        return;
+    }
+    let Built {
+        prepared, ended, ..
+    } = built;
+    let is_built = |report: &&ImageReport| report.outcome == ImageOutcome::Built;
+    let built: Vec<&ImageReport> = ended.reports.iter().filter(is_built).collect();
+    if !prepared.session.destinations.is_empty() {
+        if !built.is_empty() {
+            let command = push_command(context, prepared);
+            context
+                .events
+                .note(None, format!("publish exactly this: {command}"));
+        }
+        return;
+    }
+    if let Some(name) = ended.reports.iter().find_map(|report| report.local.first()) {
+        context
+            .events
+            .note(None, format!("next: docker image inspect {name}"));
+    }
+    if !built.is_empty() {
+        context.events.note(
+            None,
+            "publish it: golden build --push --registry HOST[:PORT][/NAMESPACE]",
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! Shows a plan as text.
+
+use std::fmt::Write as _;
+
+use super::table::TextTable;
+use crate::plan::{Plan, PlanStep, PlannedAction, PlannedImage, PlannedMove};
+
+/// The plan as text.
+#[must_use]
+pub fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    for image in &plan.images {
+        // Writing into a String cannot fail.
+        let _ = write_image(&mut text, image);
+    }
+    text
+}
+
+fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
+    let step = match &image.step {
+        PlanStep::Build { .. } => "build",
+        PlanStep::Skip { .. } => "skip",
+        PlanStep::Retag { .. } => "retag",
+        PlanStep::Copy { .. } => "copy",
+        PlanStep::Refuse { .. } => "refuse",
+    };
+    writeln!(
+        text,
+        "{}  {step}: {}",
+        image.image,
+        image.step.because().join("; ")
+    )?;
+    if let PlanStep::Refuse { help, .. } = &image.step {
+        for help in help {
+            writeln!(text, "  help: {help}")?;
+        }
+    }
+    if let Some(next) = &image.withdrawn {
+        writeln!(text, "  help: the next free version is {next}")?;
+    }
+    if let Some(base) = &image.blocked_by {
+        writeln!(text, "  help: raise the version of {base}")?;
+    }
+    if image.publish != image.version {
+        writeln!(text, "  as {}", image.publish)?;
+    }
+    match &image.base {
+        Some(base) => match &base.digest {
+            Some(digest) => writeln!(text, "  base {}@{digest}", base.name)?,
+            None => writeln!(text, "  base {}", base.name)?,
+        },
+        None => writeln!(text, "  base scratch")?,
+    }
+    if let Some(engine) = &image.engine {
+        writeln!(text, "  engine {engine}")?;
+    }
+    if let PlanStep::Copy { from, digest, .. } = &image.step {
+        writeln!(text, "  from {from}@{digest}")?;
+    }
+    for destination in &image.destinations {
+        writeln!(text, "  {}", destination.repository)?;
+        let mut table = TextTable::default();
+        for planned in &destination.tags {
+            table.row([
+                String::new(),
+                String::new(),
+                action_name(planned.action).to_owned(),
+                planned.tag.to_string(),
+                moved(planned),
+            ]);
+        }
+        write!(text, "{table}")?;
+    }
+    Ok(())
+}
+
+const fn action_name(action: PlannedAction) -> &'static str {
+    match action {
+        PlannedAction::Create => "create",
+        PlannedAction::Move => "move",
+        PlannedAction::Same => "same",
+        PlannedAction::Keep => "keep",
+        PlannedAction::Refuse => "refuse",
+    }
+}
+
+fn moved(planned: &PlannedMove) -> String {
+    match (planned.action, &planned.from, &planned.to) {
+        (PlannedAction::Move, Some(from), Some(to)) => format!("{from} → {to}"),
+        (PlannedAction::Create | PlannedAction::Same | PlannedAction::Move, _, to) => {
+            to.clone().unwrap_or_default()
+        }
+        (PlannedAction::Keep, Some(from), _) => format!("{from} ({})", planned.because),
+        (PlannedAction::Keep | PlannedAction::Refuse, ..) => planned.because.clone(),
+    }
+}
