@@ -9,7 +9,8 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::destinations;
 use crate::app::registries;
-use crate::publish::promote::{self, Copied, Error};
+use crate::image::{self, Copied};
+use crate::publish::promote::{self, Error};
 use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
 use crate::report::OutputFormat;
@@ -84,10 +85,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .iter()
             .map(|attached| attached.digest().clone())
             .collect();
-        let copied = promote::would_copy(&from, &to, &raw).await?;
+        let copied = image::would_copy(&from, &to, &raw).await?;
         (copied, digests.into_iter().collect())
     } else {
-        let copied = promote::copy(&from, &to, &raw, &context.events).await?;
+        let copied = image::copy(&from, &to, &raw, &context.events).await?;
         promote::put(&to, &raw, &moves).await?;
         let referrers = promote::copy_attached(&from, &to, attached, &context.events).await?;
         (copied, referrers)

@@ -1,160 +1,109 @@
-//! Writes an image to a repository: the blobs first, then the images of an index, and the top last.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
+//! Copies an image from one repository to another: by mounting within one registry, by streaming
+//! between registries.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
 
-use super::{Blobs, Tree};
-use crate::assemble::{Assembled, Layer, LayerSource};
+use super::Tree;
+use crate::event::Events;
 use crate::oci::{Descriptor, RawManifest};
-use crate::reference::Target;
-use crate::registry::{Error, Registries, Repo};
+use crate::reference::Digest;
+use crate::registry::{Error, RemoteBlob, Repo, Upload};
 
-/// The number of blobs of an image that are uploaded concurrently.
-const CONCURRENT: usize = 8;
+/// The number of blobs that are copied concurrently.
+const CONCURRENCY: usize = 4;
 
-/// All content of an image, with the source of each blob.
-#[derive(Debug)]
-pub struct Content {
-    /// The manifest or index that tags point to.
-    pub top: RawManifest,
-    /// The manifests below `top`. A manifest comes after all manifests that it references.
-    children: Vec<RawManifest>,
-    blobs: Vec<Layer>,
+/// The blobs of a copy, by outcome.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Copied {
+    /// The number of blobs that already existed.
+    pub present: usize,
+    /// The number of blobs that the registry mounted from another repository.
+    pub mounted: usize,
+    /// The number of blobs that were sent.
+    pub sent: usize,
+    /// The size of the sent blobs in bytes.
+    pub bytes: u64,
 }
 
-/// The content to upload again after the registry reported missing content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repair {
-    /// Nothing: the registry may only be late.
-    Nothing,
-    /// The blobs that the registry does not have.
-    Missing,
-    /// Every blob.
-    Everything,
+impl Copied {
+    fn count(&mut self, upload: Upload) {
+        match upload {
+            Upload::Present => self.present += 1,
+            Upload::Mounted => self.mounted += 1,
+            Upload::Sent(bytes) => {
+                self.sent += 1;
+                self.bytes += bytes;
+            }
+        }
+    }
 }
 
-const REPAIRS: [(Duration, Repair); 4] = [
-    (Duration::from_millis(50), Repair::Nothing),
-    (Duration::from_millis(200), Repair::Missing),
-    (Duration::from_millis(500), Repair::Missing),
-    (Duration::from_secs(1), Repair::Everything),
-];
-
-impl Content {
-    /// The content of an assembled image. Foreign layers are omitted, and a blob that several
-    /// platforms share is listed once.
-    #[must_use]
-    pub fn assembled(assembled: &Assembled) -> Self {
-        let images = &assembled.images;
-        let blobs = images.iter().flat_map(|image| {
-            // Only the digest and the size of a config matter here; the manifest has its media
-            // type.
-            let config = Layer {
-                descriptor: Descriptor::of("", &image.config),
-                source: LayerSource::Inline(image.config.clone()),
-            };
-            image.layers.iter().cloned().chain([config])
-        });
-        let mut seen = BTreeSet::new();
-        let keep = |blob: &Layer| {
-            blob.descriptor.urls.is_empty() && seen.insert(blob.descriptor.digest.clone())
+/// Copies a manifest by digest with everything that it references: first the blobs, then the images
+/// of an index, then the manifest itself. Fails if the source lacks a referenced manifest.
+pub async fn copy(
+    from: &Repo,
+    to: &Repo,
+    raw: &RawManifest,
+    events: &Events,
+) -> Result<Copied, Error> {
+    let mut copied = Copied::default();
+    let tree = Tree::whole(from, raw.clone()).await?;
+    let mut uploads = stream::iter(tree.blobs(from)?)
+        .map(|blob| copy_blob(from, to, blob))
+        .buffered(CONCURRENCY);
+    while let Some((digest, upload)) = uploads.try_next().await? {
+        let result = match upload {
+            Upload::Present => "already exists",
+            Upload::Mounted => "mounted",
+            Upload::Sent(_) => "copied",
         };
-        let manifests = images.iter().map(|image| &image.manifest);
-        Self {
-            blobs: blobs.filter(keep).collect(),
-            children: manifests
-                .filter(|manifest| manifest.digest != assembled.top.digest)
-                .cloned()
-                .collect(),
-            top: assembled.top.clone(),
-        }
+        events.step(
+            &to.name().to_string(),
+            format!("{} {result}", digest.short()),
+        );
+        copied.count(upload);
     }
+    for manifest in &tree.below {
+        to.put(&manifest.digest, manifest).await?;
+    }
+    Ok(copied)
+}
 
-    /// The content of a published image, to be copied from its repository. Fails if the repository
-    /// lacks a manifest.
-    pub async fn published(from: &Repo, top: RawManifest) -> Result<Self, Error> {
-        let tree = Tree::whole(from, top).await?;
-        let blobs = tree.blobs(from)?.into_iter().map(|descriptor| Layer {
-            descriptor,
-            source: LayerSource::Registry(from.name().clone()),
+/// Counts the blobs that [`copy`] would transfer, without writing anything. Fails as [`copy`] does.
+pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Copied, Error> {
+    let mut copied = Copied::default();
+    let mountable = is_mountable(from, to);
+    let blobs = Tree::whole(from, raw.clone()).await?.blobs(from)?;
+    let checks = stream::iter(blobs).map(async |blob| {
+        let found = to.has_blob(&blob.digest).await?;
+        Ok::<_, Error>((blob, found))
+    });
+    let checks: Vec<_> = checks.buffered(CONCURRENCY).try_collect().await?;
+    for (blob, found) in checks {
+        copied.count(match (found, mountable) {
+            (true, _) => Upload::Present,
+            (false, true) => Upload::Mounted,
+            (false, false) => Upload::Sent(blob.size),
         });
-        Ok(Self {
-            blobs: blobs.collect(),
-            children: tree.below,
-            top: tree.top,
-        })
     }
+    Ok(copied)
+}
 
-    /// Sends everything without a tag: the blobs, and the children of an index. A blob is mounted if
-    /// the registry has it in another repository; else it is uploaded.
-    pub async fn send(&self, registries: &Registries, to: &Repo) -> Result<(), Error> {
-        let blobs = Blobs::new(registries.clone());
-        let sent = stream::iter(&self.blobs).map(async |blob| {
-            let mount_from = match &blob.source {
-                LayerSource::Registry(from) if from.host == to.name().host => Some(&from.path),
-                _ => None,
-            };
-            to.transfer_blob(&blob.descriptor, mount_from, &blobs.source(blob))
-                .await
-        });
-        sent.buffer_unordered(CONCURRENT)
-            .try_collect::<Vec<_>>()
-            .await?;
-        for child in &self.children {
-            self.put(registries, to, &child.digest, child).await?;
-        }
-        Ok(())
-    }
+/// True if both repositories are on one registry, so that it can mount blobs.
+fn is_mountable(from: &Repo, to: &Repo) -> bool {
+    from.registry().host() == to.registry().host() && from.path() != to.path()
+}
 
-    /// Puts a manifest whose content was just sent. distribution may report blobs as missing for a
-    /// moment while another publisher uploads the same ones, and may claim to have blobs that it
-    /// lost.
-    pub async fn put(
-        &self,
-        registries: &Registries,
-        to: &Repo,
-        target: impl Into<Target>,
-        manifest: &RawManifest,
-    ) -> Result<(), Error> {
-        let target = target.into();
-        for (pause, repair) in REPAIRS {
-            match to.put(&target, manifest).await {
-                Err(error) if error.misses_content() => {
-                    tracing::debug!(%error, ?repair, "the registry misses what was uploaded");
-                }
-                done => return done,
-            }
-            tokio::time::sleep(pause).await;
-            self.send_again(registries, to, repair).await?;
-        }
-        to.put(&target, manifest).await
-    }
-
-    async fn send_again(
-        &self,
-        registries: &Registries,
-        to: &Repo,
-        repair: Repair,
-    ) -> Result<(), Error> {
-        if repair == Repair::Nothing {
-            return Ok(());
-        }
-        let blobs = Blobs::new(registries.clone());
-        let sent = stream::iter(&self.blobs).map(async |blob| {
-            let source = blobs.source(blob);
-            match repair {
-                Repair::Everything => to.replace_blob(&blob.descriptor, &source).await,
-                Repair::Missing | Repair::Nothing => to.push_blob(&blob.descriptor, &source).await,
-            }
-        });
-        sent.buffer_unordered(CONCURRENT)
-            .try_collect::<Vec<_>>()
-            .await?;
-        for child in &self.children {
-            to.put(&child.digest, child).await?;
-        }
-        Ok(())
-    }
+async fn copy_blob(from: &Repo, to: &Repo, blob: Descriptor) -> Result<(Digest, Upload), Error> {
+    let source = RemoteBlob {
+        repo: from.clone(),
+        descriptor: blob.clone(),
+    };
+    let upload = if is_mountable(from, to) {
+        to.push_blob_or_mount(&blob, from.path(), &source).await?
+    } else {
+        to.push_blob(&blob, &source).await?
+    };
+    Ok((blob.digest, upload))
 }

@@ -7,19 +7,23 @@
 mod blobs;
 mod check;
 mod config;
+mod content;
 mod copy;
 mod describe;
 mod error;
 mod inventory;
 mod select;
 mod source;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use blobs::{Blobs, LayerBlob};
 pub use check::{Damage, check, missing};
 pub(crate) use config::METADATA_LIMIT;
 pub use config::{VERSION, config, first_config};
-pub use copy::Content;
+pub use content::Content;
+pub use copy::{Copied, copy, would_copy};
 pub use describe::{Described, DescribedImage, describe};
 pub use error::{Error, Unfit};
 pub use inventory::Inventory;

@@ -166,13 +166,14 @@ impl IndexContents {
                     let raw = required(source, &child).await?;
                     match source.parse(&raw)? {
                         Manifest::Index(index) => waiting.extend(entries(index, depth + 1)),
-                        Manifest::Image(manifest) => match manifest.refuse_artifact() {
-                            Err(what) => contents.count(what),
-                            Ok(()) => {
-                                let config = config(source, &raw, &manifest).await?;
-                                contents.add(config.platform(), child);
+                        Manifest::Image(manifest) => {
+                            if let Err(what) = manifest.refuse_artifact() {
+                                contents.count(what);
+                                continue;
                             }
-                        },
+                            let config = config(source, &raw, &manifest).await?;
+                            contents.add(config.platform(), child);
+                        }
                     }
                 }
             }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::promote::{self, Error};
+use super::promote::Error;
 use crate::event::Events;
+use crate::image;
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::Tag;
 use crate::registry::{Repo, Rewrites};
@@ -22,7 +23,7 @@ pub(super) async fn copy(
     tag: &Tag,
     events: &Events,
 ) -> Result<bool, Error> {
-    promote::copy(from, to, raw, events).await?;
+    image::copy(from, to, raw, events).await?;
     let mut polling = to.registry().polling();
     let mut rewrites = Rewrites::default();
     loop {

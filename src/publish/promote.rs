@@ -1,26 +1,20 @@
-//! Copies images by digest: by mounting within one registry, by streaming between registries.
+//! Promotes images: decides the tags of the destination, and copies attached artifacts.
 
 use std::collections::BTreeSet;
-
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Serialize;
 
 use super::cosign;
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use crate::event::Events;
-use crate::image::{Inventory, Tree, children};
+use crate::image::{Inventory, children, copy};
 use crate::observe;
-use crate::oci::{Descriptor, RawManifest};
+use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::referrers::{Referrer, tags_of_tools};
-use crate::registry::{self, RemoteBlob, Repo, Upload};
+use crate::registry::{self, Repo};
 use crate::tags::{
     Action, Level, Move, PublishedContent, TagList, TagRole, TagRules, Variant, decide, fan_out,
     siblings,
 };
-
-/// The number of blobs that are copied concurrently.
-const CONCURRENCY: usize = 4;
 
 /// The reason why an image was not promoted.
 #[derive(Debug, thiserror::Error)]
@@ -66,32 +60,6 @@ impl Error {
             }
             Self::Unsettled(unsettled) => vec![unsettled.hint().to_owned()],
             Self::Missing(_) | Self::Unmerged(_) => Vec::new(),
-        }
-    }
-}
-
-/// The blobs of a copy, by outcome.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Copied {
-    /// The number of blobs that already existed.
-    pub present: usize,
-    /// The number of blobs that the registry mounted from another repository.
-    pub mounted: usize,
-    /// The number of blobs that were sent.
-    pub sent: usize,
-    /// The size of the sent blobs in bytes.
-    pub bytes: u64,
-}
-
-impl Copied {
-    fn count(&mut self, upload: Upload) {
-        match upload {
-            Upload::Present => self.present += 1,
-            Upload::Mounted => self.mounted += 1,
-            Upload::Sent(bytes) => {
-                self.sent += 1;
-                self.bytes += bytes;
-            }
         }
     }
 }
@@ -204,75 +172,6 @@ fn rules(version: &semver::Version, requested: &[Tag], variant: Option<&Variant>
         fan_out,
         ..TagRules::default()
     }
-}
-
-/// Copies a manifest by digest with everything that it references: first the blobs, then the images
-/// of an index, then the manifest itself. Fails if the source lacks a referenced manifest.
-pub async fn copy(
-    from: &Repo,
-    to: &Repo,
-    raw: &RawManifest,
-    events: &Events,
-) -> Result<Copied, Error> {
-    let mut copied = Copied::default();
-    let tree = Tree::whole(from, raw.clone()).await?;
-    let mut uploads = stream::iter(tree.blobs(from)?)
-        .map(|blob| copy_blob(from, to, blob))
-        .buffered(CONCURRENCY);
-    while let Some((digest, upload)) = uploads.try_next().await? {
-        let result = match upload {
-            Upload::Present => "already exists",
-            Upload::Mounted => "mounted",
-            Upload::Sent(_) => "copied",
-        };
-        events.step(
-            &to.name().to_string(),
-            format!("{} {result}", digest.short()),
-        );
-        copied.count(upload);
-    }
-    for manifest in &tree.below {
-        to.put(&manifest.digest, manifest).await?;
-    }
-    Ok(copied)
-}
-
-/// Counts the blobs that [`copy`] would transfer, without writing anything. Fails as [`copy`] does.
-pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Copied, Error> {
-    let mut copied = Copied::default();
-    let mountable = is_mountable(from, to);
-    let checks =
-        stream::iter(Tree::whole(from, raw.clone()).await?.blobs(from)?).map(async |blob| {
-            let found = to.has_blob(&blob.digest).await?;
-            Ok::<_, Error>((blob, found))
-        });
-    let checks: Vec<_> = checks.buffered(CONCURRENCY).try_collect().await?;
-    for (blob, found) in checks {
-        copied.count(match (found, mountable) {
-            (true, _) => Upload::Present,
-            (false, true) => Upload::Mounted,
-            (false, false) => Upload::Sent(blob.size),
-        });
-    }
-    Ok(copied)
-}
-
-/// True if both repositories are on one registry, so that it can mount blobs.
-fn is_mountable(from: &Repo, to: &Repo) -> bool {
-    from.registry().host() == to.registry().host() && from.path() != to.path()
-}
-
-async fn copy_blob(from: &Repo, to: &Repo, blob: Descriptor) -> Result<(Digest, Upload), Error> {
-    let source = RemoteBlob {
-        repo: from.clone(),
-        descriptor: blob.clone(),
-    };
-    let upload = if is_mountable(from, to) {
-        to.push_blob_or_mount(&blob, from.path(), &source).await?
-    } else {
-        to.push_blob(&blob, &source).await?
-    };
-    Ok((blob.digest, upload))
 }
 
 /// Puts the manifest under its tags, the most specific tag first, and verifies each; without tags,
