@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use super::error::Error;
 use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
+use super::readiness;
 use super::session::Session;
 use super::settings::Settings;
-use super::unready;
 use super::work::Work;
 use crate::engine::{Artifact, EngineKind};
 use crate::image::Blobs;
@@ -78,7 +78,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
         need_one_image(&prepared)?;
     }
     if request.atomic {
-        unready::refuse_any(&prepared.unready)?;
+        readiness::refuse_any(&prepared.unready)?;
     }
     need_secrets(&prepared, &request.secrets)?;
     prepared.write_lock()?;
@@ -118,7 +118,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
     };
     let mut prepared = prepare(session, &request).await?;
     if atomic {
-        unready::refuse_any(&prepared.unready)?;
+        readiness::refuse_any(&prepared.unready)?;
     }
     let options = Options {
         push: true,
@@ -158,7 +158,7 @@ async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
         now: settings.now,
     };
     let mut ended = run.to_end().await;
-    unready::put_back(unready, &mut ended);
+    readiness::put_back(unready, &mut ended);
     ended
 }
 

@@ -74,6 +74,9 @@ pub enum Error {
     /// An image cannot be written to a file or directory.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// Publishing or moving tags failed or was refused.
+    #[error(transparent)]
+    Publish(#[from] crate::publish::Error),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),

@@ -11,14 +11,17 @@ pub mod pipeline;
 pub mod plan;
 pub mod prepare;
 mod provenance;
+mod readiness;
 pub mod registries;
 pub mod render;
 pub mod rendered;
+pub mod rollback;
 pub mod session;
 pub mod settings;
 pub mod survey;
 mod trust;
 pub mod unready;
+pub mod verify;
 pub mod work;
 
 pub use error::Error;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use super::error::{Error, NothingReady};
 use super::pipeline::{EngineChoice, Engines, Goal, choose, local};
+use super::readiness;
 use super::registries;
 use super::session::Session;
 use super::survey::survey;
 use super::trust;
-use super::unready::{self, Unready};
+use super::unready::Unready;
 use super::work::{Planned, Work, local_repository};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
@@ -148,7 +149,7 @@ pub async fn survey_ready(
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
         Err(error) => error,
     };
-    let unready = unready::take_out(session, engines).await;
+    let unready = readiness::take_out(session, engines).await;
     if unready.is_empty() {
         return Err(error);
     }

@@ -1,16 +1,7 @@
-//! Images whose base is unavailable. They are removed from a run, together with the images that are
-//! built on them. The other images are still built, and the summary lists the removed images as
-//! well.
+//! An image that is not built because a base is unavailable.
 
-use std::collections::BTreeMap;
-
-use super::error::Error;
-use super::pipeline::{Ended, Engines, Failed, ImageOutcome, ImageReport};
-use super::session::Session;
 use crate::observe;
 use crate::resolve::ResolvedImage;
-use crate::resolve::pin::ParentIndex;
-use crate::snapshot::Observed;
 
 /// An image that is not built, and the reason.
 #[derive(Debug)]
@@ -35,64 +26,6 @@ pub enum UnreadyReason {
     },
 }
 
-/// Reads every base separately. Removes the images whose base is unavailable, and the images built
-/// on them, from `session`.
-pub async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Unready> {
-    let mut observed = Observed::default();
-    let images: Vec<ResolvedImage> = session.resolved().cloned().collect();
-    observe::from_lock(&images, &session.workspace.lock, &mut observed);
-    let mut unavailable = BTreeMap::new();
-    let parents = ParentIndex::new(&images);
-    for (position, image) in images.iter().enumerate() {
-        let parent = parents
-            .of(image)
-            .filter(|parent| unavailable.contains_key(parent));
-        if let Some(parent) = parent {
-            let name = images[parent].display();
-            let root = match unavailable.get(&parent) {
-                Some(UnreadyReason::Parent { root, .. }) => root.clone(),
-                _ => name.clone(),
-            };
-            unavailable.insert(position, UnreadyReason::Parent { parent: name, root });
-            continue;
-        }
-        let alone = std::slice::from_ref(image);
-        let docker = match observe::bases(alone, &engines.embedded, None, &mut observed).await {
-            Ok(()) => continue,
-            Err(observe::Error::NoBase { .. }) => engines.docker().await.ok(),
-            Err(_) => None,
-        };
-        if let Err(error) = observe::bases(alone, &engines.embedded, docker, &mut observed).await {
-            unavailable.insert(position, UnreadyReason::Base(error));
-        }
-    }
-    let all = std::mem::take(&mut session.images).into_iter().enumerate();
-    let mut unready = Vec::new();
-    for (position, image) in all {
-        match unavailable.remove(&position) {
-            Some(why) => unready.push(Unready {
-                image: image.image,
-                why,
-            }),
-            None => session.images.push(image),
-        }
-    }
-    unready
-}
-
-/// Fails if the base of an image is unavailable. It is for `--atomic`, which moves no tag unless
-/// all images are ready.
-pub fn refuse_any(unready: &[Unready]) -> Result<(), Error> {
-    let error = unready.iter().find_map(|unready| match &unready.why {
-        UnreadyReason::Base(error) => Some(error),
-        UnreadyReason::Parent { .. } => None,
-    });
-    error.map_or(Ok(()), |error| {
-        let failed = Error::failed(format!("{error}; with --atomic, no build starts"));
-        Err(error.hints().into_iter().fold(failed, Error::hint))
-    })
-}
-
 /// The reason why an image is skipped: its parent, or the base of its parent, is unavailable.
 #[must_use]
 pub fn skipped(parent: &str, root: &str) -> String {
@@ -100,41 +33,5 @@ pub fn skipped(parent: &str, root: &str) -> String {
         format!("its base {parent} failed")
     } else {
         format!("its base {parent} was skipped, because {root} failed")
-    }
-}
-
-/// Adds the removed images to the summary of a run.
-pub fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
-    for Unready { image, why } in unready {
-        let (outcome, because, failed) = match why {
-            UnreadyReason::Base(error) => (
-                ImageOutcome::Failed,
-                error.to_string(),
-                Some(Failed::Base {
-                    error,
-                    location: image.locations.base,
-                }),
-            ),
-            UnreadyReason::Parent { parent, root } => {
-                (ImageOutcome::Skipped, skipped(&parent, &root), None)
-            }
-        };
-        if let Some(failed) = failed {
-            ended.failures.push((ended.reports.len(), failed));
-        }
-        ended.reports.push(ImageReport {
-            image: image.name.to_string(),
-            version: image.version,
-            variant: image.variant.map(|variant| variant.to_string()),
-            outcome,
-            because,
-            engine: None,
-            inputs: None,
-            digest: None,
-            local: Vec::new(),
-            durations: BTreeMap::new(),
-            in_place: Vec::new(),
-            receipts: Vec::new(),
-        });
     }
 }

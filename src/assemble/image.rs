@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::plan::to_json;
+use super::json::to_json;
 use crate::oci::{Bytes, Descriptor, ImageManifest, Index, RawManifest, media};
 use crate::platform::Platform;
 use crate::reference::Repository;

@@ -155,12 +155,6 @@ impl Assembly {
     }
 }
 
-/// Serialises golden's own JSON objects: fields in declaration order, without white space.
-pub(crate) fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value)
-        .unwrap_or_else(|error| unreachable!("the keys of a manifest are strings: {error}"))
-}
-
 /// Formats seconds since 1970 as RFC 3339.
 fn rfc3339(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -182,6 +182,7 @@ impl From<crate::app::Error> for Failure {
             Error::Image(failed) => failed.into(),
             Error::Secret(error) => error.into(),
             Error::Store(error) => error.into(),
+            Error::Publish(error) => error.into(),
             Error::Registry(error) => error.into(),
         }
     }

@@ -8,8 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
-use super::image::OptionalVariant;
-use super::values::RequirementValue;
+use super::values::{OptionalVariant, RequirementValue};
 use crate::reference::{Digest, Reference, Repository, RepositoryPath};
 
 /// The base of an image, as the spec writes it.

@@ -9,10 +9,10 @@ use super::base::BaseSpec;
 use super::config::ConfigTable;
 use super::matrix::MatrixTable;
 use super::schema::pattern;
-use super::values::{EnvSpec, LabelSpec};
+use super::values::{EnvSpec, LabelSpec, OptionalVariant};
 use crate::platform::Platform;
 use crate::reference::RepositoryPath;
-use crate::tags::{Latest, Level, Rebuild, Variant};
+use crate::tags::{Latest, Level, Rebuild};
 
 /// The spec of one image, image.toml.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -74,23 +74,6 @@ pub struct ImageTable {
     /// The variant, a suffix of every tag: `alpine` in `1.2.3-alpine`.
     #[schemars(with = "Option<String>", extend("pattern" = pattern::VARIANT))]
     pub variant: Option<OptionalVariant>,
-}
-
-/// A variant; the empty string means none, so that one value of a matrix axis can have no variant.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct OptionalVariant(pub Option<Variant>);
-
-impl TryFrom<String> for OptionalVariant {
-    type Error = crate::tags::VariantError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.is_empty() {
-            Ok(Self(None))
-        } else {
-            text.parse().map(|variant| Self(Some(variant)))
-        }
-    }
 }
 
 /// Root certificates for the image.

@@ -9,7 +9,8 @@ use std::ops::Range;
 use toml::de::DeValue;
 
 use super::document::{SourceFiles, SpecTable, Value};
-use super::typed::{as_text, bare_or_quoted, quoted};
+use super::quoted::quoted;
+use super::typed::{as_text, bare_or_quoted};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
 

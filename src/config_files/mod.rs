@@ -15,6 +15,7 @@ pub mod keyed;
 pub mod matrix;
 pub mod places;
 pub mod policy;
+pub mod quoted;
 pub mod schema;
 mod table;
 pub mod typed;

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::document::{SourceFiles, SpecTable, Value};
+use super::quoted::quoted;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
 
@@ -246,12 +247,6 @@ pub fn as_text(value: &Value<'_>) -> Option<String> {
         DeValue::Datetime(time) => Some(time.to_string()),
         _ => None,
     }
-}
-
-/// Writes `text` as a TOML string, with quotes and escapes.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 /// Writes a TOML key, with quotes if it needs them.

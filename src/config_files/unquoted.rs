@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::typed::quoted;
+use super::quoted::quoted;
 
 /// A word that is not a TOML value, at a position where a value is expected.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::tags::Variant;
+
 /// Deserializes a list of values that are written as strings. A wrong text is reported at its own
 /// location; an error of `#[serde(try_from)]` would have the location of the whole list.
 pub(super) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
@@ -367,6 +369,23 @@ impl FromStr for Interval {
             ));
         }
         Ok(Self(Duration::from_nanos(nanoseconds)))
+    }
+}
+
+/// A variant; the empty string means none, so that one value of a matrix axis can have no variant.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OptionalVariant(pub Option<Variant>);
+
+impl TryFrom<String> for OptionalVariant {
+    type Error = crate::tags::VariantError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|variant| Self(Some(variant)))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{is_config, or_null};
+use super::fields::{is_config, or_null};
 use super::media;
 use crate::platform::Platform;
 use crate::reference::Digest;

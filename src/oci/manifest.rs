@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::content::Bytes;
 use super::descriptor::Descriptor;
+use super::fields::{is_config, or_null};
 use super::media;
 use crate::reference::Digest;
 
@@ -161,18 +162,6 @@ impl ImageManifest {
             kind.unwrap_or(&self.config.media_type)
         ))
     }
-}
-
-/// True for the media type of an image config.
-pub(super) fn is_config(media_type: &str) -> bool {
-    matches!(media_type, media::OCI_CONFIG | media::DOCKER_CONFIG)
-}
-
-/// Deserialises a value, or the `null` that Go writes for an empty list or map.
-pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// An index of several images, one per platform.

@@ -5,6 +5,7 @@ pub mod artifact;
 pub mod config;
 pub mod content;
 pub mod descriptor;
+mod fields;
 mod gzip;
 pub mod layer;
 pub mod layout;

@@ -6,23 +6,12 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 
+use super::compiled::CompiledPolicy;
 use super::finding::WORKSPACE_FILE;
 use super::rules::{RULES, rule};
 use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places};
 use crate::suggest::closest;
-
-/// A policy with compiled patterns and globs.
-#[derive(Debug)]
-pub struct CompiledPolicy<'a> {
-    pub(super) policy: &'a Policy,
-    /// Patterns by label; each must match the whole value.
-    pub(super) patterns: BTreeMap<&'a str, Regex>,
-    /// `base.allow`; `None` allows every base.
-    pub(super) allow: Option<Vec<GlobMatcher>>,
-    /// `base.deny_tags`.
-    pub(super) deny_tags: Vec<GlobMatcher>,
-}
 
 impl<'a> CompiledPolicy<'a> {
     /// Compiles a policy. Also returns its mistakes; a wrong pattern or glob is then ignored.

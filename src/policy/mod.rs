@@ -4,7 +4,9 @@
 //! function from a [`PolicySubject`] to findings. A subject describes an image by its spec or by
 //! its image config, so that each rule works for both.
 
+mod apply;
 mod compile;
+mod compiled;
 mod finding;
 pub mod rules;
 mod subject;
@@ -15,7 +17,7 @@ use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
 
-pub use compile::CompiledPolicy;
+pub use compiled::CompiledPolicy;
 pub use rules::config_deny_root::named_user;
 pub use rules::{RULES, Rule, rule};
 pub use subject::PolicySubject;
@@ -60,11 +62,7 @@ pub fn check_specs(
     let fleet = subject::ImageSet::of(images);
     for image in images {
         let subject = PolicySubject::of_spec(image, &fleet, facts);
-        found.extend(finding::apply_rules(
-            &compiled,
-            &subject,
-            Some(facts.places),
-        ));
+        found.extend(apply::apply_rules(&compiled, &subject, Some(facts.places)));
     }
     found.sorted()
 }
@@ -74,7 +72,7 @@ pub fn check_specs(
 #[must_use]
 pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
     let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
-    finding::apply_rules(&compiled, &PolicySubject::of_config(built), None).sorted()
+    apply::apply_rules(&compiled, &PolicySubject::of_config(built), None).sorted()
 }
 
 #[cfg(test)]

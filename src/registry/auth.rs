@@ -7,12 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::bearer::{Bearer, basic_header};
 use super::credentials::{Absent, Credential, Credentials, Login, Lookup};
 use super::error::{Error, FailureKind};
 use super::http::Http;
@@ -86,16 +85,6 @@ struct HeldToken {
     token: Token,
     bearer: Bearer,
     scopes: BTreeSet<String>,
-}
-
-/// A Bearer challenge.
-#[derive(Debug, Clone)]
-pub(super) struct Bearer {
-    pub(super) realm: Url,
-    pub(super) service: Option<String>,
-    scopes: BTreeSet<String>,
-    /// The token is valid but does not permit the request.
-    insufficient: bool,
 }
 
 /// The source of an Authorization header.
@@ -490,14 +479,6 @@ impl AuthState {
             .find(|(rejected, _)| rejected == credential);
         found.map(|(_, error)| error.clone())
     }
-}
-
-/// The value `Basic …` for a user and a password.
-pub(super) fn basic_header(user: &str, password: &Secret<String>) -> String {
-    format!(
-        "Basic {}",
-        STANDARD.encode(format!("{user}:{}", password.expose()))
-    )
 }
 
 /// Selects the challenge to answer among all headers and schemes: Bearer is preferred to Basic.

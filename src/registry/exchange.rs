@@ -9,7 +9,7 @@ use super::Registry;
 use super::auth::{AuthScope, Next, Sending};
 use super::body::Payload;
 use super::error::{Error, FailureKind};
-use super::http::Sent;
+use super::error_body::masked_body;
 use super::reach;
 use super::retry::{Attempts, retry_after};
 use crate::secret::redact_url;
@@ -222,33 +222,6 @@ fn shown(url: Option<&Url>) -> String {
 pub(super) fn location(response: &Response) -> Option<Url> {
     let text = response.headers().get(LOCATION)?.to_str().ok()?;
     response.url().join(text).ok()
-}
-
-/// The body of an error response. The secrets that were sent are masked, because some servers echo
-/// the request.
-pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
-    let sent = response
-        .extensions()
-        .get::<Sent>()
-        .cloned()
-        .unwrap_or_default();
-    sent.mask(&read_some(response, most).await)
-}
-
-/// Reads at most `most` bytes of a body. A longer or broken body is no error.
-pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    let read = async {
-        while let Ok(Some(piece)) = response.chunk().await {
-            body.extend_from_slice(&piece[..piece.len().min(most - body.len())]);
-            if body.len() >= most {
-                break;
-            }
-        }
-    };
-    // The part that arrived in time is enough for a message.
-    drop(tokio::time::timeout(std::time::Duration::from_secs(10), read).await);
-    body
 }
 
 /// The lowest average transfer rate of a response, in bytes per second.

@@ -7,11 +7,13 @@
 //! API.
 
 mod auth;
+mod bearer;
 mod blob;
 mod body;
 mod credentials;
 pub mod env;
 pub mod error;
+mod error_body;
 mod exchange;
 mod http;
 mod list;

@@ -10,11 +10,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
-use super::auth::{Bearer, basic_header};
+use super::bearer::{Bearer, basic_header};
 use super::body::Payload;
 use super::credentials::Credential;
 use super::error::{Error, FailureKind};
-use super::exchange::{masked_body, read_some};
+use super::error_body::{masked_body, read_some};
 use super::http::Http;
 use super::retry::{Attempts, retry_after};
 use crate::secret::{Secret, redact_url};

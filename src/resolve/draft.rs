@@ -18,7 +18,7 @@ pub struct Draft {
     /// The template that the spec names, if it names one.
     pub template: Option<String>,
     /// The `variant` of a workspace base; the outer option is None if the key is omitted.
-    pub base_variant: Option<crate::config_files::image::OptionalVariant>,
+    pub base_variant: Option<crate::config_files::values::OptionalVariant>,
     /// The base, if it is an image of an OCI layout. Until the layout is read, `image.base` is
     /// `scratch`.
     pub layout: Option<LayoutRequest>,

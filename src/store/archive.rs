@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Error;
-use super::destination::NamedImage;
+use super::named::NamedImage;
 use crate::assemble::{AssembledImage, Layer};
 use crate::image::Blobs;
 use crate::oci::media;

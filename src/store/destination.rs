@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use super::named::NamedImage;
 use super::{Error, archive, layout};
-use crate::assemble::Assembled;
 use crate::config_files::base::LayoutSpec;
 use crate::event::Events;
 use crate::image::Blobs;
@@ -82,15 +82,6 @@ fn tagged(name: &str) -> Option<Reference> {
         reference.tag = Some("latest".parse::<Tag>().ok()?);
     }
     Some(reference)
-}
-
-/// An image with its names at the destination.
-#[derive(Debug, Clone)]
-pub struct NamedImage<'a> {
-    /// The image to write.
-    pub image: &'a Assembled,
-    /// The local references of the image, the most specific first.
-    pub references: Vec<Reference>,
 }
 
 impl LocalDestination {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Error;
-use super::destination::NamedImage;
+use super::named::NamedImage;
 use crate::assemble::Layer;
 use crate::event::Events;
 use crate::image::Blobs;

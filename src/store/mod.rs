@@ -4,6 +4,7 @@ pub mod archive;
 pub mod destination;
 pub mod error;
 pub mod layout;
+mod named;
 
 pub use destination::{LocalDestination, NamedImage};
 pub use error::Error;

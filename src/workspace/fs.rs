@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::state::Error;
+use super::file_error::Error;
 
 /// The prefix of the name of a file that is not completely written yet.
 pub const UNFINISHED: &str = ".golden-";

@@ -3,6 +3,7 @@
 pub mod assets;
 pub mod certificates;
 pub mod discover;
+mod file_error;
 pub mod fs;
 pub mod git;
 pub mod links;

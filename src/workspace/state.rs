@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+pub use super::file_error::Error;
 use super::user_cache::UserCache;
 
 /// The name of the state directory in a workspace.
@@ -15,19 +16,6 @@ pub const DIRECTORY: &str = ".golden";
 pub struct StateDirectory {
     directory: PathBuf,
     user: UserCache,
-}
-
-/// The reason why a file of the workspace cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}", path.display())]
-pub struct Error {
-    /// A verb such as `read` or `write`.
-    pub action: &'static str,
-    /// The path of the file.
-    pub path: PathBuf,
-    /// The error of the operating system.
-    #[source]
-    pub source: std::io::Error,
 }
 
 impl StateDirectory {

@@ -3,15 +3,16 @@
 
 use std::io::{self, Read};
 
-use super::scan::{self, invalid};
-
 /// The size of a header.
 const BLOCK: usize = 512;
 /// The longest extended header, in bytes. Names have at most 4 KiB, and a header has few other
 /// records.
 const MAX_LENGTH: u64 = 1 << 20;
+/// The longest name and the longest link target, in bytes: Linux's `PATH_MAX`.
+pub(super) const LONGEST_NAME: usize = 4096;
+
 /// The longest header with one name and its final NUL, in bytes.
-const LONGEST_NAME_HEADER: u64 = scan::LONGEST_NAME as u64 + 1;
+const LONGEST_NAME_HEADER: u64 = LONGEST_NAME as u64 + 1;
 /// The longest map of a sparse file, in blocks of 21 entries.
 const SPARSE: u32 = 4096;
 
@@ -149,6 +150,11 @@ impl<R: Read> Read for Watched<R> {
         self.watch(&buffer[..read])?;
         Ok(read)
     }
+}
+
+/// The error for an invalid layer.
+pub(super) fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
 #[cfg(test)]

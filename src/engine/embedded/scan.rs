@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::extended::Watched;
+use super::extended::{LONGEST_NAME, Watched, invalid};
 use super::hashing_reader::HashingReader;
 use crate::assemble::tree::{Attributes, LayerIndex, TreeNode, ancestors};
 use crate::reference::Digest;
@@ -22,8 +22,6 @@ const CONTENT: u64 = 4 << 20;
 const KEPT: u64 = 40 << 20;
 /// The memory of an entry in addition to its strings, in bytes.
 const ENTRY: u64 = 128;
-/// The longest name and the longest link target, in bytes: Linux's `PATH_MAX`.
-pub(super) const LONGEST_NAME: usize = 4096;
 /// The maximum number of components of a name.
 const COMPONENTS: usize = 256;
 /// The largest window of a zstd frame, as a power of two. Compressors for layers use 8 MiB at most.
@@ -160,11 +158,6 @@ impl<R: Read> Read for Bounded<R> {
         })?;
         Ok(read)
     }
-}
-
-/// The error for an invalid layer.
-pub(super) fn invalid(what: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
 /// The index of a layer while it is being read.

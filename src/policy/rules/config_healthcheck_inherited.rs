@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::CompiledPolicy;
+use crate::policy::compiled::CompiledPolicy;
 use crate::policy::finding::Finding;
 use crate::policy::subject::PolicySubject;
 

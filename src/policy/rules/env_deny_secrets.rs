@@ -6,7 +6,7 @@ use regex::RegexSet;
 
 use super::Rule;
 use crate::diagnostic::Severity;
-use crate::policy::compile::CompiledPolicy;
+use crate::policy::compiled::CompiledPolicy;
 use crate::policy::finding::Finding;
 use crate::policy::subject::PolicySubject;
 

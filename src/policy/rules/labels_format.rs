@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use super::{Rule, known_label};
 use crate::config_files::policy::LabelFormat;
 use crate::diagnostic::Severity;
-use crate::policy::compile::CompiledPolicy;
+use crate::policy::compiled::CompiledPolicy;
 use crate::policy::finding::Finding;
 use crate::policy::subject::PolicySubject;
 use crate::reference::Digest;

@@ -16,7 +16,7 @@ mod labels_one_of;
 mod labels_pattern;
 mod required_labels;
 
-use super::compile::CompiledPolicy;
+use super::compiled::CompiledPolicy;
 use super::finding::Finding;
 use super::subject::{LabelValue, PolicySubject};
 use crate::diagnostic::Severity;

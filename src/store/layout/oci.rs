@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::super::Error;
-use crate::assemble::plan::to_json;
+use crate::assemble::json::to_json;
 use crate::assemble::{Assembled, AssembledImage};
 use crate::oci::{Manifest, RawManifest, media};
 

@@ -1,0 +1,169 @@
+//! Checks that tags exist and point to the right images.
+
+use super::destinations::Destinations;
+use super::error::Error;
+use super::registries;
+use super::session::{Session, check};
+use super::settings::Settings;
+use crate::publish::Receipt;
+use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
+use crate::registry::Repo;
+use crate::resolve::{Destination, ResolvedImage};
+use crate::tags;
+use crate::verify::{self, VerifyFinding, VerifySubject};
+use crate::workspace::state::StateDirectory;
+
+/// True if a text is a reference: it has a tag, a digest or a host. Names of images have none of
+/// these.
+#[must_use]
+pub fn is_reference(text: &str) -> bool {
+    let host = |first: &str| first == "localhost" || first.contains('.');
+    text.contains([':', '@']) || text.split_once('/').is_some_and(|(first, _)| host(first))
+}
+
+/// Verifies the images of a session. Fails if no registry is configured, or a registry fails.
+pub async fn workspace_images(session: &Session, deep: bool) -> Result<Vec<VerifyFinding>, Error> {
+    session.require_registry()?;
+    let registries = registries::of_session(session)?;
+    let mut findings = Vec::new();
+    for OwnImage { subject, receipts } in images_of(session)? {
+        let repo = registries.repo(&subject.repository);
+        findings.extend(verify::image(&repo, &subject, |tag| receipts.digest(tag), deep).await?);
+    }
+    Ok(findings)
+}
+
+fn subject(destination: &Destination, image: &ResolvedImage) -> Result<VerifySubject, Error> {
+    let repository = destination
+        .repository(&image.name)
+        .map_err(Error::invalid)?;
+    Ok(VerifySubject {
+        repository,
+        version: image.version.clone(),
+        variant: image.variant.clone(),
+        rules: image.tags.clone(),
+        labels: image.labels.clone(),
+        complete: true,
+    })
+}
+
+/// Verifies references. The rules of the workspace apply to references to its images.
+pub async fn named_references(
+    settings: Settings,
+    destinations: &Destinations,
+    references: &[String],
+    deep: bool,
+) -> Result<Vec<VerifyFinding>, Error> {
+    let registries = registries::open(&settings, destinations, references)?;
+    let references: Vec<Reference> = references
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(Error::invalid)?;
+    let own = own_images(settings).await;
+    let mut findings = Vec::new();
+    for reference in &references {
+        let repo = registries.repo(&reference.repository);
+        findings.extend(named_reference(&repo, reference, &own, deep).await?);
+    }
+    Ok(findings)
+}
+
+/// An image of the workspace in a registry.
+struct OwnImage {
+    subject: VerifySubject,
+    receipts: Receipts,
+}
+
+/// Finds the receipts of an image.
+struct Receipts {
+    state: StateDirectory,
+    registry: String,
+    image: RepositoryPath,
+    repository: Repository,
+}
+
+impl Receipts {
+    /// The digest in the receipt of a tag. `None` if the receipt is missing or invalid, or is from
+    /// another registry that once had the same name.
+    fn digest(&self, tag: &Tag) -> Option<Digest> {
+        let receipt = Receipt::read(&self.state, &self.registry, &self.image, tag).ok()??;
+        (receipt.repository == self.repository).then_some(receipt.digest)
+    }
+}
+
+/// The images of the workspace, whose rules apply to references to these images. Empty if there is
+/// no valid workspace, because a reference does not need one.
+async fn own_images(settings: Settings) -> Vec<OwnImage> {
+    let Ok(Some(session)) = check(settings).await.map(|checked| checked.session) else {
+        return Vec::new();
+    };
+    images_of(&session).unwrap_or_default()
+}
+
+/// The images of a session, once for each destination.
+fn images_of(session: &Session) -> Result<Vec<OwnImage>, Error> {
+    let mut images = Vec::new();
+    for destination in &session.destinations {
+        for image in session.resolved() {
+            let subject = subject(destination, image)?;
+            let receipts = Receipts {
+                state: session.state.clone(),
+                registry: destination.name.clone(),
+                image: image.name.clone(),
+                repository: subject.repository.clone(),
+            };
+            images.push(OwnImage { subject, receipts });
+        }
+    }
+    Ok(images)
+}
+
+async fn named_reference(
+    repo: &Repo,
+    reference: &Reference,
+    own: &[OwnImage],
+    deep: bool,
+) -> Result<Vec<VerifyFinding>, Error> {
+    let (repository, target) = (&reference.repository, reference.target());
+    let own: Vec<&OwnImage> = own
+        .iter()
+        .filter(|own| own.subject.repository == *repository)
+        .collect();
+    if let Target::Tag(tag) = &target {
+        for OwnImage { subject, receipts } in &own {
+            let out = tags::fan_out(&subject.version, subject.variant.as_ref(), &subject.rules);
+            let Ok(out) = out else { continue };
+            if !out.tags.iter().any(|planned| planned.tag == *tag) {
+                continue;
+            }
+            let findings = verify::image(repo, subject, |tag| receipts.digest(tag), deep).await?;
+            let findings = about(findings, tag, out.full());
+            if !findings.is_empty() {
+                return Ok(findings);
+            }
+        }
+    }
+    let rules = own
+        .first()
+        .map(|own| own.subject.rules.clone())
+        .unwrap_or_default();
+    Ok(verify::reference(repo, &target, &rules, deep).await?)
+}
+
+/// The findings about one tag of an image. For the version tag, these are all findings. The version
+/// tag also has the findings about the content of the image, so these are included for a tag that
+/// points to the same image.
+fn about(findings: Vec<VerifyFinding>, tag: &Tag, full: &Tag) -> Vec<VerifyFinding> {
+    let digest = findings
+        .iter()
+        .find(|finding| finding.target == tag.as_str());
+    let Some(digest) = digest.map(|finding| finding.digest.clone()) else {
+        return Vec::new();
+    };
+    let is_about = |finding: &VerifyFinding| {
+        let is_damage = !finding.differences.is_empty() && finding.target == full.as_str();
+        tag == full || finding.target == tag.as_str() || is_damage && finding.digest == digest
+    };
+    findings.into_iter().filter(is_about).collect()
+}

@@ -1,0 +1,39 @@
+//! Applies the rules to a subject.
+
+use super::compiled::CompiledPolicy;
+use super::finding::locate;
+use super::rules::RULES;
+use super::subject::PolicySubject;
+use crate::config_files::policy::RuleLevel;
+use crate::diagnostic::{Diagnostic, Diagnostics, Places, Severity};
+
+/// Applies every enabled rule.
+pub(super) fn apply_rules(
+    compiled: &CompiledPolicy<'_>,
+    subject: &PolicySubject<'_>,
+    places: Option<&dyn Places>,
+) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for rule in RULES {
+        let severity = match compiled.policy.severity.get(rule.id) {
+            Some(RuleLevel::Off) if !rule.fixed => continue,
+            Some(RuleLevel::Warn) if !rule.fixed => Severity::Warning,
+            Some(RuleLevel::Error) => Severity::Error,
+            _ => rule.severity,
+        };
+        let Some(check) = rule.check else { continue };
+        let mut findings = Vec::new();
+        check(compiled, subject, &mut findings);
+        for finding in findings {
+            let mut diagnostic = Diagnostic::error(rule.id, finding.message.clone()).of_policy();
+            diagnostic.severity = severity;
+            diagnostic.image = Some(subject.name.clone());
+            diagnostic.help.clone_from(&finding.help);
+            if let (Some(places), Some(file)) = (places, subject.file) {
+                locate(&mut diagnostic, &finding, file, places);
+            }
+            diagnostics.push(diagnostic);
+        }
+    }
+    diagnostics
+}
