@@ -5,7 +5,7 @@
 //! SARIF.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,8 +167,11 @@ impl Diagnostics {
         };
         self.0.sort_by_cached_key(key);
         self.0.dedup();
-        let place = |d: &Diagnostic| d.labels.first().map(|l| (l.file.clone(), l.span.clone()));
-        let failed: HashSet<_> = self
+        let place = |d: &Diagnostic| {
+            let label = d.labels.first()?;
+            Some((label.file.clone(), label.span.start, label.span.end))
+        };
+        let failed: BTreeSet<_> = self
             .0
             .iter()
             .filter(|d| d.rule == TEMPLATE)

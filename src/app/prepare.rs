@@ -235,9 +235,10 @@ pub fn require_locked(session: &Session, locked: bool) -> Result<(), Error> {
 }
 
 /// The engine that the command line requests, or else golden.toml.
+#[must_use]
 pub fn requested_engine(session: &Session, requested: Option<EngineKind>) -> EngineKind {
     requested
-        .or(session.workspace.spec.workspace.engine.map(Into::into))
+        .or(session.workspace.spec.workspace.engine)
         .unwrap_or(EngineKind::Auto)
 }
 

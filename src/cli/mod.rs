@@ -274,6 +274,7 @@ fn parser() -> clap::Command {
 /// Parses `args`, runs the command, and returns the exit code of the process.
 ///
 /// It is not generic, so that its code is compiled in the library only, and not again in the program.
+#[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let program = args.first().map_or_else(
         || "golden".into(),

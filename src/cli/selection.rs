@@ -25,6 +25,7 @@ pub struct SelectionArgs {
 
 impl SelectionArgs {
     /// The options of a command that selects these images and has no other option for it.
+    #[must_use]
     pub fn of(images: Vec<String>, set: Vec<String>) -> Self {
         Self {
             images,

@@ -101,14 +101,16 @@ fn for_any_damage(files: &[PathBuf], usual: u32, then: impl Fn(&Path)) {
         files
             .iter()
             .zip(&sound)
-            .for_each(|(path, bytes)| write(path, bytes))
+            .for_each(|(path, bytes)| write(path, bytes));
     };
     let strategy = (any::<Index>(), prop::collection::vec(Damage::any(), 1..4));
     let result = runner.run(&strategy, |(file, damage)| {
         restore();
         let number = file.index(files.len());
         let mut bytes = sound[number].clone();
-        damage.iter().for_each(|damage| damage.apply(&mut bytes));
+        for damage in &damage {
+            damage.apply(&mut bytes);
+        }
         write(&files[number], &bytes);
         then(&files[number]);
         Ok(())

@@ -77,7 +77,7 @@ fn serve(mut stream: TcpStream, words: &str, answer: Answer) -> std::io::Result<
                 stream.write_all(b"x")?;
                 std::thread::sleep(Duration::from_millis(20));
             }
-            Answer::Endless | Answer::EndlessRefusal => stream.write_all(&[b'x'; 1 << 16])?,
+            Answer::Endless | Answer::EndlessRefusal => stream.write_all(&vec![b'x'; 1 << 16])?,
         }
     }
 }

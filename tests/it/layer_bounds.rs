@@ -103,28 +103,28 @@ fn memory_stays_bounded_for_every_layer() {
         (
             "a long name",
             vec![fill(&|archive| {
-                entry(archive, Regular, &"a/".repeat(500_000), None)
+                entry(archive, Regular, &"a/".repeat(500_000), None);
             })],
             "it has a name of",
         ),
         (
             "a long name in an extended header",
             vec![fill(&|archive| {
-                extended(archive, "path", &"a/".repeat(400_000))
+                extended(archive, "path", &"a/".repeat(400_000));
             })],
             "it has a name of",
         ),
         (
             "a long extended header",
             vec![fill(&|archive| {
-                extended(archive, "comment", &"a".repeat(4 << 20))
+                extended(archive, "comment", &"a".repeat(4 << 20));
             })],
             "it has a name of",
         ),
         (
             "deep names",
             vec![fill(&|archive| {
-                (0..2_000).for_each(|n| entry(archive, Regular, &deep(n), None))
+                (0..2_000).for_each(|n| entry(archive, Regular, &deep(n), None));
             })],
             more,
         ),
@@ -146,7 +146,7 @@ fn memory_stays_bounded_for_every_layer() {
         (
             "many names",
             vec![fill(&|archive| {
-                (0..320_000).for_each(|n| entry(archive, Regular, &n.to_string(), None))
+                (0..320_000).for_each(|n| entry(archive, Regular, &n.to_string(), None));
             })],
             more,
         ),

@@ -209,8 +209,8 @@ mod tests {
         let (root, own) = (base.join("workspace"), base.join("own"));
         std::fs::create_dir_all(root.join("certs")).unwrap();
         std::fs::create_dir(&own).unwrap();
-        std::fs::write(own.join("key.pem"), "own").unwrap();
-        std::fs::write(root.join("certs/ca.pem"), "ca").unwrap();
+        fs::write_cached(&own.join("key.pem"), b"own").unwrap();
+        fs::write_cached(&root.join("certs/ca.pem"), b"ca").unwrap();
         let checked = TlsDirectory {
             path: root.join("certs"),
             root: Some(root.clone()),

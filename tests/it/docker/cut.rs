@@ -115,7 +115,7 @@ fn a_broken_connection_to_the_engine_is_an_error_and_nothing_is_published() {
                 run.stderr
             );
             assert!(
-                took < Duration::from_secs(60),
+                took < Duration::from_mins(1),
                 "cut after {at} of {whole}: {took:?}"
             );
             assert!(!run.stderr.contains("golden has a bug"), "{}", run.stderr);
