@@ -1,5 +1,5 @@
-//! Generated fleets, four levels deep: `check`, `plan` with everything up to date, and `plan` with
-//! one moved base.
+//! Generated fleets, four levels deep: `check`, `build --push`, both it and `plan` with everything up to
+//! date, and `plan` with one moved base.
 
 use std::path::Path;
 
@@ -11,6 +11,8 @@ use super::table;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 const DEPTH: usize = 4;
+/// A build that publishes.
+const BUILD: [&str; 4] = ["build", "--push", "--engine", "embedded"];
 
 /// Writes a fleet: a quarter of the images are built on an external base, each of the others on an
 /// image of the level before.
@@ -58,12 +60,26 @@ fn accepts(exit: i32, workspace: &Path, arguments: &[&str]) -> Cost {
     run(&mut shell)
 }
 
+/// The sizes of the fleets: those given on the command line, as in `cargo bench -- fleets 1000`, or all.
+fn sizes() -> Vec<usize> {
+    let given: Vec<usize> = std::env::args()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    if given.is_empty() {
+        SIZES.to_vec()
+    } else {
+        given
+    }
+}
+
 /// Prints the table.
 pub(crate) fn run_bench() {
     table::head(&[
         "images",
         "check",
         "build --push",
+        "unchanged, cold",
+        "unchanged, cached",
         "plan, cold",
         "plan, cached",
         "its requests alone",
@@ -71,8 +87,9 @@ pub(crate) fn run_bench() {
         "peak memory",
         "requests per image, cold",
         "cached",
+        "unchanged, cached",
     ]);
-    for size in SIZES {
+    for size in sizes() {
         let registry = Registry::start();
         let base = format!("{}/base/moving:1", registry.host);
         let copy = |source: &str| {
@@ -90,10 +107,13 @@ pub(crate) fn run_bench() {
         fleet(directory.path(), &registry.host, &base, size);
         let runs = if size > 1_000 { 3 } else { 5 };
         let check = repeat(runs, |_| run(&mut golden(directory.path(), &["check"])));
-        let build = run(&mut golden(
-            directory.path(),
-            &["build", "--push", "--engine", "embedded"],
-        ));
+        let build = run(&mut golden(directory.path(), &BUILD));
+        let again = || run(&mut golden(directory.path(), &BUILD));
+        let again_cold = repeat(runs, |_| {
+            forget(directory.path());
+            again()
+        });
+        let again_cached = repeat(runs, |_| again());
         let cold = repeat(runs, |_| {
             forget(directory.path());
             run(&mut golden(directory.path(), &["plan"]))
@@ -109,20 +129,20 @@ pub(crate) fn run_bench() {
 
         let proxy = Proxy::start(&registry.host);
         let through = format!("{}/fleet", proxy.host);
-        let counted = |forgetting: bool| {
+        let counted = |forgetting: bool, command: &[&str]| {
             if forgetting {
                 forget(directory.path());
             }
             proxy.take();
-            run(&mut golden(
-                directory.path(),
-                &["--registry", &through, "plan"],
-            ));
+            let arguments = [&["--registry", &through], command].concat();
+            run(&mut golden(directory.path(), &arguments));
             #[expect(clippy::cast_precision_loss, reason = "the output has only two digits")]
             let each = proxy.take().requests as f64 / size as f64;
             format!("{each:.2}")
         };
-        let (requests_cold, requests_cached) = (counted(true), counted(false));
+        let (requests_cold, requests_cached) =
+            (counted(true, &["plan"]), counted(false, &["plan"]));
+        let build_requests = counted(false, &BUILD);
 
         // One more label makes a different base.
         let moved = tempfile::tempdir().unwrap();
@@ -151,6 +171,8 @@ pub(crate) fn run_bench() {
             size.to_string(),
             table::time(check.time),
             table::time(build.time),
+            table::time(again_cold.time),
+            table::time(again_cached.time),
             table::time(cold.time),
             table::time(cached.time),
             table::time(alone[runs / 2]),
@@ -158,6 +180,7 @@ pub(crate) fn run_bench() {
             table::size(check.peak.max(cold.peak).max(cached.peak)),
             requests_cold,
             requests_cached,
+            build_requests,
         ]);
     }
 }
