@@ -246,11 +246,7 @@ pub fn read_in(root: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
 /// Fails if the directory, the file or a directory between them is a symbolic link.
 pub fn read_beneath(root: &Path, relative: &Path) -> Result<Option<Vec<u8>>, Error> {
     let read = open_beneath(root, relative).and_then(|file| read_all(file, DEFAULT_LIMIT));
-    match read {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("read", &root.join(relative))(error)),
-    }
+    if_exists(read.map_err(failed("read", &root.join(relative))))
 }
 
 /// Returns the file if it is a regular file.
@@ -290,7 +286,12 @@ fn size(bytes: u64) -> String {
 
 /// Reads a regular file of at most 64 MiB. Returns None if it does not exist.
 pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match read(path) {
+    if_exists(read(path))
+}
+
+/// Returns None in place of the error that the file does not exist.
+pub fn if_exists(read: Result<Vec<u8>, Error>) -> Result<Option<Vec<u8>>, Error> {
+    match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -264,6 +264,41 @@ fn image_files(
     files
 }
 
+/// A table of an array such as `[[registry]]`, for findings about its keys.
+struct TableEntry<'a> {
+    array: &'static str,
+    position: String,
+    file: &'a Path,
+    places: Parsed<'a>,
+}
+
+impl<'a> TableEntry<'a> {
+    fn new(array: &'static str, position: usize, file: &'a Path, sources: &'a SourceMap) -> Self {
+        Self {
+            array,
+            position: position.to_string(),
+            file,
+            places: Parsed(sources),
+        }
+    }
+
+    /// True if the table has `key`, with any value.
+    fn has(&self, key: &str) -> bool {
+        let path = [self.array, &self.position, key];
+        self.places.key(self.file, &path).is_some()
+    }
+
+    /// An error at the value of `key`, or at the table if it has no such key.
+    fn error(&self, key: &str, rule: &'static str, message: String) -> Diagnostic {
+        let value = self
+            .places
+            .value(self.file, &[self.array, &self.position, key]);
+        let table = || self.places.key(self.file, &[self.array, &self.position]);
+        let at = value.or_else(table).unwrap_or(0..0);
+        Diagnostic::error(rule, message).at(self.file, at, "")
+    }
+}
+
 /// Checks `[[registry]]` for errors that serde cannot detect.
 fn check_registries(
     root: &Path,
@@ -274,20 +309,15 @@ fn check_registries(
 ) {
     let mut names = BTreeSet::new();
     for (n, registry) in spec.registry.iter().enumerate() {
-        let n = n.to_string();
+        let entry = TableEntry::new("registry", n, file, sources);
         let mut refuse = |key: &str, rule: &'static str, message: String| {
-            let places = Parsed(sources);
-            let at = places
-                .value(file, &["registry", &n, key])
-                .or_else(|| places.key(file, &["registry", &n]));
-            found.push(Diagnostic::error(rule, message).at(file, at.unwrap_or(0..0), ""));
+            found.push(entry.error(key, rule, message));
         };
-        let written = |key: &str| Parsed(sources).key(file, &["registry", &n, key]).is_some();
         for (key, missing) in [
             ("name", registry.name.is_none()),
             ("host", registry.host.is_none()),
         ] {
-            if missing && !written(key) {
+            if missing && !entry.has(key) {
                 refuse(
                     key,
                     "spec.missing",
@@ -344,18 +374,14 @@ fn check_registries(
 
 /// Checks `[[engine]]` for errors that serde cannot detect.
 fn check_engines(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &mut Diagnostics) {
-    let places = Parsed(sources);
     let mut names = BTreeSet::new();
     for (n, engine) in spec.engine.iter().enumerate() {
-        let n = n.to_string();
+        let entry = TableEntry::new("engine", n, file, sources);
         let mut refuse = |key: &str, rule: &'static str, message: String| {
-            let at = places
-                .value(file, &["engine", &n, key])
-                .or_else(|| places.key(file, &["engine", &n]));
-            found.push(Diagnostic::error(rule, message).at(file, at.unwrap_or(0..0), ""));
+            found.push(entry.error(key, rule, message));
         };
         let Some(host) = &engine.host else {
-            if places.key(file, &["engine", &n, "host"]).is_none() {
+            if !entry.has("host") {
                 refuse(
                     "host",
                     "spec.missing",

@@ -41,13 +41,9 @@ impl TlsDirectory {
             Some(root) => fs::read_in(root, &path, MAX_FILE),
             None => fs::read_up_to(&path, MAX_FILE),
         };
-        match read {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::Address {
-                what: format!("{} cannot be read: {}", path.display(), error.source),
-            }),
-        }
+        fs::if_exists(read).map_err(|error| Error::Address {
+            what: format!("{} cannot be read: {}", path.display(), error.source),
+        })
     }
 }
 
