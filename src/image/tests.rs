@@ -70,7 +70,7 @@ fn on(descriptor: &Descriptor, os: &str, annotations: Value) -> Value {
 }
 
 /// An index whose first two entries are attestations, one by its platform and one by its
-/// annotation, with the image in a nested index.
+/// annotation, with the image in a nested index that is listed twice.
 fn with_attestations() -> (Memory, RawManifest) {
     let mut memory = Memory::default();
     let image = memory.image("1.2.3", media::OCI_CONFIG);
@@ -82,6 +82,7 @@ fn with_attestations() -> (Memory, RawManifest) {
         on(&one, "unknown", json!({})),
         on(&two, "linux", annotation),
         json!(nested.descriptor()),
+        json!(nested.descriptor()),
     ]);
     (memory, top)
 }
@@ -92,7 +93,7 @@ fn versions(images: &[DescribedImage]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn attestations_are_no_images_and_nested_images_are_found() {
+async fn attestations_are_not_images_and_nested_images_are_found() {
     let (memory, top) = with_attestations();
     let described = Described::load(&memory, top.clone()).await.unwrap();
     assert_eq!(versions(&described.images), ["1.2.3"]);
