@@ -15,7 +15,7 @@ pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
     sent.mask(&read_some(response, most).await)
 }
 
-/// Reads at most `most` bytes of a body. A longer or broken body is no error.
+/// Reads at most `most` bytes of a body. A longer or broken body is not an error.
 pub(super) async fn read_some(mut response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     let read = async {
