@@ -5,6 +5,7 @@ pub mod bases;
 pub mod build;
 mod changed;
 pub mod destinations;
+pub mod doctor;
 pub mod error;
 mod findings;
 pub mod pipeline;

@@ -23,6 +23,7 @@ use crate::reference::{Host, Reference};
 use crate::registry::{Credential, Registries};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
+use crate::workspace::Workspace;
 use crate::workspace::lock::{FILE, LockedBase, key};
 use crate::workspace::state::StateDirectory;
 
@@ -285,17 +286,32 @@ fn fleet(
     state: &StateDirectory,
     trusted: &[String],
 ) -> Result<Option<Fleet>, Error> {
-    let tables = &session.workspace.spec.engine;
-    if tables.is_empty() {
+    let mut members = fleet_engines(&session.workspace, environment, trusted)?;
+    if members.is_empty() {
         return Ok(None);
     }
-    let mut members: Vec<FleetEngine> = Vec::with_capacity(tables.len() + 1);
-    for table in tables {
+    members.push(FleetEngine::fallback(environment.clone()));
+    Ok(Some(Fleet::new(
+        members,
+        embedded.clone(),
+        state.path("cache/engines"),
+    )))
+}
+
+/// The engines of `[[engine]]`. Fails if an engine that the user does not trust has TLS files
+/// outside the workspace.
+pub(super) fn fleet_engines(
+    workspace: &Workspace,
+    environment: &DockerEnv,
+    trusted: &[String],
+) -> Result<Vec<FleetEngine>, Error> {
+    let mut members = Vec::with_capacity(workspace.spec.engine.len() + 1);
+    for table in &workspace.spec.engine {
         // A table without a host was reported when the workspace was loaded.
         let (Some(host), Some(name)) = (&table.host, table.shown_name().map(str::to_owned)) else {
             continue;
         };
-        let cert_path = trust::certificates(&session.workspace.root, table, &name, trusted)?;
+        let cert_path = trust::certificates(&workspace.root, table, &name, trusted)?;
         let trust = EngineTrust::of(&name, host, cert_path.is_some(), trusted, environment);
         let platforms = table.platforms.clone();
         let member = if BuildKit::is_at(host) {
@@ -314,12 +330,7 @@ fn fleet(
         };
         members.push(member.with_trust(trust));
     }
-    members.push(FleetEngine::fallback(environment.clone()));
-    Ok(Some(Fleet::new(
-        members,
-        embedded.clone(),
-        state.path("cache/engines"),
-    )))
+    Ok(members)
 }
 
 /// The credentials that engines use: those of the registries of the bases and the destinations.

@@ -157,6 +157,10 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             "Write the completions",
         )],
         "man" => &[("golden man build | man -l -", "Show the page of a command")],
+        "doctor" => &[(
+            "golden doctor --format json",
+            "Report versions, logins and problems as JSON",
+        )],
         "help" => &[("golden help tags", "Show a chapter of the guide")],
         _ => &[],
     }
@@ -182,6 +186,7 @@ const TIME: &[&str] = &["SOURCE_DATE_EPOCH"];
 fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
         "build" | "push" | "plan" => &[REGISTRY, ENGINE, TIME],
+        "doctor" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
         "verify" | "audit" | "ls" | "inspect" | "delete" | "promote" | "rollback" | "outdated"
         | "update" | "graph" | "prune" => &[REGISTRY],

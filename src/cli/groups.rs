@@ -15,7 +15,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "ls", "inspect", "verify", "audit", "promote", "rollback", "delete", "prune",
         ],
     ),
-    ("Tool", &["serve", "schema", "completions", "man", "help"]),
+    (
+        "Tool",
+        &["serve", "schema", "completions", "man", "doctor", "help"],
+    ),
 ];
 
 /// The commands that use no registry. They refuse the registry options.

@@ -8,6 +8,7 @@ pub mod completions;
 pub(crate) mod confirm;
 pub mod context;
 pub mod delete;
+pub mod doctor;
 pub mod error;
 pub mod examples;
 mod exit;
@@ -174,6 +175,8 @@ pub enum Command {
     Prune(prune::Args),
     /// Serve a directory as a registry on this machine.
     Serve(serve::Args),
+    /// Check the engines, registries, git, disk and clock.
+    Doctor(doctor::Args),
     /// Show the help of a command, or a chapter of the guide.
     Help(help::Args),
     /// Print the JSON Schema of image.toml or golden.toml.
@@ -210,6 +213,7 @@ impl Command {
             Self::Matrix(_) => "matrix",
             Self::Prune(_) => "prune",
             Self::Serve(_) => "serve",
+            Self::Doctor(_) => "doctor",
             Self::Help(_) => "help",
             Self::Schema(_) => "schema",
             Self::Completions(_) => "completions",
@@ -257,6 +261,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Matrix(args) => matrix::run(args, context).await,
         Command::Prune(args) => prune::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Help(args) => help::run(args, context).await,
         Command::Schema(args) => schema::run(args, context).await,
         Command::Completions(args) => completions::run(args, context).await,

@@ -23,7 +23,7 @@ use super::daemon::steps::BuildSteps;
 use super::daemon::tls::TlsDirectory;
 use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
-use super::{BuildOptions, Embedded, EngineKind, Error, fit};
+use super::{BuildOptions, Embedded, EngineFacts, EngineKind, Error, fit};
 use crate::assemble::AssembledImage;
 use crate::config_files::engine_address::BUILDKIT;
 use crate::event::Events;
@@ -121,6 +121,21 @@ impl BuildKit {
     #[must_use]
     pub const fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    /// The facts about the daemon.
+    #[must_use]
+    pub fn facts(&self) -> EngineFacts {
+        EngineFacts {
+            address: self.address.clone(),
+            source: None,
+            program: "BuildKit",
+            version: None,
+            api: None,
+            builder: "BuildKit",
+            store: None,
+            platform: self.platform.clone(),
+        }
     }
 
     /// Builds a recipe for one platform. `embedded` reads the base; its layers keep their source

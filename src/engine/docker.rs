@@ -6,6 +6,7 @@
 mod build;
 mod endpoint;
 mod environment;
+mod facts;
 mod failure;
 mod images;
 mod load;
@@ -31,6 +32,7 @@ use crate::reference::{Digest, Reference};
 use crate::render::Recipe;
 
 use self::endpoint::EngineEndpoint;
+pub use self::endpoint::EngineSource;
 pub use self::environment::DockerEnv;
 use self::transport::Transport;
 pub use self::version::Builder;

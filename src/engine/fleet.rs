@@ -20,8 +20,8 @@ use super::daemon::archive;
 use super::daemon::tls::TlsDirectory;
 use super::error::trust_hint;
 use super::{
-    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineKind,
-    EngineTrust, Error, Timeouts, fit,
+    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineFacts,
+    EngineKind, EngineTrust, Error, Timeouts, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::Events;
@@ -107,6 +107,26 @@ impl FleetEngine {
     #[must_use]
     pub fn with_trust(self, trust: EngineTrust) -> Self {
         Self { trust, ..self }
+    }
+
+    /// The name of the engine in `[[engine]]`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The trust in the engine.
+    #[must_use]
+    pub const fn trust(&self) -> EngineTrust {
+        self.trust
+    }
+
+    /// The facts about the engine. Fails if it does not answer.
+    pub async fn facts(&self) -> Result<EngineFacts, Error> {
+        match self.connected().await? {
+            Connected::Docker(docker) => docker.facts().await,
+            Connected::BuildKit(daemon) => Ok(daemon.facts()),
+        }
     }
 
     /// The options of a build without the secrets and logins that this engine must not receive.

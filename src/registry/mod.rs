@@ -19,6 +19,7 @@ mod http;
 mod list;
 mod manifest;
 mod polling;
+mod probe;
 mod reach;
 pub mod referrers;
 mod repo;
@@ -42,6 +43,7 @@ pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
 pub use self::manifest::Untag;
 pub use self::polling::{Polling, Rewrites};
+pub use self::probe::{LoginFacts, Support};
 pub use self::repo::Repo;
 pub use self::scope::LoginScope;
 

@@ -87,6 +87,11 @@ impl List {
     }
 }
 
+/// True if a response is a list of referrers. Some registries answer unknown URLs with a page.
+pub(super) fn is_list(body: &[u8]) -> bool {
+    List::read(body).is_some()
+}
+
 impl Repo {
     /// The manifests whose subject is `digest`: those in the registry's list and those in the
     /// client-managed list under the fallback tag, of all types. Fails if a list is malformed or

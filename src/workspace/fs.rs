@@ -410,6 +410,15 @@ fn share(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The bytes that the user can still write to the file system of `path`, or of the nearest
+/// directory above it that exists. `None` if the system does not tell.
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    let system = rustix::fs::statvfs(existing).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

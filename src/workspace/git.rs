@@ -10,7 +10,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use self::repository::GitRepository;
-use crate::process::Environment;
+use crate::process::{Environment, Program};
 use crate::resolve::image::Provenance;
 
 /// The git history of a workspace.
@@ -59,6 +59,17 @@ pub async fn refusal(root: &Path, environment: &Environment) -> Option<String> {
             .map(|refusal| refusal.to_string()),
         Err(refusal) => Some(refusal.to_string()),
     }
+}
+
+/// The version of the program `git`, such as `git version 2.39.5`. The error is the reason why it
+/// cannot be started.
+pub async fn program_version(environment: &Environment) -> Result<String, String> {
+    let mut command = environment.command(Program::Git, "git");
+    command.arg("--version");
+    let answer = repository::answer(command, b"").await;
+    answer
+        .map(|version| version.trim().to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// The values of `git.sha`, `.short`, `.branch` and `.tag` for templates, as far as they exist.

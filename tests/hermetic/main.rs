@@ -15,6 +15,7 @@ mod checkouts;
 mod cli;
 mod delete;
 mod dependencies;
+mod doctor;
 mod engine_trust;
 mod families;
 mod files;

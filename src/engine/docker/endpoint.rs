@@ -1,9 +1,10 @@
 //! Finds the Docker Engine to use: `DOCKER_HOST`, else the current Docker context, else the default
 //! socket.
 
+use std::fmt;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::Error;
 use super::super::daemon::tls::{Settings, TlsDirectory};
@@ -17,6 +18,36 @@ pub(super) struct EngineEndpoint {
     pub(super) address: EngineAddress,
     /// TLS settings; only for a TCP address.
     pub(super) tls: Option<Settings>,
+    /// The setting that selected the engine.
+    pub(super) source: EngineSource,
+}
+
+/// The setting that selects a Docker Engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub enum EngineSource {
+    /// `DOCKER_HOST`, or the `host` of an `[[engine]]`.
+    Host,
+    /// A Docker context: `DOCKER_CONTEXT`, or the current context of config.json.
+    Context(String),
+    /// No setting: the default socket.
+    Default,
+}
+
+impl fmt::Display for EngineSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Context(name) => write!(f, "context `{name}`"),
+            Self::Default => f.write_str("default socket"),
+        }
+    }
+}
+
+impl From<EngineSource> for String {
+    fn from(source: EngineSource) -> Self {
+        source.to_string()
+    }
 }
 
 /// `meta.json` of a Docker context.
@@ -59,6 +90,7 @@ impl EngineEndpoint {
             (None | Some("" | "default"), _) => Ok(Self {
                 address: EngineAddress::default_socket(),
                 tls: None,
+                source: EngineSource::Default,
             }),
             (Some(name), Some(directory)) => Self::of_context(name, directory).await,
             (Some(name), None) => Err(no_context(name)),
@@ -76,7 +108,11 @@ impl EngineEndpoint {
                 .or_else(|| environment.config_dir.clone().map(TlsDirectory::from)),
             verify: environment.tls_verify || !environment.tls,
         });
-        Ok(Self { address, tls })
+        Ok(Self {
+            address,
+            tls,
+            source: EngineSource::Host,
+        })
     }
 
     /// The engine of a Docker context. The directory of a context is named by the SHA-256 digest of
@@ -113,7 +149,11 @@ impl EngineEndpoint {
             directory: has_tls.then(|| directory.into()),
             verify: !endpoint.skip_tls_verify,
         });
-        Ok(Self { address, tls })
+        Ok(Self {
+            address,
+            tls,
+            source: EngineSource::Context(name.to_owned()),
+        })
     }
 }
 
@@ -185,7 +225,7 @@ mod tests {
 
     async fn find(environment: DockerEnv) -> String {
         match EngineEndpoint::find(&environment).await {
-            Ok(EngineEndpoint { address, tls }) => {
+            Ok(EngineEndpoint { address, tls, .. }) => {
                 let tls = tls.map(|tls| {
                     if tls.verify {
                         " verified"

@@ -178,6 +178,7 @@ fn base64url(value: &HeaderValue) -> Result<HeaderValue, BollardError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoint::EngineSource;
     use super::*;
     use crate::config_files::engine_address::EngineAddress;
 
@@ -186,6 +187,7 @@ mod tests {
         let endpoint = EngineEndpoint {
             address: EngineAddress::default_socket(),
             tls: None,
+            source: EngineSource::Default,
         };
         let transport = Transport {
             endpoint,

@@ -13,12 +13,23 @@ const BUILDKIT: ApiVersion = ApiVersion(1, 39);
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct EngineVersion {
+    pub(super) version: Option<String>,
     pub(super) api_version: Option<String>,
     #[serde(rename = "MinAPIVersion")]
     pub(super) min_api_version: Option<String>,
     pub(super) os: Option<String>,
     pub(super) arch: Option<String>,
     pub(super) components: Option<Vec<Component>>,
+}
+
+impl EngineVersion {
+    /// True if the engine is Podman, which offers Docker's API.
+    pub(super) fn is_podman(&self) -> bool {
+        self.components
+            .iter()
+            .flatten()
+            .any(|component| component.name.contains("Podman"))
+    }
 }
 
 /// A program that an engine consists of.
@@ -98,12 +109,8 @@ pub(super) fn agree(
             "the engine supports API versions {oldest} to {of_engine}, not {api}"
         ));
     }
-    let podman = engine
-        .components
-        .iter()
-        .flatten()
-        .any(|component| component.name.contains("Podman"));
-    let has_buildkit = api >= BUILDKIT && !podman && engine.os.as_deref() != Some("windows");
+    let has_buildkit =
+        api >= BUILDKIT && !engine.is_podman() && engine.os.as_deref() != Some("windows");
     let builder = match (buildkit, has_buildkit) {
         (Some(true), false) => {
             return unsupported(

@@ -613,6 +613,9 @@ fn manifests(
             target,
         );
     }
+    if seen.method == "DELETE" && behaviour.no_deletion {
+        return refuse(405, "UNSUPPORTED", "The operation is unsupported.");
+    }
     let Some(repository) = state.repositories.get_mut(name) else {
         return refuse(404, "NAME_UNKNOWN", "repository name not known to registry");
     };
@@ -624,9 +627,6 @@ fn manifests(
     };
     let digest = digest.filter(|digest| repository.manifests.contains_key(digest));
     if seen.method == "DELETE" {
-        if behaviour.no_deletion {
-            return refuse(405, "UNSUPPORTED", "The operation is unsupported.");
-        }
         if !is_digest && !behaviour.deletes_tags {
             return refuse(
                 400,

@@ -1,0 +1,87 @@
+//! Reads the facts about a Docker Engine: version, builder and store.
+
+use serde::Deserialize;
+
+use super::super::{EngineFacts, Error};
+use super::version::EngineVersion;
+use super::{Builder, Docker};
+
+/// The part of the answer to `GET /info` that golden needs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct EngineInfo {
+    driver: Option<String>,
+    driver_status: Option<Vec<Vec<String>>>,
+}
+
+impl EngineInfo {
+    /// The image store.
+    fn store(self) -> Option<String> {
+        let is_containerd = self
+            .driver_status
+            .iter()
+            .flatten()
+            .flatten()
+            .any(|text| text.starts_with("io.containerd.snapshotter"));
+        if is_containerd {
+            Some("containerd".to_owned())
+        } else {
+            self.driver
+        }
+    }
+}
+
+impl Docker {
+    /// The facts about the engine. Fails if it no longer answers.
+    pub async fn facts(&self) -> Result<EngineFacts, Error> {
+        let version: EngineVersion = self
+            .transport
+            .get_json("/version")
+            .await
+            .map_err(|error| self.failed("report its version", error))?;
+        let info: EngineInfo = self
+            .transport
+            .get_json("/info")
+            .await
+            .map_err(|error| self.failed("report its settings", error))?;
+        let is_podman = version.is_podman();
+        Ok(EngineFacts {
+            address: self.address(),
+            source: Some(self.transport.endpoint.source.clone()),
+            program: if is_podman { "Podman" } else { "Docker" },
+            version: version.version,
+            api: self.transport.version.get().cloned(),
+            builder: match (self.builder, is_podman) {
+                (Builder::BuildKit, _) => "BuildKit",
+                (Builder::Classic, true) => "Buildah",
+                (Builder::Classic, false) => "classic builder",
+            },
+            store: info.store(),
+            platform: self.platform.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_read_from_what_the_engine_reports() {
+        for (json, store) in [
+            (
+                r#"{"Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"]]}"#,
+                Some("overlay2"),
+            ),
+            (
+                r#"{"Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]]}"#,
+                Some("containerd"),
+            ),
+            (r#"{"Driver":"vfs","DriverStatus":null}"#, Some("vfs")),
+            ("{}", None),
+        ] {
+            let info: EngineInfo = serde_json::from_str(json).unwrap();
+            assert_eq!(info.store().as_deref(), store, "{json}");
+        }
+    }
+}
