@@ -4,7 +4,8 @@
 //! stage before:
 //!
 //! ```text
-//! text ─config_files─▶ Sources + ImageSpec ─resolve─▶ ResolvedImage ─observe(I/O)─▶ Observed ─pin─▶ PinnedBase
+//! text ─config_files─▶ Sources + ImageSpec ─resolve─▶ ParsedImage ─workspace(I/O)─▶ ResolvedImage
+//!      ─observe(I/O)─▶ Observed ─pin─▶ PinnedBase
 //!      ─render─▶ Recipe{dockerfile, context, inputs} ─plan─▶ Plan ─engine(I/O)─▶ BuiltImage
 //!      ─publish(I/O)─▶ Receipt ─verify(I/O)─▶ Verdict
 //!      every stage ─▶ Event / Diagnostic ─report─▶ terminal · json · github · sarif

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use crate::process::Environment;
-use crate::resolve::draft::{Draft, FileContent};
+use crate::resolve::ParsedImage;
+use crate::resolve::image::Base;
+use crate::resolve::parsed::FileContent;
 use crate::workspace::load::Loaded;
 use crate::workspace::{git, links, lock::Lock};
 
@@ -18,8 +20,9 @@ pub(super) async fn since(
     environment: &Environment,
 ) -> Result<BTreeSet<usize>, Error> {
     // CI systems pass zeros if there is no earlier commit: every image is new.
+    let images = &loaded.images.images;
     if since.len() >= 40 && since.bytes().all(|b| b == b'0') {
-        return Ok((0..loaded.drafts.len()).collect());
+        return Ok((0..images.len()).collect());
     }
     let templates: Vec<PathBuf> = loaded
         .spec
@@ -46,7 +49,7 @@ pub(super) async fn since(
                 .any(|directory| file.starts_with(directory))
     };
     if files.iter().any(affects_all) {
-        return Ok((0..loaded.drafts.len()).collect());
+        return Ok((0..images.len()).collect());
     }
     let lock = loaded.root.join(crate::workspace::lock::FILE);
     let relocked = if files.contains(&lock) {
@@ -65,16 +68,16 @@ pub(super) async fn since(
             .next()
             .is_some_and(|f| f.starts_with(path))
     };
-    let touches = |draft: &Draft| {
-        let base = crate::workspace::lock::key(&draft.image.base);
-        let inputs = inputs(draft);
+    let touches = |image: &ParsedImage| {
+        let base = crate::workspace::lock::key(&image.base);
+        let inputs = inputs(image);
         // Symbolic links are checked last, because that reads all directories.
         base.is_some_and(|key| relocked.contains(&key))
             || inputs.iter().any(is_changed)
             || !files.is_empty() && links::followed(&loaded.root, inputs).iter().any(is_changed)
     };
-    Ok((0..loaded.drafts.len())
-        .filter(|n| touches(&loaded.drafts[*n]))
+    Ok((0..images.len())
+        .filter(|n| touches(&images[*n].parsed))
         .collect())
 }
 
@@ -100,13 +103,9 @@ async fn relocked(
 
 /// The files and directories that an image uses: its own directory, and the paths outside it that
 /// its spec names. The paths are relative to the workspace.
-pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
-    let directory = draft
-        .image
-        .source
-        .parent()
-        .unwrap_or(Path::new(""))
-        .to_owned();
+pub(super) fn inputs(image: &ParsedImage) -> Vec<PathBuf> {
+    let requests = &image.requests;
+    let directory = requests.source.parent().unwrap_or(Path::new("")).to_owned();
     let mut paths = vec![directory];
     let mut add = |base: &Path, pattern: &str| {
         let prefix = if crate::workspace::discover::is_glob(pattern) {
@@ -119,15 +118,15 @@ pub(super) fn inputs(draft: &Draft) -> Vec<PathBuf> {
             paths.push(path);
         }
     };
-    if let Some(base) = &draft.layout {
+    if let Base::Layout(base) = &image.base {
         add(&base.directory, &base.layout.directory);
     }
-    for file in &draft.files {
+    for file in &requests.files {
         if let FileContent::Source { directory, pattern } = &file.content {
             add(directory, pattern);
         }
     }
-    for certificate in &draft.trust {
+    for certificate in &requests.trust {
         add(&certificate.directory, &certificate.pattern);
     }
     paths

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::resolve::Destination;
-use crate::resolve::draft::Draft;
 use crate::resolve::image::Base;
+use crate::resolve::{Destination, ParsedImage};
 use crate::workspace::load::Loaded;
 
 /// Reports templates that neither the workspace nor golden has.
 pub(super) fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut Loaded) {
     let builtin = ["debian", "alpine", "rhel", "static"];
-    for draft in &loaded.drafts {
-        let Some(name) = draft.template.as_deref() else {
+    for requests in loaded.images.requests() {
+        let Some(name) = requests.template.as_deref() else {
             continue;
         };
         let known: BTreeSet<&str> = templates
@@ -26,7 +25,7 @@ pub(super) fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut
         }
         let at = crate::diagnostic::Places::value(
             &Parsed(&loaded.sources),
-            &draft.image.source,
+            &requests.source,
             &["image", "template"],
         );
         let diagnostic = Diagnostic::error(
@@ -34,8 +33,8 @@ pub(super) fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut
             format!("there is no template `{name}`"),
         )
         .at(
-            &draft.image.source,
-            at.unwrap_or_else(|| draft.location.span.clone()),
+            &requests.source,
+            at.unwrap_or_else(|| requests.location.span.clone()),
             "",
         );
         loaded
@@ -52,12 +51,12 @@ pub(super) fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut
 
 /// Reports images whose name gives no valid repository in a registry.
 pub(super) fn impossible(
-    drafts: &[Draft],
+    images: &[&ParsedImage],
     destinations: &[&[Destination]],
     found: &mut Diagnostics,
 ) {
-    for draft in drafts {
-        let name = &draft.image.name;
+    for image in images {
+        let name = &image.name;
         let mut all = destinations.iter().flat_map(|some| some.iter());
         let refused = all.find_map(|to| Some((to, to.repository(name).err()?)));
         let Some((destination, error)) = refused else {
@@ -68,9 +67,10 @@ pub(super) fn impossible(
             destination.host
         );
         let diagnostic = Diagnostic::error("tags.repository", message);
+        let location = &image.requests.location;
         found.push(
             diagnostic
-                .at(&draft.location.file, draft.location.span.clone(), "")
+                .at(&location.file, location.span.clone(), "")
                 .help("shorten the name, or the namespace of the registry"),
         );
     }
@@ -78,18 +78,21 @@ pub(super) fn impossible(
 
 /// Reports images with a tag that is also the reference of a base: the next build would use that
 /// image as its own base.
-pub(super) fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &mut Diagnostics) {
-    let mut bases: BTreeMap<String, &Draft> = BTreeMap::new();
-    for draft in drafts {
-        if let Base::Reference(reference) = &draft.image.base
+pub(super) fn shadowed(
+    images: &[&ParsedImage],
+    destinations: &[Destination],
+    found: &mut Diagnostics,
+) {
+    let mut bases: BTreeMap<String, &ParsedImage> = BTreeMap::new();
+    for image in images {
+        if let Base::Reference(reference) = &image.base
             && reference.digest.is_none()
         {
             let tag = reference.tag.as_ref().map_or("latest", |tag| tag.as_str());
-            bases.insert(format!("{}:{tag}", reference.repository), draft);
+            bases.insert(format!("{}:{tag}", reference.repository), image);
         }
     }
-    for draft in drafts {
-        let image = &draft.image;
+    for image in images {
         let Ok(fan_out) = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)
         else {
             continue;
@@ -112,15 +115,12 @@ pub(super) fn shadowed(drafts: &[Draft], destinations: &[Destination], found: &m
                     "`{name}` is both the base of an image and a tag of `{}`",
                     image.name
                 );
+                let (base, location) = (&child.requests.base_location, &image.requests.location);
                 let diagnostic = Diagnostic::error("tags.base", message)
+                    .at(&base.file, base.span.clone(), "the base")
                     .at(
-                        &child.base_location.file,
-                        child.base_location.span.clone(),
-                        "the base",
-                    )
-                    .at(
-                        &draft.location.file,
-                        draft.location.span.clone(),
+                        &location.file,
+                        location.span.clone(),
                         "the image that gets this tag",
                     );
                 found.push(

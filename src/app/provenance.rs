@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::changed;
 use super::error::Error;
 use super::settings::Settings;
-use crate::resolve::draft::Draft;
+use crate::resolve::ParsedImage;
+use crate::resolve::image::Provenance;
 use crate::workspace::git;
 use crate::workspace::state::StateDirectory;
 
@@ -42,14 +43,14 @@ fn untampered(root: &Path, is_tracked: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sets the provenance of the images.
+/// The provenance of each image.
 pub(super) async fn trace(
     settings: &Settings,
     root: &Path,
-    drafts: &mut [Draft],
-) -> Result<(), Error> {
+    images: &[&ParsedImage],
+) -> Result<Vec<Provenance>, Error> {
     let epoch = settings.epoch()?;
-    let paths: Vec<Vec<PathBuf>> = drafts.iter().map(changed::inputs).collect();
+    let paths: Vec<Vec<PathBuf>> = images.iter().map(|image| changed::inputs(image)).collect();
     let environment = settings.environment();
     let history = git::history(root, &paths, &environment).await;
     if let Some(problem) = &history.problem {
@@ -72,9 +73,9 @@ pub(super) async fn trace(
             "the clone is shallow: times and revisions of images may be those of its oldest commit",
         );
     }
-    for (n, draft) in drafts.iter_mut().enumerate() {
+    let provenance = |n| {
         let touched = history.touched.get(n).cloned().unwrap_or_default();
-        draft.image.provenance = git::provenance(&history, &touched, epoch);
-    }
-    Ok(())
+        git::provenance(&history, &touched, epoch)
+    };
+    Ok((0..images.len()).map(provenance).collect())
 }

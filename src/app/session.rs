@@ -13,9 +13,9 @@ use crate::diagnostic::{Class, Diagnostics, SourceMap};
 use crate::engine::Embedded;
 use crate::policy::{self, SpecFacts};
 use crate::registry::Registries;
-use crate::resolve::draft::Draft;
 use crate::resolve::image::Base;
-use crate::resolve::{Destination, ResolvedImage, select};
+use crate::resolve::parsed::{ImageAssets, IncompleteImage, OrderedImage};
+use crate::resolve::{Destination, ParsedImage, ParsedImages, ResolvedImage, select};
 use crate::workspace::load::{self, Loaded};
 use crate::workspace::state::StateDirectory;
 use crate::workspace::{Workspace, assets::Assets, lock::Lock};
@@ -168,34 +168,41 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         Err(failure) => return Err(failure),
         Ok(selection) => Some(selection),
     };
-    let mut assets = Assets::new(&loaded.root);
     let named = |n: &usize| selection.as_ref().is_some_and(|it| it.named.contains(n));
     let needed = |n: &usize| selection.as_ref().is_none_or(|it| it.all.contains(n));
-    let (selected, mut drafts): (Vec<bool>, Vec<Draft>) = loaded
-        .drafts
+    let ParsedImages { images, incomplete } = loaded.images;
+    let images: BTreeMap<usize, OrderedImage> = images
         .into_iter()
         .enumerate()
         .filter(|(n, _)| needed(n))
-        .map(|(n, draft)| (named(&n), draft))
-        .unzip();
-    for draft in &mut drafts {
-        assets.fill(draft, &mut found);
-    }
-    if found.worst() == Some(Class::Spec) {
+        .collect();
+    let Some(assets) = read_assets(&loaded.root, &images, &incomplete, &mut found) else {
         return Ok(CheckedSession {
             session: None,
             found: found.sorted(),
             sources: loaded.sources,
         });
-    }
-    provenance::trace(&settings, &loaded.root, &mut drafts).await?;
+    };
+    let parsed: Vec<&ParsedImage> = images.values().map(|image| &image.parsed).collect();
+    let provenance = provenance::trace(&settings, &loaded.root, &parsed).await?;
     let state = StateDirectory::of(&loaded.root).with_user_cache(settings.user_cache());
-    let images: Vec<ResolvedImage> = drafts.iter().map(|draft| draft.image.clone()).collect();
     let lock = Lock::read(&loaded.root)?;
     let destinations = destinations::chosen(&settings, &loaded.root, &loaded.spec)?;
     let registries = destinations::registries(&loaded.root, &loaded.spec);
-    findings::impossible(&drafts, &[&registries, &destinations], &mut found);
-    findings::shadowed(&drafts, &destinations, &mut found);
+    findings::impossible(&parsed, &[&registries, &destinations], &mut found);
+    findings::shadowed(&parsed, &destinations, &mut found);
+    let mut resolved: BTreeMap<usize, SessionImage> = BTreeMap::new();
+    for (((n, image), assets), provenance) in images.into_iter().zip(assets).zip(provenance) {
+        let parent = image.parent.and_then(|parent| resolved.get(&parent));
+        let parent = parent.map(|parent| &parent.image);
+        let session_image = SessionImage {
+            written_base: image.parsed.base_written.clone(),
+            image: image.parsed.resolve(parent, assets, provenance),
+            selected: named(&n),
+        };
+        resolved.insert(n, session_image);
+    }
+    let images: Vec<SessionImage> = resolved.into_values().collect();
     let is_locked = |base: &Base| lock.get(base).is_some();
     let places = Parsed(&loaded.sources);
     let facts = SpecFacts {
@@ -203,16 +210,8 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         now: settings.now,
         is_locked: &is_locked,
     };
-    found.extend(policy::check_specs(&loaded.spec.policy, &images, &facts));
-    let images = drafts
-        .into_iter()
-        .zip(selected)
-        .map(|(draft, selected)| SessionImage {
-            image: draft.image,
-            written_base: draft.base_written,
-            selected,
-        })
-        .collect();
+    let specs = images.iter().map(|one| &one.image);
+    found.extend(policy::check_specs(&loaded.spec.policy, specs, &facts));
     let workspace = Workspace {
         root: loaded.root,
         spec: loaded.spec,
@@ -235,32 +234,49 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
     })
 }
 
-/// The positions of the selected drafts.
-struct SelectedDrafts {
+/// Reads the files of the images, and checks those of incomplete specs. `None` if a spec has an
+/// error.
+fn read_assets(
+    root: &Path,
+    images: &BTreeMap<usize, OrderedImage>,
+    incomplete: &[IncompleteImage],
+    found: &mut Diagnostics,
+) -> Option<Vec<ImageAssets>> {
+    let mut assets = Assets::new(root);
+    let read: Vec<_> = images
+        .values()
+        .map(|image| assets.read(&image.parsed, found))
+        .collect();
+    for image in incomplete {
+        assets.check(image, found);
+    }
+    if found.worst() == Some(Class::Spec) {
+        return None;
+    }
+    read.into_iter().collect()
+}
+
+/// The positions of the selected images.
+struct SelectedImages {
     /// The selected images.
     named: BTreeSet<usize>,
     /// The selected images and their base images.
     all: BTreeSet<usize>,
 }
 
-async fn select(loaded: &Loaded, settings: &Settings) -> Result<SelectedDrafts, Error> {
-    let images: Vec<ResolvedImage> = loaded
-        .drafts
-        .iter()
-        .map(|draft| draft.image.clone())
-        .collect();
-    let parents = select::parents(&images);
-    let mut selected = select::named(&images, &settings.selection.images)?;
+async fn select(loaded: &Loaded, settings: &Settings) -> Result<SelectedImages, Error> {
+    let images = &loaded.images.images;
+    let mut selected = select::named(images, &settings.selection.images)?;
     if let Some(since) = &settings.selection.changed {
         let touched = changed::since(loaded, since, &settings.environment()).await?;
         selected.retain(|n| touched.contains(n));
     }
     if settings.selection.with_dependants {
-        select::add_dependants(&mut selected, &parents);
+        select::add_dependants(&mut selected, images);
     }
     let mut all = selected.clone();
-    select::add_ancestors(&mut all, &parents);
-    Ok(SelectedDrafts {
+    select::add_ancestors(&mut all, images);
+    Ok(SelectedImages {
         named: selected,
         all,
     })

@@ -32,10 +32,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .parse()
         .map_err(|error| Failure::usage(format!("`{}`: {error}", args.name)))?;
     let loaded = load::load(&context.settings().surroundings()?).await?;
-    if let Some(draft) = loaded.drafts.iter().find(|draft| draft.image.name == name) {
-        let file = draft.image.source.display();
+    if let Some(file) = loaded.images.spec_of(&name) {
         return Err(Failure::usage(format!(
-            "the workspace already has an image `{name}`: {file}"
+            "the workspace already has an image `{name}`: {}",
+            file.display()
         )));
     }
     let file = PathBuf::from(name.to_string()).join("image.toml");
@@ -47,16 +47,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ))
         .hint("choose another name, or edit that file"));
     }
-    let is_own = loaded
-        .drafts
-        .iter()
-        .any(|draft| draft.image.name.to_string() == args.base);
+    let own: Result<RepositoryPath, _> = args.base.parse();
+    let is_own = own.is_ok_and(|base| loaded.images.spec_of(&base).is_some());
     write_atomic(&path, text(&name, &base(&args.base, is_own)?).as_bytes())?;
-    let is_found = load::load(&context.settings().surroundings()?)
-        .await?
-        .drafts
-        .iter()
-        .any(|draft| draft.image.name == name);
+    let reloaded = load::load(&context.settings().surroundings()?).await?;
+    let is_found = reloaded.images.spec_of(&name).is_some();
     show(context, &file, &name, is_found);
     Ok(Exit::Done)
 }

@@ -53,13 +53,14 @@ pub struct Built<'a> {
 
 /// Applies the policy to specs. Also reports mistakes in the policy itself, as errors of the spec.
 #[must_use]
-pub fn check_specs(
+pub fn check_specs<'a>(
     policy: &Policy,
-    images: &[ResolvedImage],
+    images: impl IntoIterator<Item = &'a ResolvedImage>,
     facts: &SpecFacts<'_>,
 ) -> Diagnostics {
     let (compiled, mut found) = CompiledPolicy::new(policy, facts.places);
-    let fleet = subject::ImageSet::of(images);
+    let images: Vec<&ResolvedImage> = images.into_iter().collect();
+    let fleet = subject::ImageSet::of(&images);
     for image in images {
         let subject = PolicySubject::of_spec(image, &fleet, facts);
         found.extend(apply::apply_rules(&compiled, &subject, Some(facts.places)));

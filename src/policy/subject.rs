@@ -152,15 +152,15 @@ fn inherited_healthcheck(image: &ResolvedImage, config: &ImageConfig) -> Option<
 
 /// The images of a workspace, with an index of their parents.
 pub(super) struct ImageSet<'a> {
-    images: &'a [ResolvedImage],
+    images: Vec<&'a ResolvedImage>,
     parents: ParentIndex<'a>,
 }
 
 impl<'a> ImageSet<'a> {
-    pub(super) fn of(images: &'a [ResolvedImage]) -> Self {
+    pub(super) fn of(images: &[&'a ResolvedImage]) -> Self {
         Self {
-            images,
-            parents: ParentIndex::new(images),
+            images: images.to_vec(),
+            parents: ParentIndex::new(images.iter().copied()),
         }
     }
 }
@@ -201,7 +201,7 @@ fn effective_user<'a>(image: &'a ResolvedImage, all: &ImageSet<'a>) -> Option<Co
         match (&image.config.user, &image.base) {
             (Some(user), _) => return Some(user.as_str().into()),
             (None, Base::Scratch) => return Some("".into()),
-            (None, Base::Workspace { .. }) => image = &all.images[all.parents.of(image)?],
+            (None, Base::Workspace { .. }) => image = all.images[all.parents.of(image)?],
             (None, Base::Reference(_) | Base::Layout(_) | Base::Requirement { .. }) => return None,
         }
     }

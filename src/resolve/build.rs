@@ -1,4 +1,4 @@
-//! Converts a parsed image.toml to a [`Draft`], with the checks that serde cannot express. Each
+//! Converts an image.toml to a [`ParsedImage`], with the checks that serde cannot express. Each
 //! error has its location.
 
 mod config;
@@ -7,89 +7,79 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, FileContent, FileRequest, LayoutRequest, TrustRequest};
 use super::image::{
-    Base, EnvValue, Family, FamilySource, FileOwner, Packages, Provenance, ResolvedImage, RunStep,
-    SpecLocation, SpecLocations,
+    Base, EnvValue, Family, FamilySource, FileOwner, Packages, RunStep, SpecLocation, SpecLocations,
 };
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
 use super::matrix::MatrixRow;
-use super::{family, packages, target};
+use super::parsed::{
+    FileContent, FileRequest, IncompleteImage, LayoutRequest, ParsedBase, ParsedImage,
+    SpecRequests, TrustRequest,
+};
+use super::{claims, family, packages, target};
 use crate::config_files::ImageSpec;
 use crate::config_files::base::BaseSpec;
 use crate::config_files::document::{SourceFiles, SpecTable, entry};
 use crate::config_files::image::{FileTable, ImageTable, TagsTable};
-use crate::config_files::values::OptionalVariant;
 use crate::config_files::values::{EnvSpec, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::Reference;
 use crate::tags::{Level, TagRules};
 
-/// Makes the draft of an image. The draft is marked `broken` if name, version or base is missing.
-/// None if no placeholder name is available either.
-pub(super) fn draft(
+/// Converts a spec. Fails if the name, the version or the base is missing or invalid.
+pub(super) fn parse(
     spec: ImageSpec,
     table: &SpecTable<'_>,
     row: &MatrixRow,
     files: &SourceFiles,
     found: &mut Diagnostics,
-) -> Option<Draft> {
-    let mut builder = DraftBuilder {
+) -> Result<ParsedImage, Box<IncompleteImage>> {
+    let mut parser = SpecParser {
         table,
         files,
         found,
     };
-    builder.required(&spec);
+    parser.required(&spec);
     let image = spec.image.unwrap_or_default();
-    builder.image(&image);
+    parser.image(&image);
     for key in [INPUTS, SPEC_INPUTS]
         .into_iter()
         .filter(|key| spec.labels.contains_key(*key))
     {
-        builder.error(
+        parser.error(
             &["labels", key],
             "labels.inputs",
             format!("only golden sets `{key}`"),
         );
     }
-    let config = builder.config(spec.config);
+    let config = parser.config(spec.config);
     let family = known_family(&image);
-    let packages = builder.packages(
+    let packages = parser.packages(
         spec.packages.install,
         spec.packages.remove,
         family.map(|(family, _)| family),
     );
-    let file_requests: Vec<_> = spec
-        .files
-        .into_iter()
-        .enumerate()
-        .filter_map(|(n, file)| builder.file(n, file))
+    let requests = parser.requests(image.template, spec.files, spec.certs.trust);
+    let run = parser.run(spec.run);
+    let extra_locations: Vec<SpecLocation> = (0..spec.tags.extra.len())
+        .map(|n| parser.location(&["tags", "extra", &n.to_string()]))
         .collect();
-    let trust = spec
-        .certs
-        .trust
-        .into_iter()
-        .enumerate()
-        .map(|(n, pattern)| builder.trust(n, pattern))
-        .collect();
-    let run = builder.run(spec.run);
-    let extra_locations = (0..spec.tags.extra.len())
-        .map(|n| builder.location(&["tags", "extra", &n.to_string()]))
-        .collect();
-
-    let broken = image.name.is_none() || image.version.is_none() || image.base.is_none();
-    let name = image.name.or_else(|| "broken".parse().ok())?;
-    let version = image
-        .version
-        .map_or(semver::Version::new(0, 0, 0), |version| version.0);
-    let layout = match &image.base {
-        Some(BaseSpec::Layout(layout)) => Some(LayoutRequest {
-            directory: builder.directory(&["image", "base"]),
-            layout: layout.clone(),
-        }),
-        _ => None,
+    let tags = rules(spec.tags);
+    let variant = image.variant.and_then(|variant| variant.0);
+    let base = image
+        .base
+        .map(|base| parsed_base(base, || parser.directory(&["image", "base"])));
+    let (name, version, base) = match (image.name, image.version, base) {
+        (Some(name), Some(version), Some(base)) => (name, version.0, base),
+        (name, _, base) => {
+            claims::extras(&tags, &extra_locations, variant.as_ref(), &[], parser.found);
+            return Err(Box::new(IncompleteImage {
+                name,
+                base,
+                requests,
+            }));
+        }
     };
-    let (base, base_variant) = base(image.base.unwrap_or(BaseSpec::Scratch));
     let (labels, suppressed_labels) = labels(
         &spec.labels,
         name.as_str(),
@@ -99,47 +89,29 @@ pub(super) fn draft(
     let mut platforms = image.platforms.unwrap_or_default();
     let mut seen = BTreeSet::new();
     platforms.retain(|platform| seen.insert(platform.clone()));
-    Some(Draft {
-        broken,
-        family,
-        template: image.template,
-        base_variant,
-        layout,
-        files: file_requests,
-        trust,
-        location: builder.location(&["image", "name"]),
-        base_location: builder.location(&["image", "base"]),
+    Ok(ParsedImage {
+        name,
+        row: row.clone(),
+        version,
+        variant,
+        description: image.description,
         base_written: match &base {
             Base::Reference(_) | Base::Requirement { .. } => written_base(table),
             Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         },
-        packages_location: builder.location(&["packages"]),
+        base,
+        family,
+        platforms,
+        labels,
+        suppressed_labels,
+        env: environment(spec.env),
+        config,
+        packages,
+        run,
+        tags,
         extra_locations,
-        image: ResolvedImage {
-            name,
-            source: files.image.clone(),
-            row: row.clone(),
-            version,
-            variant: image.variant.and_then(|variant| variant.0),
-            description: image.description,
-            base,
-            family: Family::Static,
-            family_source: FamilySource::Unknown,
-            template: String::new(),
-            template_written: false,
-            platforms,
-            labels,
-            suppressed_labels,
-            env: environment(spec.env),
-            config,
-            certificates: Vec::new(),
-            packages,
-            files: Vec::new(),
-            run,
-            tags: rules(spec.tags),
-            provenance: Provenance::default(),
-            locations: builder.locations(),
-        },
+        locations: parser.locations(),
+        requests,
     })
 }
 
@@ -164,33 +136,31 @@ fn known_family(image: &ImageTable) -> Option<(Family, FamilySource)> {
     }
 }
 
-fn base(spec: BaseSpec) -> (Base, Option<OptionalVariant>) {
+/// Converts a base. `directory` returns the directory of the spec that contains it.
+fn parsed_base(spec: BaseSpec, directory: impl FnOnce() -> PathBuf) -> ParsedBase {
     match spec {
-        // The layout is read later, with the other files.
-        BaseSpec::Scratch | BaseSpec::Layout(_) => (Base::Scratch, None),
-        BaseSpec::Reference(reference) => (Base::Reference(reference), None),
+        BaseSpec::Scratch => Base::Scratch,
+        BaseSpec::Layout(layout) => Base::Layout(LayoutRequest {
+            directory: directory(),
+            layout,
+        }),
+        BaseSpec::Reference(reference) => Base::Reference(reference),
         BaseSpec::Requirement {
             repository,
             version,
-        } => (
-            Base::Requirement {
-                repository,
-                requirement: version.0,
-            },
-            None,
-        ),
+        } => Base::Requirement {
+            repository,
+            requirement: version.0,
+        },
         BaseSpec::Workspace {
             image,
             version,
             variant,
-        } => {
-            let base = Base::Workspace {
-                name: image,
-                requirement: version.map(|version| version.0),
-                variant: variant.clone().and_then(|variant| variant.0),
-            };
-            (base, variant)
-        }
+        } => Base::Workspace {
+            name: image,
+            requirement: version.map(|version| version.0),
+            variant,
+        },
     }
 }
 
@@ -235,13 +205,13 @@ fn rules(spec: TagsTable) -> TagRules {
     }
 }
 
-struct DraftBuilder<'a, 't> {
+struct SpecParser<'a, 't> {
     table: &'a SpecTable<'t>,
     files: &'a SourceFiles,
     found: &'a mut Diagnostics,
 }
 
-impl DraftBuilder<'_, '_> {
+impl SpecParser<'_, '_> {
     /// The location of `path`, or of the nearest table that contains it if `path` is not written.
     fn span(&self, path: &[&str]) -> Range<usize> {
         (1..=path.len())
@@ -403,7 +373,26 @@ impl DraftBuilder<'_, '_> {
             .push(diagnostic.help("delete one of the two entries"));
     }
 
-    fn trust(&mut self, number: usize, pattern: String) -> TrustRequest {
+    /// The files that the spec names.
+    fn requests(
+        &mut self,
+        template: Option<String>,
+        files: Vec<FileTable>,
+        trust: Vec<String>,
+    ) -> SpecRequests {
+        let files = files.into_iter().enumerate();
+        let trust = trust.into_iter().enumerate();
+        SpecRequests {
+            source: self.files.image.clone(),
+            template,
+            files: files.filter_map(|(n, file)| self.file(n, file)).collect(),
+            trust: trust.map(|(n, pattern)| self.trust(n, pattern)).collect(),
+            location: self.location(&["image", "name"]),
+            base_location: self.location(&["image", "base"]),
+        }
+    }
+
+    fn trust(&self, number: usize, pattern: String) -> TrustRequest {
         let path = ["certs", "trust", &number.to_string()];
         TrustRequest {
             directory: self.directory(&path),

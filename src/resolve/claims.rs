@@ -3,24 +3,28 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::Draft;
 use super::image::SpecLocation;
+use super::parsed::ParsedImage;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::{RepositoryPath, Tag};
-use crate::tags::{Latest, TagRole, check_extra, fan_out, precedence};
+use crate::tags::{Latest, TagRole, TagRules, Variant, check_extra, fan_out, precedence};
 
 /// Checks the tags of all images against one another.
-pub(super) fn check(drafts: &[Draft], found: &mut Diagnostics) {
-    let mut repositories: BTreeMap<&RepositoryPath, Vec<&Draft>> = BTreeMap::new();
-    for draft in drafts {
-        repositories
-            .entry(&draft.image.name)
-            .or_default()
-            .push(draft);
+pub(super) fn check(images: &[ParsedImage], found: &mut Diagnostics) {
+    let mut repositories: BTreeMap<&RepositoryPath, Vec<&ParsedImage>> = BTreeMap::new();
+    for image in images {
+        repositories.entry(&image.name).or_default().push(image);
     }
-    for (name, drafts) in repositories {
-        extras(&drafts, found);
-        collisions(name, &drafts, found);
+    for (name, images) in repositories {
+        let variants: Vec<&Variant> = images
+            .iter()
+            .filter_map(|image| image.variant.as_ref())
+            .collect();
+        for image in &images {
+            let own = image.variant.as_ref();
+            extras(&image.tags, &image.extra_locations, own, &variants, found);
+        }
+        collisions(name, &images, found);
     }
 }
 
@@ -28,50 +32,46 @@ fn at(diagnostic: Diagnostic, location: &SpecLocation, text: impl Into<String>) 
     diagnostic.at(&location.file, location.span.clone(), text)
 }
 
-/// Checks the extra tags of one repository.
-pub(super) fn extras(drafts: &[&Draft], found: &mut Diagnostics) {
-    let variants: Vec<&str> = drafts
-        .iter()
-        .filter_map(|draft| draft.image.variant.as_ref())
-        .map(crate::tags::Variant::as_str)
-        .collect();
-    for draft in drafts {
-        let variant = draft.image.variant.as_ref();
-        for (extra, location) in draft.image.tags.extra.iter().zip(&draft.extra_locations) {
-            if let Err(error) = check_extra(extra, variant, variants.iter().copied()) {
-                found.push(at(
-                    Diagnostic::error("tags.extra", error.to_string()),
-                    location,
-                    "",
-                ));
-            }
+/// Checks the extra tags of an image. `variants` are those of all images of its repository.
+pub(super) fn extras(
+    rules: &TagRules,
+    locations: &[SpecLocation],
+    own: Option<&Variant>,
+    variants: &[&Variant],
+    found: &mut Diagnostics,
+) {
+    let variants = variants.iter().map(|variant| variant.as_str());
+    for (extra, location) in rules.extra.iter().zip(locations) {
+        if let Err(error) = check_extra(extra, own, variants.clone()) {
+            let diagnostic = Diagnostic::error("tags.extra", error.to_string());
+            found.push(at(diagnostic, location, ""));
         }
     }
 }
 
 /// A claim of a tag.
 struct TagClaim<'a> {
-    draft: &'a Draft,
+    image: &'a ParsedImage,
     /// True if the tag always goes to the highest version. Several versions of one variant may
     /// claim such a tag.
     compared: bool,
 }
 
-fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics) {
+fn collisions(name: &RepositoryPath, images: &[&ParsedImage], found: &mut Diagnostics) {
     let mut claims: BTreeMap<Tag, Vec<TagClaim<'_>>> = BTreeMap::new();
-    for draft in drafts {
-        let mut rules = draft.image.tags.clone();
-        let variant = draft.image.variant.as_ref();
+    for image in images {
+        let mut rules = image.tags.clone();
+        let variant = image.variant.as_ref();
         // `extras` reports an invalid extra tag.
         rules
             .extra
             .retain(|extra| check_extra(extra, variant, []).is_ok());
-        let fan_out = match fan_out(&draft.image.version, variant, &rules) {
+        let fan_out = match fan_out(&image.version, variant, &rules) {
             Ok(fan_out) => fan_out,
             Err(error) => {
                 found.push(at(
                     Diagnostic::error("tags.grammar", error.to_string()),
-                    &draft.location,
+                    &image.requests.location,
                     "",
                 ));
                 continue;
@@ -86,10 +86,10 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
             claims
                 .entry(planned.tag)
                 .or_default()
-                .push(TagClaim { draft, compared });
+                .push(TagClaim { image, compared });
         }
     }
-    let mut reported: Vec<(*const Draft, *const Draft)> = Vec::new();
+    let mut reported: Vec<(*const ParsedImage, *const ParsedImage)> = Vec::new();
     // Report collisions of version tags before those of moving tags.
     let mut claims: Vec<_> = claims.into_iter().collect();
     claims.sort_by_key(|(_, claims)| claims.iter().all(|claim| claim.compared));
@@ -100,12 +100,12 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
                     continue;
                 }
                 let pair = (
-                    std::ptr::from_ref(first.draft),
-                    std::ptr::from_ref(second.draft),
+                    std::ptr::from_ref(first.image),
+                    std::ptr::from_ref(second.image),
                 );
                 if !reported.contains(&pair) {
                     reported.push(pair);
-                    found.push(collision(name, tag, first.draft, second.draft));
+                    found.push(collision(name, tag, first.image, second.image));
                 }
             }
         }
@@ -115,17 +115,21 @@ fn collisions(name: &RepositoryPath, drafts: &[&Draft], found: &mut Diagnostics)
 /// True if both images may claim the tag: they are versions of one variant, and the higher version
 /// takes it.
 fn can_coexist(first: &TagClaim<'_>, second: &TagClaim<'_>) -> bool {
-    let (a, b) = (&first.draft.image, &second.draft.image);
+    let (a, b) = (first.image, second.image);
     first.compared
         && second.compared
         && a.variant == b.variant
         && precedence(&a.version, &b.version).is_ne()
 }
 
-fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) -> Diagnostic {
-    let describe = |draft: &Draft| {
-        let row: Vec<String> = draft
-            .image
+fn collision(
+    name: &RepositoryPath,
+    tag: &Tag,
+    first: &ParsedImage,
+    second: &ParsedImage,
+) -> Diagnostic {
+    let describe = |image: &ParsedImage| {
+        let row: Vec<String> = image
             .row
             .iter()
             .map(|(axis, value)| format!("{axis} = {value}"))
@@ -139,9 +143,9 @@ fn collision(name: &RepositoryPath, tag: &Tag, first: &Draft, second: &Draft) ->
     let message = format!("two images claim the tag `{name}:{tag}`");
     let diagnostic = at(
         Diagnostic::error("tags.collision", message),
-        &first.location,
+        &first.requests.location,
         describe(first),
     );
-    at(diagnostic, &second.location, describe(second))
+    at(diagnostic, &second.requests.location, describe(second))
         .help("give them different names, versions or variants")
 }

@@ -1,6 +1,6 @@
 //! The family of a base, according to a table of repository names.
 
-use super::image::Family;
+use super::image::{Family, FamilySource};
 use crate::reference::Reference;
 
 /// Last components of repository paths, in any registry or mirror, by family. A tag that contains
@@ -87,6 +87,15 @@ pub fn of(reference: &Reference) -> Option<Family> {
     } else {
         Some(family)
     }
+}
+
+/// The family of an image: its own if it is known, else that of its parent.
+pub(super) fn inherited(
+    own: Option<(Family, FamilySource)>,
+    parent: Option<(Family, FamilySource)>,
+) -> (Family, FamilySource) {
+    own.or(parent)
+        .unwrap_or((Family::Static, FamilySource::Unknown))
 }
 
 #[cfg(test)]

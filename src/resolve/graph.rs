@@ -2,92 +2,90 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::Draft;
+use super::family;
 use super::image::{Base, Family, FamilySource};
+use super::parsed::{OrderedImage, ParsedImage};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::RepositoryPath;
 use crate::suggest::closest;
 use crate::tags::{Variant, precedence};
 
-/// Finds each image's parent, copies family and variant from it, and returns the images with
-/// parents first. `complete` is true if every file could be read; otherwise missing parents are not
-/// reported.
+/// Finds each image's parent, and returns the images with parents first. `complete` is true if
+/// every file could be read; otherwise missing parents are not reported.
 #[must_use]
-pub fn ordered(mut drafts: Vec<Draft>, complete: bool, found: &mut Diagnostics) -> Vec<Draft> {
+pub fn ordered(
+    images: Vec<ParsedImage>,
+    complete: bool,
+    found: &mut Diagnostics,
+) -> Vec<OrderedImage> {
     let mut by_name: BTreeMap<&RepositoryPath, Vec<usize>> = BTreeMap::new();
-    for (n, draft) in drafts.iter().enumerate() {
-        by_name.entry(&draft.image.name).or_default().push(n);
+    for (n, image) in images.iter().enumerate() {
+        by_name.entry(&image.name).or_default().push(n);
     }
-    let parents: Vec<Option<usize>> = (0..drafts.len())
-        .map(|child| parent(&drafts, &by_name, child, complete, found))
+    let parents: Vec<Option<usize>> = (0..images.len())
+        .map(|child| parent(&images, &by_name, child, complete, found))
         .collect();
-    let order = order(&parents);
-    if order.len() < drafts.len() {
-        report_cycles(&drafts, &parents, found);
-        return drafts;
+    let mut order = order(&parents);
+    if order.len() < images.len() {
+        report_cycles(&images, &parents, found);
+        order = (0..images.len()).collect();
+    } else {
+        check_families(&images, &parents, &order, found);
     }
-    for child in &order {
-        let inherited = parents[*child].map(|parent| {
-            let parent = &drafts[parent].image;
-            (
-                (parent.family, parent.family_source),
-                parent.variant.clone(),
-            )
-        });
-        inherit_from_parent(&mut drafts[*child], inherited.as_ref(), found);
+    let mut ranks = vec![0; order.len()];
+    for (rank, position) in order.iter().enumerate() {
+        ranks[*position] = rank;
     }
-    let mut slots: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
-    order
+    let ordered: BTreeMap<usize, OrderedImage> = images
         .into_iter()
-        .filter_map(|position| slots[position].take())
-        .collect()
+        .zip(parents)
+        .zip(&ranks)
+        .map(|((parsed, parent), rank)| {
+            let parent = parent.map(|parent| ranks[parent]);
+            (*rank, OrderedImage { parsed, parent })
+        })
+        .collect();
+    ordered.into_values().collect()
 }
 
-/// Fills in the settings that depend on the parent: the family, the template and the variant of the
-/// base.
-fn inherit_from_parent(
-    draft: &mut Draft,
-    parent: Option<&((Family, FamilySource), Option<Variant>)>,
+/// Reports images with packages whose family has no package manager.
+fn check_families(
+    images: &[ParsedImage],
+    parents: &[Option<usize>],
+    order: &[usize],
     found: &mut Diagnostics,
 ) {
-    if let (Some((_, parents)), Base::Workspace { variant, .. }) = (parent, &mut draft.image.base) {
-        variant.clone_from(parents);
+    let mut families = BTreeMap::new();
+    for child in order {
+        let image = &images[*child];
+        let inherited = parents[*child].and_then(|parent| families.get(&parent).copied());
+        let family = family::inherited(image.family, inherited);
+        families.insert(*child, family);
+        if !image.packages.is_empty() && family == (Family::Static, FamilySource::Spec) {
+            let message = "a base of the family static has no package manager";
+            let mut diagnostic = Diagnostic::error("spec.family", message);
+            if let Some(location) = &image.locations.packages {
+                diagnostic = diagnostic.at(&location.file, location.span.clone(), "");
+            }
+            found.push(diagnostic.help("choose another base, or set `family` in [image]"));
+        }
     }
-    let family = draft.family.or(parent.map(|(family, _)| *family));
-    let (family, source) = family.unwrap_or((Family::Static, FamilySource::Unknown));
-    if draft.image.has_packages() && family == Family::Static && source == FamilySource::Spec {
-        let message = "a base of the family static has no package manager";
-        found.push(
-            Diagnostic::error("spec.family", message)
-                .at(
-                    &draft.packages_location.file,
-                    draft.packages_location.span.clone(),
-                    "",
-                )
-                .help("choose another base, or set `family` in [image]"),
-        );
-    }
-    draft.image.family = family;
-    draft.image.family_source = source;
-    draft.image.template_written = draft.template.is_some();
-    draft.image.template = draft
-        .template
-        .clone()
-        .unwrap_or_else(|| family.as_str().to_owned());
 }
 
 /// The position of the parent of `child`.
 fn parent(
-    drafts: &[Draft],
+    images: &[ParsedImage],
     by_name: &BTreeMap<&RepositoryPath, Vec<usize>>,
     child: usize,
     complete: bool,
     found: &mut Diagnostics,
 ) -> Option<usize> {
-    let draft = &drafts[child];
+    let image = &images[child];
     let Base::Workspace {
-        name, requirement, ..
-    } = &draft.image.base
+        name,
+        requirement,
+        variant,
+    } = &image.base
     else {
         return None;
     };
@@ -95,38 +93,43 @@ fn parent(
     let is_admitted = |n: &&usize| {
         requirement
             .as_ref()
-            .is_none_or(|requirement| requirement.matches(&drafts[**n].image.version))
+            .is_none_or(|requirement| requirement.matches(&images[**n].version))
     };
     let matching: Vec<usize> = named.iter().filter(is_admitted).copied().collect();
     let highest = |variant: Option<&Variant>| {
         let same = matching
             .iter()
-            .filter(|n| drafts[**n].image.variant.as_ref() == variant);
+            .filter(|n| images[**n].variant.as_ref() == variant);
         same.copied()
-            .max_by(|a, b| precedence(&drafts[*a].image.version, &drafts[*b].image.version))
+            .max_by(|a, b| precedence(&images[*a].version, &images[*b].version))
     };
-    let chosen = match &draft.base_variant {
+    let chosen = match variant {
         Some(variant) => highest(variant.0.as_ref()),
-        None => highest(draft.image.variant.as_ref())
+        None => highest(image.variant.as_ref())
             .or_else(|| highest(None))
             .or_else(|| {
-                let only = drafts[*matching.first()?].image.variant.as_ref();
+                let only = images[*matching.first()?].variant.as_ref();
                 matching
                     .iter()
-                    .all(|n| drafts[*n].image.variant.as_ref() == only)
+                    .all(|n| images[*n].variant.as_ref() == only)
                     .then(|| highest(only))?
             }),
     };
     if chosen.is_none() && complete {
-        found.push(no_parent(drafts, draft, named, &matching));
+        found.push(no_parent(images, image, named, &matching));
     }
     chosen
 }
 
-fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], matching: &[usize]) -> Diagnostic {
+fn no_parent(
+    images: &[ParsedImage],
+    image: &ParsedImage,
+    named: &[usize],
+    matching: &[usize],
+) -> Diagnostic {
     let Base::Workspace {
         name, requirement, ..
-    } = &draft.image.base
+    } = &image.base
     else {
         unreachable!("only a workspace base has a parent")
     };
@@ -137,7 +140,7 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], matching: &[usize
     let (message, help) = if named.is_empty() {
         let similar = closest(
             name.as_str(),
-            drafts.iter().map(|draft| draft.image.name.as_str()),
+            images.iter().map(|image| image.name.as_str()),
         );
         let help = similar.map(|similar| format!("did you mean `{similar}`?"));
         (
@@ -145,7 +148,7 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], matching: &[usize
             help,
         )
     } else {
-        let shown: Vec<String> = named.iter().map(|n| drafts[*n].image.display()).collect();
+        let shown: Vec<String> = named.iter().map(|n| images[*n].display()).collect();
         let what = if matching.is_empty() {
             format!("no version of `{name}` satisfies `{requirement}`")
         } else {
@@ -153,7 +156,7 @@ fn no_parent(drafts: &[Draft], draft: &Draft, named: &[usize], matching: &[usize
         };
         (what, Some(format!("available: {}", shown.join(", "))))
     };
-    let location = &draft.base_location;
+    let location = &image.requests.base_location;
     let mut diagnostic =
         Diagnostic::error("spec.base", message).at(&location.file, location.span.clone(), "");
     diagnostic.help = help;
@@ -186,7 +189,7 @@ fn order(parents: &[Option<usize>]) -> Vec<usize> {
     order
 }
 
-fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagnostics) {
+fn report_cycles(images: &[ParsedImage], parents: &[Option<usize>], found: &mut Diagnostics) {
     let mut seen = vec![false; parents.len()];
     for start in 0..parents.len() {
         let mut chain = Vec::new();
@@ -202,7 +205,7 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
         else {
             continue;
         };
-        let mut names: Vec<String> = cycle.iter().map(|n| drafts[*n].image.display()).collect();
+        let mut names: Vec<String> = cycle.iter().map(|n| images[*n].display()).collect();
         names.push(names[0].clone());
         let message = format!(
             "the bases of these images form a cycle: {}",
@@ -210,7 +213,7 @@ fn report_cycles(drafts: &[Draft], parents: &[Option<usize>], found: &mut Diagno
         );
         let mut diagnostic = Diagnostic::error("spec.cycle", message);
         for node in cycle {
-            let location = &drafts[*node].base_location;
+            let location = &images[*node].requests.base_location;
             diagnostic = diagnostic.at(&location.file, location.span.clone(), "");
         }
         found.push(diagnostic.help("build one of them on an image of a registry, or on scratch"));

@@ -1,5 +1,5 @@
-//! [`ResolvedImage`]: an image of the workspace after defaults, matrix and templates are applied.
-//! All its paths are absolute or relative to the workspace. It does not contain data that needs the
+//! [`ResolvedImage`]: an image of the workspace whose parent, files and provenance are known. All
+//! its paths are absolute or relative to the workspace. It does not contain data that needs the
 //! network, such as the digest of the base.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,14 +90,23 @@ pub struct SpecLocation {
     pub span: Range<usize>,
 }
 
+/// The display name of an image: name, version and variant.
+pub(super) fn display(
+    name: &RepositoryPath,
+    version: &semver::Version,
+    variant: Option<&Variant>,
+) -> String {
+    match variant {
+        Some(variant) => format!("{name}:{version}-{variant}"),
+        None => format!("{name}:{version}"),
+    }
+}
+
 impl ResolvedImage {
     /// The display name: name, version and variant, such as `dotnet/aspnet:3.0.1-alpine`.
     #[must_use]
     pub fn display(&self) -> String {
-        match &self.variant {
-            Some(variant) => format!("{}:{}-{variant}", self.name, self.version),
-            None => format!("{}:{}", self.name, self.version),
-        }
+        display(&self.name, &self.version, self.variant.as_ref())
     }
 
     /// True if the result depends on the family: it has packages or certificates.
@@ -109,7 +118,7 @@ impl ResolvedImage {
     /// True if the spec installs or removes packages.
     #[must_use]
     pub const fn has_packages(&self) -> bool {
-        !self.packages.install.is_empty() || !self.packages.remove.is_empty()
+        !self.packages.is_empty()
     }
 
     /// Sets the family detected in the base, and its template unless the spec names one.
@@ -161,15 +170,16 @@ impl ResolvedImage {
     }
 }
 
-/// The base that an image is built on.
+/// The base that an image is built on. `L` and `V` are what is known of a layout and of the variant
+/// of a parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
+pub enum Base<L = Layout, V = Option<Variant>> {
     /// The empty base, `scratch`.
     Scratch,
     /// An image of a registry, or of the engine if the registry does not have it.
     Reference(Reference),
     /// An image of an OCI layout in the workspace.
-    Layout(Layout),
+    Layout(L),
     /// The highest tag of a repository that matches a requirement. golden.lock or the registry
     /// determines it.
     Requirement {
@@ -185,8 +195,39 @@ pub enum Base {
         /// The requirement on the parent's version, if the spec has one.
         requirement: Option<crate::tags::Requirement>,
         /// The variant of the parent; None for a parent without a variant.
-        variant: Option<Variant>,
+        variant: V,
     },
+}
+
+impl<L, V> Base<L, V> {
+    /// Converts what is known of a layout and of a variant. Fails if `layout` fails.
+    pub fn map<M, W, E>(
+        self,
+        layout: impl FnOnce(L) -> Result<M, E>,
+        variant: impl FnOnce(V) -> W,
+    ) -> Result<Base<M, W>, E> {
+        Ok(match self {
+            Self::Scratch => Base::Scratch,
+            Self::Reference(reference) => Base::Reference(reference),
+            Self::Layout(known) => Base::Layout(layout(known)?),
+            Self::Requirement {
+                repository,
+                requirement,
+            } => Base::Requirement {
+                repository,
+                requirement,
+            },
+            Self::Workspace {
+                name,
+                requirement,
+                variant: known,
+            } => Base::Workspace {
+                name,
+                requirement,
+                variant: variant(known),
+            },
+        })
+    }
 }
 
 /// An image that was found in an OCI layout.
@@ -308,6 +349,14 @@ pub struct Packages {
     pub install: Vec<String>,
     /// The packages to remove.
     pub remove: Vec<String>,
+}
+
+impl Packages {
+    /// True if nothing is installed or removed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.install.is_empty() && self.remove.is_empty()
+    }
 }
 
 /// The owner of a file.

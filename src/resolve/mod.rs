@@ -4,7 +4,6 @@
 mod build;
 mod claims;
 pub mod destination;
-pub mod draft;
 pub mod family;
 pub mod files;
 pub mod graph;
@@ -13,6 +12,7 @@ mod inherit;
 pub mod labels;
 mod matrix;
 pub mod packages;
+pub mod parsed;
 pub mod pin;
 pub mod select;
 mod strings;
@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 pub use destination::Destination;
-pub use draft::Draft;
 pub use image::ResolvedImage;
+pub use parsed::{ParsedImage, ParsedImages};
 pub use pin::PinnedBase;
 pub(crate) use strings::LONGEST_EXPRESSION;
 pub use strings::Names;
@@ -33,6 +33,7 @@ pub use strings::Names;
 use crate::config_files::document::{SourceFiles, SpecTable, entry};
 use crate::config_files::{ImageSpec, WorkspaceSpec, keyed, typed::typed};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use parsed::IncompleteImage;
 use strings::Strings;
 
 /// golden.toml after its templates are filled in.
@@ -123,42 +124,42 @@ fn take_defaults<'t>(
     defaults
 }
 
-/// Makes the drafts of all images, parents first. `complete` is true if every image file could be
+/// Parses all images and finds their parents. `complete` is true if every image file could be
 /// parsed.
 #[must_use]
-pub fn drafts(
+pub fn images(
     workspace: &WorkspaceFile<'_>,
-    images: &[ImageFile<'_>],
+    files: &[ImageFile<'_>],
     complete: bool,
     found: &mut Diagnostics,
-) -> Vec<Draft> {
+) -> ParsedImages {
     let strings = Strings::default();
-    let mut drafts = Vec::new();
-    for image in images {
-        rows_of(workspace, image, &strings, &mut drafts, found);
+    let (mut images, mut incomplete) = (Vec::new(), Vec::new());
+    for file in files {
+        for parsed in rows_of(workspace, file, &strings, found) {
+            match parsed {
+                Ok(image) => images.push(image),
+                Err(image) => incomplete.push(*image),
+            }
+        }
     }
-    let (broken, usable): (Vec<Draft>, Vec<Draft>) =
-        drafts.into_iter().partition(|draft| draft.broken);
-    // The error of an unusable matrix or draft is already reported. Do not report the images that
+    // The error of an unusable matrix or image is already reported. Do not report the images that
     // refer to it.
     let complete = complete && !found.has_errors();
-    claims::check(&usable, found);
-    for draft in &broken {
-        claims::extras(&[draft], found);
+    claims::check(&images, found);
+    ParsedImages {
+        images: graph::ordered(images, complete, found),
+        incomplete,
     }
-    let mut drafts = graph::ordered(usable, complete, found);
-    drafts.extend(broken);
-    drafts
 }
 
-/// Adds the drafts of one image file.
+/// Parses an image file: one image for each row of its matrix.
 fn rows_of(
     workspace: &WorkspaceFile<'_>,
     image: &ImageFile<'_>,
     strings: &Strings,
-    drafts: &mut Vec<Draft>,
     found: &mut Diagnostics,
-) {
+) -> Vec<Result<ParsedImage, Box<IncompleteImage>>> {
     let files = SourceFiles {
         workspace: workspace.file.clone(),
         image: image.file.clone(),
@@ -181,18 +182,19 @@ fn rows_of(
         }
         Err(error) => {
             found.push(files.at(Diagnostic::error("spec.matrix", error.to_string()), &at, ""));
-            return;
+            return Vec::new();
         }
     };
+    let mut images = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut table = inherit::merged(&workspace.defaults, &own);
         let names = workspace.names.clone().with("matrix", row.clone());
         fill_image(strings, &mut table, names, &files, found);
         keyed::check(&mut table, &files, found);
         let spec: ImageSpec = typed(table.clone(), &files, found);
-        let draft = build::draft(spec, &table, row, &files, found);
-        drafts.extend(draft);
+        images.push(build::parse(spec, &table, row, &files, found));
     }
+    images
 }
 
 /// Fills in `[image]` first, key by key, so that the rest of the file can use its values.

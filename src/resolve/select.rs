@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use globset::GlobBuilder;
 
 use super::ResolvedImage;
+use super::parsed::{OrderedImage, ParsedImage};
 use super::pin::ParentIndex;
 use crate::suggest::{closest, nearest};
 
@@ -60,7 +61,7 @@ impl Error {
 /// The positions of the images that match one of `patterns`; all images if `patterns` is empty. A
 /// pattern is a name, a name with its version as `display` shows it, or a glob of either. Fails if
 /// a pattern is invalid or matches nothing.
-pub fn named(images: &[ResolvedImage], patterns: &[String]) -> Result<BTreeSet<usize>, Error> {
+pub fn named(images: &[OrderedImage], patterns: &[String]) -> Result<BTreeSet<usize>, Error> {
     if patterns.is_empty() {
         return Ok((0..images.len()).collect());
     }
@@ -71,13 +72,13 @@ pub fn named(images: &[ResolvedImage], patterns: &[String]) -> Result<BTreeSet<u
             .build()
             .map_err(|_| Error::Glob(pattern.clone()))?
             .compile_matcher();
-        let is_match = |image: &ResolvedImage| {
+        let is_match = |image: &ParsedImage| {
             let (name, display) = (image.name.as_str(), image.display());
             name == pattern || display == *pattern || glob.is_match(name) || glob.is_match(&display)
         };
         let before = selected.len();
         let hits: Vec<usize> = (0..images.len())
-            .filter(|n| is_match(&images[*n]))
+            .filter(|n| is_match(&images[*n].parsed))
             .collect();
         if hits.is_empty() && before == selected.len() {
             return Err(unknown(images, pattern));
@@ -87,8 +88,11 @@ pub fn named(images: &[ResolvedImage], patterns: &[String]) -> Result<BTreeSet<u
     Ok(selected)
 }
 
-fn unknown(images: &[ResolvedImage], pattern: &str) -> Error {
-    let names: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
+fn unknown(images: &[OrderedImage], pattern: &str) -> Error {
+    let names: BTreeSet<&str> = images
+        .iter()
+        .map(|image| image.parsed.name.as_str())
+        .collect();
     let last = |name: &&str| name.rsplit('/').next() == Some(pattern);
     let similar =
         closest(pattern, names.iter().copied()).or_else(|| names.iter().copied().find(last));
@@ -109,20 +113,22 @@ pub fn parents<'a>(
 }
 
 /// Adds the ancestors of the selected images.
-pub fn add_ancestors(selected: &mut BTreeSet<usize>, parents: &[Option<usize>]) {
+pub fn add_ancestors(selected: &mut BTreeSet<usize>, images: &[OrderedImage]) {
     for start in selected.clone() {
-        let mut at = parents[start];
+        let mut at = images[start].parent;
         while let Some(node) = at.filter(|node| selected.insert(*node)) {
-            at = parents[node];
+            at = images[node].parent;
         }
     }
 }
 
-/// Adds the images that are built on the selected ones. `parents` must list parents before their
-/// children.
-pub fn add_dependants(selected: &mut BTreeSet<usize>, parents: &[Option<usize>]) {
-    for (node, parent) in parents.iter().enumerate() {
-        if parent.is_some_and(|parent| selected.contains(&parent)) {
+/// Adds the images that are built on the selected ones.
+pub fn add_dependants(selected: &mut BTreeSet<usize>, images: &[OrderedImage]) {
+    for (node, image) in images.iter().enumerate() {
+        if image
+            .parent
+            .is_some_and(|parent| selected.contains(&parent))
+        {
             selected.insert(node);
         }
     }

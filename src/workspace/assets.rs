@@ -12,9 +12,12 @@ use crate::config_files::base::LayoutSpec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Hasher;
-use crate::resolve::draft::{Draft, FileContent, FileRequest, LayoutRequest, TrustRequest};
 use crate::resolve::image::{
     Base, Certificate, FileEntry, FileKind, FileOwner, Layout, SpecLocation,
+};
+use crate::resolve::parsed::{
+    FileContent, FileRequest, ImageAssets, IncompleteImage, LayoutRequest, ParsedBase, ParsedImage,
+    TrustRequest, WrittenVariant,
 };
 use crate::resolve::{files, target};
 
@@ -59,10 +62,39 @@ impl<'a> Assets<'a> {
         }
     }
 
-    /// Reads the files, the layout and the certificates of an image. Errors are added to `found`.
-    pub fn fill(&mut self, draft: &mut Draft, found: &mut Diagnostics) {
+    /// Reads the files, the layout and the certificates of an image. Errors are added to `found`;
+    /// `None` if the layout has one.
+    pub fn read(&mut self, image: &ParsedImage, found: &mut Diagnostics) -> Option<ImageAssets> {
+        let files = self.files(&image.requests.files, found);
+        let first = image.run.first().and_then(|step| step.location.as_ref());
+        if let (Some(location), Base::Scratch) = (first, &image.base)
+            && !files.iter().any(|file| file.path == SHELL)
+        {
+            let message = "`scratch` has no shell; [[run]] and [packages] need a base with one";
+            let help = "build on an image that has a shell, or place one with [[files]]";
+            found.push(at(Diagnostic::error("spec.run", message), location).help(help));
+        }
+        let certificates = self.trust(&image.requests.trust, found);
+        let base = self.base(&image.base, &image.requests.base_location, found);
+        Some(ImageAssets {
+            base: base?,
+            files,
+            certificates,
+        })
+    }
+
+    /// Checks the files, the layout and the certificates that an incomplete spec names.
+    pub fn check(&mut self, image: &IncompleteImage, found: &mut Diagnostics) {
+        self.files(&image.requests.files, found);
+        self.trust(&image.requests.trust, found);
+        if let Some(base) = &image.base {
+            self.base(base, &image.requests.base_location, found);
+        }
+    }
+
+    fn files(&mut self, requests: &[FileRequest], found: &mut Diagnostics) -> Vec<FileEntry> {
         let mut files = Vec::new();
-        for (number, request) in draft.files.iter().enumerate() {
+        for (number, request) in requests.iter().enumerate() {
             let placed = self.file(request);
             let refused = |entries: &Vec<FileEntry>| entries.iter().find_map(target::refused);
             match placed.and_then(|entries| refused(&entries).map_or(Ok(entries), Err)) {
@@ -78,45 +110,32 @@ impl<'a> Assets<'a> {
             let help = "set them in a step: [[run]] with setcap or setfacl";
             found.push(at(Diagnostic::warning("spec.attributes", message), &location).help(help));
         }
-        let merged = files::merge(files, |number| {
-            draft.files[number].content == FileContent::Directory
-        });
+        let is_directory = |number: usize| requests[number].content == FileContent::Directory;
+        let merged = files::merge(files, is_directory);
         for files::Conflict {
             first,
             second,
             message,
         } in merged.conflicts
         {
-            let (first, second) = (&draft.files[first].location, &draft.files[second].location);
+            let (first, second) = (&requests[first].location, &requests[second].location);
             let diagnostic = at(Diagnostic::error("spec.file", message), second);
             found.push(diagnostic.at(&first.file, first.span.clone(), "the other source"));
         }
-        draft.image.files = merged.files;
-        if let Some(request) = &draft.layout {
-            match self.layout(request) {
-                Ok(layout) => draft.image.base = Base::Layout(layout),
-                Err(message) => found.push(at(
-                    Diagnostic::error("spec.base", message),
-                    &draft.base_location,
-                )),
-            }
-        }
-        let first = draft.image.run.first();
-        if let (Some(location), Base::Scratch, false) = (
-            first.and_then(|step| step.location.as_ref()),
-            &draft.image.base,
-            draft.broken,
-        ) && !draft.image.files.iter().any(|file| file.path == SHELL)
-        {
-            let message = "`scratch` has no shell; [[run]] and [packages] need a base with one";
-            let help = "build on an image that has a shell, or place one with [[files]]";
-            found.push(at(Diagnostic::error("spec.run", message), location).help(help));
-        }
-        let mut certificates = Vec::new();
-        for request in &draft.trust {
-            certificates.extend(self.trust(request, found));
-        }
-        draft.image.certificates = certificates::collected(certificates);
+        merged.files
+    }
+
+    fn base(
+        &self,
+        base: &ParsedBase,
+        location: &SpecLocation,
+        found: &mut Diagnostics,
+    ) -> Option<Base<Layout, WrittenVariant>> {
+        let read = base
+            .clone()
+            .map(|layout| self.layout(&layout), |variant| variant);
+        read.map_err(|message| found.push(at(Diagnostic::error("spec.base", message), location)))
+            .ok()
     }
 
     fn file(&mut self, request: &FileRequest) -> Result<Vec<FileEntry>, String> {
@@ -411,25 +430,22 @@ impl<'a> Assets<'a> {
         })
     }
 
-    fn trust(&mut self, request: &TrustRequest, found: &mut Diagnostics) -> Vec<Certificate> {
-        let paths = match self.trusted(request) {
-            Ok(paths) => paths,
-            Err(message) => {
-                found.push(at(
-                    Diagnostic::error("spec.file", message),
-                    &request.location,
-                ));
-                return Vec::new();
-            }
-        };
+    fn trust(&mut self, requests: &[TrustRequest], found: &mut Diagnostics) -> Vec<Certificate> {
         let mut all = Vec::new();
-        for path in paths {
-            match self.certificates(&path) {
-                Ok(certificates) => all.extend(certificates),
-                Err(diagnostic) => found.push(at(diagnostic, &request.location)),
+        for request in requests {
+            let paths = self.trusted(request).unwrap_or_else(|message| {
+                let diagnostic = Diagnostic::error("spec.file", message);
+                found.push(at(diagnostic, &request.location));
+                Vec::new()
+            });
+            for path in paths {
+                match self.certificates(&path) {
+                    Ok(certificates) => all.extend(certificates),
+                    Err(diagnostic) => found.push(at(diagnostic, &request.location)),
+                }
             }
         }
-        all
+        certificates::collected(all)
     }
 
     fn trusted(&self, request: &TrustRequest) -> Result<Vec<PathBuf>, String> {

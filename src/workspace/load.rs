@@ -10,7 +10,7 @@ use crate::config_files::engine_address::EngineAddress;
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
 use crate::process::Environment;
-use crate::resolve::{self, Draft, ImageFile, Names, WorkspaceFile};
+use crate::resolve::{self, ImageFile, Names, ParsedImages, WorkspaceFile};
 
 /// The inputs of loading that come from the command line and the environment.
 #[derive(Debug, Clone, Default)]
@@ -38,8 +38,8 @@ pub struct Loaded {
     pub sources: SourceMap,
     /// The content of golden.toml.
     pub spec: WorkspaceSpec,
-    /// The drafts of the images, parents first. Images with fatal errors are omitted.
-    pub drafts: Vec<Draft>,
+    /// The images of all image files that could be parsed.
+    pub images: ParsedImages,
     /// The diagnostics of all files.
     pub found: Diagnostics,
 }
@@ -90,14 +90,14 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
     check_registries(&root, &workspace.spec, &file, &sources, &mut found);
     check_engines(&workspace.spec, &file, &sources, &mut found);
-    let drafts = drafts(&workspace, &files, &sources, &mut found);
+    let images = parsed(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
     Ok(Loaded {
         root,
         file,
         sources,
         spec,
-        drafts,
+        images,
         found,
     })
 }
@@ -196,12 +196,12 @@ fn workspace_file<'t>(
     resolve::workspace(file, table, names, &surroundings.set, found)
 }
 
-fn drafts(
+fn parsed(
     workspace: &WorkspaceFile<'_>,
     files: &BTreeSet<PathBuf>,
     sources: &SourceMap,
     found: &mut Diagnostics,
-) -> Vec<Draft> {
+) -> ParsedImages {
     let parse = |file: &PathBuf| {
         table(file, SourceKind::Image, sources, found).map(|table| ImageFile {
             file: file.clone(),
@@ -210,7 +210,7 @@ fn drafts(
     };
     let images: Vec<ImageFile<'_>> = files.iter().filter_map(parse).collect();
     let complete = images.len() == files.len();
-    resolve::drafts(workspace, &images, complete, found)
+    resolve::images(workspace, &images, complete, found)
 }
 
 fn image_files(

@@ -200,7 +200,7 @@ impl Lock {
 /// The name of a base in the lock: `docker.io/library/debian:12`, or `docker.io/library/debian ^12`
 /// for a requirement. None if the base is not external or is written with its digest.
 #[must_use]
-pub fn key(base: &Base) -> Option<String> {
+pub fn key<L, V>(base: &Base<L, V>) -> Option<String> {
     match base {
         Base::Scratch | Base::Layout(_) | Base::Workspace { .. } => None,
         Base::Reference(reference) if reference.digest.is_some() => None,

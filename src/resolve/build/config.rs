@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::DraftBuilder;
+use super::SpecParser;
 use crate::config_files::config::{ConfigTable, Exposed, HealthcheckTable};
 use crate::config_files::document::entry;
 use crate::config_files::values::OwnerSpec;
@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::resolve::image::{Config, Healthcheck, Invocation, Port};
 use crate::suggest::closest;
 
-impl DraftBuilder<'_, '_> {
+impl SpecParser<'_, '_> {
     /// Converts `[config]` and reports its errors.
     pub(super) fn config(&mut self, spec: ConfigTable) -> Config {
         if let Some(user) = spec.user.as_deref() {
