@@ -228,7 +228,10 @@ async fn member(member: &FleetEngine) -> Check {
         check.message,
         member.trust()
     );
-    let trust = format!("--trust-engine {0}, or GOLDEN_TRUST={0}", member.name());
+    let trust = format!(
+        "set GOLDEN_TRUST={0}, or build with --trust-engine {0}",
+        member.name()
+    );
     Check {
         health: Health::Warning,
         message,

@@ -75,7 +75,8 @@ impl Fixture {
         let mut files = BTreeMap::new();
         for layer in manifest["layers"].as_array().unwrap().iter().skip(1) {
             let bytes = blob(layer);
-            let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
+            let mut archive =
+                tar::Archive::new(flate2::read::MultiGzDecoder::new(bytes.as_slice()));
             for entry in archive.entries().unwrap() {
                 let mut entry = entry.unwrap();
                 let path = entry.path().unwrap().display().to_string();

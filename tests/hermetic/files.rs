@@ -74,7 +74,7 @@ fn top_layer(golden: &Golden) -> BTreeMap<String, String> {
         &manifest["layers"].as_array().unwrap().last().unwrap()["digest"],
     );
     let mut entries = BTreeMap::new();
-    for entry in tar::Archive::new(flate2::read::GzDecoder::new(layer.as_slice()))
+    for entry in tar::Archive::new(flate2::read::MultiGzDecoder::new(layer.as_slice()))
         .entries()
         .unwrap()
     {

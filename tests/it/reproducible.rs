@@ -240,3 +240,27 @@ fn a_second_push_uploads_nothing_and_moves_nothing() {
             .stdout
     );
 }
+
+/// Emulates a processor of 2004, without the instructions that compressors and hash functions
+/// choose their algorithm by.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn an_old_processor_makes_the_same_bytes() {
+    let here = workspace();
+    here.run(&["build", "--engine", "embedded"]).exit(0);
+    let there = workspace();
+    let command = there.command(&["build", "--engine", "embedded"]);
+    let mut emulated = Command::new("qemu-x86_64");
+    emulated
+        .args(["-cpu", "qemu64"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    emulated.current_dir(there.path()).env_clear();
+    emulated.envs(
+        command
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    Run::of(emulated.output().unwrap()).exit(0);
+    assert_eq!(digests(&here), digests(&there));
+}

@@ -178,8 +178,10 @@ fn a_file_that_is_replaced_by_a_link_during_a_build_is_not_followed() {
     for entry in written.filter(|entry| entry.file_type().is_file()) {
         let bytes = std::fs::read(entry.path()).unwrap();
         let mut plain = Vec::new();
-        let unpacked =
-            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut plain);
+        let unpacked = std::io::Read::read_to_end(
+            &mut flate2::read::MultiGzDecoder::new(&bytes[..]),
+            &mut plain,
+        );
         for bytes in [Some(&bytes), unpacked.is_ok().then_some(&plain)]
             .into_iter()
             .flatten()
