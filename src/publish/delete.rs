@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::attached::{self, Attached};
+use super::superseded::remove_superseded;
 use crate::image::{Inventory, children};
 use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
@@ -317,7 +318,8 @@ pub async fn delete(repo: &Repo, subject: &DeleteSubject) -> Result<Deleted, Err
         }
     }
     if let Some(subject_digest) = subject_of(&subject.raw) {
-        repo.unlist_referrer(&subject_digest, digest).await?;
+        let superseded = repo.unlist_referrer(&subject_digest, digest).await?;
+        remove_superseded(repo, &superseded).await;
     }
     attached::delete(repo, &subject.attached).await?;
     Ok(Deleted {

@@ -18,6 +18,7 @@ pub mod records;
 mod release;
 pub mod rollback;
 mod settle;
+mod superseded;
 pub mod untag;
 mod upload;
 

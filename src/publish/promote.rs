@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::cosign;
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
+use super::superseded::remove_superseded;
 use crate::event::Events;
 use crate::image::{Inventory, children, copy};
 use crate::observe;
@@ -255,12 +256,12 @@ pub async fn copy_attached(
     attached: Vec<Attached>,
     events: &Events,
 ) -> Result<Vec<Digest>, Error> {
-    let mut copied = Vec::new();
+    let (mut copied, mut superseded) = (Vec::new(), Vec::new());
     for Attached { raw, listed } in attached {
         let is_copied = match listed {
             Listed::Referrer(entry) => {
                 copy(from, to, &raw, events).await?;
-                to.put_referrer(&raw, Some(&entry)).await?;
+                superseded.extend(to.put_referrer(&raw, Some(&entry)).await?);
                 true
             }
             Listed::Tag(tag) => cosign::copy(from, to, &raw, &tag, events).await?,
@@ -269,6 +270,7 @@ pub async fn copy_attached(
             copied.push(raw.digest);
         }
     }
+    remove_superseded(to, &superseded).await;
     Ok(copied)
 }
 

@@ -62,6 +62,8 @@ pub struct RetryPolicy {
     pub longest_pause: Duration,
     /// The maximum time until a write must be visible: some registries answer reads from replicas.
     pub settle: Duration,
+    /// The maximum time until all pages of a list are read.
+    pub list: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -73,6 +75,7 @@ impl Default for RetryPolicy {
             pause: Duration::from_millis(300),
             longest_pause: Duration::from_mins(1),
             settle: Duration::from_secs(30),
+            list: Duration::from_mins(10),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Paginated lists: the catalog, and the tags of a repository.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::header::{ACCEPT, HeaderMap, LINK};
 use reqwest::{Method, Url};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::auth::AuthScope;
 use super::error::{Error, FailureKind};
@@ -28,8 +29,6 @@ const MOST_ENTRIES: usize = 1_000_000;
 const MOST_PAGES: usize = 4000;
 /// The maximum number of consecutive pages without an entry.
 const MOST_EMPTY_PAGES: usize = 100;
-/// The time limit for all pages of a list.
-const MAX_DURATION: Duration = Duration::from_mins(10);
 
 /// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
 #[derive(Deserialize)]
@@ -70,27 +69,54 @@ impl Page {
 
 /// Checks the pages of a list as they are read. A list that is, or may be, incomplete is an error:
 /// a missing version may be the highest.
-#[derive(Default)]
 pub(super) struct Pages {
     entries: BTreeSet<String>,
     addresses: BTreeSet<Url>,
     empty: usize,
-    /// The time of the first request.
-    since: Option<Instant>,
+    since: Instant,
+    /// The time limit for all pages.
+    limit: Duration,
 }
 
 impl Pages {
+    /// Starts a list that must be complete within `limit`.
+    pub(super) fn within(limit: Duration) -> Self {
+        Self {
+            entries: BTreeSet::new(),
+            addresses: BTreeSet::new(),
+            empty: 0,
+            since: Instant::now(),
+            limit,
+        }
+    }
+
+    /// Requests the next page. Fails also if the list repeats itself, has too many pages, or takes
+    /// too long.
+    pub(super) async fn fetch(
+        &mut self,
+        registry: &Registry,
+        call: &Call<'_>,
+        most: usize,
+    ) -> Result<Fetched, Error> {
+        let incomplete = |message| call.incomplete(message);
+        self.request(&call.url).map_err(incomplete)?;
+        let fetching = registry.fetch(call, most);
+        match tokio::time::timeout_at(self.since + self.limit, fetching).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(incomplete(format!(
+                "the list was not complete after {}",
+                time(self.limit)
+            ))),
+        }
+    }
+
     /// Records the URL of the next request. Fails if it was requested before, or after too many
     /// pages.
-    pub(super) fn request(&mut self, url: &Url) -> Result<(), String> {
+    fn request(&mut self, url: &Url) -> Result<(), String> {
         if self.addresses.len() >= MOST_PAGES {
             return Err(format!(
                 "the list does not end (more than {MOST_PAGES} pages)"
             ));
-        }
-        if self.since.get_or_insert_with(Instant::now).elapsed() > MAX_DURATION {
-            let minutes = MAX_DURATION.as_secs() / 60;
-            return Err(format!("the list was not complete after {minutes} minutes"));
         }
         if !self.addresses.insert(url.clone()) {
             return Err(
@@ -148,15 +174,14 @@ impl Registry {
         scope: AuthScope,
         size: Option<usize>,
     ) -> Result<BTreeSet<String>, Error> {
-        let mut pages = Pages::default();
+        let mut pages = Pages::within(self.inner.env.retry_policy.list);
         let mut next = Some(first.clone());
         let mut has_next = true;
         while let Some(url) = next {
             let call =
                 Call::new(Method::GET, url, scope.clone()).header(ACCEPT, "application/json");
             let incomplete = |message| call.incomplete(message);
-            pages.request(&call.url).map_err(incomplete)?;
-            let fetched = match self.fetch(&call, PAGE_BYTES).await {
+            let fetched = match pages.fetch(self, &call, PAGE_BYTES).await {
                 Ok(fetched) => fetched,
                 Err(error)
                     if call.url != first
@@ -205,15 +230,18 @@ impl Repo {
     /// Like [`Self::tags`], but returns `None` if the registry reports that the repository does not
     /// exist.
     pub async fn find_tags(&self) -> Result<Option<Vec<Tag>>, Error> {
-        let path = format!("/v2/{}/tags/list", self.path());
-        let found = self.registry.list(&path, self.scope("pull")).await;
-        match found {
-            Ok(tags) => Ok(Some(
-                tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
-            )),
+        match self.list_tags().await {
+            Ok(tags) => Ok(Some(tags)),
             Err(error) if error.says_unknown() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Like [`Self::tags`], but also fails if the repository does not exist.
+    pub async fn list_tags(&self) -> Result<Vec<Tag>, Error> {
+        let path = format!("/v2/{}/tags/list", self.path());
+        let tags = self.registry.list(&path, self.scope("pull")).await?;
+        Ok(tags.iter().filter_map(|tag| tag.parse().ok()).collect())
     }
 
     /// Reads the tags of a repository for a decision that compares versions. `probes` are the tags
@@ -255,6 +283,14 @@ impl Repo {
         let message =
             format!("the list of tags is incomplete: it lacks `{tag}`, which can be read");
         Error::new(FailureKind::Incomplete, "GET", &url, message)
+    }
+}
+
+/// A time limit with its unit.
+fn time(limit: Duration) -> String {
+    match (limit.as_secs(), limit.as_secs() % 60) {
+        (60.., 0) => format!("{} minutes", limit.as_secs() / 60),
+        _ => format!("{} s", limit.as_secs_f32()),
     }
 }
 
@@ -370,7 +406,7 @@ mod tests {
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
-        let mut pages = Pages::default();
+        let mut pages = Pages::within(Duration::from_mins(1));
         for (entries, expected) in [
             ("a b", true),
             ("b c", true),

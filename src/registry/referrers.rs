@@ -115,16 +115,15 @@ impl Repo {
     /// the API.
     async fn referrers_by_api(&self, digest: &Digest) -> Result<Option<Vec<Referrer>>, Error> {
         let first = self.url(&format!("referrers/{digest}"))?;
-        let mut pages = Pages::default();
+        let mut pages = Pages::within(self.registry.inner.env.retry_policy.list);
         let mut all = Vec::new();
         let mut next = Some(first.clone());
         while let Some(url) = next {
             let call =
                 Call::new(Method::GET, url, self.scope("pull")).header(ACCEPT, media::OCI_INDEX);
             let incomplete = |message| call.incomplete(message);
-            pages.request(&call.url).map_err(incomplete)?;
             let is_first = call.url == first;
-            let fetched = match self.registry.fetch(&call, MOST).await {
+            let fetched = match pages.fetch(&self.registry, &call, MOST).await {
                 Ok(fetched) => fetched,
                 Err(error) if is_first && matches!(error.status, Some(400 | 404 | 405 | 406)) => {
                     return Ok(None);
@@ -173,19 +172,19 @@ impl Repo {
 
     /// Puts a manifest that has a subject; `listed` is its entry in the list that it was copied
     /// from. If the registry does not maintain the list of referrers (the response lacks
-    /// `OCI-Subject`), the client must add the entry under the fallback tag. Fails if the list does
-    /// not keep the entry.
+    /// `OCI-Subject`), the client must add the entry under the fallback tag. Returns the lists that
+    /// were replaced. Fails if the list does not keep the entry.
     pub async fn put_referrer(
         &self,
         manifest: &RawManifest,
         listed: Option<&Referrer>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Digest>, Error> {
         let url = self.url(&format!("manifests/{}", manifest.digest))?;
         let response = self.put_at(url, manifest).await?;
         let subject =
             subject_of(manifest).filter(|_| !response.headers().contains_key("oci-subject"));
         let Some(subject) = subject else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let entry = match listed {
             Some(listed) => listed.clone(),
@@ -204,7 +203,12 @@ impl Repo {
     }
 
     /// Removes a manifest from the list under the fallback tag of its subject, if it is listed.
-    pub async fn unlist_referrer(&self, subject: &Digest, referrer: &Digest) -> Result<(), Error> {
+    /// Returns the lists that were replaced.
+    pub async fn unlist_referrer(
+        &self,
+        subject: &Digest,
+        referrer: &Digest,
+    ) -> Result<Vec<Digest>, Error> {
         self.change_list(subject, |list| {
             let others = list
                 .entries
@@ -217,22 +221,26 @@ impl Repo {
 
     /// Changes the list under a fallback tag and reads it back, until the change persists: another
     /// client may write it at the same time, and the registry may show the write late. `change`
-    /// returns the new entries, or `None` if the list is already as required.
+    /// returns the new entries, or `None` if the list is already as required. Returns the lists that
+    /// this client replaced.
     async fn change_list(
         &self,
         subject: &Digest,
         change: impl Fn(&List) -> Option<Vec<Referrer>>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Digest>, Error> {
         let tag = fallback_tag(subject)?;
         let mut polling = self.registry.polling();
         let mut rewrites = Rewrites::default();
+        let mut replaced = Vec::new();
         loop {
             let (digest, list) = self.fallback_list(subject).await?;
             let Some(entries) = change(&list) else {
-                return Ok(());
+                replaced.retain(|list| Some(list) != digest.as_ref());
+                return Ok(replaced);
             };
             if rewrites.calls_for(digest.as_ref(), &polling) {
                 self.put(&tag, &list.with(&entries)?).await?;
+                replaced.extend(digest);
             }
             if !polling.again().await {
                 let url = self.shown_url(&format!("manifests/{tag}"));

@@ -1,9 +1,13 @@
 //! Lists of tags that repeat, end early or never end: golden compares no version with an incomplete
 //! list.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use golden::reference::Reference;
+use golden::registry::{Registries, RegistryEnv};
 use serde_json::json;
 
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
@@ -304,4 +308,46 @@ fn a_full_page_without_a_link_is_not_the_end() {
         .filter(|line| line.contains("/tags/list"))
         .count();
     assert_eq!(lists, 2);
+}
+
+/// The error of a list of tags that must be complete within 300 ms, and the time until it.
+fn within_a_time_limit(list: Arc<List>) -> (String, Duration) {
+    let registry = registry(list);
+    let mut env = RegistryEnv::from_vars(&BTreeMap::new());
+    env.retry_policy.list = Duration::from_millis(300);
+    let registries = Registries::new(Vec::new(), env);
+    let repository: Reference = format!("{}/app", registry.host()).parse().unwrap();
+    let start = Instant::now();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let tags = runtime.block_on(registries.repo(&repository.repository).tags());
+    (tags.unwrap_err().to_string(), start.elapsed())
+}
+
+#[test]
+fn a_list_that_is_not_complete_in_time_is_refused() {
+    let calls = AtomicUsize::new(0);
+    let endless = move |_: &Seen| {
+        let call = calls.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(20));
+        next(
+            page(&[&format!("1.0.{call}")]),
+            &format!("/v2/app/tags/list?last={call}"),
+        )
+    };
+    let slow = |_: &Seen| {
+        std::thread::sleep(Duration::from_secs(3));
+        page(&TAGS)
+    };
+    for list in [Arc::new(endless) as Arc<List>, Arc::new(slow)] {
+        let (error, time) = within_a_time_limit(list);
+        assert!(
+            error.ends_with("the list was not complete after 0.3 s"),
+            "{error}"
+        );
+        assert!(time < Duration::from_secs(2), "{time:?}");
+    }
+    assert_eq!(
+        RegistryEnv::from_vars(&BTreeMap::new()).retry_policy.list,
+        Duration::from_mins(10)
+    );
 }

@@ -95,6 +95,47 @@ fn lists_of_referrers_are_merged_and_foreign_entries_stay_byte_for_byte() {
 }
 
 #[test]
+fn a_replaced_list_of_referrers_is_deleted_if_nothing_uses_it() {
+    for (no_deletion, is_tagged) in [(false, false), (true, false), (false, true)] {
+        let source = FakeRegistry::start(Behaviour::default());
+        let target = FakeRegistry::start(Behaviour {
+            no_deletion,
+            ..Behaviour::default()
+        });
+        let image = source.image("app", "a", &["1.2.3"]);
+        let ours = ["one", "two"].map(|text| referrer(&source, "app", &image, text, &[]));
+        source.fallback("app", &image, &[&ours[0], &ours[1]]);
+        target.image("app", "a", &["1.2.3"]);
+        let theirs = referrer(&target, "app", &image, "theirs", &[]);
+        let replaced = target.fallback("app", &image, &[&theirs]);
+        if is_tagged {
+            target.tag("app", "kept", &replaced);
+        }
+        let other = target.image("app", "b", &[]);
+        promote(
+            &format!("{}/app:1.2.3", source.host()),
+            &format!("{}/app", target.host()),
+        );
+        let [one, two] = ours;
+        assert_eq!(
+            digests(&manifest(&target.host(), "app", &tag_of(&image))),
+            [theirs.clone(), one.clone(), two.clone()]
+        );
+        assert_eq!(target.has("app", &replaced), no_deletion || is_tagged);
+        if !no_deletion {
+            let list = target.tags("app")[&tag_of(&image)].clone();
+            let mut kept = vec![image, theirs, one, two, other, list];
+            kept.extend(is_tagged.then_some(replaced));
+            kept.sort();
+            assert_eq!(
+                target.manifests("app").into_iter().collect::<Vec<_>>(),
+                kept
+            );
+        }
+    }
+}
+
+#[test]
 fn a_signature_at_the_destination_is_kept_next_to_the_copied_one() {
     let (source, target) = (
         FakeRegistry::start(Behaviour::default()),
@@ -306,7 +347,7 @@ fn a_deleted_referrer_is_removed_from_the_list() {
         referrer(&registry, "app", &image, "one", &[]),
         referrer(&registry, "app", &image, "two", &[]),
     );
-    registry.fallback("app", &image, &[&one, &two]);
+    let replaced = registry.fallback("app", &image, &[&one, &two]);
     Golden::new()
         .run(&["delete", &format!("{}/app@{one}", registry.host()), "--yes"])
         .exit(0);
@@ -315,6 +356,7 @@ fn a_deleted_referrer_is_removed_from_the_list() {
         digests(&manifest(&registry.host(), "app", &tag_of(&image))),
         [two]
     );
+    assert!(!registry.has("app", &replaced));
 }
 
 #[test]
