@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use super::pipeline::{Ended, Engines, Failed, ImageOutcome, ImageReport};
 use super::session::Session;
+use super::survey::external_bases;
 use super::unready::{Unready, UnreadyReason, skipped};
 use crate::observe;
 use crate::resolve::ResolvedImage;
@@ -35,12 +36,7 @@ pub(super) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
             continue;
         }
         let alone = std::slice::from_ref(image);
-        let docker = match observe::bases(alone, &engines.embedded, None, &mut observed).await {
-            Ok(()) => continue,
-            Err(observe::Error::NoBase { .. }) => engines.docker().await.ok(),
-            Err(_) => None,
-        };
-        if let Err(error) = observe::bases(alone, &engines.embedded, docker, &mut observed).await {
+        if let Err(error) = external_bases(alone, engines, &mut observed).await {
             unavailable.insert(position, UnreadyReason::Base(error));
         }
     }

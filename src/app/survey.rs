@@ -13,6 +13,23 @@ use crate::render::Templates;
 use crate::resolve::ResolvedImage;
 use crate::snapshot::Observed;
 
+/// Adds the external bases of `images` to `observed`. It reads a base from an engine only if no
+/// registry has the base. Fails if a base cannot be found or used.
+pub(super) async fn external_bases(
+    images: &[ResolvedImage],
+    engines: &Engines,
+    observed: &mut Observed,
+) -> Result<(), observe::Error> {
+    let missing = match observe::bases(images, &engines.embedded, None, observed).await {
+        Err(error @ observe::Error::NoBase { .. }) => error,
+        other => return other,
+    };
+    match engines.docker().await {
+        Ok(docker) => observe::bases(images, &engines.embedded, Some(docker), observed).await,
+        Err(error) => Err(missing.without_engine(&error)),
+    }
+}
+
 /// Surveys and plans. It reads a base from an engine only if no registry has the base. Fails if a
 /// base or a registry cannot be read.
 pub async fn survey(
@@ -24,15 +41,7 @@ pub async fn survey(
     let mut images: Vec<ResolvedImage> = session.resolved().cloned().collect();
     let mut observed = Observed::default();
     observe::from_lock(&images, &session.workspace.lock, &mut observed);
-    if let Err(error) = observe::bases(&images, &engines.embedded, None, &mut observed).await {
-        let observe::Error::NoBase { .. } = &error else {
-            return Err(error.into());
-        };
-        let Ok(docker) = engines.docker().await else {
-            return Err(error.into());
-        };
-        observe::bases(&images, &engines.embedded, Some(docker), &mut observed).await?;
-    }
+    external_bases(&images, engines, &mut observed).await?;
     let warnings = families::settle(
         &mut images,
         &observed,

@@ -36,6 +36,16 @@ pub enum Unfit {
         /// The available platforms, separated by commas.
         has: String,
     },
+    /// The image is not available for the platform, and its index lists no platform at all.
+    #[error(
+        "is not for {wanted}; the index lists no platform; its images are: {has} (from the config)"
+    )]
+    Unlisted {
+        /// The requested platform.
+        wanted: Platform,
+        /// The platforms in the configs of the images, separated by commas.
+        has: String,
+    },
     /// The index lists no image.
     #[error("holds no image; its index lists {0}")]
     Empty(String),
@@ -55,7 +65,7 @@ impl Unfit {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Platform { has, .. } => {
+            Self::Platform { has, .. } | Self::Unlisted { has, .. } => {
                 let first = has.split(", ").next().unwrap_or(has);
                 Some(format!(
                     "to build for {first}, set platforms = [\"{first}\"] under [image]"

@@ -20,6 +20,8 @@ struct PlatformImage {
     platform: Platform,
     /// The version of the operating system. Only Windows images have it.
     os_version: Option<String>,
+    /// True if the index has the platform; false if only the config has it.
+    is_listed: bool,
     descriptor: Descriptor,
 }
 
@@ -78,10 +80,9 @@ pub async fn choose<S: Source>(
     let mut manifest = source.parse(&raw)?;
     if let Manifest::Index(index) = manifest {
         let contents = IndexContents::read(source, &raw, index).await?;
-        let found = contents
+        let child = contents
             .choose(platform)
             .map_err(|unfit| source.unusable(&raw.digest, unfit.into()))?;
-        let child = found.ok_or_else(|| other(&raw.digest, contents.found()))?;
         raw = required(source, &child.descriptor).await?;
         manifest = source.parse(&raw)?;
         named = Some(child.platform.clone());
@@ -152,7 +153,7 @@ impl IndexContents {
                 continue;
             }
             match child.role() {
-                EntryRole::Image(platform) => contents.add(platform, child),
+                EntryRole::Image(platform) => contents.add(platform, child, true),
                 EntryRole::Other(what) => contents.count(what),
                 EntryRole::Unnamed => {
                     reads += 1;
@@ -172,7 +173,7 @@ impl IndexContents {
                                 continue;
                             }
                             let config = config(source, &raw, &manifest).await?;
-                            contents.add(config.platform(), child);
+                            contents.add(config.platform(), child, false);
                         }
                     }
                 }
@@ -185,7 +186,7 @@ impl IndexContents {
         Ok(contents)
     }
 
-    fn add(&mut self, platform: Platform, descriptor: Descriptor) {
+    fn add(&mut self, platform: Platform, descriptor: Descriptor, is_listed: bool) {
         let os_version = descriptor
             .platform
             .as_ref()
@@ -193,6 +194,7 @@ impl IndexContents {
         self.images.push(PlatformImage {
             platform,
             os_version,
+            is_listed,
             descriptor,
         });
     }
@@ -202,9 +204,9 @@ impl IndexContents {
     }
 
     /// The image for a platform: an exact match, else one without a variant. The error lists the
-    /// versions of the operating system if several images match; Docker would choose the version of
-    /// its own host.
-    fn choose(&self, platform: &Platform) -> Result<Option<&PlatformImage>, Unfit> {
+    /// available platforms, or the versions of the operating system if several images match; Docker
+    /// would choose the version of its own host.
+    fn choose(&self, platform: &Platform) -> Result<&PlatformImage, Unfit> {
         let without_variant = Platform {
             variant: None,
             ..platform.clone()
@@ -228,9 +230,14 @@ impl IndexContents {
                     versions: versions.join(", "),
                 });
             }
-            return Ok(Some(first));
+            return Ok(first);
         }
-        Ok(None)
+        let (wanted, has) = (platform.clone(), self.found());
+        Err(if self.images.iter().any(|image| image.is_listed) {
+            Unfit::Platform { wanted, has }
+        } else {
+            Unfit::Unlisted { wanted, has }
+        })
     }
 
     /// The platforms as text, or the other entries if there is no image.

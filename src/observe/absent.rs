@@ -19,21 +19,31 @@ pub struct Absent {
 /// The missing part of a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum MissingPart {
-    /// The repository. `similar` are repositories that exist, if the registry lists them.
-    Repository { similar: Vec<String> },
+    /// The repository. `similar` are repositories that exist, if the registry lists them; `answer` is
+    /// the registry's answer to the request for its tags.
+    Repository {
+        similar: Vec<String>,
+        answer: Option<String>,
+    },
     /// The tag or the digest. `tags` exist.
     Image { tags: Vec<Tag> },
-    /// The registry does not list the tags of the repository.
-    Unknown,
+    /// The registry does not list the tags of the repository. If it answers 404, `answer` shows it.
+    Unknown { answer: Option<String> },
 }
 
 impl Absent {
     /// Finds out which part of a reference is missing.
     pub async fn find(repo: &Repo, reference: &Reference) -> Self {
-        let missing = match repo.find_tags().await {
-            Ok(Some(tags)) => MissingPart::Image { tags },
-            Ok(None) => return Self::repository(repo.registry(), reference).await,
-            Err(_) => MissingPart::Unknown,
+        let missing = match repo.list_tags().await {
+            Ok(tags) => MissingPart::Image { tags },
+            Err(error) if error.says_unknown() => {
+                let similar = similar_repositories(repo.registry(), reference).await;
+                let answer = error.answer();
+                MissingPart::Repository { similar, answer }
+            }
+            Err(error) => MissingPart::Unknown {
+                answer: error.answer().filter(|_| error.status == Some(404)),
+            },
         };
         Self {
             reference: reference.clone(),
@@ -43,17 +53,13 @@ impl Absent {
 
     /// A reference whose repository does not exist.
     pub async fn repository(registry: &Registry, reference: &Reference) -> Self {
-        // Many registries do not list their repositories.
-        let catalog = registry.catalog().await.unwrap_or_default();
-        let catalog: Vec<&str> = catalog.iter().map(RepositoryPath::as_str).collect();
-        let repository = &reference.repository;
-        let similar = similar(repository.path.as_str(), &catalog)
-            .into_iter()
-            .map(|path| format!("{}/{path}", repository.host))
-            .collect();
+        let similar = similar_repositories(registry, reference).await;
         Self {
             reference: reference.clone(),
-            missing: MissingPart::Repository { similar },
+            missing: MissingPart::Repository {
+                similar,
+                answer: None,
+            },
         }
     }
 
@@ -61,9 +67,16 @@ impl Absent {
     #[must_use]
     pub fn reason(&self) -> String {
         match &self.missing {
-            MissingPart::Repository { .. } => "the registry answered 404 NAME_UNKNOWN".to_owned(),
+            MissingPart::Repository {
+                answer: Some(answer),
+                ..
+            }
+            | MissingPart::Unknown {
+                answer: Some(answer),
+            } => format!("the registry answered {answer}"),
+            MissingPart::Repository { .. } => "the registry has no such repository".to_owned(),
+            MissingPart::Unknown { .. } => "the registry has no such image".to_owned(),
             MissingPart::Image { .. } => self.to_string(),
-            MissingPart::Unknown => "the registry has no such image".to_owned(),
         }
     }
 
@@ -72,7 +85,7 @@ impl Absent {
     pub fn hints(&self) -> Vec<String> {
         let repository = &self.reference.repository;
         match &self.missing {
-            MissingPart::Repository { similar } if !similar.is_empty() => {
+            MissingPart::Repository { similar, .. } if !similar.is_empty() => {
                 vec![format!("did you mean {}?", similar.join(" or "))]
             }
             MissingPart::Repository { .. } => vec![format!(
@@ -90,7 +103,7 @@ impl Absent {
                     None => Vec::new(),
                 }
             }
-            MissingPart::Unknown => Vec::new(),
+            MissingPart::Unknown { .. } => Vec::new(),
         }
     }
 }
@@ -106,7 +119,7 @@ impl fmt::Display for Absent {
             MissingPart::Repository { .. } => {
                 return write!(f, "repository {repository} not found");
             }
-            MissingPart::Unknown => return write!(f, "{} not found", self.reference),
+            MissingPart::Unknown { .. } => return write!(f, "{} not found", self.reference),
             MissingPart::Image { tags } => tags,
         };
         write!(f, "{} on {} has no ", repository.path, repository.host)?;
@@ -128,6 +141,18 @@ impl fmt::Display for Absent {
 }
 
 impl std::error::Error for Absent {}
+
+/// Up to three repositories with a similar name, each with the host.
+async fn similar_repositories(registry: &Registry, reference: &Reference) -> Vec<String> {
+    // Many registries do not list their repositories.
+    let catalog = registry.catalog().await.unwrap_or_default();
+    let catalog: Vec<&str> = catalog.iter().map(RepositoryPath::as_str).collect();
+    let repository = &reference.repository;
+    similar(repository.path.as_str(), &catalog)
+        .into_iter()
+        .map(|path| format!("{}/{path}", repository.host))
+        .collect()
+}
 
 /// Up to three names similar to `path`: the one with the most similar spelling, and those that end
 /// in the same or a similar word.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Absent, CONCURRENT, Error, NoBase};
+use super::{Absent, CONCURRENT, EngineSearch, Error, NoBase};
 use crate::engine::Docker;
 use crate::engine::embedded::{self, Embedded};
 use crate::reference::{Reference, Repository, Tag};
@@ -169,21 +169,27 @@ async fn read_base(
         Err(embedded::Error::Registry(error)) => NoBase::Unread(Box::new(error)),
         Err(error) => return Err(Error::Unusable(Box::new(error))),
     };
-    if let Some(engine) = engine
-        && let Ok(Some(local)) = engine.image(reference).await
-    {
-        let because = match because {
-            NoBase::Absent(absent) => absent.reason(),
-            NoBase::Unread(error) => error.to_string(),
-        };
-        return Ok(ObservedBase::Local {
-            id: local.id,
-            because,
-        });
-    }
+    let engine = match engine {
+        None => EngineSearch::NotAsked,
+        Some(engine) => match engine.image(reference).await {
+            Ok(Some(local)) => {
+                let because = match because {
+                    NoBase::Absent(absent) => absent.reason(),
+                    NoBase::Unread(error) => error.to_string(),
+                };
+                return Ok(ObservedBase::Local {
+                    id: local.id,
+                    because,
+                });
+            }
+            Ok(None) => EngineSearch::Lacks,
+            Err(error) => EngineSearch::Unanswered(error.to_string()),
+        },
+    };
     Err(Error::NoBase {
         reference: reference.clone(),
         because,
+        engine,
     })
 }
 

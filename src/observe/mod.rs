@@ -23,13 +23,15 @@ const CONCURRENT: usize = 64;
 /// The reason why the state could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither the registry nor an engine has the base.
-    #[error("base `{reference}` {because}; no engine has it")]
+    /// The registry does not return the base, and no engine has it.
+    #[error("base `{reference}` {because}{engine}")]
     NoBase {
         /// The reference of the base.
         reference: Reference,
         /// The reason why the registry did not return it.
         because: NoBase,
+        /// The result of the search in an engine.
+        engine: EngineSearch,
     },
     /// The registry has the base, but it cannot be used.
     #[error(transparent)]
@@ -45,6 +47,27 @@ pub enum Error {
     /// A registry request failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
+}
+
+/// The result of the search for a base in an engine, if no registry returned it.
+#[derive(Debug)]
+pub enum EngineSearch {
+    /// The command uses no engine.
+    NotAsked,
+    /// The engine does not have the base.
+    Lacks,
+    /// No engine could be asked; the text says why, with its address.
+    Unanswered(String),
+}
+
+impl std::fmt::Display for EngineSearch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotAsked => Ok(()),
+            Self::Lacks => f.write_str("; no engine has it"),
+            Self::Unanswered(why) => write!(f, "; {why}"),
+        }
+    }
 }
 
 /// The reason why a registry did not return a base.
@@ -66,6 +89,21 @@ impl std::fmt::Display for NoBase {
 }
 
 impl Error {
+    /// Adds to the error of a missing base that no engine could be asked for it.
+    #[must_use]
+    pub fn without_engine(self, why: &crate::engine::Error) -> Self {
+        match self {
+            Self::NoBase {
+                reference, because, ..
+            } => Self::NoBase {
+                reference,
+                because,
+                engine: EngineSearch::Unanswered(why.to_string()),
+            },
+            other => other,
+        }
+    }
+
     /// True if the registry lost a part of the content, so that a retry does not help.
     #[must_use]
     pub fn is_damage(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Computes the entries that golden.lock would have for the bases today.
 
 use super::bases::highest_tag;
-use super::{Absent, CONCURRENT, Error, NoBase};
+use super::{Absent, CONCURRENT, EngineSearch, Error, NoBase};
 use crate::engine::Embedded;
 use crate::image::first_config;
 use crate::reference::Reference;
@@ -54,6 +54,7 @@ async fn read_base(
         return Err(Error::NoBase {
             reference,
             because: NoBase::Absent(Box::new(absent)),
+            engine: EngineSearch::NotAsked,
         });
     };
     let unusable = |error| Error::Unusable(Box::new(error));

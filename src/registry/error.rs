@@ -203,6 +203,18 @@ impl Error {
                 .is_some_and(|code| known.contains(&code))
     }
 
+    /// The status and the code of the answer, or its message if it has no code; `None` if there was no
+    /// answer.
+    #[must_use]
+    pub fn answer(&self) -> Option<String> {
+        let status = self.status?;
+        Some(match (&self.code, self.message.as_str()) {
+            (Some(code), _) => format!("{status} {code}"),
+            (None, "" | Self::SILENT) => format!("{status} with an empty body"),
+            (None, words) => format!("{status} ({words})"),
+        })
+    }
+
     /// The message with its reason in front. A response without a body adds nothing to the reason.
     pub(super) fn message_with(&self, why: String) -> String {
         match self.message.as_str() {

@@ -100,7 +100,7 @@ fn entries_without_a_platform_get_it_from_their_config() {
         assert_refused(
             &registry,
             "linux/s390x",
-            "is not for linux/s390x; it is for linux/arm64, linux/amd64",
+            "is not for linux/s390x; the index lists no platform; its images are: linux/arm64, linux/amd64 (from the config)",
         );
     }
 }

@@ -1,7 +1,9 @@
 //! Messages as the user sees them: the complete output, with the next step.
 
+use std::sync::Arc;
+
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
-use crate::support::server::Seen;
+use crate::support::server::{Answer, Seen, Server, handler};
 use crate::support::workspace::{Golden, Run};
 
 const FINE: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n";
@@ -378,6 +380,75 @@ fn a_base_that_cannot_be_read_says_why() {
     }
 }
 
+/// The line of the plan about a base in a registry that answers every request for its repository
+/// with `answer`.
+fn answered(answer: Answer, engine: &str) -> String {
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(move |seen: &Seen| {
+            seen.path.starts_with("/v2/base/").then(|| answer.clone())
+        })),
+        ..Behaviour::default()
+    });
+    let host = registry.host();
+    let run = Golden::new()
+        .workspace("")
+        .image(
+            "app",
+            &built_on("app", &format!("\"{host}/base/debian:12\""), ""),
+        )
+        .env("DOCKER_HOST", engine)
+        .run(&["plan"])
+        .exit(1);
+    let line = run
+        .stderr
+        .lines()
+        .find(|line| line.contains("error[base.unavailable]"));
+    line.unwrap().replace(&host, "HOST")
+}
+
+#[test]
+fn a_missing_base_is_reported_with_the_answer_of_the_registry_and_the_address_of_the_engine() {
+    let head =
+        "error[base.unavailable]: base `HOST/base/debian:12` not found: the registry answered ";
+    for (answer, words) in [
+        (refuse(404, "NAME_UNKNOWN", "unknown"), "404 NAME_UNKNOWN"),
+        (
+            refuse(404, "NOT_FOUND", "repository base/debian not found"),
+            "404 NOT_FOUND",
+        ),
+        (Answer::new(404, ""), "404 with an empty body"),
+        (Answer::new(404, "page not found\n"), "404 (page not found)"),
+        (
+            Answer::new(404, "<html><title>404</title>"),
+            "404 (the response is a web page)",
+        ),
+    ] {
+        assert_eq!(
+            answered(answer, "unix:///nowhere/docker.sock"),
+            format!("{head}{words}; no Docker Engine answers at unix:///nowhere/docker.sock")
+        );
+    }
+    let engine = Server::start(handler(|seen: &Seen| {
+        if seen.path.ends_with("/version") {
+            Answer::new(
+                200,
+                r#"{"Version":"28.5.0","ApiVersion":"1.51","Os":"linux","Arch":"amd64"}"#,
+            )
+        } else if seen.path.ends_with("/_ping") {
+            Answer::new(200, "OK")
+        } else {
+            Answer::new(404, r#"{"message":"No such image"}"#)
+        }
+    }));
+    assert_eq!(
+        answered(
+            refuse(404, "NAME_UNKNOWN", "unknown"),
+            &format!("tcp://{}", engine.host())
+        ),
+        format!("{head}404 NAME_UNKNOWN; no engine has it")
+    );
+}
+
 #[test]
 fn a_base_whose_registry_does_not_run_says_so() {
     let Published { golden, registry } = Published::new();
@@ -544,4 +615,61 @@ F = "{{ vars.f }}"
         })
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_words_of_a_credential_helper_are_shown() {
+    let all = Published::answering(Behaviour {
+        authorization: Some(("Basic YW5uOnM=".to_owned(), "Basic realm=\"r\"".to_owned())),
+        ..Behaviour::default()
+    });
+    all.golden
+        .write(".docker/config.json", r#"{"credsStore":"golden-vault"}"#);
+    let helper = all.golden.write(
+        "bin/docker-credential-golden-vault",
+        "#!/bin/sh\necho 'the vault is sealed: run vault unseal'\nexit 1\n",
+    );
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&helper, executable).unwrap();
+    let path = format!("{}:/usr/bin:/bin", helper.parent().unwrap().display());
+    let Published { registry, golden } = all;
+    let all = Published {
+        golden: golden.env("PATH", &path),
+        registry,
+    };
+    insta::assert_snapshot!(all.run(&["ls", &format!("{}/app", all.registry.host())], 1), @r"
+    ---
+    error: credential helper `docker-credential-golden-vault` for HOST: the vault is sealed: run vault unseal
+    ");
+}
+
+#[test]
+fn a_base_whose_index_lists_no_platform_shows_those_of_its_images() {
+    let all = Published::new();
+    let host = all.registry.host();
+    let entry = |architecture: &str| {
+        let digest = all.registry.image_for("base/b", architecture, "", &[]);
+        serde_json::json!({ "mediaType": golden::oci::media::OCI_MANIFEST, "digest": digest, "size": 1 })
+    };
+    let index = serde_json::json!({ "schemaVersion": 2, "mediaType": golden::oci::media::OCI_INDEX,
+        "manifests": [entry("amd64"), entry("arm64")] });
+    all.registry
+        .manifest("base/b", golden::oci::media::OCI_INDEX, &index, &["1"]);
+    all.golden.write(
+        "app/image.toml",
+        format!(
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{host}/base/b:1\"\nplatforms = [\"linux/s390x\"]\n"
+        ),
+    );
+    insta::assert_snapshot!(all.run(&["build", "--engine", "embedded", "--to", "oci:out"], 1), @r#"
+    IMAGE  OUTCOME  RESULT  SIZE  TIME
+    app:1.0.0  failed  the base HOST/base/b:1 is not for linux/s390x; the index lists no platform; its images are: linux/amd64, linux/arm64 (from the config)
+    ---
+    locked HOST/base/b:1 at <digest-1> in golden.lock; commit this file
+    app:1.0.0: started
+    app:1.0.0: engine: embedded (requested)
+    app:1.0.0: failed
+    error: app:1.0.0: the base HOST/base/b:1 is not for linux/s390x; the index lists no platform; its images are: linux/amd64, linux/arm64 (from the config)
+      help: to build for linux/amd64, set platforms = ["linux/amd64"] under [image]
+    "#);
 }

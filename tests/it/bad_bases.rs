@@ -239,7 +239,7 @@ fn a_missing_base_is_named() {
         run.stderr.contains(&base)
             && run
                 .stderr
-                .contains("not found: the registry answered 404 NAME_UNKNOWN; no engine has it"),
+                .contains("not found: the registry answered 404 NAME_UNKNOWN; no Docker Engine answers at unix:///nowhere"),
         "{}",
         run.stderr
     );
