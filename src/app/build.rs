@@ -240,9 +240,8 @@ async fn write(
     if !is_requested && !is_local_only {
         return Ok(Vec::new());
     }
-    let default = || LocalDestination::Layout {
+    let default = || LocalDestination::Default {
         directory: prepared.state.path("oci"),
-        name: None,
     };
     let destination = to.unwrap_or_else(default);
     let is_written = |at: &usize| !destination.is_named() || prepared.work[*at].selected;

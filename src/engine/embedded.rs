@@ -113,9 +113,8 @@ impl Embedded {
     /// Reads a small file of the cache. The caller must compare its digest, because the file can be
     /// changed.
     fn read_cached(&self, kind: &str, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
-        Ok(fs::read_if_exists(
-            &self.cache.join(kind).join(digest.hex()),
-        )?)
+        let path = self.cache.join(kind).join(digest.hex());
+        Ok(fs::if_exists(fs::read_real(&path))?)
     }
 
     /// Writes a small file to the cache. An error is only logged: the next run then reads the
@@ -123,7 +122,7 @@ impl Embedded {
     fn write_cached(&self, kind: &str, digest: &Digest, bytes: &[u8]) {
         let write = || {
             StateDirectory::around(&self.cache).make()?;
-            fs::write_cached(&self.cache.join(kind).join(digest.hex()), bytes)
+            fs::write_cached_real(&self.cache.join(kind).join(digest.hex()), bytes)
         };
         if let Err(error) = write() {
             tracing::debug!(%error, "not written to the cache");

@@ -444,7 +444,6 @@ impl Fleet {
         let reader = SyncIoBridge::new(docker.save(&part.id));
         let (directory, platform) = (self.spool.clone(), part.platform.clone());
         let unpacking = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&directory)?;
             let mut members = archive::unpack(reader, &directory)?;
             archive::compose(&mut members, platform, &base, &directory)
         });

@@ -22,6 +22,11 @@ pub enum LocalDestination {
         /// The annotation `org.opencontainers.image.ref.name` of the image.
         name: Option<String>,
     },
+    /// The layout `.golden/oci` of the workspace, in which golden follows no symbolic link.
+    Default {
+        /// The canonical path of the layout.
+        directory: PathBuf,
+    },
     /// An archive file for `docker load`.
     Archive {
         /// The path of the archive.
@@ -93,6 +98,7 @@ impl LocalDestination {
                 directory: parent.join(directory),
                 name,
             },
+            Self::Default { directory } => Self::Default { directory },
             Self::Archive { file, name } => Self::Archive {
                 file: parent.join(file),
                 name,
@@ -113,7 +119,7 @@ impl LocalDestination {
     /// is created later.
     pub fn check(&self) -> Result<(), Error> {
         match self {
-            Self::Layout { .. } => Ok(()),
+            Self::Layout { .. } | Self::Default { .. } => Ok(()),
             Self::Archive { file, .. } => Ok(fs::output(file).map(drop)?),
         }
     }
@@ -128,7 +134,16 @@ impl LocalDestination {
     ) -> Result<Vec<String>, Error> {
         match self {
             Self::Layout { directory, name } => {
-                layout::write(directory, name.as_deref(), images, blobs, events).await
+                let real = fs::real_directory(directory).map_err(|source| Error::File {
+                    path: directory.clone(),
+                    source,
+                })?;
+                let written = layout::write(&real, name.as_deref(), images, blobs, events).await?;
+                Ok(located(directory, &written))
+            }
+            Self::Default { directory } => {
+                let written = layout::write(directory, None, images, blobs, events).await?;
+                Ok(located(directory, &written))
             }
             Self::Archive { file, name: None } => archive::write_file(file, images, blobs).await,
             Self::Archive {
@@ -144,6 +159,12 @@ impl LocalDestination {
             }
         }
     }
+}
+
+/// The locations of images in a layout, for skopeo and buildah.
+fn located(directory: &Path, names: &[String]) -> Vec<String> {
+    let location = |name: &String| format!("oci:{}:{name}", directory.display());
+    names.iter().map(location).collect()
 }
 
 #[cfg(test)]

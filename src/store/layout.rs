@@ -22,7 +22,7 @@ use crate::oci::layout::REF_NAME;
 use crate::oci::{RawManifest, media};
 use crate::reference::{Digest, Hasher, Reference};
 use crate::registry::BlobSource as _;
-use crate::workspace::fs;
+use crate::workspace::fs::{self, UnfinishedFile};
 
 /// The number of layers that are fetched in parallel.
 const PARALLEL: usize = 4;
@@ -32,7 +32,8 @@ const PARALLEL: usize = 4;
 /// entry of the same name. Docker manifests are converted to OCI manifests, which have a different
 /// digest. Blobs are written first, so that the index never refers to a missing blob. The index is
 /// read and written under a lock, so that two processes that write to the same layout keep each
-/// other's entries.
+/// other's entries. `directory` must be canonical: fails if it has been replaced by a symbolic link.
+/// Returns the names of the entries.
 pub async fn write(
     directory: &Path,
     name: Option<&str>,
@@ -66,7 +67,7 @@ pub async fn write(
         }
     }
     let mut written = Vec::new();
-    std::fs::create_dir_all(directory).map_err(|source| Error::File {
+    fs::create_real(directory).map_err(|source| Error::File {
         path: directory.to_owned(),
         source,
     })?;
@@ -74,13 +75,13 @@ pub async fn write(
     let mut index = read_index(directory)?;
     for (name, entry) in entries {
         enter(&mut index, &name, entry);
-        written.push(format!("oci:{}:{name}", directory.display()));
+        written.push(name);
     }
-    fs::write_atomic(
+    fs::write_atomic_real(
         &directory.join("oci-layout"),
         br#"{"imageLayoutVersion":"1.0.0"}"#,
     )?;
-    fs::write_atomic(&directory.join("index.json"), index.to_string().as_bytes())?;
+    fs::write_atomic_real(&directory.join("index.json"), index.to_string().as_bytes())?;
     Ok(written)
 }
 
@@ -192,7 +193,7 @@ fn keep(blobs_directory: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), Err
     if size(&path) == Some(bytes.len() as u64) && fs::read(&path)? == bytes {
         return Ok(());
     }
-    Ok(fs::write_atomic(&path, bytes)?)
+    Ok(fs::write_atomic_real(&path, bytes)?)
 }
 
 /// The size of an existing blob.
@@ -221,9 +222,8 @@ async fn transfer(blobs_directory: &Path, layer: &Layer, blobs: &Blobs) -> Resul
         digest: digest.to_string(),
         source,
     };
-    std::fs::create_dir_all(&blobs_directory).map_err(file(&blobs_directory))?;
-    let temporary = fs::temporary_in(&blobs_directory).map_err(file(&blobs_directory))?;
-    let (handle, place) = temporary.into_parts();
+    let unfinished = UnfinishedFile::in_real(&blobs_directory).map_err(file(&blobs_directory))?;
+    let handle = unfinished.as_file().try_clone().map_err(file(&path))?;
     let mut out = tokio::fs::File::from_std(handle);
     let mut reader = blobs.source(layer).open(0).await.map_err(failed)?;
     let (mut hash, mut count, mut buffer) = (Hasher::of(digest), 0, vec![0; 128 << 10]);
@@ -242,10 +242,10 @@ async fn transfer(blobs_directory: &Path, layer: &Layer, blobs: &Blobs) -> Resul
             "its content does not match its digest",
         )));
     }
-    super::share(&place).map_err(file(&path))?;
-    place
-        .persist(&path)
-        .map_err(|error| file(&path)(error.error))
+    unfinished.share().map_err(file(&path))?;
+    unfinished
+        .persist(digest.hex().as_ref())
+        .map_err(file(&path))
 }
 
 #[cfg(test)]

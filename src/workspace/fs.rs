@@ -398,6 +398,229 @@ fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
     write().map(drop).map_err(failed("write", path))
 }
 
+/// Writes a file of the directory `root`, and renames it once it is complete. Creates missing
+/// directories. Does not wait for the disk. Fails if `root` or a directory below it is a symbolic
+/// link, even if it changes while the file is written.
+pub fn write_beneath(root: &Path, relative: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_named(root, relative, bytes, false)
+}
+
+/// Like [`write_cached`], but `path` must be canonical: fails if a directory of it has been replaced
+/// by a symbolic link.
+pub fn write_cached_real(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_named(Path::new("/"), in_root(path), bytes, false)
+}
+
+/// Like [`write_atomic`], but `path` must be canonical: fails if a directory of it has been replaced
+/// by a symbolic link.
+pub fn write_atomic_real(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_named(Path::new("/"), in_root(path), bytes, true)
+}
+
+fn write_named(root: &Path, relative: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
+    let write = || {
+        let name = relative.file_name().ok_or(ErrorKind::IsADirectory)?;
+        let directory = relative.parent().unwrap_or(Path::new(""));
+        let mut file = UnfinishedFile::beneath(root, directory)?;
+        file.write_all(bytes)?;
+        share(file.as_file())?;
+        if durable {
+            file.as_file().sync_all()?;
+        }
+        file.persist(name)
+    };
+    write().map_err(failed("write", &root.join(relative)))
+}
+
+/// Creates a canonical directory and its missing parents. Fails if one of them has been replaced by
+/// a symbolic link.
+pub fn create_real(directory: &Path) -> std::io::Result<()> {
+    make_beneath(Path::new("/"), in_root(directory)).map(drop)
+}
+
+/// Creates a directory that the user names, and returns its canonical path.
+pub fn real_directory(directory: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(directory)?;
+    std::fs::canonicalize(directory)
+}
+
+/// A path relative to the root directory.
+fn in_root(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
+}
+
+/// An open directory.
+#[cfg(unix)]
+type OpenDirectory = rustix::fd::OwnedFd;
+#[cfg(not(unix))]
+type OpenDirectory = PathBuf;
+
+/// Opens a directory below `root`, and creates it and its missing parents. Follows no symbolic link.
+#[cfg(unix)]
+fn make_beneath(root: &Path, relative: &Path) -> std::io::Result<OpenDirectory> {
+    use rustix::fs::{CWD, Mode};
+    let mut directory = open_or_make(CWD, root)?;
+    for part in relative.components() {
+        let std::path::Component::Normal(name) = part else {
+            return Err(ErrorKind::InvalidInput.into());
+        };
+        directory = open_or_make(&directory, Path::new(name))?;
+    }
+    return Ok(directory);
+
+    fn open_or_make(parent: impl rustix::fd::AsFd, name: &Path) -> std::io::Result<OpenDirectory> {
+        use rustix::fs::{mkdirat, openat};
+        use rustix::io::Errno;
+        let open = || openat(&parent, name, OPENED | PASSED, Mode::empty());
+        let opened = open().or_else(|error| match error {
+            Errno::NOENT => match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => open(),
+                Err(error) => Err(error),
+            },
+            error => Err(error),
+        });
+        opened.map_err(unopened)
+    }
+}
+
+#[cfg(not(unix))]
+fn make_beneath(root: &Path, relative: &Path) -> std::io::Result<OpenDirectory> {
+    let directory = root.join(relative);
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+/// A file that gets its name once it is complete. Its directory is opened without following a
+/// symbolic link, and stays the same directory if its path changes. The file is removed if it is
+/// dropped before it is named.
+#[derive(Debug)]
+pub struct UnfinishedFile {
+    file: std::fs::File,
+    directory: OpenDirectory,
+    /// The temporary name; empty once the file is named.
+    name: std::ffi::OsString,
+}
+
+impl UnfinishedFile {
+    /// Creates a file in a canonical directory, which is created if it does not exist.
+    pub fn in_real(directory: &Path) -> std::io::Result<Self> {
+        Self::beneath(Path::new("/"), in_root(directory))
+    }
+
+    /// Creates a file in the directory `relative` of `root`.
+    fn beneath(root: &Path, relative: &Path) -> std::io::Result<Self> {
+        static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let directory = make_beneath(root, relative)?;
+        loop {
+            let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let name = std::ffi::OsString::from(format!("{}{number}", prefix()));
+            match create_in(&directory, &name) {
+                // Another process with the same id, in another container, may use the name.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    drop(file.try_lock());
+                    return Ok(Self {
+                        file,
+                        directory,
+                        name,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The open file.
+    #[must_use]
+    pub const fn as_file(&self) -> &std::fs::File {
+        &self.file
+    }
+
+    /// Gives the file its name in its directory, in place of an existing file.
+    pub fn persist(mut self, name: &std::ffi::OsStr) -> std::io::Result<()> {
+        rename_in(&self.directory, &self.name, name)?;
+        self.name.clear();
+        Ok(())
+    }
+
+    /// Makes the file readable for everyone.
+    pub fn share(&self) -> std::io::Result<()> {
+        share(&self.file)
+    }
+}
+
+impl Drop for UnfinishedFile {
+    fn drop(&mut self) {
+        if !self.name.is_empty() {
+            // If the file cannot be removed, a later run removes it.
+            drop(remove_in(&self.directory, &self.name));
+        }
+    }
+}
+
+impl std::io::Write for UnfinishedFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl std::io::Read for UnfinishedFile {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.file.read(bytes)
+    }
+}
+
+impl std::io::Seek for UnfinishedFile {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+#[cfg(unix)]
+fn create_in(directory: &OpenDirectory, name: &std::ffi::OsStr) -> std::io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(directory, name, flags, Mode::from_raw_mode(0o600))?.into())
+}
+
+#[cfg(unix)]
+fn rename_in(
+    directory: &OpenDirectory,
+    from: &std::ffi::OsStr,
+    to: &std::ffi::OsStr,
+) -> std::io::Result<()> {
+    Ok(rustix::fs::renameat(directory, from, directory, to)?)
+}
+
+#[cfg(unix)]
+fn remove_in(directory: &OpenDirectory, name: &std::ffi::OsStr) -> std::io::Result<()> {
+    let flags = rustix::fs::AtFlags::empty();
+    Ok(rustix::fs::unlinkat(directory, name, flags)?)
+}
+
+#[cfg(not(unix))]
+fn create_in(directory: &OpenDirectory, name: &std::ffi::OsStr) -> std::io::Result<std::fs::File> {
+    std::fs::File::create_new(directory.join(name))
+}
+
+#[cfg(not(unix))]
+fn rename_in(
+    directory: &OpenDirectory,
+    from: &std::ffi::OsStr,
+    to: &std::ffi::OsStr,
+) -> std::io::Result<()> {
+    std::fs::rename(directory.join(from), directory.join(to))
+}
+
+#[cfg(not(unix))]
+fn remove_in(directory: &OpenDirectory, name: &std::ffi::OsStr) -> std::io::Result<()> {
+    std::fs::remove_file(directory.join(name))
+}
+
 /// Makes the file readable for everyone. Temporary files are readable only for their owner.
 #[cfg(unix)]
 fn share(file: &std::fs::File) -> std::io::Result<()> {
@@ -553,5 +776,53 @@ mod tests {
         symlink("file", elsewhere.join("b/file")).unwrap();
         symlink(&elsewhere, root.join("a")).unwrap();
         assert!(refused().starts_with("it or a directory above it was replaced"));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_directory_that_was_replaced_by_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let (state, elsewhere) = (root.join("state"), root.join("elsewhere"));
+        std::fs::create_dir(&elsewhere).unwrap();
+        write_beneath(&state, Path::new("a/b/file"), b"1").unwrap();
+        write_atomic_real(&state.join("c/d/file"), b"2").unwrap();
+        assert_eq!(read_real(&state.join("a/b/file")).unwrap(), b"1");
+        assert_eq!(read_real(&state.join("c/d/file")).unwrap(), b"2");
+        let unfinished = UnfinishedFile::in_real(&state.join("a/b")).unwrap();
+        for replaced in [state.join("a/b"), state.join("a"), state.clone()] {
+            let moved = root.join("moved");
+            std::fs::rename(&replaced, &moved).unwrap();
+            symlink(&elsewhere, &replaced).unwrap();
+            for written in [
+                write_beneath(&state, Path::new("a/b/file"), b"3"),
+                write_cached_real(&state.join("a/b/file"), b"3"),
+                write_atomic_real(&state.join("a/b/new"), b"3"),
+            ] {
+                let error = written.unwrap_err().source.to_string();
+                assert!(
+                    error.starts_with("it or a directory above it was replaced"),
+                    "{error}"
+                );
+            }
+            assert!(create_real(&state.join("a/b")).is_err());
+            assert!(UnfinishedFile::in_real(&state.join("a/b")).is_err());
+            std::fs::remove_file(&replaced).unwrap();
+            std::fs::rename(&moved, &replaced).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        let file_is_replaced = state.join("a/b/file");
+        std::fs::remove_file(&file_is_replaced).unwrap();
+        symlink(elsewhere.join("file"), &file_is_replaced).unwrap();
+        write_beneath(&state, Path::new("a/b/file"), b"4").unwrap();
+        assert_eq!(read_real(&file_is_replaced).unwrap(), b"4");
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert!(write_beneath(&state, Path::new("../elsewhere/x"), b"5").is_err());
+        std::fs::rename(state.join("a/b"), root.join("moved")).unwrap();
+        symlink(&elsewhere, state.join("a/b")).unwrap();
+        unfinished.persist("whole".as_ref()).unwrap();
+        assert!(root.join("moved/whole").is_file());
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        drop(UnfinishedFile::in_real(&root.join("moved")).unwrap());
+        assert_eq!(std::fs::read_dir(root.join("moved")).unwrap().count(), 2);
     }
 }

@@ -88,17 +88,17 @@ impl StateDirectory {
 
     /// Creates the directory with a `.gitignore` that contains `*`.
     pub fn make(&self) -> Result<(), Error> {
-        let ignore = self.directory.join(".gitignore");
-        if ignore.exists() {
+        if self.directory.join(".gitignore").exists() {
             Ok(())
         } else {
-            super::fs::write_cached(&ignore, b"*\n")
+            super::fs::write_beneath(&self.directory, Path::new(".gitignore"), b"*\n")
         }
     }
 
-    /// Writes a file atomically and creates missing parent directories.
+    /// Writes a file atomically and creates missing parent directories. Fails if one of them is a
+    /// symbolic link.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
         self.make()?;
-        super::fs::write_cached(&self.path(file), bytes)
+        super::fs::write_beneath(&self.directory, file.as_ref(), bytes)
     }
 }

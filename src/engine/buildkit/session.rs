@@ -203,7 +203,6 @@ impl FileSend for Exchange {
         let directory = self.directory.clone();
         let mut reader = SyncIoBridge::new(StreamReader::new(Box::pin(chunks)));
         let unpacking = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&directory)?;
             let members = archive::unpack(&mut reader, &directory)?;
             // The padding is read as well: the daemon waits until everything is read.
             io::copy(&mut reader, &mut io::sink())?;

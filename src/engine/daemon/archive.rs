@@ -6,13 +6,13 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
-use tempfile::NamedTempFile;
 
 use crate::assemble::{AssembledImage, BaseImage, Layer, LayerSource};
 use crate::oci::layer::compress;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, RawManifest, media};
 use crate::platform::Platform;
 use crate::reference::{Digest, Hasher};
+use crate::workspace::fs::UnfinishedFile;
 use crate::workspace::{fs, state};
 
 /// The largest manifest or config in an archive, in bytes.
@@ -40,7 +40,7 @@ pub(in crate::engine) enum Member {
     /// A layer as a plain tar.
     Layer {
         diff_id: Digest,
-        plain: NamedTempFile,
+        plain: UnfinishedFile,
     },
     /// A link to another file: an archive contains equal layers only once.
     Link(String),
@@ -101,7 +101,7 @@ fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Resu
 
 /// Stores a plain tar in a temporary file, which is deleted when the member is dropped.
 fn layer(tar: impl Read, directory: &Path) -> io::Result<Member> {
-    let mut plain = NamedTempFile::new_in(directory)?;
+    let mut plain = UnfinishedFile::in_real(directory)?;
     let mut hasher = Hasher::sha256();
     hasher.copy(tar, &mut plain)?;
     Ok(Member::Layer {
@@ -173,7 +173,7 @@ pub(in crate::engine) fn compose(
 }
 
 /// Returns a layer of the archive and follows links.
-fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut NamedTempFile)> {
+fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut UnfinishedFile)> {
     let path = match members.get(path)? {
         Member::Link(target) => target.clone(),
         _ => path.to_owned(),
@@ -185,11 +185,12 @@ fn find<'a>(members: &'a mut Members, path: &str) -> Option<(&'a Digest, &'a mut
 }
 
 /// Compresses a layer into a file that has the digest as its name.
-fn keep(plain: &mut NamedTempFile, docker: bool, directory: &Path) -> io::Result<Layer> {
+fn keep(plain: &mut UnfinishedFile, docker: bool, directory: &Path) -> io::Result<Layer> {
     plain.rewind()?;
-    let (written, file) = compress(plain, NamedTempFile::new_in(directory)?)?;
-    let path = directory.join(written.digest.hex());
-    file.persist(&path).map_err(|error| error.error)?;
+    let (written, file) = compress(plain, UnfinishedFile::in_real(directory)?)?;
+    let name = written.digest.hex();
+    let path = directory.join(name);
+    file.persist(name.as_ref())?;
     let media_type = if docker {
         media::DOCKER_LAYER_GZIP
     } else {
@@ -207,11 +208,11 @@ pub(in crate::engine) fn keep_image(
     image: &AssembledImage,
     directory: &Path,
 ) -> Result<(), state::Error> {
-    fs::write_cached(
+    fs::write_cached_real(
         &directory.join(Digest::of(&image.config).hex()),
         &image.config,
     )?;
-    fs::write_cached(
+    fs::write_cached_real(
         &directory.join(image.manifest.digest.hex()),
         &image.manifest.bytes,
     )
@@ -225,7 +226,7 @@ pub(in crate::engine) fn kept_image(
     directory: &Path,
 ) -> Result<Option<AssembledImage>, state::Error> {
     let read = |digest: &Digest| {
-        let bytes = fs::read_if_exists(&directory.join(digest.hex()))?;
+        let bytes = fs::if_exists(fs::read_real(&directory.join(digest.hex())))?;
         Ok::<_, state::Error>(bytes.filter(|bytes| Digest::of(bytes) == *digest))
     };
     let Some(bytes) = read(manifest)? else {

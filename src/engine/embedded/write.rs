@@ -14,7 +14,7 @@ use crate::oci::Content;
 use crate::oci::layer::{self, Compression, WrittenLayer};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::reference::Hasher;
-use crate::workspace::fs;
+use crate::workspace::fs::{self, UnfinishedFile};
 
 /// Layers with up to this many bytes of content stay in memory.
 const SMALL: u64 = 8 << 10;
@@ -125,8 +125,7 @@ fn write(
             layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(directory))?;
         return Ok((layer, LayerSource::Inline(bytes.into())));
     }
-    std::fs::create_dir_all(directory).map_err(at(directory))?;
-    let file = fs::temporary_in(directory).map_err(at(directory))?;
+    let file = UnfinishedFile::in_real(directory).map_err(at(directory))?;
     let cancellable = CancellableFile {
         out: file,
         stopped: Arc::clone(&writing.stopped),
@@ -138,9 +137,9 @@ fn write(
         .into_inner()
         .map_err(|error| at(directory)(error.into_error()))?
         .out;
-    let place = directory.join(layer.digest.hex());
-    file.persist(&place)
-        .map_err(|error| at(&place)(error.error))?;
+    let name = layer.digest.hex();
+    let place = directory.join(name);
+    file.persist(name.as_ref()).map_err(at(&place))?;
     Ok((layer, LayerSource::File(place)))
 }
 
