@@ -7,6 +7,7 @@ pub(super) mod arguments;
 pub(super) mod bounds;
 pub(super) mod context;
 pub(super) mod dial;
+mod parsing;
 pub(super) mod progress;
 pub(super) mod steps;
 pub(super) mod tls;

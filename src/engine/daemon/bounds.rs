@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::dial::Duplex;
+use super::parsing::ParsingWork;
 
 /// The time limits of requests to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +70,6 @@ impl RequestKind {
     }
 }
 
-/// The maximum length of a line of a task's progress. Bollard parses an incomplete line again with
-/// each piece that arrives.
-const MAX_LINE: u64 = 4 << 20;
-
 /// The reason why golden last closed a connection. HTTP clients do not pass it on: they only report
 /// that the body ended early.
 pub(in crate::engine) type LastRefusal = Arc<Mutex<Option<io::Error>>>;
@@ -83,8 +80,8 @@ pub(in crate::engine) struct BoundedStream<S> {
     kind: RequestKind,
     timeouts: Timeouts,
     received: u64,
-    /// The bytes since the last end of a line.
-    line: u64,
+    /// For a task: the work of parsing its progress.
+    parsing: ParsingWork,
     alarm: Option<Pin<Box<Sleep>>>,
     last: LastRefusal,
 }
@@ -106,7 +103,7 @@ impl<S: Duplex> BoundedStream<S> {
             kind,
             timeouts,
             received: 0,
-            line: 0,
+            parsing: ParsingWork::default(),
             alarm: time.map(|time| Box::pin(tokio::time::sleep(time))),
             last,
         }
@@ -127,8 +124,7 @@ impl<S: Duplex> BoundedStream<S> {
             let message = format!("it sent more than {} MiB", self.kind.max_bytes() >> 20);
             return Some(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
-        if self.kind == RequestKind::Task && self.line > MAX_LINE {
-            let message = format!("it sent a line of more than {} MiB", MAX_LINE >> 20);
+        if let Some(message) = self.parsing.exceeded() {
             return Some(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
         let alarm = self.alarm.as_mut()?;
@@ -164,11 +160,9 @@ impl<S: Duplex> AsyncRead for BoundedStream<S> {
         let length = buffer.filled().len() - before;
         if length > 0 {
             self.received += length as u64;
-            let bytes = &buffer.filled()[before..];
-            self.line = match bytes.iter().rposition(|&byte| byte == b'\n') {
-                Some(end) => (length - end - 1) as u64,
-                None => self.line + length as u64,
-            };
+            if self.kind == RequestKind::Task {
+                self.parsing.add(&buffer.filled()[before..]);
+            }
             self.restart_alarm();
         }
         read
@@ -262,12 +256,12 @@ mod tests {
     async fn an_answer_over_the_size_limit_is_an_error() {
         let error = endless(RequestKind::Question, vec![b'x'; 1 << 16]).await;
         assert_eq!(error, "it sent more than 16 MiB");
-        let mut line = vec![b'x'; 1 << 16];
-        line.push(b'\n');
-        let error = endless(RequestKind::Task, line).await;
+        let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        let whole = [head.clone(), vec![b'['; 1 << 9], vec![b']'; 1 << 9]].concat();
+        let error = endless(RequestKind::Task, whole).await;
         assert_eq!(error, "it sent more than 512 MiB");
-        let error = endless(RequestKind::Task, vec![b'x'; 1 << 16]).await;
-        assert_eq!(error, "it sent a line of more than 4 MiB");
+        let error = endless(RequestKind::Task, [head, vec![b'x'; 1 << 16]].concat()).await;
+        assert_eq!(error, "it sent a JSON text of more than 4 MiB");
     }
 
     #[test]
