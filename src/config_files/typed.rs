@@ -6,10 +6,11 @@
 use std::ops::Range;
 
 use serde::Deserialize;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::DeValue;
 
 use super::document::{SourceFiles, SpecTable, Value};
+use super::fault::{Fault, FaultKind};
+use super::node::Root;
 use super::quoted::quoted;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
@@ -26,13 +27,12 @@ where
     let mut errors = 0;
     let mut last: Option<Diagnostic> = None;
     loop {
-        let root: Spanned<DeTable<'_>> = Spanned::new(0..0, table.clone());
-        let error = match T::deserialize(Deserializer::from(root)) {
+        let fault = match T::deserialize(Root(&table)) {
             Ok(value) => {
                 push(found, last);
                 return value;
             }
-            Err(error) => error,
+            Err(fault) => fault,
         };
         if errors == MAX_ERRORS {
             let more =
@@ -42,10 +42,10 @@ where
         }
         errors += 1;
         push(found, last.take());
-        let span = error.span().unwrap_or(0..0);
+        let span = fault.span.clone().unwrap_or(0..0);
         let mut path = Vec::new();
         let taken = take(&mut table, &span, &mut path);
-        let diagnostic = explain(error.message(), &span, &path, taken.as_ref(), files);
+        let diagnostic = explain(&fault, &span, &path, taken.as_ref(), files);
         if taken.is_none() {
             found.push(diagnostic);
             return T::default();
@@ -132,83 +132,54 @@ fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {
 }
 
 fn explain(
-    message: &str,
+    fault: &Fault,
     span: &Range<usize>,
     path: &[String],
     value: Option<&Value<'_>>,
     files: &SourceFiles,
 ) -> Diagnostic {
-    if let Some((key, known)) = unknown(message) {
-        return unknown_key(key, &known, span, path, files);
-    }
-    if let Some((word, known)) = words_after(message, "unknown variant `") {
-        let expected: Vec<String> = known.iter().map(|word| quoted(word)).collect();
-        let message = format!("{} is not one of {}", quoted(word), expected.join(", "));
-        let diagnostic = files.at(Diagnostic::error("spec.value", message), span, "");
-        return match closest(word, known) {
-            Some(similar) => diagnostic.help(format!("did you mean {}?", quoted(similar))),
-            None => diagnostic,
-        };
-    }
-    let key = path.last().filter(|key| key.parse::<usize>().is_err());
-    let diagnostic = Diagnostic::error("spec.value", in_toml(message));
-    let diagnostic = files.at(diagnostic, span, "");
-    match value.and_then(as_text) {
-        Some(text) if message.contains("expected a string") => {
-            // A mode of three digits is octal too.
-            let octal = key.is_some_and(|key| key == "mode") && text.len() == 3;
-            // A bare number most likely means seconds, as in other tools.
-            let seconds = key
-                .is_some_and(|key| ["interval", "timeout", "start_period"].contains(&key.as_str()));
-            let quoted = match () {
-                () if octal => quoted(&format!("0{text}")),
-                () if seconds => quoted(&format!("{text}s")),
-                () => quoted(&text),
-            };
-            diagnostic.help(match key {
-                Some(key) => format!("write {} = {quoted}", bare_or_quoted(key)),
-                None => format!("write {quoted}"),
-            })
+    let at = |diagnostic: Diagnostic| files.at(diagnostic, span, "");
+    let mismatch = || at(Diagnostic::error("spec.value", fault.to_string()));
+    match &fault.kind {
+        FaultKind::UnknownKey { key, known } => unknown_key(key, known, span, path, files),
+        FaultKind::UnknownWord { word, known } => at(unknown_word(word, known)),
+        FaultKind::Mismatch { expected, .. } if expected.starts_with("a string") => {
+            match value.and_then(as_text) {
+                Some(text) => mismatch().help(quotes(&text, path)),
+                None => mismatch(),
+            }
         }
-        _ => diagnostic,
+        FaultKind::Mismatch { .. } | FaultKind::Other(_) => mismatch(),
     }
 }
 
-/// Replaces serde's names of types in a message with TOML's names.
-fn in_toml(message: &str) -> String {
-    // The message for a value that should be one of several words.
-    if message == "wanted string or table" {
-        return "invalid type, expected a string".to_owned();
+fn unknown_word(word: &str, known: &[&str]) -> Diagnostic {
+    let expected: Vec<String> = known.iter().map(|word| quoted(word)).collect();
+    let message = format!("{} is not one of {}", quoted(word), expected.join(", "));
+    let diagnostic = Diagnostic::error("spec.value", message);
+    match closest(word, known.iter().copied()) {
+        Some(similar) => diagnostic.help(format!("did you mean {}?", quoted(similar))),
+        None => diagnostic,
     }
-    let Some((found, expected)) = message.split_once(", expected ") else {
-        return message.to_owned();
-    };
-    let found = found
-        .replace("sequence", "list")
-        .replace("map", "table")
-        .replace("floating point", "float");
-    let expected = match expected {
-        "a map" => "a table",
-        "a sequence" => "a list",
-        "u16" => "a number from 0 to 65535",
-        "u32" => "a number from 0 to 4294967295",
-        structure if structure.starts_with("struct ") => "a table",
-        other => other,
-    };
-    format!("{found}, expected {expected}")
 }
 
-/// The unknown key and the known keys in serde's message about an unknown field.
-fn unknown(message: &str) -> Option<(&str, Vec<&str>)> {
-    words_after(message, "unknown field `")
-}
-
-/// The unknown word and the known words in a message that begins with `start`.
-fn words_after<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
-    let rest = message.strip_prefix(start)?;
-    let (key, rest) = rest.split_once("`, ")?;
-    let known = rest.split('`').skip(1).step_by(2).collect();
-    Some((key, known))
+/// The hint for a value that lacks quotes.
+fn quotes(text: &str, path: &[String]) -> String {
+    let key = path.last().filter(|key| key.parse::<usize>().is_err());
+    // A mode of three digits is octal too.
+    let octal = key.is_some_and(|key| key == "mode") && text.len() == 3;
+    // A bare number most likely means seconds, as in other tools.
+    let seconds =
+        key.is_some_and(|key| ["interval", "timeout", "start_period"].contains(&key.as_str()));
+    let quoted = match () {
+        () if octal => quoted(&format!("0{text}")),
+        () if seconds => quoted(&format!("{text}s")),
+        () => quoted(text),
+    };
+    match key {
+        Some(key) => format!("write {} = {quoted}", bare_or_quoted(key)),
+        None => format!("write {quoted}"),
+    }
 }
 
 fn unknown_key(

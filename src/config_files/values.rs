@@ -282,13 +282,14 @@ impl TryFrom<String> for OwnerSpec {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
+        // Container runtimes accept numbers up to 2147483647; to chown, 4294967295 means no change.
         let is_name = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('-')
                 && part
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$'))
-                && (!part.bytes().all(|b| b.is_ascii_digit()) || part.parse::<u32>().is_ok())
+                && (!part.bytes().all(|b| b.is_ascii_digit()) || part.parse::<i32>().is_ok())
         };
         let (user, group) = match text.split_once(':') {
             Some((user, group)) => (user, Some(group)),
@@ -445,7 +446,18 @@ mod tests {
         };
         assert_eq!(owner("0:0"), Some(("0".to_owned(), Some("0".to_owned()))));
         assert_eq!(owner("app"), Some(("app".to_owned(), None)));
-        for bad in ["", ":", "a:", ":a", "a b", "-a", "99999999999:0", "a:b:c"] {
+        for bad in [
+            "",
+            ":",
+            "a:",
+            ":a",
+            "a b",
+            "-a",
+            "99999999999:0",
+            "2147483648",
+            "0:4294967295",
+            "a:b:c",
+        ] {
             assert_eq!(owner(bad), None, "{bad:?}");
         }
     }
