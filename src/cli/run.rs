@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::watchdog::{ComputeLimits, Excess, watched};
 use super::{Context, Exit, Failure};
 use crate::event::Events;
 use crate::report;
 
 /// The maximum time for cleanup after an interruption.
 const CLEANUP: Duration = Duration::from_secs(3);
+/// The maximum time from a signal to the end of the process.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// Runs a command and shows its events. A panic counts as a failure; the panic hook has reported it
 /// already. `resumed` is the hint after an interruption.
@@ -42,11 +45,15 @@ where
         events: Events::silent(),
         ..context.clone()
     };
+    let alarm = shown.clone();
     let work = async {
         let (events, receiver) = Events::channel();
         context.events = events;
         let reporting = report::spawn(&context.out, receiver, context.globals.verbose);
-        let result = until_interrupted(command(context), resumed).await;
+        let command = watched(command(context), ComputeLimits::default(), move |excess| {
+            stop(&alarm, excess);
+        });
+        let result = until_interrupted(command, resumed).await;
         reporting.finish().await;
         result
     };
@@ -57,6 +64,16 @@ where
         &shown,
         result.unwrap_or_else(|_| Err(Failure::shown(Exit::Failed))),
     )
+}
+
+/// Ends the process because of a computation that exceeds a limit. Such a computation cannot be
+/// cancelled.
+#[expect(clippy::exit, reason = "nothing else stops a computation")]
+fn stop(context: &Context, excess: Excess) {
+    Failure::new(Exit::Failed, anyhow::anyhow!("{excess}"))
+        .hint("a template, an expression or a pattern of the workspace is too complex")
+        .show(context);
+    std::process::exit(Exit::Failed.code().into());
 }
 
 /// Runs `command` until it ends or a signal arrives. A signal drops the command, which cancels its
@@ -95,11 +112,9 @@ async fn until_interrupted(
 }
 
 /// Listens for ^C, SIGTERM and SIGHUP in a separate task, so that a signal is received even while
-/// the command computes. The second signal ends the process immediately.
-#[expect(
-    clippy::exit,
-    reason = "a second signal must end the process in any case"
-)]
+/// the command computes. The second signal ends the process immediately. So does the first one, with
+/// a delay, if the command does not stop.
+#[expect(clippy::exit, reason = "a signal must end the process in any case")]
 fn listen() -> Arc<Notify> {
     let first = Arc::new(Notify::new());
     let notify = Arc::clone(&first);
@@ -107,7 +122,7 @@ fn listen() -> Arc<Notify> {
     drop(tokio::spawn(async move {
         signals.next().await;
         notify.notify_one();
-        signals.next().await;
+        drop(tokio::time::timeout(STOP_LIMIT, signals.next()).await);
         std::process::exit(Exit::Interrupted.code().into());
     }));
     first

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::instruction::Instruction;
 use crate::resolve::LONGEST_EXPRESSION;
+use crate::resolve::repetition::{Variables, repeats_a_list};
 
 /// The built-in templates, by name.
 const BUILT_IN: [(&str, &str); 4] = [
@@ -33,8 +34,38 @@ const BUILT_IN: [(&str, &str); 4] = [
 /// The limit of work per template: a million steps, or about 64 MB of text.
 const FUEL: u64 = 1_000_000;
 
-/// The line of the first expression or statement that is too long, also within raw text.
-fn too_long(text: &str) -> Option<usize> {
+/// The reason why an expression or statement is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Excess {
+    Length,
+    RepeatedList,
+}
+
+impl Excess {
+    fn of(inside: &str) -> Option<Self> {
+        if inside.len() > LONGEST_EXPRESSION {
+            return Some(Self::Length);
+        }
+        repeats_a_list(inside, Variables::Any).then_some(Self::RepeatedList)
+    }
+}
+
+impl std::fmt::Display for Excess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Length => write!(
+                f,
+                "the expression is longer than {LONGEST_EXPRESSION} bytes"
+            ),
+            Self::RepeatedList => {
+                f.write_str("the expression may repeat a list: `*` takes numbers and strings")
+            }
+        }
+    }
+}
+
+/// The line of the first expression or statement that is refused, also within raw text.
+fn excess(text: &str) -> Option<(usize, Excess)> {
     let mut rest = text;
     while let Some(open) = ["{{", "{%", "{#"]
         .iter()
@@ -47,9 +78,9 @@ fn too_long(text: &str) -> Option<usize> {
             continue;
         }
         let length = length(inside);
-        if length > LONGEST_EXPRESSION {
+        if let Some(excess) = Excess::of(&inside[..length]) {
             let before = text.len() - rest.len() + open;
-            return Some(text[..before].matches('\n').count() + 1);
+            return Some((text[..before].matches('\n').count() + 1, excess));
         }
         rest = &inside[length..];
     }
@@ -134,10 +165,8 @@ impl Templates {
             environment.add_template(name, text)?;
         }
         for (name, text) in &self.own {
-            if let Some(line) = too_long(text) {
-                let message = format!(
-                    "template `{name}`, line {line}: the expression is longer than {LONGEST_EXPRESSION} bytes"
-                );
+            if let Some((line, excess)) = excess(text) {
+                let message = format!("template `{name}`, line {line}: {excess}");
                 return Err(minijinja::Error::new(ErrorKind::SyntaxError, message));
             }
             environment.add_template(name, text)?;

@@ -14,6 +14,7 @@ mod matrix;
 pub mod packages;
 pub mod parsed;
 pub mod pin;
+pub mod repetition;
 pub mod select;
 mod strings;
 pub mod target;

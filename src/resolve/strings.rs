@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use toml::de::DeValue;
 
+use super::repetition::{Variables, repeats_a_list};
 use crate::config_files::document::{self, NUL, SourceFiles, SpecTable};
 use crate::diagnostic::{Diagnostic, Diagnostics, TEMPLATE};
 use crate::suggest::closest;
@@ -102,6 +104,10 @@ impl Names {
 
 /// The fuel for one expression: a few thousand steps, or about 3 MB of text.
 const FUEL: u64 = 50_000;
+/// The maximum size of the result of an expression: the bytes of its strings, and one for each value.
+/// The fuel does not limit it, because a list such as `[1] * 100000000` is computed only when it is
+/// converted to text.
+const LARGEST_RESULT: usize = 3_000_000;
 /// The longest expression, in bytes. Longer chains of operators would need a deep stack.
 pub(crate) const LONGEST_EXPRESSION: usize = 2000;
 
@@ -194,6 +200,12 @@ impl Strings {
                 )),
             });
         }
+        if repeats_a_list(source, Variables::Strings) {
+            return Err(Problem {
+                message: format!("`{{{{ {source} }}}}` repeats a list"),
+                help: Some("`*` takes numbers, strings and variables".to_owned()),
+            });
+        }
         let compiled = self
             .environment
             .compile_expression(source)
@@ -225,6 +237,10 @@ impl Strings {
         };
         match compiled.eval(context.clone()) {
             Ok(value) if value.is_undefined() => Err(undefined()),
+            Ok(value) if !spend(&value, &mut { LARGEST_RESULT }) => Err(Problem {
+                message: format!("`{{{{ {source} }}}}`: {TOO_MUCH}"),
+                help: None,
+            }),
             Ok(value) => {
                 let text = value.to_string();
                 // An escape sequence in the expression can produce a NUL that the file does not
@@ -257,9 +273,33 @@ impl Names {
     }
 }
 
+/// The problem of an expression that exceeds a limit.
+const TOO_MUCH: &str = "it needs too many steps or produces too much text";
+
+/// Subtracts the size of a value from `left`. Returns false, without reading the rest of the value,
+/// if it is larger.
+fn spend(value: &Value, left: &mut usize) -> bool {
+    let own = value.as_str().map_or(1, |text| text.len() + 1);
+    let Some(rest) = left.checked_sub(own) else {
+        return false;
+    };
+    *left = rest;
+    if value.as_str().is_some() {
+        return true;
+    }
+    let Ok(mut items) = value.try_iter() else {
+        return true;
+    };
+    let is_map = value.kind() == ValueKind::Map;
+    items.all(|item| {
+        let entry = is_map.then(|| value.get_item(&item).unwrap_or_default());
+        spend(&item, left) && entry.is_none_or(|entry| spend(&entry, left))
+    })
+}
+
 fn describe(error: &minijinja::Error) -> String {
     if error.kind() == ErrorKind::OutOfFuel {
-        return "it needs too many steps or produces too much text".to_owned();
+        return TOO_MUCH.to_owned();
     }
     match error.detail() {
         Some(detail) => detail.to_owned(),
@@ -430,6 +470,12 @@ mod tests {
             "'%999999999d' | format(1)",
             "'x' | indent(999999999, true)",
             "[[1] * 9999] * 9999 * 9999 | string",
+            "['a'] * 100000000",
+            "[['a'] * 100000000]",
+            "{'a': ['a'] * 100000000}",
+            "(['a'] * 100000000) ~ ''",
+            "(['a'] * 100000000) | upper",
+            "'b' in ['a'] * 100000000",
         ] {
             assert!(!message(inside).is_empty(), "{inside}");
         }
