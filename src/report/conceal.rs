@@ -10,6 +10,7 @@ use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::policy::looks_like_a_secret;
+use crate::secret::redact_userinfo;
 
 /// A key and its value in TOML: any kind of string, or any other text up to the end of the item.
 #[expect(
@@ -66,9 +67,16 @@ fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
         let kinds = ["long", "raw", "basic", "literal", "bare"];
         let value = kinds.iter().find_map(|kind| captures.name(kind))?;
         // Under this key, steps list the names of their secrets.
-        let is_secret = key != "secrets" && looks_like_a_secret(key, value.as_str().trim());
+        let text = value.as_str().trim();
+        let is_secret = looks_like_a_secret(key, text) || has_password(text);
+        let is_secret = is_secret && key != "secrets";
         is_secret.then(|| value.range())
     })
+}
+
+/// True if the value is an address with a password, such as `user:password@host`.
+fn has_password(value: &str) -> bool {
+    !value.contains(char::is_whitespace) && redact_userinfo(value) != value
 }
 
 fn without(diagnostic: &Diagnostic, values: &BTreeSet<&str>) -> Diagnostic {
@@ -108,6 +116,8 @@ mod tests {
                 "X = \"postgres://u:hunter2@db/x\"\n",
                 "postgres://u:hunter2@db/x",
             ),
+            ("host = \"u:hunter2@h\"\n", "u:hunter2@h"),
+            ("base = { ref = \"u:hunter2@h/x:1\" }\n", "u:hunter2@h/x:1"),
             ("API_TOKEN = { prepend = \"hunter2\" }\n", "hunter2"),
         ] {
             let found: Vec<&str> = secrets(text).map(|span| &text[span]).collect();
@@ -117,6 +127,9 @@ mod tests {
             "secrets = [\"token\"]\n",
             "deny_secrets = true\n",
             "name = \"app\"\n",
+            "source = \"git@host:group/path\"\n",
+            "script = \"scp a:b user@host:\"\n",
+            "base = \"debian:12@sha256:0000000000000000000000000000000000000000000000000000000000000000\"\n",
             "TOKEN = \"\"\n",
         ] {
             assert_eq!(secrets(text).count(), 0, "{text}");
