@@ -103,6 +103,12 @@ impl Error {
         }
     }
 
+    /// Creates the error of a command that needs a registry, if none is selected or configured.
+    pub(super) fn no_registry() -> Self {
+        Self::invalid("no registry is configured")
+            .hint("add a [[registry]] to golden.toml, or use --registry")
+    }
+
     /// Creates an error about work that is not possible.
     pub fn failed(message: impl std::fmt::Display) -> Self {
         Self::Failed {

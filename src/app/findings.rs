@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::reference::Repository;
 use crate::resolve::image::Base;
 use crate::resolve::{Destination, ParsedImage};
 use crate::workspace::load::Loaded;
@@ -73,6 +74,40 @@ pub(super) fn impossible(
                 .at(&location.file, location.span.clone(), "")
                 .help("shorten the name, or the namespace of the registry"),
         );
+    }
+}
+
+/// Reports images with different names that have the same repository, because the namespace of one
+/// registry continues that of another.
+pub(super) fn shared(
+    images: &[&ParsedImage],
+    destinations: &[Destination],
+    found: &mut Diagnostics,
+) {
+    let mut known: BTreeMap<Repository, &ParsedImage> = BTreeMap::new();
+    for (image, destination) in images
+        .iter()
+        .copied()
+        .flat_map(|image| destinations.iter().map(move |to| (image, to)))
+    {
+        let Ok(repository) = destination.repository(&image.name) else {
+            continue;
+        };
+        let first = *known.entry(repository.clone()).or_insert(image);
+        if first.name == image.name {
+            continue;
+        }
+        let message = format!(
+            "the images `{}` and `{}` have the same repository, {repository}",
+            first.name, image.name
+        );
+        let location = &image.requests.location;
+        found.push(
+            Diagnostic::error("tags.collision", message)
+                .at(&location.file, location.span.clone(), "")
+                .help("rename an image, or change the namespace of a registry"),
+        );
+        return;
     }
 }
 

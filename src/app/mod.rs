@@ -8,6 +8,7 @@ pub mod destinations;
 pub mod doctor;
 pub mod error;
 mod findings;
+pub mod names;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;

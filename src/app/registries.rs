@@ -29,8 +29,8 @@ pub fn of_session(session: &Session) -> Result<Registries, Error> {
     open(settings, &known, &[])
 }
 
-/// Opens the registries of a command with these arguments. The host of a reference counts as named
-/// by the user; the name of a workspace image has no host. Fails if a configured host is invalid.
+/// Opens the registries of a command with these arguments, without the names of workspace images.
+/// The host of a reference counts as named by the user. Fails if a configured host is invalid.
 pub fn open(
     settings: &Settings,
     destinations: &Destinations,
@@ -43,8 +43,8 @@ pub fn open(
     make(settings, destinations, named, None)
 }
 
-/// Opens the registries of a command that writes to a reference on the command line, whose host is
-/// `target`. Fails if a configured host is invalid.
+/// Opens the registries of a command that writes to a reference whose host is `target`. Only this
+/// host may receive a login that is not bound to a registry. Fails if a configured host is invalid.
 pub fn open_to(
     settings: &Settings,
     destinations: &Destinations,

@@ -57,8 +57,7 @@ impl Session {
     /// Fails if no registry is selected or configured.
     pub fn require_registry(&self) -> Result<(), Error> {
         if self.destinations.is_empty() {
-            return Err(Error::invalid("no registry is configured")
-                .hint("add a [[registry]] to golden.toml, or use --registry"));
+            return Err(Error::no_registry());
         }
         Ok(())
     }
@@ -119,7 +118,7 @@ impl CheckedWorkspace {
 
 /// The path from the current directory to the workspace, so that the user can open the paths in
 /// messages.
-fn prefix(from: &Path, root: &Path) -> PathBuf {
+pub(super) fn prefix(from: &Path, root: &Path) -> PathBuf {
     match (root.strip_prefix(from), from.strip_prefix(root)) {
         (Ok(below), _) => below.to_owned(),
         (_, Ok(above)) => above.components().map(|_| "..").collect(),
@@ -190,6 +189,7 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
     let destinations = destinations::chosen(&settings, &loaded.root, &loaded.spec)?;
     let registries = destinations::registries(&loaded.root, &loaded.spec);
     findings::impossible(&parsed, &[&registries, &destinations], &mut found);
+    findings::shared(&parsed, &destinations, &mut found);
     findings::shadowed(&parsed, &destinations, &mut found);
     let mut resolved: BTreeMap<usize, SessionImage> = BTreeMap::new();
     for (((n, image), assets), provenance) in images.into_iter().zip(assets).zip(provenance) {

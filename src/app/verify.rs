@@ -2,6 +2,7 @@
 
 use super::destinations::Destinations;
 use super::error::Error;
+use super::names::WorkspaceNames;
 use super::registries;
 use super::session::{Session, check};
 use super::settings::Settings;
@@ -47,19 +48,19 @@ fn subject(destination: &Destination, image: &ResolvedImage) -> Result<VerifySub
     })
 }
 
-/// Verifies references. The rules of the workspace apply to references to its images.
+/// Verifies references, and names of workspace images with a tag or a digest. The rules of the workspace apply to references to its images.
 pub async fn named_references(
     settings: Settings,
     destinations: &Destinations,
-    references: &[String],
+    names: &WorkspaceNames,
+    arguments: &[String],
     deep: bool,
 ) -> Result<Vec<VerifyFinding>, Error> {
-    let registries = registries::open(&settings, destinations, references)?;
-    let references: Vec<Reference> = references
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()
-        .map_err(Error::invalid)?;
+    let registries = registries::open(&settings, destinations, &names.with_host(arguments))?;
+    let mut references: Vec<Reference> = Vec::new();
+    for argument in arguments {
+        references.extend(names.references(argument)?);
+    }
     let own = own_images(settings).await;
     let mut findings = Vec::new();
     for reference in &references {

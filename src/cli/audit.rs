@@ -6,7 +6,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session;
-use super::session::destinations;
+use super::session::{destinations, names};
 use crate::app::registries;
 use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
@@ -30,18 +30,13 @@ const CONCURRENCY: usize = 8;
 /// The rules about labels, user, ports and environment are applied.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// References, such as registry.example.com/team/app:1.2.3.
+    /// References, such as registry.example.com/team/app:1.2.3, or names of workspace images.
     #[arg(required = true, value_name = "REF")]
     pub references: Vec<String>,
 }
 
 /// Runs the command. An image that cannot be read is reported; the other images are still checked.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let references: Vec<Reference> = args
-        .references
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, crate::reference::Error>>()?;
     let Some(workspace) = session::workspace(context).await? else {
         return Err(
             Failure::usage("no golden.toml was found, so there is no policy to apply")
@@ -49,7 +44,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         );
     };
     let destinations = destinations(context).await?;
-    let registries = registries::open(&context.settings(), &destinations, &args.references)?;
+    let names = names(context, &destinations, &args.references).await?;
+    let mut references: Vec<Reference> = Vec::new();
+    for text in &args.references {
+        references.extend(names.references(text)?);
+    }
+    let named = names.with_host(&args.references);
+    let registries = registries::open(&context.settings(), &destinations, &named)?;
     let policy = &workspace.spec.policy;
     let cache = StateDirectory::of(&workspace.root).path("cache");
     let audit = Audit {

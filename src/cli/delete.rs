@@ -8,7 +8,7 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::destinations;
+use super::session::{destinations, names};
 use crate::app::registries;
 use crate::publish::attached::Attached;
 use crate::publish::delete::{self, DeleteSubject, Deleted, Error};
@@ -25,7 +25,7 @@ use crate::report::text::count;
 /// images are deleted too, except those that another index contains.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images to delete, by tag or digest.
+    /// Images to delete, by tag or digest: references, or names of workspace images.
     #[arg(required = true, value_name = "REF")]
     pub references: Vec<String>,
     /// Delete the digest with every tag that points to it.
@@ -54,20 +54,23 @@ struct DeleteOutput<'a> {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let destinations = destinations(context).await?;
+    let names = names(context, &destinations, &args.references).await?;
     let mut repositories: BTreeMap<Repository, Vec<Reference>> = BTreeMap::new();
     for text in &args.references {
-        let reference: Reference = text.parse().map_err(Failure::usage)?;
-        check_form(&args, text, &reference)?;
-        if args.untag && matches!(reference.target(), Target::Digest(_)) {
-            return Err(Failure::usage(Error::NoTag(reference)));
+        for reference in names.references(text)? {
+            check_form(&args, text, &reference)?;
+            if args.untag && matches!(reference.target(), Target::Digest(_)) {
+                return Err(Failure::usage(Error::NoTag(reference)));
+            }
+            repositories
+                .entry(reference.repository.clone())
+                .or_default()
+                .push(reference);
         }
-        repositories
-            .entry(reference.repository.clone())
-            .or_default()
-            .push(reference);
     }
-    let destinations = destinations(context).await?;
-    let registries = registries::open(&context.settings(), &destinations, &args.references)?;
+    let named = names.with_host(&args.references);
+    let registries = registries::open(&context.settings(), &destinations, &named)?;
 
     let mut work: Vec<(Repo, DeleteSubject)> = Vec::new();
     for (repository, references) in &repositories {

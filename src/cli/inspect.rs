@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::destinations;
+use super::session::{destinations, names};
 use crate::app::registries;
 use crate::config_files::base::LayoutSpec;
 use crate::image::{Described, Inventory, describe};
@@ -18,7 +18,7 @@ use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::oci::artifact::ArtifactKind;
 use crate::platform::Platform;
-use crate::reference::{Digest, Reference};
+use crate::reference::Digest;
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
 use crate::report::text::{bytes, one_line};
@@ -27,7 +27,8 @@ use crate::store::layout::LayoutReader;
 /// Show the manifest, config, labels and layers of an image, and all tags of its digest.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Image in a registry, or `oci:DIR[:NAME][@DIGEST]` in an OCI layout.
+    /// Image in a registry, by reference or by the name of a workspace image; or
+    /// `oci:DIR[:NAME][@DIGEST]` in an OCI layout.
     #[arg(value_name = "REF")]
     pub reference: String,
 }
@@ -88,10 +89,13 @@ async fn inspect_layout(written: String, context: &Context) -> Result<InspectOut
 
 /// Reads an image from a registry.
 async fn inspect_registry(written: &str, context: &Context) -> Result<InspectOutput, Failure> {
-    let reference: Reference = written.parse().map_err(Failure::usage)?;
     let destinations = destinations(context).await?;
-    let repo = registries::open(&context.settings(), &destinations, &[written.to_owned()])?
-        .repo(&reference.repository);
+    let arguments = [written.to_owned()];
+    let names = names(context, &destinations, &arguments).await?;
+    let reference = names.reference(written)?;
+    let named = names.with_host(&arguments);
+    let repo =
+        registries::open(&context.settings(), &destinations, &named)?.repo(&reference.repository);
     let Some(described) = describe(&repo, reference.target()).await? else {
         return Err(Failure::absent(Absent::find(&repo, &reference).await));
     };

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::destinations;
+use super::session::{destinations, names};
+use crate::app::names::WorkspaceNames;
 use crate::app::registries;
 use crate::image::{Described, Inventory, describe};
 use crate::observe::Absent;
@@ -22,8 +23,8 @@ use crate::report::text::bytes;
 /// List the repositories of a registry, or the tags of a repository.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Registry host or repository to list [default: the default registry].
-    #[arg(value_name = "HOST[/REPO]")]
+    /// Registry host, repository or workspace image to list [default: the default registry].
+    #[arg(value_name = "HOST[/REPO]|IMAGE")]
     pub place: Option<String>,
 }
 
@@ -64,8 +65,10 @@ enum ListScope {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
+    let arguments = args.place.as_slice();
+    let names = names(context, &destinations, lookups(arguments)).await?;
     let place = match &args.place {
-        Some(text) => read_place(text)?,
+        Some(text) => read_place(text, &names)?,
         None => match destinations.chosen.first() {
             Some(destination) => ListScope::Registry(destination.host.clone()),
             None => {
@@ -74,7 +77,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             }
         },
     };
-    let registries = registries::open(&context.settings(), &destinations, args.place.as_slice())?;
+    let named = names.with_host(arguments);
+    let registries = registries::open(&context.settings(), &destinations, &named)?;
     match place {
         ListScope::Registry(host) => show_registry(context, &registries.at(&host)).await,
         ListScope::Repository(repository) => {
@@ -83,18 +87,35 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads a host or a repository. A text without `/` is a host if it has a dot or a port, or is
+/// The arguments that may be names of workspace images.
+fn lookups(arguments: &[String]) -> &[String] {
+    match arguments {
+        [text] if is_host(text) => &[],
+        other => other,
+    }
+}
+
+/// True if a text is the host of a registry: it has no `/`, and it has a dot or a port, or is
 /// `localhost`.
-fn read_place(text: &str) -> Result<ListScope, Failure> {
+fn is_host(text: &str) -> bool {
     let text = text.trim_end_matches('/');
-    let is_host = !text.contains('/') && (text.contains(['.', ':']) || text == "localhost");
-    if is_host {
+    let has_port = text
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let has_dot = text.contains('.') && !text.contains([':', '@']);
+    !text.contains('/') && (has_port || has_dot || text == "localhost")
+}
+
+/// Reads a host, a repository, or the name of a workspace image.
+fn read_place(text: &str, names: &WorkspaceNames) -> Result<ListScope, Failure> {
+    let text = text.trim_end_matches('/');
+    if is_host(text) {
         return text
             .parse()
             .map(ListScope::Registry)
             .map_err(Failure::usage);
     }
-    match text.parse::<Reference>().map_err(Failure::usage)? {
+    match names.reference(text)? {
         Reference {
             repository,
             tag: None,
@@ -116,7 +137,7 @@ async fn show_registry(context: &Context, registry: &Registry) -> Result<Exit, F
         });
     } else {
         for path in repositories {
-            context.out.data(&format!("{path}\n"));
+            context.out.data(&format!("{}/{path}\n", registry.host()));
         }
     }
     Ok(Exit::Done)

@@ -46,6 +46,7 @@ mod unavailable;
 mod unready;
 pub mod update;
 pub mod verify;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -7,12 +7,14 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::destinations;
+use super::session::{destinations, names};
+use crate::app::destinations::Destinations;
+use crate::app::names::WorkspaceNames;
 use crate::app::registries;
 use crate::image::{self, Copied};
 use crate::publish::promote::{self, Error};
 use crate::reference::{Digest, Reference, Tag, Target};
-use crate::registry::Repo;
+use crate::registry::{Registries, Repo};
 use crate::report::OutputFormat;
 use crate::report::text::{bytes, count};
 use crate::tags::Move;
@@ -24,10 +26,10 @@ use crate::tags::Move;
 /// content, the command refuses (exit 4).
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Image to copy.
+    /// Image to copy: a reference, or the name of a workspace image.
     #[arg(value_name = "SRC")]
     pub source: String,
-    /// Destination: a repository, or a reference with a tag.
+    /// Destination: a repository, a reference with a tag, or the name of a workspace image.
     #[arg(value_name = "DST")]
     pub destination: String,
     /// Also copy the other tags of the same digest; moving tags move by the usual rules.
@@ -55,18 +57,22 @@ struct PromoteOutput<'a> {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let source: Reference = args.source.parse().map_err(Failure::usage)?;
-    let destination: Reference = args.destination.parse().map_err(Failure::usage)?;
+    let destinations = destinations(context).await?;
+    let arguments = [args.source.clone(), args.destination.clone()];
+    let names = names(context, &destinations, &arguments).await?;
+    let source = names.reference(&args.source)?;
+    let destination = names.reference(&args.destination)?;
     if destination.digest.is_some() {
         return Err(Failure::usage(
             "the destination must be a repository or a tag; its digest is that of the source",
         ));
     }
-    let destinations = destinations(context).await?;
-    let registries = registries::open_to(
-        &context.settings(),
+    let registries = open(
+        context,
         &destinations,
-        &destination.repository.host,
+        &names,
+        &args.destination,
+        &destination,
     )?;
     let from = registries.repo(&source.repository);
     let to = registries.repo(&destination.repository);
@@ -104,6 +110,24 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     show(context, &output);
     Ok(Exit::Done)
+}
+
+/// Opens the registries. A login that is not bound to a registry is for the destination, but only if
+/// the command line names its host.
+fn open(
+    context: &Context,
+    destinations: &Destinations,
+    names: &WorkspaceNames,
+    written: &str,
+    destination: &Reference,
+) -> Result<Registries, Failure> {
+    let settings = context.settings();
+    let opened = if names.has(written) {
+        registries::open(&settings, destinations, &[])
+    } else {
+        registries::open_to(&settings, destinations, &destination.repository.host)
+    };
+    Ok(opened?)
 }
 
 /// The tags to create in the destination.

@@ -5,6 +5,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use crate::app::destinations::Destinations;
+use crate::app::names::WorkspaceNames;
 use crate::app::session::check;
 use crate::app::{CheckedWorkspace, Session};
 use crate::diagnostic::{Class, Diagnostics, SourceMap};
@@ -45,6 +46,20 @@ pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> 
 pub async fn destinations(context: &Context) -> Result<Destinations, Failure> {
     let workspace = workspace(context).await?;
     Ok(Destinations::of(&context.settings(), workspace.as_ref())?)
+}
+
+/// The names of the workspace images, for arguments that are references or such names. Fails if an
+/// argument may be the name of an image whose spec is invalid.
+pub async fn names(
+    context: &Context,
+    destinations: &Destinations,
+    arguments: &[String],
+) -> Result<WorkspaceNames, Failure> {
+    let names = WorkspaceNames::read(&context.settings(), destinations, arguments).await?;
+    if names.found.has_errors() && arguments.iter().any(|argument| names.may_have(argument)) {
+        show(context, &names.found, &names.sources)?;
+    }
+    Ok(names)
 }
 
 /// Shows findings as text. Fails if a finding is an error.

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::session::{self, destinations};
+use super::session::{self, destinations, names};
 use crate::app::verify::{is_reference, named_references, workspace_images};
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::Digest;
@@ -46,8 +46,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     if !references.is_empty() {
         let destinations = destinations(context).await?;
+        let names = names(context, &destinations, &references).await?;
         let settings = context.settings();
-        findings.extend(named_references(settings, &destinations, &references, args.deep).await?);
+        let found = named_references(settings, &destinations, &names, &references, args.deep);
+        findings.extend(found.await?);
     }
     let differences = findings
         .iter()

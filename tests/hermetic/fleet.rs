@@ -440,3 +440,27 @@ fn duplicate_invalid_and_unreachable_engines_are_errors() {
     let words = "no BuildKit daemon answers at buildkit://127.0.0.1:1";
     assert!(run.stderr.contains(words), "{}", run.stderr);
 }
+
+#[test]
+fn two_images_do_not_share_a_repository_through_the_namespaces_of_registries() {
+    let registry = |name: &str, namespace: &str| {
+        format!(
+            "[[registry]]\nname = \"{name}\"\nhost = \"localhost:1\"\nnamespace = \"{namespace}\"\n"
+        )
+    };
+    let image = |name: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n")
+    };
+    let golden = Golden::new()
+        .workspace(&(registry("a", "t/x") + "default = true\n" + &registry("b", "t")))
+        .image("one", &image("app"))
+        .image("two", &image("x/app"));
+    let run = golden.run(&["plan", "--all-registries"]).exit(2);
+    assert!(
+        run.stderr
+            .contains("the images `app` and `x/app` have the same repository, localhost:1/t/x/app"),
+        "{}",
+        run.stderr
+    );
+    golden.run(&["check"]).exit(0);
+}

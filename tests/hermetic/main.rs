@@ -27,6 +27,7 @@ mod layers;
 mod lists;
 mod logins;
 mod messages;
+mod names;
 mod nested_indexes;
 mod original;
 mod packages;

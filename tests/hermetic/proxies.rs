@@ -21,7 +21,7 @@ fn a_registry_is_reached_through_the_proxy() {
             .env(variable, &address)
             .run(&["-vv", "ls", "registry.test"])
             .exit(0);
-        assert_eq!(run.stdout, "app\n");
+        assert_eq!(run.stdout, "registry.test/app\n");
         assert!(!run.stderr.contains("pr0xy"), "{}", run.stderr);
     }
     for head in tunnel.heads() {
@@ -71,7 +71,7 @@ fn a_request_that_is_corrupted_within_tls_is_sent_again() {
     // The byte is within the request, which is the last record before the close message.
     let tunnel = Tunnel::changing(registry.server.port, clean.sent() - 80);
     let run = list(&tunnel);
-    assert_eq!(run.stdout, "app\n");
+    assert_eq!(run.stdout, "registry.test/app\n");
     assert_eq!(tunnel.heads().len(), 2, "{}", run.stderr);
 }
 
