@@ -21,6 +21,7 @@ use super::daemon::bounds::Timeouts;
 use super::daemon::progress::Progress;
 use super::daemon::steps::BuildSteps;
 use super::daemon::tls::TlsDirectory;
+use super::daemon::upload::MESSAGE;
 use super::daemon::{answers, archive, arguments};
 use super::error::with_sources;
 use super::{BuildOptions, Embedded, EngineFacts, EngineKind, Error, fit};
@@ -33,8 +34,6 @@ use crate::render::{PinnedBase, Recipe};
 
 use self::session::BuildKitSession;
 
-/// The largest message, in bytes. It is also BuildKit's limit.
-const MESSAGE: usize = 16 << 20;
 /// The time limit for the remaining progress messages after a build has ended.
 const LAST_PROGRESS: Duration = Duration::from_secs(2);
 
@@ -167,7 +166,7 @@ impl BuildKit {
             .unwrap_or_else(timed_out)
             .map_err(|status| failed("open a build session", &status, &self.address))?;
         let mut attributes = BTreeMap::from([
-            ("context".to_owned(), session.context()),
+            ("context".to_owned(), session.context().url()),
             ("filename".to_owned(), "Dockerfile".to_owned()),
             ("platform".to_owned(), platform.to_string()),
         ]);
@@ -270,7 +269,7 @@ impl BuildKit {
                 progress.finish();
                 Ok(response.into_inner())
             }
-            Err(status) => Err(match session.context_failure() {
+            Err(status) => Err(match session.context().failure() {
                 Some(error) => Error::Context(error),
                 None if is_connection(&status) => unreachable(&self.address, &status),
                 None => progress.failure(message(&status)),

@@ -12,3 +12,4 @@ pub(super) mod progress;
 pub(super) mod steps;
 pub(super) mod tls;
 pub(super) mod trees;
+pub(super) mod upload;

@@ -3,34 +3,27 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::moby::buildkit::v1::BytesMessage;
 use bollard::moby::buildkit::v1::control_client::ControlClient;
 use bollard::moby::filesync::v1::BytesMessage as FileMessage;
 use bollard::moby::filesync::v1::file_send_server::{FileSend, FileSendServer};
-use bollard::moby::upload::v1::BytesMessage as UploadMessage;
-use bollard::moby::upload::v1::upload_server::{Upload, UploadServer};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hyper::body::Bytes;
-use tokio::sync::oneshot;
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::super::BuildOptions;
+use super::super::daemon::answers;
 use super::super::daemon::archive::{self, Members};
-use super::super::daemon::{answers, context};
-use super::MESSAGE;
+use super::super::daemon::upload::{ContextUpload, MESSAGE};
 use crate::render::Recipe;
 
 /// The gRPC methods that the session offers in addition to [`answers::METHODS`].
-const METHODS: [&str; 2] = [
-    "/moby.upload.v1.Upload/Pull",
-    "/moby.filesync.v1.FileSend/DiffCopy",
-];
+const METHODS: [&str; 2] = [ContextUpload::METHOD, "/moby.filesync.v1.FileSend/DiffCopy"];
 /// The buffer between the API call and the gRPC server, in bytes.
 const BUFFER: usize = 256 * 1024;
 
@@ -38,7 +31,8 @@ const BUFFER: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct BuildKitSession {
     id: String,
-    exchange: Arc<Exchange>,
+    context: Arc<ContextUpload>,
+    export: Arc<Export>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -52,21 +46,17 @@ impl BuildKitSession {
         directory: &Path,
     ) -> Result<Self, Status> {
         let id = answers::session_id();
-        let exchange = Arc::new(Exchange {
-            path: format!("/{id}"),
-            recipe: recipe.clone(),
+        let context = ContextUpload::new(&id, recipe);
+        let export = Arc::new(Export {
             directory: directory.to_owned(),
-            failures: Mutex::default(),
             received: Mutex::default(),
         });
-        let upload =
-            UploadServer::from_arc(Arc::clone(&exchange)).max_encoding_message_size(MESSAGE);
         let receive =
-            FileSendServer::from_arc(Arc::clone(&exchange)).max_decoding_message_size(MESSAGE);
+            FileSendServer::from_arc(Arc::clone(&export)).max_decoding_message_size(MESSAGE);
         let (client_end, server_end) = tokio::io::duplex(BUFFER);
         let incoming = stream::once(async { Ok::<_, io::Error>(server_end) });
         let server = answers::services(options)
-            .add_service(upload)
+            .add_service(context.service())
             .add_service(receive)
             .serve_with_incoming(incoming);
 
@@ -87,7 +77,12 @@ impl BuildKitSession {
             let (served, copied) = tokio::join!(server, tokio::io::copy(&mut requests, &mut write));
             tracing::debug!(?served, ?copied, "the build session ended");
         });
-        Ok(Self { id, exchange, task })
+        Ok(Self {
+            id,
+            context,
+            export,
+            task,
+        })
     }
 
     /// The ID that the build request refers to.
@@ -95,27 +90,15 @@ impl BuildKitSession {
         &self.id
     }
 
-    /// The URL of the build context. BuildKit resolves this host name to the session.
-    pub(super) fn context(&self) -> String {
-        format!("http://buildkit-session{}", self.exchange.path)
-    }
-
-    /// The error while the context was read, if there was one.
-    pub(super) fn context_failure(&self) -> Option<io::Error> {
-        let mut failures = self
-            .exchange
-            .failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        failures
-            .iter_mut()
-            .find_map(|failure| failure.try_recv().ok())
+    /// The build context that the session offers.
+    pub(super) fn context(&self) -> &ContextUpload {
+        &self.context
     }
 
     /// The files of the archive that the daemon sent. Fails if it sent none.
     pub(super) fn received(&self) -> io::Result<Members> {
         let mut received = self
-            .exchange
+            .export
             .received
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -144,52 +127,15 @@ fn announce<T>(id: &str, outgoing: T) -> Result<Request<T>, Status> {
     Ok(request)
 }
 
-/// The data that a session exchanges with the daemon.
+/// The image that the daemon sends.
 #[derive(Debug)]
-struct Exchange {
-    /// The URL path of the context.
-    path: String,
-    recipe: Recipe,
+struct Export {
     directory: PathBuf,
-    /// The result of each transfer of the context: its error, if it failed.
-    failures: Mutex<Vec<oneshot::Receiver<io::Error>>>,
     received: Mutex<Option<Members>>,
 }
 
 #[tonic::async_trait]
-impl Upload for Exchange {
-    type PullStream = Pin<Box<dyn Stream<Item = Result<UploadMessage, Status>> + Send>>;
-
-    async fn pull(
-        &self,
-        request: Request<Streaming<UploadMessage>>,
-    ) -> Result<Response<Self::PullStream>, Status> {
-        let requested = request
-            .metadata()
-            .get("urlpath")
-            .and_then(|path| path.to_str().ok());
-        if requested != Some(&self.path) {
-            return Err(Status::not_found(format!(
-                "{} does not exist",
-                requested.unwrap_or("an empty path")
-            )));
-        }
-        let context = context::stream(&self.recipe);
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(context.failure);
-        let messages = context
-            .bytes
-            .map_ok(|chunk| UploadMessage { data: chunk.into() });
-        Ok(Response::new(Box::pin(
-            messages.map_err(|error| Status::aborted(error.to_string())),
-        )))
-    }
-}
-
-#[tonic::async_trait]
-impl FileSend for Exchange {
+impl FileSend for Export {
     type DiffCopyStream = stream::Empty<Result<FileMessage, Status>>;
 
     async fn diff_copy(

@@ -1,8 +1,12 @@
 //! One Docker build: pull and inspect the base, send the context, report progress, tag the result.
 
+use std::io;
+
 use bollard::models::BuildInfo;
 use bollard::query_parameters::BuildImageOptions;
 use futures_util::{Stream, TryStreamExt as _};
+use hyper::body::Bytes;
+use tokio::sync::oneshot;
 
 use super::super::daemon::progress::Progress;
 use super::super::daemon::steps::BuildSteps;
@@ -196,26 +200,31 @@ impl DockerBuild<'_> {
     /// the engine cancels the build.
     async fn execute(&self, mut request: BuildImageOptions) -> Result<Digest, Error> {
         let docker = self.docker;
-        let _session = match docker.builder {
-            Builder::Classic => None,
+        let (body, mut context) = match docker.builder {
+            Builder::Classic => {
+                let context = context::stream(self.recipe);
+                let body = bollard::body_try_stream(context.bytes);
+                (body, SentContext::Body(context.failure))
+            }
             Builder::BuildKit => {
-                let opened = DockerSession::open(&docker.transport, self.options).await;
+                let opened =
+                    DockerSession::open(&docker.transport, self.recipe, self.options).await;
                 let session =
                     opened.map_err(|error| docker.failed("open a build session", error))?;
                 request.session = Some(session.id().to_owned());
-                Some(session)
+                request.remote = Some(session.context().url());
+                (
+                    bollard::body_full(Bytes::new()),
+                    SentContext::Session(session),
+                )
             }
         };
-        let context = context::stream(self.recipe);
-        let api = &docker.api;
-        let messages =
-            api.build_image(request, None, Some(bollard::body_try_stream(context.bytes)));
+        let messages = docker.api.build_image(request, None, Some(body));
         let mut progress = Progress::new(self.image, self.events, self.names());
         match follow(messages, &mut progress).await {
             Ok(()) => {}
             Err(error) => {
-                let mut reason = context.failure;
-                if let Ok(error) = reason.try_recv() {
+                if let Some(error) = context.failure() {
                     return Err(Error::Context(error));
                 }
                 return Err(match docker.connection_error(error) {
@@ -229,6 +238,25 @@ impl DockerBuild<'_> {
             message: "the build ended without an image ID".to_owned(),
         };
         progress.image_id().cloned().ok_or_else(no_image)
+    }
+}
+
+/// The way on which the context is sent. The session must live as long as the build.
+enum SentContext {
+    /// In the body of the request. Receives the error if the context could not be read.
+    Body(oneshot::Receiver<io::Error>),
+    /// Over the session. Docker Engine 26.1 with the containerd store does not accept a body for
+    /// BuildKit.
+    Session(DockerSession),
+}
+
+impl SentContext {
+    /// The error while the context was read, if there was one.
+    fn failure(&mut self) -> Option<io::Error> {
+        match self {
+            Self::Body(failure) => failure.try_recv().ok(),
+            Self::Session(session) => session.context().failure(),
+        }
     }
 }
 

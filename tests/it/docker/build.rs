@@ -1,7 +1,6 @@
 //! A build sends the complete context to the engine and receives the complete result.
 
 use golden::engine::BuildOptions;
-use golden::engine::docker::Builder;
 use golden::oci::tar::{Entry, EntryKind};
 use golden::reference::Reference;
 use golden::render::PinnedBase;
@@ -126,7 +125,6 @@ async fn an_image_on_scratch_builds_without_a_step() {
 
 #[tokio::test]
 async fn a_large_context_is_streamed() {
-    let docker = docker(Builder::Classic).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("large");
     let bytes = vec![7_u8; 64 * 1024 * 1024];
@@ -147,14 +145,17 @@ async fn a_large_context_is_streamed() {
         gid: 0,
         kind: EntryKind::File(content),
     }];
-    build(&docker, &recipe, &BuildOptions::default())
-        .await
-        .built();
+    for builder in BUILDERS {
+        let docker = docker(builder).await;
+        build(&docker, &recipe, &BuildOptions::default())
+            .await
+            .built();
+    }
 
     // The file changes after golden hashed it: the changed content must not be sent as the hashed
     // content.
     for builder in BUILDERS {
-        let docker = super::recipe::docker(builder).await;
+        let docker = docker(builder).await;
         std::fs::File::create(&path)
             .and_then(|mut file| std::io::Write::write_all(&mut file, b"short"))
             .unwrap();
