@@ -67,10 +67,22 @@ impl DockerBuild<'_> {
             return unsupported("one Docker Engine builds for one platform at a time".to_owned());
         }
         let mut secrets = self.recipe.image.run.iter().flat_map(|step| &step.secrets);
-        if let (Builder::Classic, Some(name)) = (self.docker.builder, secrets.next()) {
+        if self.docker.builder != Builder::BuildKit
+            && let Some(name) = secrets.next()
+        {
             return Err(Error::NeedsBuildKit {
                 secret: name.clone(),
             });
+        }
+        // Podman splits `KEY=VALUE` at the first `=`, so the label would get another key.
+        let mut keys = self.recipe.rendered.api_labels.keys();
+        if self.docker.builder == Builder::Podman
+            && let Some(key) = keys.find(|key| key.contains('='))
+        {
+            return unsupported(format!(
+                "Podman cannot set the label `{key}`, because its key contains `=`; Docker with \
+                 BuildKit can, and the embedded engine can"
+            ));
         }
         arguments::refuse_unsupported(self.recipe, self.options)
     }
@@ -201,7 +213,7 @@ impl DockerBuild<'_> {
     async fn execute(&self, mut request: BuildImageOptions) -> Result<Digest, Error> {
         let docker = self.docker;
         let (body, mut context) = match docker.builder {
-            Builder::Classic => {
+            Builder::Classic | Builder::Podman => {
                 let context = context::stream(self.recipe);
                 let body = bollard::body_try_stream(context.bytes);
                 (body, SentContext::Body(context.failure))

@@ -44,17 +44,20 @@ impl Docker {
             .get_json("/info")
             .await
             .map_err(|error| self.failed("report its settings", error))?;
-        let is_podman = version.is_podman();
         Ok(EngineFacts {
             address: self.address(),
             source: Some(self.transport.endpoint.source.clone()),
-            program: if is_podman { "Podman" } else { "Docker" },
+            program: if version.is_podman() {
+                "Podman"
+            } else {
+                "Docker"
+            },
             version: version.version,
             api: self.transport.version.get().cloned(),
-            builder: match (self.builder, is_podman) {
-                (Builder::BuildKit, _) => "BuildKit",
-                (Builder::Classic, true) => "Buildah",
-                (Builder::Classic, false) => "classic builder",
+            builder: match self.builder {
+                Builder::BuildKit => "BuildKit",
+                Builder::Podman => "Buildah",
+                Builder::Classic => "classic builder",
             },
             store: info.store(),
             platform: self.platform.clone(),

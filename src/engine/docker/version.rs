@@ -72,8 +72,10 @@ impl std::fmt::Display for ApiVersion {
 pub enum Builder {
     /// BuildKit, with a session.
     BuildKit,
-    /// The classic builder, or that of Podman.
+    /// The classic builder.
     Classic,
+    /// Podman. Its API is that of the classic builder.
+    Podman,
 }
 
 /// The chosen API version and builder.
@@ -117,6 +119,7 @@ pub(super) fn agree(
                 "the engine has no BuildKit, but DOCKER_BUILDKIT requires it".to_owned(),
             );
         }
+        (Some(false), _) | (None, false) if engine.is_podman() => Builder::Podman,
         (Some(false), _) | (None, false) => Builder::Classic,
         (_, true) => Builder::BuildKit,
     };
@@ -144,7 +147,15 @@ mod tests {
         for (api, oldest, component, wanted, buildkit, agreed) in [
             ("1.41", "1.12", "Engine", None, None, "1.41 BuildKit"),
             ("1.41", "1.12", "Engine", None, Some(false), "1.41 Classic"),
-            ("1.41", "1.12", "Podman Engine", None, None, "1.41 Classic"),
+            (
+                "1.41",
+                "1.12",
+                "Podman Engine",
+                None,
+                Some(false),
+                "1.41 Podman",
+            ),
+            ("1.41", "1.12", "Podman Engine", None, None, "1.41 Podman"),
             (
                 "1.41",
                 "1.12",
