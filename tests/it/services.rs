@@ -19,7 +19,13 @@ fn every_service_listens() {
     ] {
         TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     }
-    for address in [services::docker_host(), services::docker_second()] {
+    for address in [
+        services::docker_host(),
+        services::docker_second(),
+        services::docker_modern(),
+        services::docker_containerd(),
+        services::podman(),
+    ] {
         UnixStream::connect(address.trim_start_matches("unix://"))
             .unwrap_or_else(|error| panic!("{address}: {error}"));
     }

@@ -13,17 +13,14 @@ fn value(key: &str) -> &'static str {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/env");
         #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         let text = std::fs::read_to_string(file)
-            .unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services up`"));
+            .unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services modern`"));
         text.lines()
             .filter_map(|line| line.split_once('='))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect()
     });
-    env.get(key).unwrap_or_else(|| {
-        panic!(
-            "target/services/env has no {key}; run `tests/services down` and `tests/services up`"
-        )
-    })
+    env.get(key)
+        .unwrap_or_else(|| panic!("target/services/env has no {key}; run `tests/services modern`"))
 }
 
 macro_rules! services {
@@ -70,6 +67,16 @@ services! {
     base_debian = "BASE_DEBIAN";
     /// Debian 12 without them.
     base_debian_slim = "BASE_DEBIAN_SLIM";
+    /// `unix://…` of the current Docker Engine with the overlay2 store; started by
+    /// `tests/services modern`, as all the following.
+    docker_modern = "DOCKER_MODERN";
+    /// `unix://…` of the same Docker Engine with the containerd store.
+    docker_containerd = "DOCKER_CONTAINERD";
+    /// `unix://…` of Podman.
+    podman = "PODMAN";
+    /// A program that runs a command in the root file system of these engines, with current
+    /// clients.
+    modern_run = "MODERN_RUN";
 }
 
 /// The directory of the services, with their storage and logs.
