@@ -1,13 +1,14 @@
-//! A spec without steps gives the same result with every engine: both builders of Docker and the
-//! embedded engine make images with the same config and the same file tree.
+//! A spec without steps gives the same result with every engine: the builders of Docker, Podman and
+//! the embedded engine make images with the same config and the same file tree.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::support::built::{Built, File, client};
+use crate::support::built::{Built, File, client_of};
+use crate::support::engines::Engine;
 use crate::support::services;
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 /// The parts of an image that must be equal.
 struct Seen {
@@ -17,8 +18,14 @@ struct Seen {
 
 /// The parts of a config that a spec can set. A missing value, an empty list and an empty string
 /// count as equal.
-fn config(image: &Built) -> Map<String, Value> {
-    let whole = image.config();
+fn config(image: &Built, engine: Engine) -> Map<String, Value> {
+    let mut whole = image.config();
+    if let (Some(label), Some(labels)) = (engine.own_label(), whole["Labels"].as_object_mut()) {
+        labels.shift_remove(label);
+    }
+    if let (false, Some(env)) = (engine.keeps_env_order(), whole["Env"].as_array_mut()) {
+        env.sort_by_key(Value::to_string);
+    }
     let keys = [
         "Labels",
         "Env",
@@ -61,46 +68,55 @@ fn config(image: &Built) -> Map<String, Value> {
     config
 }
 
-/// Builds the image `subject` of a workspace in one way, and reads the result.
-fn seen(golden: &Golden, name: &str, way: &str) -> Seen {
-    match way {
-        "embedded" => {
-            golden
-                .run(&["build", "--engine", "embedded", "--load", name, "--force"])
-                .exit(0);
-        }
-        buildkit => {
-            let mut command =
-                golden.command(&["build", "--engine", "docker", "--no-cache", "--force", name]);
-            command.env(
-                "DOCKER_BUILDKIT",
-                if buildkit == "buildkit" { "1" } else { "0" },
-            );
-            crate::support::workspace::Run::of(command.output().unwrap()).exit(0);
-        }
-    }
-    let image = Built::named(&format!("localhost/{name}:1.0.0"));
+/// The way in which an image gets into an engine.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// The embedded engine builds it and loads it.
+    Embedded,
+    /// The engine builds it.
+    Docker,
+}
+
+/// Builds the image `subject` of a workspace in one way, and reads the result from the engine.
+fn seen(golden: &Golden, name: &str, engine: Engine, way: Way) -> Seen {
+    let arguments: &[&str] = match way {
+        Way::Embedded => &["--engine", "embedded", "--load"],
+        Way::Docker => &["--engine", "docker", "--no-cache"],
+    };
+    let mut command = golden.command(&[&["build", "--force", name], arguments].concat());
+    engine.select(&mut command);
+    Run::of(command.output().unwrap()).exit(0);
+    let image = Built::in_engine(engine.host(), &format!("localhost/{name}:1.0.0"));
     let seen = Seen {
-        config: config(&image),
+        config: config(&image, engine),
         files: image.files(),
     };
     for tag in ["1.0.0", "1.0", "1", "latest"] {
-        client(&["image", "rm", "--force", &format!("localhost/{name}:{tag}")]);
+        let tag = format!("localhost/{name}:{tag}");
+        client_of(engine.host(), &["image", "rm", "--force", &tag]);
     }
     seen
 }
 
-/// Builds an image in all three ways and asserts that the results are equal.
+/// Builds an image with both builders of the first engine, and asserts that the results are equal to
+/// that of the embedded engine.
 #[track_caller]
 pub(crate) fn assert_equal_images(name: &str, golden: &Golden) {
-    let embedded = seen(golden, name, "embedded");
-    for way in ["buildkit", "classic"] {
-        let docker = seen(golden, name, way);
+    assert_equal_images_on(&[Engine::Docker20, Engine::Docker20Classic], name, golden);
+}
+
+/// Builds an image with each engine, and asserts that the results are equal to that of the embedded
+/// engine.
+#[track_caller]
+fn assert_equal_images_on(engines: &[Engine], name: &str, golden: &Golden) {
+    let embedded = seen(golden, name, engines[0], Way::Embedded);
+    for &engine in engines {
+        let docker = seen(golden, name, engine, Way::Docker);
         for key in docker.config.keys().chain(embedded.config.keys()) {
             let (docker, embedded) = (docker.config.get(key), embedded.config.get(key));
             assert!(
                 docker == embedded,
-                "{key}: {way} has {docker:?}, embedded has {embedded:?}"
+                "{key}: {engine:?} has {docker:?}, embedded has {embedded:?}"
             );
         }
         for path in docker.files.keys().chain(embedded.files.keys()) {
@@ -117,7 +133,7 @@ pub(crate) fn assert_equal_images(name: &str, golden: &Golden) {
             };
             assert!(
                 docker.files.get(path) == embedded.files.get(path),
-                "{path}:\n{way}: {:?}\nembedded: {:?}",
+                "{path}:\n{engine:?}: {:?}\nembedded: {:?}",
                 short(&docker.files),
                 short(&embedded.files)
             );
@@ -187,7 +203,8 @@ fn scratch_images_are_equal() {
         "PATH = { prepend = \"/opt/bin:\", append = \":/late\" }\n",
         "",
     );
-    assert_equal_images(
+    assert_equal_images_on(
+        &Engine::DOCKER,
         "on-scratch",
         &workspace().image("subject", &image("on-scratch", "\"scratch\"", &text)),
     );
@@ -203,9 +220,22 @@ fn scratch_images_with_a_path_and_certificates_are_equal() {
 #[test]
 fn images_on_a_base_are_equal() {
     let base = format!("{:?}", services::base_busybox());
-    assert_equal_images(
+    assert_equal_images_on(
+        &Engine::DOCKER,
         "on-a-base",
         &workspace().image("subject", &image("on-a-base", &base, EVERYTHING)),
+    );
+}
+
+#[test]
+fn images_of_podman_are_equal() {
+    let base = format!("{:?}", services::base_busybox());
+    let text = EVERYTHING.replace("\"with = sign\" = \"x\"\n", "");
+    assert_ne!(text, EVERYTHING);
+    assert_equal_images_on(
+        &[Engine::Podman],
+        "on-podman",
+        &workspace().image("subject", &image("on-podman", &base, &text)),
     );
 }
 
@@ -387,7 +417,7 @@ target = "/usr/local/bin/"
     let script = golden.path().join("subject/odd/script");
     std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     assert_equal_images("meeting-child", &golden);
-    let files = seen(&golden, "meeting-child", "embedded").files;
+    let files = seen(&golden, "meeting-child", Engine::Docker20, Way::Embedded).files;
     let look = |path: &str| {
         let file = &files[path];
         format!("{} {:o} {:?}", file.kind, file.mode, file.owner)
@@ -426,7 +456,7 @@ fn directories_of_the_base_stay_unchanged() {
         .file("subject/owned/var/run/owned", "");
     std::fs::create_dir_all(golden.path().join("subject/tree/new/empty")).unwrap();
     assert_equal_images("into-directories", &golden);
-    let files = seen(&golden, "into-directories", "embedded").files;
+    let files = seen(&golden, "into-directories", Engine::Docker20, Way::Embedded).files;
     let look = |path: &str| {
         let file = &files[path];
         format!("{} {:o} {:?}", file.kind, file.mode, file.owner)
@@ -491,7 +521,7 @@ fn links_in_place_of_usual_directories_are_followed() {
     );
     golden.write("subject/image.toml", one);
     assert!(
-        seen(&golden, "usual-links", "embedded")
+        seen(&golden, "usual-links", Engine::Docker20, Way::Embedded)
             .files
             .contains_key("var/home/x")
     );

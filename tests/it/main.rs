@@ -29,6 +29,7 @@ mod hostile;
 mod images;
 mod layer_bounds;
 mod layouts;
+mod lifecycle;
 mod lock;
 mod promote;
 mod publish;

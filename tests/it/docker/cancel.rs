@@ -24,7 +24,7 @@ fn runs(argument: &str) -> bool {
 
 /// Waits until such a process runs, or no longer runs if `wanted` is false. Returns false after a
 /// timeout of 15 seconds.
-pub(super) fn appears(argument: &str, wanted: bool) -> bool {
+pub(crate) fn appears(argument: &str, wanted: bool) -> bool {
     (0..300).any(|_| {
         let is = runs(argument) == wanted;
         if !is {

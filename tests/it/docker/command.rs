@@ -1,8 +1,6 @@
 //! The Docker engine as the user sees it: the binary, run against real engines.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use super::recipe::unique;
 use crate::support::services;
@@ -140,61 +138,6 @@ fn a_base_of_another_architecture_is_refused_when_the_image_names_no_platform() 
 }
 
 #[test]
-fn a_failing_step_is_shown_with_its_last_lines() {
-    for buildkit in ["1", "0"] {
-        let name = unique();
-        let golden = with_step(
-            &name,
-            "script = \"for n in $(seq 99); do echo line $n; done; exit 7\"",
-        )
-        .env("DOCKER_HOST", services::docker_host())
-        .env("DOCKER_BUILDKIT", buildkit);
-        let run = golden.run(&["build", "-q"]).exit(1);
-        assert!(run.stderr.contains("exit code 7"), "{}", run.stderr);
-        assert!(
-            run.stderr.contains("line 99") && run.stderr.contains("line 80"),
-            "{}",
-            run.stderr
-        );
-        assert!(!run.stderr.contains("line 79"), "{}", run.stderr);
-    }
-}
-
-#[test]
-fn an_interrupt_stops_the_step_on_the_engine() {
-    for (buildkit, seconds) in [("1", 300_011), ("0", 300_012)] {
-        let argument = format!("{seconds}.{}", std::process::id());
-        let golden = with_step(
-            &unique(),
-            &format!("script = \"echo begun; sleep {argument}\""),
-        )
-        .env("DOCKER_HOST", services::docker_host())
-        .env("DOCKER_BUILDKIT", buildkit);
-        let mut child = golden
-            .command(&["build"])
-            .stderr(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let output: Vec<String> = lines
-            .map_while(Result::ok)
-            .take_while(|line| !line.ends_with("begun"))
-            .collect();
-        assert!(super::cancel::appears(&argument, true), "{output:#?}");
-        let interrupted = std::process::Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status();
-        assert!(interrupted.unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{output:#?}");
-        assert!(
-            super::cancel::appears(&argument, false),
-            "builder {buildkit}: the step still runs"
-        );
-    }
-}
-
-#[test]
 fn ssh_reaches_an_engine_as_dockers_own_client_does() {
     let golden = with_step(&unique(), "script = \"echo built over ssh\"");
     let script = format!(
@@ -235,30 +178,6 @@ fn ssh_reaches_an_engine_as_dockers_own_client_does() {
         run.stderr
     );
     assert!(run.stderr.contains("docker version"), "{}", run.stderr);
-}
-
-#[test]
-fn a_secret_reaches_its_step_and_no_output() {
-    let run = "script = \"wc -c </run/secrets/token; cat /run/secrets/token | sha256sum\"\nsecrets = [\"token\"]";
-    let golden = with_step(&unique(), run)
-        .env("DOCKER_HOST", services::docker_host())
-        .env("TOKEN", "a-secret-that-nobody-may-see");
-    let run = golden
-        .run(&[
-            "build",
-            "-vv",
-            "--no-cache",
-            "--secret",
-            "id=token,env=TOKEN",
-        ])
-        .exit(0);
-    assert!(run.stderr.contains("28"), "{}", run.stderr);
-    assert!(
-        !run.stderr.contains("nobody-may-see") && !run.stdout.contains("nobody-may-see"),
-        "{}",
-        run.stderr
-    );
-    golden.run(&["build", "--no-cache"]).exit(2);
 }
 
 /// A parent and a child for two platforms, and an engine for each.

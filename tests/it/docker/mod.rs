@@ -3,7 +3,7 @@
 mod bases;
 mod build;
 mod buildkit;
-mod cancel;
+pub(crate) mod cancel;
 mod command;
 mod connect;
 mod cut;

@@ -20,6 +20,7 @@ use crate::support::services;
 /// An image that an engine built.
 pub(crate) struct Built {
     id: String,
+    host: String,
 }
 
 /// A file of an image: the properties that must be equal with both builders.
@@ -97,13 +98,18 @@ pub(crate) async fn outcome(
 pub(crate) async fn built(builder: Builder, image: &ResolvedImage) -> Built {
     let outcome = outcome(builder, image, &[]).await;
     let (_, id) = outcome.built();
-    Built { id: id.to_string() }
+    Built::named(id.as_str())
 }
 
 /// Runs Docker's client against the first engine.
 pub(crate) fn client(args: &[&str]) -> Vec<u8> {
+    client_of(services::docker_host(), args)
+}
+
+/// Runs Docker's client against an engine.
+pub(crate) fn client_of(host: &str, args: &[&str]) -> Vec<u8> {
     let output = Command::new("docker")
-        .args(["-H", services::docker_host()])
+        .args(["-H", host])
         .args(args)
         .output()
         .unwrap();
@@ -116,30 +122,42 @@ pub(crate) fn client(args: &[&str]) -> Vec<u8> {
 }
 
 impl Built {
-    /// An image in the engine.
+    /// An image in the first engine.
     pub(crate) fn named(id: &str) -> Self {
-        Self { id: id.to_owned() }
+        Self::in_engine(services::docker_host(), id)
+    }
+
+    /// An image in an engine.
+    pub(crate) fn in_engine(host: &str, id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            host: host.to_owned(),
+        }
+    }
+
+    fn client(&self, args: &[&str]) -> Vec<u8> {
+        client_of(&self.host, args)
     }
 
     /// The runtime part of the config.
     pub(crate) fn config(&self) -> Value {
-        let text = client(&["image", "inspect", &self.id]);
+        let text = self.client(&["image", "inspect", &self.id]);
         serde_json::from_slice::<Value>(&text).unwrap()[0]["Config"].clone()
     }
 
     /// Runs a command in a container of the image and returns its output.
     pub(crate) fn run(&self, words: &[&str]) -> String {
         let head = ["run", "--rm", "--entrypoint", words[0], &self.id];
-        let output = client(&[&head[..], &words[1..]].concat());
+        let output = self.client(&[&head[..], &words[1..]].concat());
         String::from_utf8(output).unwrap()
     }
 
     /// Every file by its path, except those that the engine adds to a container.
     pub(crate) fn files(&self) -> BTreeMap<String, File> {
         let container =
-            String::from_utf8(client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
-        let tar = client(&["export", container.trim()]);
-        client(&["rm", container.trim()]);
+            String::from_utf8(self.client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
+        let tar = self.client(&["export", container.trim()]);
+        self.client(&["rm", container.trim()]);
         let mut files = BTreeMap::new();
         for entry in tar::Archive::new(tar.as_slice()).entries().unwrap() {
             let mut entry = entry.unwrap();

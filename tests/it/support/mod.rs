@@ -4,6 +4,7 @@ pub(crate) mod assembling;
 pub(crate) mod buildkit;
 pub(crate) mod built;
 pub(crate) mod curl;
+pub(crate) mod engines;
 pub(crate) mod images;
 pub(crate) mod layout;
 pub(crate) mod proxy;
