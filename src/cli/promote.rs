@@ -80,7 +80,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let found = from.manifest(source.target()).await?;
     let raw = found.ok_or_else(|| Error::Missing(source.clone()))?;
     let tags = requested_tags(&args, &source, &destination, &from, &raw.digest).await?;
-    let moves = promote::decide_tags(&to, &raw.digest, &tags).await?;
+    let moves = if destination.tag.is_some() {
+        promote::decide_tags(&to, &raw.digest, &tags).await?
+    } else {
+        promote::decide_copied_tags(&from, &to, &raw.digest, &tags).await?
+    };
     let attached = if args.referrers {
         promote::attached(&from, &raw).await?
     } else {

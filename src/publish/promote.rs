@@ -72,6 +72,35 @@ pub async fn decide_tags(
     digest: &Digest,
     requested: &[Tag],
 ) -> Result<Vec<Move>, Error> {
+    unrefused(to, decided(to, digest, requested).await?)
+}
+
+/// Like [`decide_tags`], for tags that the image has in the source. Its other tags there show its
+/// version, so that a moving tag does not go back to an older version. Other tags are not decided.
+pub async fn decide_copied_tags(
+    from: &Repo,
+    to: &Repo,
+    digest: &Digest,
+    copied: &[Tag],
+) -> Result<Vec<Move>, Error> {
+    if copied.is_empty() || read(copied).1.is_some() {
+        return decide_tags(to, digest, copied).await;
+    }
+    let mut all = tags_of(from, digest).await?;
+    all.extend(
+        copied
+            .iter()
+            .filter(|tag| !all.contains(tag))
+            .cloned()
+            .collect::<Vec<_>>(),
+    );
+    let mut moves = decided(to, digest, &all).await?;
+    moves.retain(|decision| copied.contains(&decision.tag));
+    unrefused(to, moves)
+}
+
+/// Decides about every requested tag, also those that are refused.
+async fn decided(to: &Repo, digest: &Digest, requested: &[Tag]) -> Result<Vec<Move>, Error> {
     let probes: BTreeSet<Tag> = siblings(requested)
         .into_iter()
         .chain(requested.iter().cloned())
@@ -97,6 +126,11 @@ pub async fn decide_tags(
     for tag in requested.iter().filter(|tag| !seen.contains(*tag)) {
         moves.push(decide_other(to, digest, tag, &existing_tags).await?);
     }
+    Ok(moves)
+}
+
+/// Fails if a tag is refused.
+fn unrefused(to: &Repo, moves: Vec<Move>) -> Result<Vec<Move>, Error> {
     match moves.iter().find(|decision| decision.is_refusal()) {
         Some(Move { tag, because, .. }) => Err(Error::Refused {
             repository: to.name().clone(),

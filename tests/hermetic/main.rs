@@ -32,6 +32,7 @@ mod nested_indexes;
 mod original;
 mod packages;
 mod policy;
+mod promote;
 mod proxies;
 mod referrers;
 mod render;
