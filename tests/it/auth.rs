@@ -289,7 +289,7 @@ fn a_credential_helper_is_used() {
     );
     let golden = golden.env("PATH", &search);
     let run = golden.run(&["-vv", "ls", &registry.host()]).exit(0);
-    assert_eq!(run.stdout, "app\n");
+    assert_eq!(run.stdout, format!("{}/app\n", registry.host()));
     assert_no_secret(&run);
 }
 
@@ -642,7 +642,7 @@ fn plain_http_to_another_machine_is_refused_unless_configured() {
             let run = golden
                 .run(&["ls", &host, "--insecure-registry", &host])
                 .exit(0);
-            assert_eq!(run.stdout, "app\n");
+            assert_eq!(run.stdout, format!("{host}/app\n"));
         }
     }
 }
