@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::oci::ImageConfig;
+use super::Error;
+use crate::image::first_config;
+use crate::oci::{ImageConfig, RawManifest};
 use crate::reference::Digest;
+use crate::registry::Repo;
 use crate::workspace::state::StateDirectory;
 use crate::workspace::user_cache::UserCache;
 
@@ -40,6 +43,17 @@ impl ConfigCache {
         let runtime = Value::Object(config.runtime().cloned().unwrap_or_default());
         let cached = Value::Object(Map::from_iter([("config".to_owned(), runtime)]));
         self.0.write(file(manifest), cached.to_string().as_bytes());
+    }
+
+    /// Reads the config below a manifest, from the cache if possible, and caches it. Fails if the
+    /// manifest or the config is invalid or cannot be read.
+    pub async fn config(&self, repo: &Repo, raw: &RawManifest) -> Result<ImageConfig, Error> {
+        if let Some(config) = self.get(&raw.digest) {
+            return Ok(config);
+        }
+        let config = first_config(repo, raw).await?.unwrap_or_default();
+        self.put(&raw.digest, &config);
+        Ok(config)
     }
 }
 

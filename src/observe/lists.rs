@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::repositories::remember;
 use super::{CONCURRENT, ConfigCache};
 use crate::image::VERSION;
 use crate::oci::artifact::ArtifactKind;
@@ -90,7 +89,7 @@ async fn version_label(
         let Some(raw) = repo.manifest(digest).await? else {
             return Ok(None);
         };
-        match remember(repo, &raw, cache).await {
+        match cache.config(repo, &raw).await {
             Ok(config) => config,
             Err(super::Error::Registry(error)) if !error.is_about_content() => {
                 return Err(error);

@@ -12,7 +12,7 @@ pub use absent::Absent;
 pub use bases::{bases, from_lock};
 pub use cache::ConfigCache;
 pub use lists::{claimed_tags, complete_tags};
-pub use repositories::{labels_of, remember, repositories};
+pub use repositories::{labels_of, repositories};
 pub use upstream::upstream;
 
 use crate::reference::{Reference, Repository};

@@ -264,24 +264,9 @@ impl RepositoryReader<'_> {
         }
         let found = self.repo.manifest(digest).await?;
         let Some(raw) = found else { return Ok(None) };
-        let config = remember(self.repo, &raw, self.cache).await?;
+        let config = self.cache.config(self.repo, &raw).await?;
         Ok(Some(published(raw.digest, &config)))
     }
-}
-
-/// Reads the config below a manifest, from the cache if possible, and caches it. Fails if the
-/// manifest or the config is invalid or cannot be read.
-pub async fn remember(
-    repo: &Repo,
-    raw: &RawManifest,
-    cache: &ConfigCache,
-) -> Result<ImageConfig, Error> {
-    if let Some(config) = cache.get(&raw.digest) {
-        return Ok(config);
-    }
-    let config = first_config(repo, raw).await?.unwrap_or_default();
-    cache.put(&raw.digest, &config);
-    Ok(config)
 }
 
 fn published(digest: Digest, config: &ImageConfig) -> Published {

@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::delete::{DeleteSubject, Error, needing, prove_gone, remove_leftover};
-use super::untag::untag;
 use crate::image::Inventory;
 use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Tag};
-use crate::registry::Repo;
 use crate::registry::referrers::{subject_of, tags_of_tools};
+use crate::registry::{Error, Repo};
 
 /// An artifact that is attached to a manifest and deleted with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +24,7 @@ pub struct Attached {
     /// True if another tag points to the digest, so that only `tags` are deleted.
     pub stays: bool,
     #[serde(skip)]
-    raw: RawManifest,
+    pub(super) raw: RawManifest,
 }
 
 /// Finds all artifacts that are attached to `going`, recursively, and to nothing that remains.
@@ -116,25 +114,17 @@ fn is_part(inventory: &Inventory, digest: &Digest) -> bool {
     !needing(inventory, digest).is_empty()
 }
 
-/// Deletes the artifacts of a deleted manifest, and verifies that they are gone.
-pub(super) async fn delete(repo: &Repo, attached: &[Attached]) -> Result<(), Error> {
-    for artifact in attached {
-        if artifact.stays {
-            for tag in &artifact.tags {
-                untag(
-                    repo,
-                    &DeleteSubject::bare(repo.name().tag(tag), artifact.raw.clone()),
-                    tag,
-                )
-                .await?;
-            }
-        } else {
-            repo.delete(&artifact.digest).await?;
-            for tag in &artifact.tags {
-                remove_leftover(repo, tag).await?;
-            }
-            prove_gone(repo, &repo.name().digest(&artifact.digest)).await?;
-        }
-    }
-    Ok(())
+/// The tags of the indexes of images that reference `digest`. Lists of referrers do not count.
+pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
+    let is_list = |tag: &Tag| {
+        matches!(
+            ArtifactKind::of_tag(tag),
+            Some((ArtifactKind::Referrers, _))
+        )
+    };
+    inventory
+        .needing(digest)
+        .into_iter()
+        .filter(|tag| !is_list(tag))
+        .collect()
 }

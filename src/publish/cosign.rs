@@ -6,23 +6,31 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::promote::Error;
 use crate::event::Events;
 use crate::image;
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::Tag;
-use crate::registry::{Repo, Rewrites};
+use crate::registry::{Error, Repo, Rewrites};
 
-/// Copies the manifest under a tag of cosign; true if the destination has its content. Layers are
-/// added to an existing manifest of the destination. A manifest that cannot be merged is left
-/// unchanged, with a warning.
+/// The result of copying the manifest under a tag of cosign.
+pub(super) enum SignatureCopy {
+    /// The destination has its content.
+    Complete,
+    /// The destination has a manifest that cannot be merged; it is left unchanged.
+    Impossible,
+    /// The merged manifest was put, but the registry serves another one.
+    Unmerged,
+}
+
+/// Copies the manifest under a tag of cosign. Layers are added to an existing manifest of the
+/// destination.
 pub(super) async fn copy(
     from: &Repo,
     to: &Repo,
     raw: &RawManifest,
     tag: &Tag,
     events: &Events,
-) -> Result<bool, Error> {
+) -> Result<SignatureCopy, Error> {
     image::copy(from, to, raw, events).await?;
     let mut polling = to.registry().polling();
     let mut rewrites = Rewrites::default();
@@ -34,15 +42,8 @@ pub(super) async fn copy(
                 config: None,
             },
             Some(existing) => match merge(existing, raw) {
-                Merge::Complete => return Ok(true),
-                Merge::Impossible => {
-                    let text = format!(
-                        "{}:{tag} has different content that cannot be merged; it is left unchanged",
-                        to.name()
-                    );
-                    events.warn(None, text);
-                    return Ok(false);
-                }
+                Merge::Complete => return Ok(SignatureCopy::Complete),
+                Merge::Impossible => return Ok(SignatureCopy::Impossible),
                 Merge::Add(merged) => merged,
             },
         };
@@ -55,8 +56,7 @@ pub(super) async fn copy(
             to.put(tag, &merged.manifest).await?;
         }
         if !polling.again().await {
-            let reference = to.name().tag(tag);
-            return Err(Error::Unmerged(reference));
+            return Ok(SignatureCopy::Unmerged);
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod prune;
 pub mod receipt;
 pub mod records;
 mod release;
+mod removal;
 pub mod rollback;
 mod settle;
 mod superseded;

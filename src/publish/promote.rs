@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::cosign;
+use super::cosign::{self, SignatureCopy};
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use super::superseded::remove_superseded;
 use crate::event::Events;
@@ -298,7 +298,18 @@ pub async fn copy_attached(
                 superseded.extend(to.put_referrer(&raw, Some(&entry)).await?);
                 true
             }
-            Listed::Tag(tag) => cosign::copy(from, to, &raw, &tag, events).await?,
+            Listed::Tag(tag) => match cosign::copy(from, to, &raw, &tag, events).await? {
+                SignatureCopy::Complete => true,
+                SignatureCopy::Impossible => {
+                    let text = format!(
+                        "{}:{tag} has different content that cannot be merged; it is left unchanged",
+                        to.name()
+                    );
+                    events.warn(None, text);
+                    false
+                }
+                SignatureCopy::Unmerged => return Err(Error::Unmerged(to.name().tag(&tag))),
+            },
         };
         if is_copied && !copied.contains(&raw.digest) {
             copied.push(raw.digest);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::attached::Attached;
+use super::attached::{Attached, needing};
 use super::delete::{self, DeleteSubject, Deleted};
 use crate::image::{Inventory, describe};
 use crate::observe::{self, ConfigCache};
@@ -215,7 +215,7 @@ fn decide(
     for verdict in verdicts.iter_mut().filter(|verdict| verdict.prune) {
         let naming = inventory.naming(&verdict.digest);
         let staying = naming.iter().find(|tag| !going.contains(*tag));
-        let needed = delete::needing(inventory, &verdict.digest);
+        let needed = needing(inventory, &verdict.digest);
         if let Some(tag) = staying {
             verdict.prune = false;
             verdict.because = format!("`{tag}` points to it");

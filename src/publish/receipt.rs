@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{Digest, Repository, RepositoryPath, Tag};
 use crate::workspace::state::{Error, StateDirectory};
+
+/// The time since `start`, as receipts contain it.
+pub(crate) fn milliseconds(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The published image, its destination, and the previous digest of each tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

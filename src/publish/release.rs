@@ -9,12 +9,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::decide::{PublishTarget, has_inputs};
-use super::receipt::{BaseReceipt, Receipt, TagReceipt};
+use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
 use super::settle::{Correction, Settled, settle};
 use super::upload::Uploaded;
 use super::{Error, PublishJob};
 use crate::engine::{Artifact, EngineKind};
-use crate::observe;
 use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::reference::{Digest, Tag};
 use crate::tags::{Action, Move};
@@ -38,10 +37,6 @@ pub async fn release(uploaded: Uploaded<'_>) -> Result<Vec<Receipt>, Error> {
         }
     }
     Ok(receipts)
-}
-
-pub(super) fn milliseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn release_one(
@@ -210,7 +205,7 @@ async fn remember(job: &PublishJob<'_>, destination: &PublishTarget<'_>, raw: &R
         job.cache.put(&raw.digest, &config);
         return;
     }
-    if let Err(error) = observe::remember(&destination.repo, raw, job.cache).await {
+    if let Err(error) = job.cache.config(&destination.repo, raw).await {
         tracing::debug!(%error, "cannot cache the config");
     }
 }

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::delete::{DeleteSubject, Deleted, Error, prove_gone};
+use super::removal::{DeleteSubject, Deleted, Error, prove_gone};
 use crate::oci::RawManifest;
 use crate::reference::Tag;
 use crate::registry::{Repo, Untag};

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::decide::{PublishTarget, config_of, decide};
+use super::receipt::milliseconds;
 use super::{Error, PublishJob};
 use crate::engine::Artifact;
 use crate::image::Content;
@@ -96,7 +97,7 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
     Ok(Uploaded {
         job,
         destinations: done,
-        milliseconds: super::release::milliseconds(start),
+        milliseconds: milliseconds(start),
     })
 }
 

@@ -14,10 +14,9 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 
 use super::answer::{Answer, DIGEST, Refusal, empty, set, streamed};
+use super::query::is_known;
 use super::range::{ByteRange, part};
-use super::service::is_known;
-use super::store::Store;
-use super::uploads::blocking;
+use super::store::{Store, blocking};
 use crate::oci::Manifest;
 use crate::reference::{Digest, RepositoryPath};
 
@@ -35,7 +34,7 @@ pub(super) async fn read(
     let opened = blocking(move || {
         let file = File::open(path)?;
         let data = file.metadata()?;
-        Ok((file, data))
+        Ok::<_, std::io::Error>((file, data))
     })
     .await;
     let (file, length) = match opened {
@@ -108,7 +107,7 @@ fn pieces(file: File, range: Range<u64>) -> impl Stream<Item = std::io::Result<B
             let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
             file.seek(SeekFrom::Start(start))?;
             (&mut file).take(count).read_to_end(&mut bytes)?;
-            Ok((file, bytes))
+            Ok::<_, std::io::Error>((file, bytes))
         })
         .await?;
         if bytes.len() as u64 != count {

@@ -6,7 +6,7 @@ use hyper::header::LINK;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, document, set};
-use super::service::Query;
+use super::query::Query;
 use super::store::Store;
 use crate::reference::RepositoryPath;
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::answer::{Answer, DIGEST, Refusal, add, empty, set, with_body};
 use super::index::{ManifestEntry, RepositoryContents, StoreIndex};
-use super::service::{Query, is_known};
-use super::store::{MANIFEST_LIMIT, Store};
+use super::query::{Query, is_known};
+use super::store::{MANIFEST_LIMIT, Store, blocking};
 use crate::oci::{Descriptor, media};
 use crate::reference::{Digest, RepositoryPath, Tag, Target};
 
@@ -187,12 +187,12 @@ pub(super) async fn store(
     let subject = view.subject.as_ref().map(|subject| subject.digest.clone());
     let entry = ManifestEntry::new(&media_type, digest.clone(), bytes.len() as u64);
     let (shared, path, new_tags) = (store.clone(), repository.clone(), tags.clone());
-    run_blocking(move || {
+    blocking(move || {
         shared.change(|index| {
             check_complete(&shared, &view)?;
             shared.keep_manifest(&entry.digest, &bytes)?;
             index.put(&path, &entry, &new_tags);
-            Ok(())
+            Ok::<_, Refusal>(())
         })
     })
     .await?;
@@ -303,7 +303,7 @@ pub(super) async fn delete(
     target: &Target,
 ) -> Result<Answer, Refusal> {
     let (shared, path, removed) = (store.clone(), repository.clone(), target.clone());
-    run_blocking(move || {
+    blocking(move || {
         let known = find(&shared, &path, &removed)?.is_some();
         shared.change(|index: &mut StoreIndex| {
             let removed_entry = index.remove(&path, &removed);
@@ -322,15 +322,6 @@ pub(super) async fn delete(
     })
     .await?;
     Ok(empty(StatusCode::ACCEPTED))
-}
-
-/// Runs a change of the store on a thread for blocking work.
-async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(std::io::Error::other)?
 }
 
 fn unknown(target: &Target) -> Refusal {

@@ -17,10 +17,12 @@ mod error;
 mod index;
 mod lists;
 mod manifests;
+mod query;
 mod range;
 mod referrers;
 mod route;
 mod service;
+mod sessions;
 mod store;
 mod uploads;
 

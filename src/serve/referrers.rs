@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Refusal, set, with_body};
 use super::index::{ManifestEntry, RepositoryContents};
 use super::manifests::ManifestView;
-use super::service::Query;
-use super::store::Store;
-use super::uploads::blocking;
+use super::query::Query;
+use super::store::{Store, blocking};
 use crate::oci::media;
 use crate::reference::{Digest, RepositoryPath};
 
@@ -39,7 +38,7 @@ pub(super) async fn list(
         for entry in entries.values() {
             found.extend(referrer(&kept, entry, &subject)?);
         }
-        Ok(found)
+        Ok::<_, std::io::Error>(found)
     })
     .await?;
     let filter = query.get("artifactType");

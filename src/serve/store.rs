@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::Error;
 use super::index::StoreIndex;
-use super::uploads::Sessions;
+use super::sessions::Sessions;
 use crate::reference::Digest;
 use crate::workspace::fs;
 
@@ -224,4 +224,17 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Runs file operations on a thread for blocking work.
+pub(super) async fn blocking<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<std::io::Error> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other)?
 }

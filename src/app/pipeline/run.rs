@@ -17,6 +17,7 @@ use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::observe::ConfigCache;
 use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage};
+use crate::publish::receipt::milliseconds;
 use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::{Credential, Registries};
@@ -241,7 +242,7 @@ impl Run<'_> {
             self.check_policy(work, &image).await?;
             done.local = self.tag_locally(work, &image).await?;
             self.record(work, &image)?;
-            let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let spent = milliseconds(start);
             slot.durations
                 .get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
             if let Artifact::Assembled(_) = image.artifact {
