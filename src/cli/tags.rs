@@ -10,7 +10,7 @@ use super::exit::Exit;
 use crate::reference::Tag;
 use crate::report::OutputFormat;
 use crate::tags::{
-    self, Action, FanOut, Latest, Move, PublishedContent, TagList, TagRules, Variant,
+    self, Action, FanOut, Latest, Move, MoveReason, PublishedContent, TagList, TagRules, Variant,
 };
 
 /// Show the tags of a version, and which of them may move.
@@ -50,7 +50,7 @@ struct TagsDocument<'a> {
 struct TagRow<'a> {
     tag: &'a Tag,
     action: &'static str,
-    because: &'a str,
+    because: &'a MoveReason,
 }
 
 /// Runs the command.

@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::state::{PlanComparison, RepositoryState};
-use super::{PlanStep, PlannedParents, current, reasons};
+use super::{PlanStep, PlannedParents, Reason, current, reasons};
 use crate::render::Recipe;
 use crate::snapshot::Published;
 use crate::tags::{self, Rebuild, is_withdrawn, next_free};
@@ -38,7 +38,7 @@ pub(super) fn choose(
     parents: &PlannedParents,
 ) -> PlanChoice {
     if let Some(version) = withdrawn(recipe, states) {
-        let because = vec![format!("{version} is withdrawn")];
+        let because = vec![Reason::Withdrawn(version.clone())];
         let next = next_version(recipe, states);
         return PlanChoice {
             publish: version,
@@ -85,11 +85,11 @@ pub(super) fn choose(
         Some((version, ..)) if force => PlanChoice::new(
             version,
             PlanStep::Build {
-                because: vec!["--force".to_owned()],
+                because: vec![Reason::Forced],
             },
         ),
         Some((version, published, state)) => {
-            let because = vec![format!("{version} is published with the same inputs")];
+            let because = vec![Reason::SameInputs(version.clone())];
             let everywhere = states
                 .iter()
                 .all(|state| state.same_as(version).is_some() && state.has_tag_of(version, image));
@@ -114,13 +114,13 @@ pub(super) fn choose(
         None if states.is_empty() => PlanChoice::new(
             version,
             PlanStep::Build {
-                because: vec!["nothing is published in this run".to_owned()],
+                because: vec![Reason::NothingPublished],
             },
         ),
         None => PlanChoice::new(
             version,
             PlanStep::Build {
-                because: vec!["new version".to_owned()],
+                because: vec![Reason::NewVersion],
             },
         ),
     }
@@ -156,11 +156,12 @@ fn overwritten(
     states: &[RepositoryState<'_>],
 ) -> Option<PlanChoice> {
     let version = &recipe.image.version;
-    let refuse = |was: &Version, finding: String, help: String| {
-        let because = vec![format!(
-            "{}: {finding}: its tag was overwritten",
-            state.repository
-        )];
+    let refuse = |was: &Version, tag: String, image: &Version, help: String| {
+        let because = vec![Reason::Overwritten {
+            repository: state.repository.clone(),
+            tag,
+            image: image.clone(),
+        }];
         PlanChoice::new(
             was,
             PlanStep::Refuse {
@@ -179,11 +180,7 @@ fn overwritten(
                 other.version,
                 recipe.image.source.display()
             );
-            Some(refuse(
-                was,
-                format!("{} points to the image of {was}", other.tag),
-                help,
-            ))
+            Some(refuse(was, other.tag.to_string(), was, help))
         }
         PlanComparison::Changed(was, published) => {
             published.inputs.as_ref()?;
@@ -197,11 +194,8 @@ fn overwritten(
             if is_own || named.cmp_precedence(version).is_eq() || !exists {
                 return None;
             }
-            Some(refuse(
-                was,
-                format!("{was} points to the image of {named}"),
-                other_version(recipe, states),
-            ))
+            let help = other_version(recipe, states);
+            Some(refuse(was, was.to_string(), &named, help))
         }
     }
 }
@@ -222,10 +216,7 @@ fn changed_content(
     if !image.tags.immutable {
         return PlanChoice::new(&image.version, PlanStep::Build { because });
     }
-    because.insert(
-        0,
-        format!("{was} is published with other inputs, and versions are immutable"),
-    );
+    because.insert(0, Reason::OtherInputs(was.clone()));
     let mut help = vec![other_version(recipe, states)];
     help.extend(other_rebuild(recipe, states, published));
     PlanChoice::new(was, PlanStep::Refuse { because, help })
@@ -242,9 +233,7 @@ fn damaged(recipe: &Recipe, states: &[RepositoryState<'_>]) -> PlanChoice {
     let was = damaged
         .max_by(|a, b| tags::precedence(a, b))
         .unwrap_or(&image.version);
-    let because = vec![format!(
-        "{was} is published, but the registry lost a part of it"
-    )];
+    let because = vec![Reason::Damaged(was.clone())];
     let step = PlanStep::Build { because };
     if image.tags.rebuild == Rebuild::Revise && image.version.build.is_empty() {
         return PlanChoice::new(&next_revision(recipe, states), step);

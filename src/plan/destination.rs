@@ -1,17 +1,18 @@
 //! Plans one image in one registry: the source of its content, and the action for each tag.
 
 use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{PlanStep, RepositoryState};
+use super::{PlanStep, Reason, RepositoryState};
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
-    self, Action, Move, Original, TagError, TagList, TagRole, TaggedVersion, is_revision,
+    self, Action, Move, MoveReason, Original, TagError, TagList, TagRole, TaggedVersion,
+    is_revision,
 };
 
 /// The planned changes in one registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedDestination {
     /// The name of the registry.
     pub registry: String,
@@ -25,7 +26,7 @@ pub struct PlannedDestination {
 }
 
 /// The source of the content of a destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "content", rename_all = "lowercase")]
 pub enum ContentSource {
     /// The content is uploaded: the built image, or a copy from another registry.
@@ -40,7 +41,7 @@ pub enum ContentSource {
 }
 
 /// The planned action for a tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedMove {
     /// The tag, with the suffix of the variant.
     pub tag: Tag,
@@ -49,17 +50,17 @@ pub struct PlannedMove {
     /// The action for the tag.
     pub action: PlannedAction,
     /// The current target: a version, or a digest if the version is unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The planned target.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// The reason, for users.
-    pub because: String,
+    /// The reason.
+    pub because: MoveReason,
 }
 
 /// The kind of action for a tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlannedAction {
     /// The tag is created.
@@ -85,7 +86,7 @@ impl PlannedMove {
 impl PlannedMove {
     /// The same tag if the image is refused: the tag does not change.
     fn stopped(self) -> Self {
-        let because = "the image is refused".to_owned();
+        let because = MoveReason::ImageRefused;
         match self.action {
             PlannedAction::Create => Self {
                 action: PlannedAction::Refuse,
@@ -139,14 +140,14 @@ impl PlannedDestination {
         }
     }
 
-    pub(super) fn refusals(&self) -> impl Iterator<Item = String> + '_ {
+    pub(super) fn refusals(&self) -> impl Iterator<Item = Reason> + '_ {
         let refused = self
             .tags
             .iter()
             .filter(|planned| planned.action == PlannedAction::Refuse);
         refused
             .filter(|planned| planned.role == TagRole::Full)
-            .map(|planned| format!("{}:{}: {}", self.repository, planned.tag, planned.because))
+            .map(|planned| Reason::of_tag(&self.repository, &planned.tag, &planned.because))
     }
 }
 
@@ -236,18 +237,12 @@ impl RepositoryView<'_> {
         let to = Some(self.publish.to_string());
         let (action, from, to, because) = match action {
             Action::Create => (PlannedAction::Create, None, to, because),
-            Action::Move if self.is_published() && named.is_some() && named == self.digest => (
-                PlannedAction::Same,
-                to.clone(),
-                to,
-                "already points to this image".to_owned(),
-            ),
-            Action::Move if self.is_published() => (
-                PlannedAction::Move,
-                from,
-                to,
-                "points to another image".to_owned(),
-            ),
+            Action::Move if self.is_published() && named.is_some() && named == self.digest => {
+                (PlannedAction::Same, to.clone(), to, MoveReason::InPlace)
+            }
+            Action::Move if self.is_published() => {
+                (PlannedAction::Move, from, to, MoveReason::Elsewhere)
+            }
             Action::Move => (PlannedAction::Move, from, to, because),
             Action::Keep {
                 holder,
@@ -272,14 +267,13 @@ impl RepositoryView<'_> {
     fn preserve(&self, original: Original) -> PlannedMove {
         let Original { tag, of } = original;
         let to = self.state.digests.get(&of).map(Digest::short);
-        let because = format!("{of} moves for the first time");
         PlannedMove {
             tag,
             role: TagRole::Original,
             action: PlannedAction::Create,
             from: None,
             to,
-            because,
+            because: MoveReason::FirstMove(of),
         }
     }
 

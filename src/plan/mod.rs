@@ -4,18 +4,20 @@
 mod choose;
 mod destination;
 mod parts;
+mod reason;
 mod reasons;
 mod recipes;
 mod state;
 
 pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use parts::parts;
+pub use reason::{Reason, joined};
 pub use recipes::{each_recipe, recipes};
 
 use std::collections::BTreeMap;
 
 use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::reference::{Digest, Repository, RepositoryPath};
 use crate::render::{PinnedBase, Recipe};
@@ -26,7 +28,7 @@ use choose::{PlanChoice, choose};
 use state::RepositoryState;
 
 /// The planned actions for all images. `plan --format json` prints this value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// The images, parents before their children.
     pub images: Vec<PlannedImage>,
@@ -41,7 +43,7 @@ impl Plan {
 }
 
 /// The planned actions for one image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedImage {
     /// The display name: `dotnet/aspnet:3.0.1-alpine`.
     pub image: String,
@@ -52,58 +54,58 @@ pub struct PlannedImage {
     /// The version to publish: the version in the spec, or a revision of it.
     pub publish: Version,
     /// The variant, if the spec has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<Variant>,
     /// The inputs digest.
     pub inputs: Digest,
     /// The base; `None` for scratch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<PlannedBase>,
     /// The engine that would build the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
     /// Build, skip, retag, copy or refuse.
     #[serde(flatten)]
     pub step: PlanStep,
     /// The next free version, if the version is withdrawn and so nothing is published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Version>,
     /// The direct or indirect base image that is withdrawn and not published, so that this image
     /// cannot be built.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
     /// The planned changes in each registry.
     pub destinations: Vec<PlannedDestination>,
 }
 
 /// A base in a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedBase {
     /// The reference, or the display name of the parent.
     pub name: String,
     /// The digest, if a registry has the base.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }
 
 /// The action that provides the content of the image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "lowercase")]
 pub enum PlanStep {
     /// Build the image.
     Build {
         /// The reasons for the build.
-        because: Vec<String>,
+        because: Vec<Reason>,
     },
     /// Do nothing: every registry has the image, and every tag is correct.
     Skip {
         /// The reasons for skipping it.
-        because: Vec<String>,
+        because: Vec<Reason>,
     },
     /// Only create or move tags: every registry has the image.
     Retag {
         /// The reasons why nothing is uploaded.
-        because: Vec<String>,
+        because: Vec<Reason>,
     },
     /// Copy the image from a registry that has it to the others.
     Copy {
@@ -112,12 +114,12 @@ pub enum PlanStep {
         /// The digest of the image.
         digest: Digest,
         /// The reasons for the copy.
-        because: Vec<String>,
+        because: Vec<Reason>,
     },
     /// Do nothing and fail.
     Refuse {
         /// The reasons for the refusal.
-        because: Vec<String>,
+        because: Vec<Reason>,
         /// Hints about what would be accepted.
         help: Vec<String>,
     },
@@ -126,7 +128,7 @@ pub enum PlanStep {
 impl PlanStep {
     /// The reasons for the step.
     #[must_use]
-    pub fn because(&self) -> &[String] {
+    pub fn because(&self) -> &[Reason] {
         let (Self::Build { because }
         | Self::Skip { because }
         | Self::Retag { because }
@@ -245,9 +247,7 @@ impl PlannedImage {
         if !self.step.is_build() {
             return self;
         }
-        let because = vec![format!(
-            "its base {withdrawn} is withdrawn and not published"
-        )];
+        let because = vec![Reason::BaseWithdrawn(withdrawn.to_owned())];
         Self {
             step: PlanStep::Skip { because },
             blocked_by: Some(withdrawn.to_owned()),
@@ -324,7 +324,7 @@ fn plan_image(
             }
         })?;
     }
-    let refusals: Vec<String> = destinations
+    let refusals: Vec<Reason> = destinations
         .iter()
         .flat_map(PlannedDestination::refusals)
         .collect();

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::PlannedParents;
 use super::parts::{DOCKERFILE, differences};
+use super::{PlannedParents, Reason};
 use crate::assemble::runtime;
 use crate::oci::ImageConfig;
 use crate::render::{INPUTS, PinnedBase, Recipe, SPEC_INPUTS};
@@ -23,11 +23,11 @@ pub(super) fn changed(
     was: &Version,
     published: &Published,
     parents: &PlannedParents,
-) -> Vec<String> {
+) -> Vec<Reason> {
     if published.inputs.is_none() {
-        return vec!["the published image has no label dev.golden.inputs".to_owned()];
+        return vec![Reason::NoInputsLabel];
     }
-    let mut reasons: Vec<String> = base(recipe, published, parents).into_iter().collect();
+    let mut reasons: Vec<Reason> = base(recipe, published, parents).into_iter().collect();
     reasons.extend(labels(recipe, published));
     if published.runtime.runtime().is_some() {
         reasons.extend(env(recipe, &published.runtime));
@@ -40,16 +40,13 @@ pub(super) fn changed(
         .unwrap_or_default();
     // The Dockerfile also contains the values that the config records.
     if !parts.is_empty() && (reasons.is_empty() || parts != [DOCKERFILE]) {
-        reasons.push(format!(
-            "changed since {was} was published: {}",
-            parts.join(", ")
-        ));
+        reasons.push(Reason::PartsChanged {
+            was: was.clone(),
+            parts,
+        });
     }
     if reasons.is_empty() {
-        reasons.push(format!(
-            "inputs changed that the image config does not record: {}",
-            hidden(&recipe.image)
-        ));
+        reasons.push(Reason::Unrecorded(hidden(&recipe.image)));
     }
     reasons
 }
@@ -60,7 +57,7 @@ pub(super) fn only_base_or_packages_changed(recipe: &Recipe, published: &Publish
     published.labels.get(SPEC_INPUTS).map(String::as_str) == Some(recipe.spec_inputs.as_str())
 }
 
-fn base(recipe: &Recipe, published: &Published, parents: &PlannedParents) -> Option<String> {
+fn base(recipe: &Recipe, published: &Published, parents: &PlannedParents) -> Option<Reason> {
     let label = |key: &str| {
         published
             .labels
@@ -70,19 +67,25 @@ fn base(recipe: &Recipe, published: &Published, parents: &PlannedParents) -> Opt
     };
     let (name, digest) = (recipe.base.name()?, label(BASE_DIGEST));
     if let Some(was) = label(BASE_NAME).filter(|was| *was != name) {
-        return Some(format!("base changed {was} → {name}"));
+        return Some(Reason::OtherBase {
+            was: was.to_owned(),
+            now: name,
+        });
     }
     let now = match &recipe.base {
         PinnedBase::Workspace { parent, .. } => match parents.get(parent)? {
             Some(digest) => digest,
-            None => return Some(format!("its base {parent} is rebuilt")),
+            None => return Some(Reason::BaseRebuilt(parent.clone())),
         },
         PinnedBase::Registry { digest, .. } | PinnedBase::Layout(Layout { digest, .. }) => digest,
         PinnedBase::Scratch | PinnedBase::Local { .. } => return None,
     };
     digest
         .filter(|was| *was != now.as_str())
-        .map(|was| format!("base moved {was} → {now}"))
+        .map(|was| Reason::BaseMoved {
+            was: was.to_owned(),
+            now: now.clone(),
+        })
 }
 
 /// True if the image has no base. Then every published value comes from its spec, and a value that
@@ -91,14 +94,14 @@ fn has_no_base(recipe: &Recipe) -> bool {
     recipe.base == PinnedBase::Scratch
 }
 
-fn labels(recipe: &Recipe, published: &Published) -> Vec<String> {
+fn labels(recipe: &Recipe, published: &Published) -> Vec<Reason> {
     let own = &recipe.image.labels;
     let differs = |(key, value): &(&String, &String)| published.labels.get(*key) != Some(*value);
-    let mut reasons: Vec<String> = own
+    let mut reasons: Vec<Reason> = own
         .iter()
         .filter(|(key, _)| ![BASE_NAME, BASE_DIGEST].contains(&key.as_str()))
         .filter(differs)
-        .map(|(key, _)| format!("labels.{key} changed"))
+        .map(|(key, _)| Reason::Changed(format!("labels.{key}")))
         .collect();
     if has_no_base(recipe) {
         let filled = |key: &str| [INPUTS, SPEC_INPUTS].contains(&key) || FILLED.contains(&key);
@@ -106,12 +109,12 @@ fn labels(recipe: &Recipe, published: &Published) -> Vec<String> {
             .labels
             .keys()
             .filter(|key| !own.contains_key(*key) && !filled(key));
-        reasons.extend(removed.map(|key| format!("labels.{key} removed")));
+        reasons.extend(removed.map(|key| Reason::Removed(format!("labels.{key}"))));
     }
     reasons
 }
 
-fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<String> {
+fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<Reason> {
     let own = &recipe.image.env;
     let differs = |key: &str, value: &EnvValue| match (value, published.env_value(key)) {
         (_, None) => true,
@@ -120,10 +123,10 @@ fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<String> {
             !(was.starts_with(prepend.as_str()) && was.ends_with(append.as_str()))
         }
     };
-    let mut reasons: Vec<String> = own
+    let mut reasons: Vec<Reason> = own
         .iter()
         .filter(|(key, value)| differs(key, value))
-        .map(|(key, _)| format!("env.{key} changed"))
+        .map(|(key, _)| Reason::Changed(format!("env.{key}")))
         .collect();
     if has_no_base(recipe) {
         let variables = published.env();
@@ -132,13 +135,13 @@ fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<String> {
             .filter_map(|variable| variable.split('=').next());
         // Both engines add PATH to an image without one.
         let removed = keys.filter(|key| *key != "PATH" && own.iter().all(|(own, _)| own != key));
-        reasons.extend(removed.map(|key| format!("env.{key} removed")));
+        reasons.extend(removed.map(|key| Reason::Removed(format!("env.{key}"))));
     }
     reasons
 }
 
 /// Applies the spec to the published config, and returns the keys that this changes.
-fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
+fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<Reason> {
     let mut expected = published.clone();
     let without_env = ResolvedImage {
         env: Vec::new(),
@@ -184,31 +187,20 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<String> {
     compared
         .into_iter()
         .filter(|(_, differs)| *differs)
-        .map(|(key, _)| format!("config.{key} changed"))
+        .map(|(key, _)| Reason::Changed(format!("config.{key}")))
         .collect()
 }
 
 /// The inputs of an image that its config does not record.
-fn hidden(image: &ResolvedImage) -> String {
+fn hidden(image: &ResolvedImage) -> Vec<&'static str> {
     let parts = [
         ("the Dockerfile", true),
         ("a file", !image.files.is_empty()),
         ("a certificate", !image.certificates.is_empty()),
-        (
-            "the packages",
-            !image.packages.install.is_empty() || !image.packages.remove.is_empty(),
-        ),
+        ("the packages", image.has_packages()),
         ("a step", !image.run.is_empty()),
         ("the platforms", !image.platforms.is_empty()),
     ];
-    let parts: Vec<&str> = parts
-        .into_iter()
-        .filter(|(_, has)| *has)
-        .map(|(part, _)| part)
-        .collect();
-    match parts.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => unreachable!("every image has a Dockerfile"),
-    }
+    let present = parts.into_iter().filter(|(_, has)| *has);
+    present.map(|(part, _)| part).collect()
 }

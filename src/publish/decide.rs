@@ -9,7 +9,7 @@ use super::{Error, PublishJob};
 use crate::engine::Artifact;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
-use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination};
+use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, Reason};
 use crate::reference::{Digest, Tag};
 use crate::registry::Repo;
 use crate::render::INPUTS;
@@ -44,7 +44,7 @@ pub(super) struct PublishTarget<'a> {
 /// or cannot be read.
 pub(super) async fn decide<'a>(job: &PublishJob<'a>) -> Result<Vec<PublishTarget<'a>>, Error> {
     let destinations = try_join_all(job.busy().map(|planned| examine(job, planned))).await?;
-    let because: Vec<String> = destinations.iter().flat_map(refusals).collect();
+    let because: Vec<Reason> = destinations.iter().flat_map(refusals).collect();
     if because.is_empty() {
         return Ok(destinations);
     }
@@ -80,15 +80,16 @@ async fn tags_for(repo: &Repo, out: &FanOut) -> Result<Vec<Tag>, Error> {
     Ok(repo.complete_tags(probes).await?)
 }
 
-fn refusals<'a>(destination: &'a PublishTarget<'_>) -> impl Iterator<Item = String> + 'a {
+fn refusals<'a>(destination: &'a PublishTarget<'_>) -> impl Iterator<Item = Reason> + 'a {
     let refused = destination
         .moves
         .iter()
         .filter(|decided| decided.is_refusal());
     refused.map(|decided| {
-        format!(
-            "{}:{}: {}",
-            destination.planned.repository, decided.tag, decided.because
+        Reason::of_tag(
+            &destination.planned.repository,
+            &decided.tag,
+            &decided.because,
         )
     })
 }

@@ -1,18 +1,19 @@
 //! The error of publishing an image.
 
 use super::hold::Unsettled;
+use crate::plan::{Reason, joined};
 use crate::reference::{Digest, Reference, Repository, Tag};
 
 /// The reason why an image was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A tag rule forbids the change. Nothing was written.
-    #[error("refusing to publish {image}: {}", because.join("; "))]
+    #[error("refusing to publish {image}: {}", joined(because, "; "))]
     Refused {
         /// The image with its version, such as `app:1.2.3`.
         image: String,
         /// The reasons, one per tag.
-        because: Vec<String>,
+        because: Vec<Reason>,
         /// The hints that say what would be accepted.
         help: Vec<String>,
     },

@@ -13,8 +13,8 @@ use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::referrers::{Referrer, tags_of_tools};
 use crate::registry::{self, Repo};
 use crate::tags::{
-    Action, Level, Move, PublishedContent, TagList, TagRole, TagRules, Variant, decide, fan_out,
-    siblings,
+    Action, Level, Move, MoveReason, PublishedContent, TagList, TagRole, TagRules, Variant, decide,
+    fan_out, siblings,
 };
 
 /// The reason why an image was not promoted.
@@ -33,8 +33,8 @@ pub enum Error {
         repository: Repository,
         /// The tag that is refused.
         tag: Tag,
-        /// The reason, as a clause.
-        because: String,
+        /// The reason.
+        because: MoveReason,
     },
     /// A merged manifest of cosign was put, but the registry serves another one.
     #[error("{0} does not keep the merged signatures")]
@@ -152,21 +152,11 @@ async fn decide_other(
     let is_version = !TagList::new(&one, None, &[]).versions().is_empty();
     let exists = existing.contains(tag);
     let (role, action, because) = match (exists, is_version) {
-        (false, _) => (
-            TagRole::Extra,
-            Action::Create,
-            "does not exist yet".to_owned(),
-        ),
-        (true, true) if content_under(to, digest, tag).await? == PublishedContent::Different => (
-            TagRole::Full,
-            Action::Refuse,
-            "already points to other content".to_owned(),
-        ),
-        (true, _) => (
-            TagRole::Extra,
-            Action::Move,
-            "it is copied by its name".to_owned(),
-        ),
+        (false, _) => (TagRole::Extra, Action::Create, MoveReason::New),
+        (true, true) if content_under(to, digest, tag).await? == PublishedContent::Different => {
+            (TagRole::Full, Action::Refuse, MoveReason::OtherContent)
+        }
+        (true, _) => (TagRole::Extra, Action::Move, MoveReason::CopiedByName),
     };
     Ok(Move {
         tag: tag.clone(),

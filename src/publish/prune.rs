@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -79,7 +79,47 @@ pub struct PruneVerdict {
     /// True if the version is deleted.
     pub prune: bool,
     /// The reason for the decision.
-    pub because: String,
+    pub because: PruneReason,
+}
+
+/// The reason for the decision about a version. It is displayed as a clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PruneReason {
+    /// The version is one of this many that are kept.
+    Newest(usize),
+    /// The version is not one of this many that are kept.
+    BeyondKeep(usize),
+    /// The version is older than the limit.
+    Older(AgeLimit),
+    /// The version is not older than the limit.
+    Newer(AgeLimit),
+    /// The version has no creation time.
+    UnknownAge,
+    /// This tag, which stays, points to the same digest.
+    HasTag(Tag),
+    /// The index with this tag, which stays, contains the image.
+    InIndex(Tag),
+}
+
+impl std::fmt::Display for PruneReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Newest(1) => f.write_str("newest"),
+            Self::Newest(keep) => write!(f, "newest {keep}"),
+            Self::BeyondKeep(keep) => write!(f, "beyond --keep {keep}"),
+            Self::Older(limit) => write!(f, "older than {limit}"),
+            Self::Newer(limit) => write!(f, "newer than {limit}"),
+            Self::UnknownAge => f.write_str("its age is unknown"),
+            Self::HasTag(tag) => write!(f, "`{tag}` points to it"),
+            Self::InIndex(tag) => write!(f, "it is part of the index `{tag}`"),
+        }
+    }
+}
+
+impl Serialize for PruneReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The decisions about a repository.
@@ -218,10 +258,10 @@ fn decide(
         let needed = needing(inventory, &verdict.digest);
         if let Some(tag) = staying {
             verdict.prune = false;
-            verdict.because = format!("`{tag}` points to it");
+            verdict.because = PruneReason::HasTag(tag.clone());
         } else if let Some(tag) = needed.first() {
             verdict.prune = false;
-            verdict.because = format!("it is part of the index `{tag}`");
+            verdict.because = PruneReason::InIndex(tag.clone());
         }
     }
     verdicts
@@ -248,15 +288,15 @@ fn one_variant(
         let is_stable = tagged.version.pre.is_empty();
         let (prune, because) = match rules.older_than {
             // Pre-releases are not counted; one is deleted once enough stable versions are higher.
-            _ if stable < rules.keep => (false, kept(rules.keep)),
+            _ if stable < rules.keep => (false, PruneReason::Newest(rules.keep)),
             Some(limit) => match version.created {
                 Some(created_at) if limit.is_exceeded(created_at) => {
-                    (true, format!("older than {limit}"))
+                    (true, PruneReason::Older(limit))
                 }
-                Some(_) => (false, format!("newer than {limit}")),
-                None => (false, "its age is unknown".to_owned()),
+                Some(_) => (false, PruneReason::Newer(limit)),
+                None => (false, PruneReason::UnknownAge),
             },
-            None => (true, format!("beyond --keep {}", rules.keep)),
+            None => (true, PruneReason::BeyondKeep(rules.keep)),
         };
         stable += usize::from(is_stable);
         let verdict = PruneVerdict {
@@ -268,13 +308,6 @@ fn one_variant(
         decided.push((version, verdict));
     }
     decided
-}
-
-fn kept(keep: usize) -> String {
-    match keep {
-        1 => "newest".to_owned(),
-        _ => format!("newest {keep}"),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::TextTable;
-use crate::plan::{Plan, PlanStep, PlannedAction, PlannedImage, PlannedMove};
+use crate::plan::{Plan, PlanStep, PlannedAction, PlannedImage, PlannedMove, joined};
 
 /// The plan as text.
 #[must_use]
@@ -28,7 +28,7 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
         text,
         "{}  {step}: {}",
         image.image,
-        image.step.because().join("; ")
+        joined(image.step.because(), "; ")
     )?;
     if let PlanStep::Refuse { help, .. } = &image.step {
         for help in help {
@@ -91,6 +91,6 @@ fn moved(planned: &PlannedMove) -> String {
             to.clone().unwrap_or_default()
         }
         (PlannedAction::Keep, Some(from), _) => format!("{from} ({})", planned.because),
-        (PlannedAction::Keep | PlannedAction::Refuse, ..) => planned.because.clone(),
+        (PlannedAction::Keep | PlannedAction::Refuse, ..) => planned.because.to_string(),
     }
 }

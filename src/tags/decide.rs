@@ -2,8 +2,9 @@
 //! of [`PublishedContent`], which compares the published content with ours.
 
 use semver::Version;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::reason::MoveReason;
 use super::tag_list::is_withdrawn;
 use super::{FanOut, Latest, PlannedTag, TagList, TagRole, TagRules, TaggedVersion};
 use crate::reference::Tag;
@@ -18,7 +19,7 @@ pub enum PublishedContent {
 }
 
 /// The action for a tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
     /// Create the tag, which does not exist yet.
@@ -37,7 +38,7 @@ pub enum Action {
 }
 
 /// The decision about one tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Move {
     /// The tag, with the suffix of the variant.
     pub tag: Tag,
@@ -46,8 +47,8 @@ pub struct Move {
     /// The action for the tag.
     #[serde(flatten)]
     pub action: Action,
-    /// The reason, for users.
-    pub because: String,
+    /// The reason.
+    pub because: MoveReason,
 }
 
 impl Move {
@@ -83,7 +84,7 @@ pub fn decide(
                 full(&planned.tag, fan_out, existing, rules, published)
             }
             TagRole::Latest if rules.latest == Latest::Always => {
-                present(planned, existing, "`latest` is `always`")
+                present(planned, existing, MoveReason::LatestAlways)
             }
             TagRole::Patch | TagRole::Minor | TagRole::Major | TagRole::Latest => moving(
                 planned,
@@ -91,7 +92,7 @@ pub fn decide(
                 existing,
                 existing.highest(|other| planned.role.covers(ours, other)),
             ),
-            TagRole::Extra => present(planned, existing, "an extra tag always moves"),
+            TagRole::Extra => present(planned, existing, MoveReason::Extra),
         };
         Move {
             tag: planned.tag.clone(),
@@ -104,9 +105,9 @@ pub fn decide(
 }
 
 /// Decides about a tag of a withdrawn version.
-fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action, String) {
+fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action, MoveReason) {
     let ours = &out.version;
-    let itself = |because: String| {
+    let itself = |because| {
         (
             Action::Keep {
                 holder: ours.clone(),
@@ -117,15 +118,15 @@ fn withdrawn(planned: &PlannedTag, out: &FanOut, existing: &TagList) -> (Action,
     };
     let holder = match planned.role {
         TagRole::Full | TagRole::Original => {
-            return itself(format!("{ours} is withdrawn; its own tag remains"));
+            return itself(MoveReason::OwnTagRemains(ours.clone()));
         }
         // An extra tag moves together with the moving tags.
         TagRole::Extra => existing.highest(|_| true),
         role => existing.highest(|other| role.covers(ours, other)),
     };
     match holder {
-        Some(held) => keep(held, format!("{ours} is withdrawn")),
-        None => itself(format!("{ours} is withdrawn, and no other version remains")),
+        Some(held) => keep(held, MoveReason::Withdrawn(ours.clone())),
+        None => itself(MoveReason::OnlyWithdrawn(ours.clone())),
     }
 }
 
@@ -136,7 +137,7 @@ fn full(
     existing: &TagList,
     rules: &TagRules,
     published: PublishedContent,
-) -> (Action, String) {
+) -> (Action, MoveReason) {
     let ours = &out.version;
     let exists = existing.has(tag);
     // The tag of a plain version also moves to the same version with build metadata.
@@ -145,28 +146,21 @@ fn full(
         && ours.pre.is_empty()
         && let Some(later) = later
     {
-        return match (exists, published) {
-            (true, PublishedContent::Same) => keep(later, higher(later)),
-            (true, PublishedContent::Different) => (
-                Action::Refuse,
-                format!("{} was published after {ours}", later.tag),
-            ),
-            (false, _) => (
-                Action::Refuse,
-                format!("{} is published, but {ours} is not", later.tag),
-            ),
+        let (tag, ours) = (later.tag.clone(), ours.clone());
+        let because = match (exists, published) {
+            (true, PublishedContent::Same) => return keep(later, MoveReason::Higher(tag)),
+            (true, PublishedContent::Different) => MoveReason::PublishedAfter { later: tag, ours },
+            (false, _) => MoveReason::PublishedAlone { later: tag, ours },
         };
+        return (Action::Refuse, because);
     }
     match (exists, published) {
-        (false, _) => (Action::Create, "does not exist yet".to_owned()),
-        (true, PublishedContent::Same) => (Action::Move, "published again".to_owned()),
+        (false, _) => (Action::Create, MoveReason::New),
+        (true, PublishedContent::Same) => (Action::Move, MoveReason::Again),
         (true, PublishedContent::Different) if !rules.immutable => {
-            (Action::Move, "`immutable` is false".to_owned())
+            (Action::Move, MoveReason::Mutable)
         }
-        (true, PublishedContent::Different) => (
-            Action::Refuse,
-            format!("{tag} is already published, and versions are immutable"),
-        ),
+        (true, PublishedContent::Different) => (Action::Refuse, MoveReason::Immutable(tag.clone())),
     }
 }
 
@@ -176,25 +170,27 @@ fn moving(
     ours: &Version,
     existing: &TagList,
     highest: Option<&TaggedVersion>,
-) -> (Action, String) {
+) -> (Action, MoveReason) {
     match highest {
-        Some(held) if super::precedence(&held.version, ours).is_gt() => keep(held, higher(held)),
-        Some(held) if held.version != *ours => {
-            present(planned, existing, &format!("{} is lower", held.tag))
+        Some(held) if super::precedence(&held.version, ours).is_gt() => {
+            keep(held, MoveReason::Higher(held.tag.clone()))
         }
-        _ => present(planned, existing, "no stable version is higher"),
+        Some(held) if held.version != *ours => {
+            present(planned, existing, MoveReason::Lower(held.tag.clone()))
+        }
+        _ => present(planned, existing, MoveReason::Highest),
     }
 }
 
-fn present(planned: &PlannedTag, existing: &TagList, because: &str) -> (Action, String) {
+fn present(planned: &PlannedTag, existing: &TagList, because: MoveReason) -> (Action, MoveReason) {
     if existing.has(&planned.tag) {
-        (Action::Move, because.to_owned())
+        (Action::Move, because)
     } else {
-        (Action::Create, "does not exist yet".to_owned())
+        (Action::Create, MoveReason::New)
     }
 }
 
-fn keep(held: &TaggedVersion, because: String) -> (Action, String) {
+fn keep(held: &TaggedVersion, because: MoveReason) -> (Action, MoveReason) {
     (
         Action::Keep {
             holder: held.version.clone(),
@@ -202,10 +198,6 @@ fn keep(held: &TaggedVersion, because: String) -> (Action, String) {
         },
         because,
     )
-}
-
-fn higher(held: &TaggedVersion) -> String {
-    format!("{} is the higher version", held.tag)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod fan_out;
 mod next_free;
 mod order;
 mod owner;
+mod reason;
 mod requirement;
 mod siblings;
 mod tag_list;
@@ -20,6 +21,7 @@ pub use fan_out::{FanOut, Original, PlannedTag, TagError, TagRole, fan_out, revi
 pub use next_free::next_free;
 pub use order::precedence;
 pub use owner::{TagOwner, owner};
+pub use reason::MoveReason;
 pub use requirement::{Requirement, TagVersion};
 pub use siblings::siblings;
 pub use tag_list::{TagList, TaggedVersion, is_withdrawn};

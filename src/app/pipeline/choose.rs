@@ -19,11 +19,50 @@ pub enum Goal {
 pub struct EngineChoice {
     /// Docker or embedded, never auto.
     pub engine: EngineKind,
-    /// The reason, for the note in the output: `no commands to run`.
-    pub because: String,
+    /// The reason.
+    pub because: EngineReason,
     /// True if a Docker Engine may build the image instead, when the base shows that a command
     /// must run.
     pub docker_may: bool,
+}
+
+/// The reason for the choice of an engine. It is displayed as a clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineReason {
+    /// The command line or golden.toml names the engine.
+    Requested,
+    /// The image has packages or steps.
+    HasSteps,
+    /// A part of the spec needs the embedded engine.
+    NeedsEmbedded(String),
+    /// The certificate tool of the base must run.
+    CertificateTool,
+    /// The image has several platforms, and nothing to run on them.
+    NoCommandsOnAnyPlatform,
+    /// The image has nothing to run.
+    NoCommands,
+    /// The image is written to a file or directory.
+    Written,
+    /// The image has nothing to run, but a Docker Engine answers.
+    DockerAnswers,
+    /// The image has nothing to run, and no Docker Engine answers.
+    NoDocker,
+}
+
+impl std::fmt::Display for EngineReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Requested => "requested",
+            Self::HasSteps => "the image has packages or [[run]] steps",
+            Self::NeedsEmbedded(what) => return write!(f, "{what} needs it"),
+            Self::CertificateTool => "the certificate tool of the base must run",
+            Self::NoCommandsOnAnyPlatform => "no platform has commands to run",
+            Self::NoCommands => "no commands to run",
+            Self::Written => "the image is written to a file",
+            Self::DockerAnswers => "a Docker Engine answers",
+            Self::NoDocker => "no commands to run, and no Docker Engine answers",
+        })
+    }
 }
 
 /// Chooses the engine for an image. `answers` returns true if a Docker Engine answers; it is called
@@ -34,44 +73,34 @@ pub async fn choose(
     image: &ResolvedImage,
     answers: impl AsyncFnOnce() -> bool,
 ) -> EngineChoice {
-    let choice = |engine, because: &str| EngineChoice {
+    let choice = |engine, because| EngineChoice {
         engine,
-        because: because.to_owned(),
+        because,
         docker_may: false,
     };
-    let embedded_first = |because: &str| EngineChoice {
+    let embedded_first = |because| EngineChoice {
         docker_may: true,
         ..choice(EngineKind::Embedded, because)
     };
-    let needs_embedded = crate::render::needs_embedded(image);
-    match (wanted, goal) {
-        (EngineKind::Docker, _) => choice(EngineKind::Docker, "requested"),
-        (EngineKind::Embedded, _) => choice(EngineKind::Embedded, "requested"),
-        (EngineKind::Auto, _) if image.needs_execution() => choice(
-            EngineKind::Docker,
-            "the image has packages or [[run]] steps",
-        ),
-        (EngineKind::Auto, _) if needs_embedded.is_some() => {
-            let what = needs_embedded.unwrap_or_default();
-            choice(EngineKind::Embedded, &format!("{what} needs it"))
+    match (wanted, goal, crate::render::needs_embedded(image)) {
+        (EngineKind::Docker | EngineKind::Embedded, ..) => choice(wanted, EngineReason::Requested),
+        (EngineKind::Auto, ..) if image.needs_execution() => {
+            choice(EngineKind::Docker, EngineReason::HasSteps)
         }
-        (EngineKind::Auto, _) if crate::assemble::can_assemble(image).is_err() => choice(
-            EngineKind::Docker,
-            "the certificate tool of the base must run",
-        ),
-        (EngineKind::Auto, Goal::Local) if image.platforms.len() > 1 => {
-            embedded_first("no platform has commands to run")
+        (EngineKind::Auto, _, Some(what)) => {
+            choice(EngineKind::Embedded, EngineReason::NeedsEmbedded(what))
         }
-        (EngineKind::Auto, Goal::Publish) => embedded_first("no commands to run"),
-        (EngineKind::Auto, Goal::Write) => {
-            choice(EngineKind::Embedded, "the image is written to a file")
+        (EngineKind::Auto, ..) if crate::assemble::can_assemble(image).is_err() => {
+            choice(EngineKind::Docker, EngineReason::CertificateTool)
         }
-        (EngineKind::Auto, Goal::Local) if answers().await => {
-            choice(EngineKind::Docker, "a Docker Engine answers")
+        (EngineKind::Auto, Goal::Local, _) if image.platforms.len() > 1 => {
+            embedded_first(EngineReason::NoCommandsOnAnyPlatform)
         }
-        (EngineKind::Auto, Goal::Local) => choice(
-            EngineKind::Embedded,
-            "no commands to run, and no Docker Engine answers",
-        ),
+        (EngineKind::Auto, Goal::Publish, _) => embedded_first(EngineReason::NoCommands),
+        (EngineKind::Auto, Goal::Write, _) => choice(EngineKind::Embedded, EngineReason::Written),
+        (EngineKind::Auto, Goal::Local, _) if answers().await => {
+            choice(EngineKind::Docker, EngineReason::DockerAnswers)
+        }
+        (EngineKind::Auto, Goal::Local, _) => choice(EngineKind::Embedded, EngineReason::NoDocker),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::assemble::NeedsExecution;
 use crate::diagnostic::Diagnostics;
+use crate::plan::joined;
 use crate::resolve::image::SpecLocation;
 
 /// The reason why an image failed.
@@ -62,7 +63,7 @@ impl Failed {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Publish(crate::publish::Error::Refused { because, .. }) => because.join("; "),
+            Self::Publish(crate::publish::Error::Refused { because, .. }) => joined(because, "; "),
             Self::NotBuilt { .. } => "no up-to-date local build".to_owned(),
             Self::Engine(crate::engine::Error::Step {
                 step, exit_code, ..

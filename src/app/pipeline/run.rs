@@ -11,12 +11,15 @@ use tokio::sync::{Mutex, Semaphore};
 use super::engines::Engines;
 use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
+use crate::app::unready::skipped;
 use crate::app::work::Work;
 use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::observe::ConfigCache;
-use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage};
+use crate::plan::{
+    ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage, joined,
+};
 use crate::publish::receipt::milliseconds;
 use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference};
@@ -394,16 +397,8 @@ impl Run<'_> {
     /// The reason why an image was not built: `by` failed, and `parents` are its bases.
     fn skipped(&self, by: usize, parents: &[usize]) -> String {
         let name = |position: usize| &self.work[position].planned.image;
-        match parents.first() {
-            Some(parent) if *parent != by => {
-                format!(
-                    "its base {} was skipped, because {} failed",
-                    name(*parent),
-                    name(by)
-                )
-            }
-            _ => format!("its base {} failed", name(by)),
-        }
+        let parent = parents.first().copied().unwrap_or(by);
+        skipped(name(parent), name(by))
     }
 
     fn outcome(&self, planned: &PlannedImage, done: bool) -> ImageOutcome {
@@ -426,7 +421,7 @@ impl Run<'_> {
             version: planned.publish.clone(),
             variant: planned.variant.as_ref().map(ToString::to_string),
             outcome: self.outcome(planned, true),
-            because: planned.step.because().join(", "),
+            because: joined(planned.step.because(), ", "),
             engine,
             inputs: Some(planned.inputs.clone()),
             digest,
