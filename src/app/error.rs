@@ -77,6 +77,15 @@ pub enum Error {
     /// Publishing or moving tags failed or was refused.
     #[error(transparent)]
     Publish(#[from] crate::publish::Error),
+    /// A deletion failed or was refused.
+    #[error(transparent)]
+    Delete(#[from] crate::publish::delete::Error),
+    /// A promotion failed or was refused.
+    #[error(transparent)]
+    Promote(#[from] crate::publish::promote::Error),
+    /// A registry does not have a reference.
+    #[error(transparent)]
+    Absent(#[from] Box<crate::observe::Absent>),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),

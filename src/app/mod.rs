@@ -1,18 +1,25 @@
 //! The work of each command. It takes resolved settings, returns values and errors, and sends
 //! events. It knows nothing about the command line, exit codes or output.
 
+pub mod audit;
 pub mod bases;
 pub mod build;
 mod changed;
+pub mod delete;
 pub mod destinations;
 pub mod doctor;
 pub mod error;
 mod findings;
+pub mod inspect;
+pub mod list;
 pub mod names;
+pub mod new;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;
+pub mod promote;
 mod provenance;
+pub mod prune;
 mod readiness;
 pub mod registries;
 pub mod render;
@@ -21,9 +28,11 @@ pub mod rollback;
 pub mod session;
 pub mod settings;
 pub mod survey;
+pub mod tags;
 mod trust;
 pub mod unready;
 pub mod verify;
+pub mod waves;
 pub mod work;
 
 pub use error::Error;

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::error::{Error, NothingReady};
-use super::pipeline::{EngineChoice, Engines, Goal, choose, local};
+use super::pipeline::{EngineChoice, Engines, Goal, choose};
 use super::readiness;
 use super::registries;
 use super::session::Session;
 use super::survey::survey;
 use super::trust;
 use super::unready::Unready;
-use super::work::{Planned, Work, local_repository};
+use super::work::{Planned, Work};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
@@ -19,7 +19,7 @@ use crate::engine::fleet::{Fleet, FleetEngine};
 use crate::engine::{BuildKit, EngineKind, EngineTrust};
 use crate::observe;
 use crate::plan::PlanOptions;
-use crate::reference::{Host, Reference};
+use crate::reference::Host;
 use crate::registry::{Credential, Registries};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
@@ -102,7 +102,6 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     let trusted = trust::engines(&session.settings)?;
     let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
     let engines = Engines::new(environment, embedded).with_fleet(fleet);
-    require_distinct_names(&session)?;
     require_locked(&session, request.locked)?;
     let newly_locked = if request.lock_new {
         lock_new(&mut session, &engines).await
@@ -165,30 +164,6 @@ pub async fn survey_ready(
         survey(session, registries, engines, options).await?,
         unready,
     ))
-}
-
-/// Fails if the name of an image in a Docker Engine is also the base of an image: the local tag
-/// would replace the base.
-pub fn require_distinct_names(session: &Session) -> Result<(), Error> {
-    let base = |image: &ResolvedImage| match &image.base {
-        Base::Reference(reference) => Some(reference.clone()),
-        Base::Scratch | Base::Layout(_) | Base::Requirement { .. } | Base::Workspace { .. } => None,
-    };
-    let bases: Vec<Reference> = session.resolved().filter_map(base).collect();
-    for image in session.resolved() {
-        let name = local_repository(image, &session.destinations)?;
-        let fan = crate::tags::fan_out(&image.version, image.variant.as_ref(), &image.tags)?;
-        let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
-        if let Some(shadowed) = local::shadowed(&local::references(&name, &tags), &bases) {
-            let message = format!(
-                "{} would be tagged {shadowed}, which an image of this workspace is built on",
-                image.display()
-            );
-            return Err(Error::invalid(message)
-                .hint("rename the image, or write the base as a full reference with a digest"));
-        }
-    }
-    Ok(())
 }
 
 /// Adds missing external bases to the session's copy of golden.lock. An unavailable base is omitted

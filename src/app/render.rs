@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::error::Error;
 use super::pipeline::families;
 use super::pipeline::standalone::{self, Rendering, StandaloneWork};
-use super::prepare::require_distinct_names;
 use super::registries;
 use super::rendered::{Directories, RenderState};
 use super::session::Session;
@@ -127,7 +126,6 @@ pub async fn directories(
         Ok(Err(error)) => return Err(error.into()),
     }
     images.iter().try_for_each(known_family)?;
-    require_distinct_names(session)?;
     let mut work = Vec::with_capacity(images.len());
     for (image, one) in images.into_iter().zip(&session.images) {
         work.push(StandaloneWork {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::finish::{Summary, finish};
 use super::selection::SelectionArgs;
 use super::{next_steps, session, unready};
 use crate::app::build::{BuildRequest, build};
 use crate::app::pipeline::secrets;
 use crate::engine::EngineKind;
+use crate::report;
 use crate::store::LocalDestination;
 use crate::workspace::fs;
 
@@ -81,14 +81,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .map_err(|error| unready::failure(context, error))?;
     next_steps::written(context, &built.places);
     if let Some(file) = &metadata {
-        let summary = Summary {
+        let summary = report::Summary {
             images: &built.ended.reports,
             places: &built.places,
         };
-        let text = crate::report::json::with_schema(&summary);
+        let text = report::json::with_schema(&summary);
         fs::write_atomic(&fs::output(file)?, text.as_bytes())?;
     }
-    let exit = finish(context, &mut built);
+    let exit = Exit::of(&built.ended);
+    report::summary(
+        &context.out,
+        context.format,
+        context.globals.quiet,
+        &mut built,
+    );
     if exit == Exit::Done && !args.push {
         next_steps::built(context, &built);
     }

@@ -183,6 +183,9 @@ impl From<crate::app::Error> for Failure {
             Error::Secret(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Publish(error) => error.into(),
+            Error::Delete(error) => error.into(),
+            Error::Promote(error) => error.into(),
+            Error::Absent(absent) => Self::absent(*absent),
             Error::Registry(error) => error.into(),
         }
     }

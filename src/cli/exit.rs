@@ -1,5 +1,7 @@
 //! The exit codes of golden.
 
+use crate::app::pipeline::{Ended, Failed};
+
 /// The result of a run, as its exit code reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -20,6 +22,28 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The exit code of several images: 1 if one failed, else 4 if one was refused, else 3 if one
+    /// violates the policy, else 2 if a spec does not fit its base, else 0.
+    #[must_use]
+    pub fn of(ended: &Ended) -> Self {
+        let failures = || ended.failures.iter().map(|(_, failed)| failed);
+        let violates_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
+        let other = |failed: &Failed| {
+            !failed.is_refusal() && !violates_policy(failed) && !failed.is_of_the_spec()
+        };
+        if failures().any(other) {
+            Self::Failed
+        } else if failures().any(Failed::is_refusal) {
+            Self::Refused
+        } else if failures().any(violates_policy) {
+            Self::Policy
+        } else if failures().any(Failed::is_of_the_spec) {
+            Self::Usage
+        } else {
+            Self::Done
+        }
+    }
+
     /// The number that the process returns.
     #[must_use]
     pub const fn code(self) -> u8 {

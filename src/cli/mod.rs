@@ -13,7 +13,6 @@ pub mod error;
 pub mod examples;
 mod exit;
 mod explain;
-mod finish;
 pub(crate) mod format;
 pub mod graph;
 mod groups;

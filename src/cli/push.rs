@@ -3,10 +3,10 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::finish::finish;
 use super::selection::SelectionArgs;
 use super::{session, unready};
 use crate::app::build::push;
+use crate::report;
 
 /// Publish the built images.
 #[derive(Debug, clap::Args)]
@@ -25,5 +25,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut built = push(session, args.atomic)
         .await
         .map_err(|error| unready::failure(context, error))?;
-    Ok(finish(context, &mut built))
+    let exit = Exit::of(&built.ended);
+    report::summary(
+        &context.out,
+        context.format,
+        context.globals.quiet,
+        &mut built,
+    );
+    Ok(exit)
 }

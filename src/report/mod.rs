@@ -2,27 +2,43 @@
 //! or SARIF.
 
 mod conceal;
+pub mod deletion;
 mod failure;
 pub mod format;
 mod github;
 pub mod graph;
+mod inspected;
 pub(crate) mod json;
+mod listing;
+mod moves;
 pub mod out;
 mod place;
 mod plan;
 pub mod progress;
+mod promotion;
+pub mod pruning;
 mod sarif;
 mod source;
+mod summary;
 pub mod table;
 pub mod text;
+mod unavailable;
+pub mod waves;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 
 pub use failure::failure;
 pub use format::OutputFormat;
+pub use inspected::inspected;
+pub use listing::listing;
+pub use moves::moves;
 pub use out::Out;
 pub use plan::plan;
 pub use progress::{Reporting, spawn};
+pub use promotion::promotion;
+pub(crate) use summary::Summary;
+pub use summary::summary;
+pub use unavailable::unavailable;
 
 /// Shows findings in a format of `check` and `audit`. Text goes to stderr, the other formats to
 /// stdout. Formats that these commands do not have count as text.

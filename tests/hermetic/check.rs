@@ -46,6 +46,22 @@ fn the_mistakes_of_all_files_are_reported_together() {
 }
 
 #[test]
+fn a_tag_that_is_also_the_base_of_an_image_is_refused() {
+    let image = |name: &str, version: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"{base}\"\n")
+    };
+    let golden = Golden::new()
+        .workspace("")
+        .image("debian", &image("debian", "12.0.0", "scratch"))
+        .image("app", &image("app", "1.0.0", "localhost/debian:12"));
+    let message = "error[tags.base]: `localhost/debian:12` is both the base of an image and a tag of `debian`";
+    for command in ["check", "plan", "build", "render"] {
+        let run = golden.run(&[command]).exit(2);
+        assert!(run.stderr.contains(message), "{command}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn json_and_annotations_are_machine_readable() {
     let golden = Golden::new().workspace("").image(
         "a",

@@ -23,19 +23,6 @@ pub fn references(repository: &Repository, tags: &[Tag]) -> Vec<Reference> {
     tags.iter().map(|tag| repository.tag(tag)).collect()
 }
 
-/// The first reference in `local` that is also the base of an image in the workspace. Tagging it
-/// would change the base of the next build.
-#[must_use]
-pub fn shadowed<'a>(local: &'a [Reference], bases: &[Reference]) -> Option<&'a Reference> {
-    local.iter().find(|reference| {
-        bases.iter().any(|base| {
-            base.digest.is_none()
-                && base.repository == reference.repository
-                && base.target() == reference.target()
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,24 +43,5 @@ mod tests {
                 "localhost/dotnet/aspnet:latest"
             ]
         );
-    }
-
-    #[test]
-    fn a_reference_that_is_also_a_base_is_found() {
-        let parse = |text: &str| text.parse::<Reference>().unwrap();
-        let local = [
-            parse("localhost/debian:12.0.0"),
-            parse("localhost/debian:12"),
-        ];
-        assert_eq!(
-            shadowed(&local, &[parse("localhost/debian:12")]),
-            Some(&local[1])
-        );
-        assert_eq!(
-            shadowed(&local, &[parse("docker.io/library/debian:12")]),
-            None
-        );
-        let pinned = format!("localhost/debian:12@sha256:{}", "0".repeat(64));
-        assert_eq!(shadowed(&local, &[parse(&pinned)]), None);
     }
 }

@@ -104,6 +104,17 @@ struct RunState<'s> {
     bases: BTreeSet<usize>,
 }
 
+/// The work on one image, once its parent is done.
+#[derive(Debug)]
+struct Turn<'s, 'r> {
+    position: usize,
+    work: &'s Work,
+    /// The result of the parent, if it has one.
+    parent: Option<Done>,
+    slot: &'s Slot,
+    shared: &'r RunState<'s>,
+}
+
 /// The relation of an image to the other images of the run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parent<'a> {
@@ -154,7 +165,13 @@ impl Run<'_> {
             bases: graph.iter().flatten().copied().collect(),
         };
         let process = |position: usize, above: Vec<Done>| {
-            self.one(position, above, &slots[position], &shared)
+            self.one(Turn {
+                position,
+                work: &self.work[position],
+                parent: above.into_iter().next(),
+                slot: &slots[position],
+                shared: &shared,
+            })
         };
         let outcomes = schedule::run(&graph, self.options.max_in_progress, process).await;
         let held = shared.held.into_inner();
@@ -166,14 +183,8 @@ impl Run<'_> {
     }
 
     /// Works on one image.
-    async fn one<'s>(
-        &'s self,
-        position: usize,
-        above: Vec<Done>,
-        slot: &'s Slot,
-        shared: &RunState<'s>,
-    ) -> Result<Done, Failed> {
-        let work = &self.work[position];
+    async fn one<'s>(&'s self, turn: Turn<'s, '_>) -> Result<Done, Failed> {
+        let work = turn.work;
         let planned = &work.planned;
         self.events.send(Event::Started {
             image: planned.image.clone(),
@@ -191,7 +202,7 @@ impl Run<'_> {
             );
             self.events.warn(Some(&planned.image), warning);
         }
-        let result = self.build_and_publish(position, above, slot, shared).await;
+        let result = self.build_and_publish(turn).await;
         let (text, ok) = match &result {
             // With --atomic, its moving tags wait for the other images.
             Ok(_)
@@ -213,14 +224,14 @@ impl Run<'_> {
         result
     }
 
-    async fn build_and_publish<'s>(
-        &'s self,
-        position: usize,
-        above: Vec<Done>,
-        slot: &'s Slot,
-        shared: &RunState<'s>,
-    ) -> Result<Done, Failed> {
-        let work = &self.work[position];
+    async fn build_and_publish<'s>(&'s self, turn: Turn<'s, '_>) -> Result<Done, Failed> {
+        let Turn {
+            position,
+            work,
+            slot,
+            shared,
+            ..
+        } = turn;
         let planned = &work.planned;
         let mut done = Done::default();
         let mut built = None;
@@ -230,7 +241,7 @@ impl Run<'_> {
             permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
             let parent = Parent {
-                done: above.first(),
+                done: turn.parent.as_ref(),
                 childless: !shared.bases.contains(&position),
             };
             let image = match self.recorded(work, parent).await? {

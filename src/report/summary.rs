@@ -1,22 +1,18 @@
-//! The end of `build` and `push`: the failures, the summary table, and the common exit code of all
-//! images.
+//! The end of `build` and `push`: the failures and the summary table.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::context::Context;
-use super::exit::Exit;
-use super::unready;
+use super::table::TextTable;
+use super::text::{bytes, count, duration};
+use super::{Out, OutputFormat, diagnostics, failure, unavailable};
 use crate::app::build::Built;
-use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
+use crate::app::pipeline::{Failed, ImageOutcome, ImageReport, PublishedTags};
 use crate::diagnostic::SourceMap;
 use crate::engine;
 use crate::publish::Receipt;
 use crate::reference::Tag;
-use crate::report::table::TextTable;
-use crate::report::text::{bytes, count, duration};
-use crate::report::{self, OutputFormat};
 
 /// The content of `--format json` and `--metadata-file`.
 #[derive(Serialize)]
@@ -28,15 +24,14 @@ pub(crate) struct Summary<'a> {
     pub(crate) places: &'a [String],
 }
 
-/// Shows the failures and the summary, and returns the exit code.
-pub(crate) fn finish(context: &Context, built: &mut Built) -> Exit {
+/// Shows the failures and the summary. With `quiet`, the summary is not shown as text.
+pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) {
     let Built {
         prepared,
         ended,
         places,
     } = built;
     let sources = &prepared.session.sources;
-    let exit = exit(ended);
     let (mut bases, mut others) = (Vec::new(), Vec::new());
     for (position, failed) in std::mem::take(&mut ended.failures) {
         match failed {
@@ -44,33 +39,27 @@ pub(crate) fn finish(context: &Context, built: &mut Built) -> Exit {
             failed => others.push((position, failed)),
         }
     }
-    unready::show_bases(context, sources, &bases);
+    unavailable(out, sources, &bases);
     for (position, failed) in others {
-        explain(context, sources, &ended.reports[position], failed);
+        explain(out, sources, &ended.reports[position], failed);
     }
-    if context.format == OutputFormat::Json {
-        context.out.json(&Summary {
+    if format == OutputFormat::Json {
+        out.json(&Summary {
             images: &ended.reports,
             places,
         });
-    } else if !context.globals.quiet {
-        context.out.data(&table(&ended.reports));
+    } else if !quiet {
+        out.data(&table(&ended.reports));
         if let Some(totals) = totals(&ended.reports, ended.elapsed) {
-            context.out.data(&format!("{totals}\n"));
+            out.data(&format!("{totals}\n"));
         }
     }
-    exit
 }
 
-fn explain(context: &Context, sources: &SourceMap, report: &ImageReport, failed: Failed) {
+fn explain(out: &Out, sources: &SourceMap, report: &ImageReport, failed: Failed) {
     let image = format!("{}:{}", report.image, report.version);
     if let Failed::Policy { found, .. } = &failed {
-        report::diagnostics(
-            &context.out,
-            OutputFormat::Text,
-            found,
-            &SourceMap::default(),
-        );
+        diagnostics(out, OutputFormat::Text, found, &SourceMap::default());
     }
     let hints = failed.hints();
     let what = what_failed(&failed, sources);
@@ -78,7 +67,7 @@ fn explain(context: &Context, sources: &SourceMap, report: &ImageReport, failed:
         what: format!("{image}: {what}"),
         failed,
     };
-    report::failure(&context.out, &named, &hints);
+    failure(out, &named, &hints);
 }
 
 /// The failure, with the location of a failed step.
@@ -242,25 +231,4 @@ fn totals(reports: &[ImageReport], elapsed: Duration) -> Option<String> {
         outcomes.join(", "),
         duration(elapsed)
     ))
-}
-
-/// The exit code of several images: 1 if one failed, else 4 if one was refused, else 3 if one
-/// violates the policy, else 2 if a spec does not fit its base, else 0.
-fn exit(ended: &Ended) -> Exit {
-    let failures = || ended.failures.iter().map(|(_, failed)| failed);
-    let violates_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
-    let other = |failed: &Failed| {
-        !failed.is_refusal() && !violates_policy(failed) && !failed.is_of_the_spec()
-    };
-    if failures().any(other) {
-        Exit::Failed
-    } else if failures().any(Failed::is_refusal) {
-        Exit::Refused
-    } else if failures().any(violates_policy) {
-        Exit::Policy
-    } else if failures().any(Failed::is_of_the_spec) {
-        Exit::Usage
-    } else {
-        Exit::Done
-    }
 }

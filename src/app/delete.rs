@@ -1,0 +1,127 @@
+//! Deletes images by digest, or removes single tags.
+
+use std::collections::BTreeMap;
+
+use super::destinations::Destinations;
+use super::error::Error;
+use super::names::WorkspaceNames;
+use super::registries;
+use super::settings::Settings;
+use crate::publish::delete::{self, DeleteSubject, Deleted};
+use crate::publish::untag::untag;
+use crate::reference::{Reference, Repository, Target};
+use crate::registry::Repo;
+
+/// The request to delete images.
+#[derive(Debug)]
+pub struct DeleteRequest {
+    /// The references or workspace images, by tag or digest; with `repository`, the repositories.
+    pub references: Vec<String>,
+    /// True if a digest is deleted with every tag that points to it.
+    pub all_tags: bool,
+    /// True if everything in the repositories is deleted.
+    pub repository: bool,
+    /// True if only the tags are removed.
+    pub untag: bool,
+}
+
+/// The planned deletions.
+#[derive(Debug)]
+pub struct PlannedDeletion {
+    work: Vec<(Repo, DeleteSubject)>,
+    untag: bool,
+}
+
+impl PlannedDeletion {
+    /// Examines everything to delete, without any change. Fails if a deletion would also affect tags
+    /// that the request does not name.
+    pub async fn plan(
+        request: &DeleteRequest,
+        names: &WorkspaceNames,
+        settings: &Settings,
+        destinations: &Destinations,
+    ) -> Result<Self, Error> {
+        let mut repositories: BTreeMap<Repository, Vec<Reference>> = BTreeMap::new();
+        for text in &request.references {
+            for reference in names.references(text)? {
+                check_form(request, text, &reference)?;
+                if request.untag && matches!(reference.target(), Target::Digest(_)) {
+                    return Err(Error::invalid(delete::Error::NoTag(reference)));
+                }
+                let known = repositories.entry(reference.repository.clone());
+                known.or_default().push(reference);
+            }
+        }
+        let named = names.with_host(&request.references);
+        let registries = registries::open(settings, destinations, &named)?;
+        let mut work = Vec::new();
+        for (repository, mut references) in repositories {
+            let repo = registries.repo(&repository);
+            if request.repository {
+                references = delete::everything(&repo).await?;
+            }
+            for subject in delete::examine(&repo, &references).await? {
+                if !request.untag {
+                    delete::check(&subject, request.all_tags)?;
+                }
+                work.push((repo.clone(), subject));
+            }
+        }
+        Ok(Self {
+            work,
+            untag: request.untag,
+        })
+    }
+
+    /// The planned deletions, as they are reported.
+    #[must_use]
+    pub fn planned(&self) -> Vec<Deleted> {
+        let subjects = self.work.iter().map(|(_, subject)| subject);
+        if self.untag {
+            let tags = |subject: &DeleteSubject| -> Vec<Deleted> {
+                let tags = subject.named.iter();
+                tags.map(|tag| subject.untagged(tag)).collect()
+            };
+            subjects.flat_map(tags).collect()
+        } else {
+            subjects.map(DeleteSubject::deleted).collect()
+        }
+    }
+
+    /// Deletes everything, and verifies each deletion.
+    pub async fn execute(&self) -> Result<Vec<Deleted>, Error> {
+        let mut deleted = Vec::new();
+        for (repo, subject) in &self.work {
+            if self.untag {
+                for tag in &subject.named {
+                    deleted.push(untag(repo, subject, tag).await?);
+                }
+            } else {
+                deleted.push(delete::delete(repo, subject).await?);
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+/// Fails if the reference is a repository and `--repository` is not given, or the reverse.
+fn check_form(request: &DeleteRequest, text: &str, reference: &Reference) -> Result<(), Error> {
+    let is_repository = reference.tag.is_none() && reference.digest.is_none();
+    match (request.repository, is_repository) {
+        (false, true) => Err(Error::invalid(format!(
+            "`{text}` is a repository; specify a tag or a digest"
+        ))
+        .hint(format!("`golden ls {text}` lists its tags"))
+        .hint(format!(
+            "`golden delete {text} --repository` deletes everything in it"
+        ))),
+        (true, false) => Err(Error::invalid(format!(
+            "`{text}` is an image; --repository deletes repositories"
+        ))
+        .hint(format!(
+            "golden delete {} --repository",
+            reference.repository
+        ))),
+        _ => Ok(()),
+    }
+}

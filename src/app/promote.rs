@@ -1,0 +1,134 @@
+//! Copies an image by digest to another repository.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::destinations::Destinations;
+use super::error::Error;
+use super::names::WorkspaceNames;
+use super::registries;
+use super::settings::Settings;
+use crate::image::{self, Copied};
+use crate::publish::promote;
+use crate::reference::{Digest, Reference, Tag, Target};
+use crate::registry::Repo;
+use crate::tags::Move;
+
+/// The request to promote an image.
+#[derive(Debug)]
+pub struct PromoteRequest {
+    /// The image to copy: a reference, or the name of a workspace image.
+    pub source: String,
+    /// The destination: a repository, a reference with a tag, or the name of a workspace image.
+    pub destination: String,
+    /// True if the other tags of the same digest are copied too.
+    pub tags: bool,
+    /// True if the artifacts that refer to the image are copied too.
+    pub referrers: bool,
+    /// True if nothing is written.
+    pub dry_run: bool,
+}
+
+/// The result of a promotion.
+#[derive(Debug, Serialize)]
+pub struct Promotion {
+    /// True if nothing was written.
+    pub dry_run: bool,
+    /// The image.
+    pub source: Reference,
+    /// The repository that has the copy.
+    pub destination: String,
+    /// The digest of the image.
+    pub digest: Digest,
+    /// The decision about each tag.
+    pub tags: Vec<Move>,
+    /// The blobs, by outcome.
+    pub blobs: Copied,
+    /// The digests of the artifacts that refer to the image.
+    pub referrers: Vec<Digest>,
+}
+
+/// Copies an image, or reports what would be copied. Fails if the destination has the version with
+/// other content.
+pub async fn promote(
+    request: &PromoteRequest,
+    names: &WorkspaceNames,
+    settings: &Settings,
+    destinations: &Destinations,
+) -> Result<Promotion, Error> {
+    let source = names.reference(&request.source)?;
+    let destination = names.reference(&request.destination)?;
+    if destination.digest.is_some() {
+        return Err(Error::invalid(
+            "the destination must be a repository or a tag; its digest is that of the source",
+        ));
+    }
+    // A login that is not bound to a registry is for the destination, but only if the command line
+    // names its host.
+    let registries = if names.has(&request.destination) {
+        registries::open(settings, destinations, &[])?
+    } else {
+        registries::open_to(settings, destinations, &destination.repository.host)?
+    };
+    let from = registries.repo(&source.repository);
+    let to = registries.repo(&destination.repository);
+
+    let found = from.manifest(source.target()).await?;
+    let raw = found.ok_or_else(|| promote::Error::Missing(source.clone()))?;
+    let tags = requested_tags(request, &source, &destination, &from, &raw.digest).await?;
+    let moves = if destination.tag.is_some() {
+        promote::decide_tags(&to, &raw.digest, &tags).await?
+    } else {
+        promote::decide_copied_tags(&from, &to, &raw.digest, &tags).await?
+    };
+    let attached = if request.referrers {
+        promote::attached(&from, &raw).await?
+    } else {
+        Vec::new()
+    };
+    let (copied, referrers) = if request.dry_run {
+        let digests: BTreeSet<Digest> = attached
+            .iter()
+            .map(|attached| attached.digest().clone())
+            .collect();
+        let copied = image::would_copy(&from, &to, &raw).await?;
+        (copied, digests.into_iter().collect())
+    } else {
+        let copied = image::copy(&from, &to, &raw, &settings.events).await?;
+        promote::put(&to, &raw, &moves).await?;
+        let referrers = promote::copy_attached(&from, &to, attached, &settings.events).await?;
+        (copied, referrers)
+    };
+    Ok(Promotion {
+        dry_run: request.dry_run,
+        destination: to.name().to_string(),
+        digest: raw.digest,
+        tags: moves,
+        blobs: copied,
+        referrers,
+        source,
+    })
+}
+
+/// The tags to create in the destination.
+async fn requested_tags(
+    request: &PromoteRequest,
+    source: &Reference,
+    destination: &Reference,
+    from: &Repo,
+    digest: &Digest,
+) -> Result<Vec<Tag>, Error> {
+    let mut tags: Vec<Tag> = destination.tag.iter().cloned().collect();
+    if let (true, Target::Tag(tag)) = (tags.is_empty(), source.target()) {
+        tags.push(tag);
+    }
+    if request.tags {
+        for tag in promote::tags_of(from, digest).await? {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+    }
+    Ok(tags)
+}
