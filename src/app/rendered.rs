@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -173,6 +174,9 @@ impl<'a> Directories<'a> {
             .tempfile_in(directory)?;
         write(entry, created, &mut io::BufWriter::new(&mut file))?;
         set_mode(file.as_file(), entry.mode)?;
+        // COPY keeps the time of a file, so the image has the time of the commit.
+        file.as_file()
+            .set_modified(UNIX_EPOCH + Duration::from_secs(created))?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(RenderState::Written)
     }
@@ -210,6 +214,7 @@ impl<'a> Directories<'a> {
         let mut rendered: BTreeSet<String> = self
             .expected
             .iter()
+            .filter(|file| file.ends_with(BAKE))
             .map(|file| directory_of(file))
             .collect();
         for entry in entries.filter(|entry| entry.file_type().is_file()) {
@@ -227,27 +232,47 @@ impl<'a> Directories<'a> {
             }
             if name == "Dockerfile" || name.starts_with("Dockerfile.") {
                 if has_mark(entry.path()) {
-                    rendered.insert(directory_of(&path));
-                    found.push((path, name.to_owned()));
+                    let root = directory_of(&path);
+                    rendered.insert(root.clone());
+                    found.push((path, root));
                 }
-            } else if is_context_file(name) {
-                found.push((path, name.to_owned()));
+            } else {
+                found.extend(contexts_of(&path).map(|root| (path.clone(), root.to_owned())));
             }
         }
-        found.retain(|(path, _)| rendered.contains(&directory_of(path)));
-        found.into_iter().map(|(path, _)| path).collect()
+        found.retain(|(_, root)| rendered.contains(root));
+        let mut left: Vec<String> = found.into_iter().map(|(path, _)| path).collect();
+        left.dedup();
+        left
     }
 }
 
-/// True if a file has the name of a bake file or of an archive of a context.
-fn is_context_file(name: &str) -> bool {
-    let archive = |kind: &str| {
-        let suffix = name
-            .strip_prefix(kind)
-            .and_then(|rest| rest.strip_suffix(".tar"));
-        suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
-    };
-    name == BAKE || archive("files") || archive("certificates")
+/// The directories whose build context the file at `path` can belong to: those with a bake file, an
+/// archive or a directory of files on the way to it.
+fn contexts_of(path: &str) -> impl Iterator<Item = &str> {
+    let starts = std::iter::once(0).chain(path.match_indices('/').map(|(at, _)| at + 1));
+    starts.filter_map(|start| {
+        let (first, below) = match path[start..].split_once('/') {
+            Some((first, _)) => (first, true),
+            None => (&path[start..], false),
+        };
+        let is_context = if below {
+            ["files", "certs", "named"]
+                .iter()
+                .any(|kind| is_kind(first, kind))
+        } else {
+            let archive = first.strip_suffix(".tar");
+            let is_archive = |kind| archive.is_some_and(|name| is_kind(name, kind));
+            first == BAKE || is_archive("files") || is_archive("certificates")
+        };
+        is_context.then(|| path[..start].trim_end_matches('/'))
+    })
+}
+
+/// True if `name` is `kind`, or `kind` with the suffix of an image, such as `.slim`.
+fn is_kind(name: &str, kind: &str) -> bool {
+    name.strip_prefix(kind)
+        .is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
 }
 
 fn directory_of(file: &str) -> String {
@@ -261,7 +286,7 @@ fn has_mark(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
     text.split(|byte| *byte == b'\n')
         .next()
-        .is_some_and(|first| first.ends_with(MARK.as_bytes()))
+        .is_some_and(|first| String::from_utf8_lossy(first).to_lowercase().contains(MARK))
 }
 
 fn failed(path: &Path, source: io::Error) -> Error {

@@ -9,15 +9,16 @@ use super::owners;
 use super::tree::{Attributes, Tree, TreeNode};
 use super::{AssembleStop, Error};
 use crate::oci::tar::{Entry, EntryKind};
+use crate::render::FilesOnBase;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{FileEntry, FileKind};
 
-/// The files of an image on a base as archive entries: paths without links, numeric owners, and no
+/// The files of an image on a base: paths without links, numeric owners, and no
 /// entry for a directory that the base has. If no entry remains, one such directory is described
 /// unchanged, so that the archive is not empty. A missing working directory is included, because
 /// Podman's builder loses the one that `WORKDIR` creates; but not if the image installs packages,
 /// because they may create it with another owner.
-pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, AssembleStop> {
+pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<FilesOnBase, AssembleStop> {
     let mut overlay = Overlay::new(tree);
     let mut entries = place(image, tree, &mut overlay)?;
     if let Some(workdir) = image
@@ -38,7 +39,13 @@ pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<Vec<Entry>, Assem
             });
         }
     }
-    Ok(entries)
+    let missing = entries
+        .iter()
+        .flat_map(|entry| super::tree::ancestors(&entry.path))
+        .filter(|path| overlay.is_implied(path))
+        .map(str::to_owned)
+        .collect();
+    Ok(FilesOnBase { entries, missing })
 }
 
 /// Places the files of an image in the order of the spec, and returns their entries.

@@ -10,7 +10,7 @@ use super::selection::SelectionArgs;
 use super::session;
 use crate::app::render::{RenderReport, directories, dockerfiles};
 use crate::app::rendered::RenderState;
-use crate::report::OutputFormat;
+use crate::report::{OutputFormat, dockerfile};
 
 /// Render the Dockerfiles.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,7 @@ pub struct Args {
     /// Write each image's Dockerfile with its whole build context and a docker-bake.json to
     /// DIR/NAME.
     ///
+    /// The Dockerfile needs BuildKit (Docker 23 or later) or Buildah 1.33 or later.
     /// `docker build DIR/NAME`, `podman build DIR/NAME` and `buildah bud DIR/NAME` then build the
     /// image without golden; `docker buildx bake` in DIR/NAME also adds the labels that are not in
     /// the Dockerfile. A variant has its Dockerfile.VARIANT in the same directory, and a row of a
@@ -87,7 +88,12 @@ fn show(context: &Context, report: &RenderReport, check: bool) {
         .enumerate()
     {
         let gap = if position == 0 { "" } else { "\n" };
-        context.out.data(&format!("{gap}{}", image.dockerfile));
+        let dockerfile = if context.out.data_color {
+            dockerfile::colored(&image.dockerfile)
+        } else {
+            image.dockerfile.clone()
+        };
+        context.out.data(&format!("{gap}{dockerfile}"));
     }
     for (file, state) in files {
         match state {

@@ -48,7 +48,7 @@ fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> OutputStyle {
     let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
     let dumb = env.get("TERM").is_some_and(|term| term == "dumb");
     let terminal = std::io::stderr().is_terminal();
-    let color = match globals.color {
+    let color_on = |terminal: bool| match globals.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => terminal && !dumb && !is_set("NO_COLOR"),
@@ -65,7 +65,8 @@ fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> OutputStyle {
         .size_checked()
         .map(|(_, columns)| usize::from(columns));
     OutputStyle {
-        color,
+        color: color_on(terminal),
+        data_color: color_on(std::io::stdout().is_terminal()),
         interactive: terminal && !silent,
         quiet: globals.quiet,
         width: columns.or(width).unwrap_or(120).max(40),

@@ -30,7 +30,7 @@ use crate::config_files::engine_address::BUILDKIT;
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::Digest;
-use crate::render::{PinnedBase, Recipe};
+use crate::render::{PinnedBase, Recipe, Syntax};
 
 use self::session::BuildKitSession;
 
@@ -43,6 +43,7 @@ pub struct BuildKit {
     control: ControlClient<Channel>,
     address: String,
     platform: Platform,
+    syntax: Syntax,
     timeouts: Timeouts,
 }
 
@@ -98,6 +99,16 @@ impl BuildKit {
             .record
             .iter()
             .find_map(|worker| worker.platforms.first());
+        // Workers report a version since BuildKit 0.11.
+        let is_current = workers
+            .record
+            .iter()
+            .any(|worker| worker.buildkit_version.is_some());
+        let syntax = if is_current {
+            Syntax::Current
+        } else {
+            Syntax::Older
+        };
         let platform = native.map(|native| {
             let variant = Some(native.variant.as_str()).filter(|variant| !variant.is_empty());
             Platform::new(&native.os, &native.architecture, variant)
@@ -112,6 +123,7 @@ impl BuildKit {
             control,
             address: address.to_owned(),
             platform,
+            syntax,
             timeouts,
         })
     }
@@ -153,7 +165,7 @@ impl BuildKit {
         let reference = base_reference(recipe, options)?;
         let platform = recipe.image.platforms.first().unwrap_or(&self.platform);
         let base = embedded.base_of(recipe, options, platform).await?;
-        let recipe = &fit::on_base(embedded, recipe, &base, events).await?;
+        let recipe = &fit::on_base(embedded, recipe, &base, self.syntax, events).await?;
         let named = reference
             .as_deref()
             .map(|reference| (reference, &base.config));

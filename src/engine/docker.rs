@@ -29,7 +29,7 @@ use crate::event::Events;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
-use crate::render::Recipe;
+use crate::render::{Recipe, Syntax};
 
 use self::endpoint::EngineEndpoint;
 pub use self::endpoint::EngineSource;
@@ -56,6 +56,7 @@ pub struct Docker {
     api: bollard::Docker,
     transport: Arc<Transport>,
     builder: Builder,
+    syntax: Syntax,
     platform: Platform,
 }
 
@@ -134,6 +135,7 @@ impl Docker {
             api,
             transport,
             builder: agreed.builder,
+            syntax: agreed.syntax,
             platform,
         })
     }
@@ -154,6 +156,11 @@ impl Docker {
     #[must_use]
     pub const fn builder(&self) -> Builder {
         self.builder
+    }
+
+    /// The Dockerfile syntax of that builder.
+    pub(super) const fn syntax(&self) -> Syntax {
+        self.syntax
     }
 
     /// The base of a recipe in this engine; `None` for scratch. It is pulled if the engine lacks

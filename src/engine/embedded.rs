@@ -36,11 +36,10 @@ use crate::event::Events;
 use crate::image::{Blobs, Unfit};
 use crate::oci::ImageConfig;
 use crate::oci::layer::WrittenLayer;
-use crate::oci::tar::Entry;
 use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::registry::Registries;
-use crate::render::{PinnedBase, Recipe, late_labels};
+use crate::render::{FilesOnBase, PinnedBase, Recipe, late_labels};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
 use crate::workspace::fs;
@@ -284,7 +283,7 @@ impl Embedded {
         image: &ResolvedImage,
         base: &BaseImage,
         events: &Events,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<FilesOnBase, Error> {
         let work = |tree: Tree<'_>| files::placed(image, tree);
         self.read_for(base, &mut Vec::new(), &image.display(), events, work)
             .await

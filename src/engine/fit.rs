@@ -6,24 +6,24 @@ use super::docker::LocalImage;
 use super::{BuildOptions, Docker, Embedded, Error, embedded};
 use crate::assemble::{BaseImage, files};
 use crate::event::Events;
-use crate::oci::tar::Entry;
-use crate::render::{BaseTraits, Recipe};
+use crate::render::{BaseTraits, FilesOnBase, Recipe, Syntax};
 use crate::resolve::ResolvedImage;
 
-/// The recipe, adapted to a base that golden has read itself. Fails if the files cannot be placed
+/// The recipe, adapted to a base that golden has read itself and to the syntax of the builder. Fails if the files cannot be placed
 /// on the base.
 pub async fn on_base(
     embedded: &Embedded,
     recipe: &Recipe,
     base: &BaseImage,
+    syntax: Syntax,
     events: &Events,
 ) -> Result<Recipe, Error> {
     // BuildKit creates the working directory itself, so no layer is read only for it.
     let files = match recipe.image.files.as_slice() {
-        [] => Vec::new(),
+        [] => FilesOnBase::default(),
         _ => files_on(embedded, &recipe.image, base, events).await?,
     };
-    Ok(recipe.on_base(&BaseTraits::from(&base.config), &files)?)
+    Ok(recipe.on_base(&BaseTraits::from(&base.config), &files, syntax)?)
 }
 
 /// The files of an image at their final paths on a base, and the working directory if the base
@@ -33,9 +33,9 @@ pub async fn files_on(
     image: &ResolvedImage,
     base: &BaseImage,
     events: &Events,
-) -> Result<Vec<Entry>, embedded::Error> {
+) -> Result<FilesOnBase, embedded::Error> {
     if image.files.is_empty() && image.config.workdir.is_none() {
-        return Ok(Vec::new());
+        return Ok(FilesOnBase::default());
     }
     embedded.files_on(image, base, events).await
 }
@@ -58,7 +58,7 @@ pub async fn for_docker(
         .map(|local| BaseTraits::from(&local.config))
         .unwrap_or_default();
     if image.files.is_empty() {
-        return Ok(recipe.on_base(&traits, &[])?);
+        return Ok(recipe.on_base(&traits, &FilesOnBase::default(), docker.syntax())?);
     }
     let platform = local
         .as_ref()
@@ -76,7 +76,7 @@ pub async fn for_docker(
         }
         (Err(error), _) => return Err(error.into()),
     };
-    Ok(recipe.on_base(&traits, &files)?)
+    Ok(recipe.on_base(&traits, &files, docker.syntax())?)
 }
 
 /// True if the error comes from the spec. Reading the base from another source would then fail in
@@ -102,7 +102,7 @@ async fn on_saved(
     image: &ResolvedImage,
     base: &LocalImage,
     events: &Events,
-) -> Result<Vec<Entry>, Error> {
+) -> Result<FilesOnBase, Error> {
     events.step(
         &image.display(),
         format!("read the base {} from the engine", base.id.short()),

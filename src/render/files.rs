@@ -1,118 +1,109 @@
-//! Puts the files of an image into the build context.
+//! Puts the files and certificates of an image into the build context.
 //!
-//! An archive in the context holds the files. `ADD` unpacks it with modes, set-id and sticky bits
-//! and numeric owners on every builder. If the base cannot be read, the numbers of owner names are
+//! `COPY --chown --chmod` places what it can express exactly; an archive, which `ADD` unpacks with
+//! modes, set-id and sticky bits and numeric owners, places the rest. For a builder with the older
+//! syntax, the archive has all files. If the base cannot be read, the numbers of owner names are
 //! unknown, and `COPY --chown` places the files of named owners.
 
 use std::collections::BTreeMap;
 
+use super::copies::{self, Arrangement, CopyGroup, Creation, Directories, Item};
 use super::form::{ContextFiles, Form};
+use super::instruction::{Instruction, ScriptForm};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, FileEntry, FileKind, FileOwner};
 
+/// The maximum number of entries that a comment lists.
+const LISTED: usize = 20;
+
 /// The name of the archive with the files. `suffix` distinguishes several images of one directory.
 pub(super) fn files_archive(suffix: &str) -> String {
-    format!("files{suffix}.tar")
+    format!("{}.tar", files_directory(suffix))
 }
 
-/// The name of the archive with the certificates.
+/// The directory in the context with the files.
+pub(super) fn files_directory(suffix: &str) -> String {
+    format!("files{suffix}")
+}
+
+/// The name of the archive with the certificates, for builders with the older syntax.
 pub(super) fn certificates_archive(suffix: &str) -> String {
     format!("certificates{suffix}.tar")
+}
+
+/// The directory in the context with the certificates.
+pub(super) fn certificates_directory(suffix: &str) -> String {
+    format!("certs{suffix}")
 }
 
 /// The files of an image, grouped by the instruction that places them.
 #[derive(Debug, Default)]
 pub(super) struct PlacedFiles {
-    /// Entries of the archive, in the order of the spec; `None` until the base is known.
-    archive: Option<Vec<Entry>>,
-    /// Groups of files whose owners are names.
-    pub(super) named: Vec<Group>,
+    files: Arrangement,
+    /// Groups of files whose owners are names that only the base resolves.
+    named: Vec<Group>,
+    certificates: Arrangement,
+    /// True if the context has the files.
+    has_content: bool,
+    /// True if a comment lists the content of the archive.
+    is_listed: bool,
     /// Distinguishes several images of one directory.
     suffix: String,
 }
 
 /// Files with one owner in one directory of the image.
 #[derive(Debug)]
-pub(super) struct Group {
+struct Group {
     /// `USER[:GROUP]`.
-    pub(super) owner: String,
+    owner: String,
     /// The directory in the context.
-    pub(super) directory: String,
+    directory: String,
     /// The directory in the image, with a `/` at its end.
-    pub(super) target: String,
+    target: String,
     /// The entries, with paths relative to the directory.
     entries: Vec<Entry>,
 }
 
 impl PlacedFiles {
-    /// The files of an image for a form of its Dockerfile.
+    /// The files and certificates of an image for a form of its Dockerfile.
     pub(super) fn of(image: &ResolvedImage, form: &Form<'_>) -> Self {
-        let suffix = form.suffix.to_owned();
-        match form.files {
-            ContextFiles::Later => Self {
-                suffix,
-                ..Self::default()
-            },
-            ContextFiles::OnBase(entries) => Self {
-                archive: Some(entries.to_vec()),
-                suffix,
-                ..Self::default()
-            },
-            ContextFiles::AsWritten => Self::as_written(image, suffix),
-        }
-    }
-
-    /// True if the Dockerfile unpacks an archive of files.
-    pub(super) fn needs_archive(&self, image: &ResolvedImage) -> bool {
-        match &self.archive {
-            Some(entries) => !entries.is_empty(),
-            None => image.files.iter().any(|file| file.path != "/"),
-        }
-    }
-
-    /// Groups the files of an image as the spec lists them. If a path occurs twice, the later entry
-    /// applies.
-    fn as_written(image: &ResolvedImage, suffix: String) -> Self {
-        let files = || image.files.iter().filter(|file| file.path != "/");
-        let last: BTreeMap<&str, &FileEntry> =
-            files().map(|file| (file.path.as_str(), file)).collect();
-        let is_last = |file: &FileEntry| {
-            last.get(file.path.as_str())
-                .is_some_and(|it| std::ptr::eq(*it, file))
-        };
         let mut placed = Self {
-            suffix,
+            has_content: form.files != ContextFiles::Later,
+            is_listed: form.syntax.has_copy_modes(),
+            suffix: form.suffix.to_owned(),
             ..Self::default()
         };
-        let mut archive = Vec::new();
-        for file in files().filter(|file| is_last(file)) {
-            if let FileOwner::Numeric { uid, gid } = file.owner {
-                let path = file.path.trim_start_matches('/').to_owned();
-                archive.push(Entry {
-                    path,
-                    mode: file.mode,
-                    uid,
-                    gid,
-                    kind: kind(file),
-                });
+        let items = match form.files {
+            ContextFiles::Later => last_of_each_path(image).into_iter().map(item).collect(),
+            ContextFiles::OnBase(files) => files.entries.iter().cloned().map(Item::from).collect(),
+            ContextFiles::AsWritten => placed.as_written(image),
+        };
+        placed.files = if form.syntax.has_copy_modes() {
+            let (known, creation) = knowledge(image, form);
+            copies::arrange(items, &files_directory(form.suffix), known, creation)
+        } else {
+            Arrangement {
+                archive: items,
+                ..Arrangement::default()
             }
-        }
+        };
+        placed.certificates = certificates(image, form);
+        placed
+    }
+
+    /// Groups the files of an image as the spec lists them, and returns those with numeric owners.
+    fn as_written(&mut self, image: &ResolvedImage) -> Vec<Item> {
+        let (numeric, mut named): (Vec<&FileEntry>, Vec<&FileEntry>) = last_of_each_path(image)
+            .into_iter()
+            .partition(|file| matches!(file.owner, FileOwner::Numeric { .. }));
         // In sorted order a directory comes before its content, which joins the directory's group.
-        for file in last.into_values() {
-            if let FileOwner::Named { user, group } = &file.owner {
-                let owner = group
-                    .as_ref()
-                    .map_or_else(|| user.clone(), |group| format!("{user}:{group}"));
-                placed.push_named(file, owner);
-            }
+        named.sort_by(|a, b| a.path.cmp(&b.path));
+        for file in named {
+            self.push_named(file, copies::chown(&file.owner));
         }
-        archive.extend(placed.named.iter().flat_map(Group::placeholders));
-        Self {
-            archive: Some(archive),
-            ..placed
-        }
+        numeric.into_iter().map(item).collect()
     }
 
     /// Adds a file to the group of its directory, or of a parent directory with the same owner.
@@ -153,8 +144,49 @@ impl PlacedFiles {
         });
     }
 
+    /// The instructions that place the files.
+    pub(super) fn instructions(&self, scripts: ScriptForm) -> Vec<Instruction> {
+        let archive = files_archive(&self.suffix);
+        let mut out = Vec::new();
+        if self.is_listed {
+            out.extend(listing(&self.files, &archive));
+        }
+        if !self.archive().is_empty() {
+            out.push(Instruction::Add {
+                source: archive,
+                target: "/".to_owned(),
+            });
+        }
+        out.extend(copy_instructions(&self.files, scripts));
+        out.extend(self.named.iter().map(|group| Instruction::Copy {
+            owner: group.owner.clone(),
+            mode: None,
+            sources: vec![format!("{}/", group.directory)],
+            target: group.target.clone(),
+        }));
+        out
+    }
+
+    /// The instructions that place the certificates.
+    pub(super) fn certificate_instructions(&self, scripts: ScriptForm) -> Vec<Instruction> {
+        let add = (!self.certificates.archive.is_empty()).then(|| Instruction::Add {
+            source: certificates_archive(&self.suffix),
+            target: "/".to_owned(),
+        });
+        add.into_iter()
+            .chain(copy_instructions(&self.certificates, scripts))
+            .collect()
+    }
+
+    /// The entries of the archive of files. The numbers of named owners are not known.
+    fn archive(&self) -> Vec<Entry> {
+        let placeholders = self.named.iter().flat_map(Group::placeholders);
+        let entries = self.files.archive.iter().map(Item::entry);
+        entries.chain(placeholders).collect()
+    }
+
     /// The entries of the context, sorted by path.
-    pub(super) fn context(self, image: &ResolvedImage) -> Vec<Entry> {
+    pub(super) fn context(self) -> Vec<Entry> {
         let archive = |path: &str, entries: Vec<Entry>| {
             let kind = EntryKind::Archive(entries);
             (!matches!(&kind, EntryKind::Archive(entries) if entries.is_empty())).then(|| Entry {
@@ -166,14 +198,13 @@ impl PlacedFiles {
             })
         };
         let mut context: Vec<Entry> = Vec::new();
-        context.extend(archive(
-            &certificates_archive(&self.suffix),
-            certificates(image),
-        ));
-        context.extend(archive(
-            &files_archive(&self.suffix),
-            self.archive.unwrap_or_default(),
-        ));
+        let certificates = self.certificates.archive.iter().map(Item::entry).collect();
+        context.extend(archive(&certificates_archive(&self.suffix), certificates));
+        context.extend(self.certificates.copies.iter().flat_map(sources));
+        if self.has_content {
+            context.extend(archive(&files_archive(&self.suffix), self.archive()));
+            context.extend(self.files.copies.iter().flat_map(sources));
+        }
         for group in self.named {
             let in_group = |entry: Entry| Entry {
                 path: format!("{}/{}", group.directory, entry.path),
@@ -243,13 +274,38 @@ pub(super) fn certificate_paths(image: &ResolvedImage) -> Vec<String> {
         .collect()
 }
 
-/// The entries of the archive of certificates.
-fn certificates(image: &ResolvedImage) -> Vec<Entry> {
-    let file = |path: &str, content: &str| Entry {
+/// The certificates of an image and their instructions.
+fn certificates(image: &ResolvedImage, form: &Form<'_>) -> Arrangement {
+    let items = certificate_items(image);
+    if !form.syntax.has_copy_modes() {
+        return Arrangement {
+            archive: items,
+            ..Arrangement::default()
+        };
+    }
+    // The layers of a base are not read only to find the directory of its certificates.
+    let (known, creation) = match image.family {
+        Family::Static => (Directories::None, Creation::Archive),
+        _ => (Directories::Usual, Creation::Step),
+    };
+    let mut arranged = copies::arrange(items, "", known, creation);
+    let directory = certificates_directory(form.suffix);
+    for (source, _) in arranged
+        .copies
+        .iter_mut()
+        .flat_map(|copy| &mut copy.sources)
+    {
+        let name = source.rsplit('/').next().unwrap_or_default();
+        *source = format!("{directory}/{name}");
+    }
+    arranged
+}
+
+fn certificate_items(image: &ResolvedImage) -> Vec<Item> {
+    let file = |path: &str, content: &str| Item {
         path: path.trim_start_matches('/').to_owned(),
         mode: 0o644,
-        uid: 0,
-        gid: 0,
+        owner: FileOwner::ROOT,
         kind: EntryKind::File(Content::inline(content.as_bytes())),
     };
     match image.family {
@@ -269,13 +325,159 @@ fn certificates(image: &ResolvedImage) -> Vec<Entry> {
                 .certificates
                 .iter()
                 .map(|certificate| certificate.pem.as_str());
-            let mut entries: Vec<Entry> = certificate_paths(image)
+            let mut items: Vec<Item> = certificate_paths(image)
                 .iter()
                 .zip(pems)
                 .map(|(path, pem)| file(path, pem))
                 .collect();
-            entries.sort_by(|a, b| a.path.cmp(&b.path));
-            entries
+            items.sort_by(|a, b| a.path.cmp(&b.path));
+            items
         }
     }
+}
+
+/// The files of an image in the order of the spec. If a path occurs twice, the later entry applies.
+fn last_of_each_path(image: &ResolvedImage) -> Vec<&FileEntry> {
+    let files = || image.files.iter().filter(|file| file.path != "/");
+    let last: BTreeMap<&str, &FileEntry> = files().map(|file| (file.path.as_str(), file)).collect();
+    let is_last = |file: &&FileEntry| {
+        last.get(file.path.as_str())
+            .is_some_and(|it| std::ptr::eq(*it, *file))
+    };
+    files().filter(is_last).collect()
+}
+
+/// The directories that the base has for certain, and the way to create others.
+fn knowledge<'a>(image: &ResolvedImage, form: &Form<'a>) -> (Directories<'a>, Creation) {
+    let known = match form.files {
+        _ if matches!(image.base, Base::Scratch) => Directories::None,
+        // A package that is removed may take its directories with it.
+        ContextFiles::OnBase(files) if image.packages.remove.is_empty() => {
+            Directories::AllExcept(&files.missing)
+        }
+        _ => Directories::Usual,
+    };
+    let creation = match form.files {
+        _ if executes_before_files(image) => Creation::Step,
+        ContextFiles::AsWritten if !matches!(image.base, Base::Scratch) => Creation::Impossible,
+        _ => Creation::Archive,
+    };
+    (known, creation)
+}
+
+/// True if a program runs before the files are placed, so that one more may run.
+fn executes_before_files(image: &ResolvedImage) -> bool {
+    let has_tool = image.family != Family::Static && !image.certificates.is_empty();
+    image.has_packages() || has_tool
+}
+
+fn item(file: &FileEntry) -> Item {
+    Item {
+        path: file.path.trim_start_matches('/').to_owned(),
+        mode: file.mode,
+        owner: file.owner.clone(),
+        kind: kind(file),
+    }
+}
+
+impl From<Entry> for Item {
+    fn from(entry: Entry) -> Self {
+        let Entry {
+            path,
+            mode,
+            uid,
+            gid,
+            kind,
+        } = entry;
+        Self {
+            path,
+            mode,
+            owner: FileOwner::Numeric { uid, gid },
+            kind,
+        }
+    }
+}
+
+impl Item {
+    /// The entry of an archive. An owner name, whose number is not known, becomes root.
+    fn entry(&self) -> Entry {
+        let (uid, gid) = match self.owner {
+            FileOwner::Numeric { uid, gid } => (uid, gid),
+            FileOwner::Named { .. } => (0, 0),
+        };
+        Entry {
+            path: self.path.clone(),
+            mode: self.mode,
+            uid,
+            gid,
+            kind: self.kind.clone(),
+        }
+    }
+
+    /// The item in a comment: `/tmp/ 1777 0:0`, `/bin/ash -> busybox`.
+    fn listed(&self) -> String {
+        let Self { path, mode, .. } = self;
+        let owner = match copies::chown(&self.owner) {
+            owner if owner.is_empty() => "0:0".to_owned(),
+            owner => owner,
+        };
+        match &self.kind {
+            EntryKind::Symlink(target) => format!("  /{path} -> {target}"),
+            EntryKind::Directory => format!("  /{path}/ {mode:04o} {owner}"),
+            EntryKind::File(_) | EntryKind::Archive(_) => format!("  /{path} {mode:04o} {owner}"),
+        }
+    }
+}
+
+/// The comment that lists the content of the archive.
+fn listing(files: &Arrangement, archive: &str) -> Vec<Instruction> {
+    let items = &files.archive;
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let is_directory = |item: &Item| item.kind == EntryKind::Directory;
+    let heading = if files.is_large {
+        format!("{archive} has all files, because each COPY is a layer:")
+    } else if items.iter().all(is_directory) {
+        format!("{archive} has directories, because COPY would give them the mode of their files:")
+    } else {
+        format!("{archive} has what COPY cannot express:")
+    };
+    let more = items.len().saturating_sub(LISTED);
+    let more = (more > 0).then(|| format!("  and {more} more"));
+    std::iter::once(heading)
+        .chain(items.iter().take(LISTED).map(Item::listed))
+        .chain(more)
+        .map(Instruction::Comment)
+        .collect()
+}
+
+/// `RUN mkdir -p` for missing directories, and the `COPY` instructions.
+fn copy_instructions(arranged: &Arrangement, scripts: ScriptForm) -> Vec<Instruction> {
+    let directories = &arranged.directories;
+    let create = (!directories.is_empty()).then(|| Instruction::MakeDirectories {
+        paths: directories.iter().map(|path| format!("/{path}")).collect(),
+        form: scripts,
+    });
+    let copy = |group: &CopyGroup| Instruction::Copy {
+        owner: group.owner.clone(),
+        mode: Some(group.mode),
+        sources: group.sources.iter().map(|(name, _)| name.clone()).collect(),
+        target: group.target.clone(),
+    };
+    create
+        .into_iter()
+        .chain(arranged.copies.iter().map(copy))
+        .collect()
+}
+
+/// The entries of the context for a `COPY` instruction.
+fn sources(group: &CopyGroup) -> impl Iterator<Item = Entry> {
+    group.sources.iter().map(|(path, kind)| Entry {
+        path: path.clone(),
+        mode: group.mode,
+        uid: 0,
+        gid: 0,
+        kind: kind.clone(),
+    })
 }

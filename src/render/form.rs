@@ -1,6 +1,9 @@
 //! The forms of a Dockerfile: one for the inputs digest, which does not depend on the base; one for
 //! an engine, on a known base; one that users build without golden.
 
+use std::collections::BTreeSet;
+
+use super::instruction::ScriptForm;
 use crate::oci::ImageConfig;
 use crate::oci::config::Healthcheck;
 use crate::oci::tar::Entry;
@@ -26,14 +29,49 @@ impl From<&ImageConfig> for BaseTraits {
     }
 }
 
+/// The Dockerfile syntax that a builder supports. The inputs digest uses the current syntax, so it
+/// does not depend on the builder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Syntax {
+    /// BuildKit 0.10 or later (Docker 23) and Buildah 1.33 or later (Podman 4.8).
+    #[default]
+    Current,
+    /// Earlier builders, and Docker's classic builder.
+    Older,
+}
+
+impl Syntax {
+    /// True if `RUN <<EOR` runs a script. Earlier builders take `<<EOR` as a redirection of the
+    /// shell and the next line as an instruction.
+    #[must_use]
+    pub const fn has_heredocs(self) -> bool {
+        matches!(self, Self::Current)
+    }
+
+    /// True if `COPY --chmod` sets the mode of a file. The classic builder rejects the flag.
+    #[must_use]
+    pub const fn has_copy_modes(self) -> bool {
+        matches!(self, Self::Current)
+    }
+}
+
+/// The files of an image at their final paths on a base.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FilesOnBase {
+    /// The files, with paths without links and numeric owners.
+    pub entries: Vec<Entry>,
+    /// The parent directories of the entries that neither the base nor an entry has.
+    pub missing: BTreeSet<String>,
+}
+
 /// The files of a build context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContextFiles<'a> {
-    /// Added when the base is known; the Dockerfile already has the line that unpacks them.
+    /// Added when the base is known; the Dockerfile already has their instructions.
     #[default]
     Later,
     /// With their final paths on a known base.
-    OnBase(&'a [Entry]),
+    OnBase(&'a FilesOnBase),
     /// As in the spec, on a base that cannot be read.
     AsWritten,
 }
@@ -64,6 +102,7 @@ impl<'a> Standalone<'a> {
             traits,
             files,
             suffix,
+            syntax: Syntax::Current,
             standalone: true,
         }
     }
@@ -77,6 +116,22 @@ pub(super) struct Form<'a> {
     pub(super) traits: Option<&'a BaseTraits>,
     pub(super) files: ContextFiles<'a>,
     pub(super) suffix: &'a str,
+    pub(super) syntax: Syntax,
     /// True if it is built without golden, so that a missing build argument must be an error.
     pub(super) standalone: bool,
+}
+
+impl Form<'_> {
+    /// The form of the scripts. A heredoc runs in the shell of the base, so a base with another
+    /// shell than `/bin/sh -c` needs the exec form.
+    pub(super) fn scripts(&self) -> ScriptForm {
+        let has_other_shell = self.traits.is_some_and(|traits| {
+            !traits.shell.is_empty() && traits.shell != super::default_shell()
+        });
+        if self.syntax.has_heredocs() && !has_other_shell {
+            ScriptForm::Heredoc
+        } else {
+            ScriptForm::Exec
+        }
+    }
 }

@@ -6,7 +6,9 @@ mod text;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+pub(super) use self::text::wrapped;
 use self::text::{argument, json_words, key, verbatim, word};
+use super::heredoc;
 use crate::resolve::image::{Healthcheck, Invocation, Port};
 
 /// A part of a value.
@@ -18,6 +20,16 @@ pub(super) enum Piece {
     Variable(String),
     /// The value of a build argument; if it is missing, the build fails with this message.
     Required(String, &'static str),
+}
+
+/// The form of a script in `RUN`. Both forms run the same text in `/bin/sh` and stop at the first
+/// command that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScriptForm {
+    /// `RUN <<EOR`, if a heredoc can hold the script. The shell of the base must be `/bin/sh -c`.
+    Heredoc,
+    /// `RUN ["/bin/sh","-ec",…]`.
+    Exec,
 }
 
 /// An instruction.
@@ -46,17 +58,26 @@ pub(super) enum Instruction {
         source: String,
         target: String,
     },
-    /// Copies the content of a directory of the context; `owner` is resolved on the base.
+    /// Copies files of the context, or the content of a directory, to a file or a directory.
     Copy {
+        /// Numbers or names, which the base resolves; empty for root.
         owner: String,
-        source: String,
+        /// `None` keeps the modes of the context.
+        mode: Option<u32>,
+        sources: Vec<String>,
         target: String,
+    },
+    /// Creates directories and their parents.
+    MakeDirectories {
+        paths: Vec<String>,
+        form: ScriptForm,
     },
     Run {
         /// Secrets to mount; `readable` if a user other than root reads them.
         secrets: Vec<String>,
         readable: bool,
         script: String,
+        form: ScriptForm,
     },
     User(Vec<Piece>),
     Workdir(Vec<Piece>),
@@ -72,6 +93,9 @@ pub(super) enum Instruction {
     Entrypoint(Invocation, Vec<String>),
     Cmd(Invocation, Vec<String>),
 }
+
+/// The length of the longest instruction name and a blank, such as `ENTRYPOINT `.
+const KEYWORD: usize = 11;
 
 /// The build argument that holds a line feed.
 const LINE_FEED: &str = "GOLDEN_LF";
@@ -107,6 +131,9 @@ impl Piece {
 }
 
 impl Instruction {
+    /// The longest comment, in characters.
+    pub(super) const LONGEST_COMMENT: usize = text::LONGEST_COMMENT;
+
     /// True if a text may occur before the steps. A text with line breaks needs build arguments,
     /// which would be in the history of each step. A text that exceeds the maximum length of a
     /// program argument would make the steps fail.
@@ -126,7 +153,7 @@ impl Display for Instruction {
         match self {
             Self::Comment(text) => {
                 let text: String = text.chars().take(text::LONGEST_COMMENT).collect();
-                write!(f, "# {}", text.replace(char::is_control, " ").trim())
+                write!(f, "# {}", text.replace(char::is_control, " ").trim_end())
             }
             Self::Arg {
                 name,
@@ -138,57 +165,69 @@ impl Display for Instruction {
             } => write!(f, "ARG {name}={}", argument(value)),
             Self::FromScratch => f.write_str("FROM scratch"),
             Self::From(name) => write!(f, "FROM ${{{name}}}"),
-            Self::Env { key: name, value } => write!(f, "ENV {}={}", key(name), text::value(value)),
-            Self::Label { key: name, value } => {
-                write!(f, "LABEL {}={}", key(name), text::value(value))
-            }
+            Self::Env { key, value } => pair(f, "ENV", key, value),
+            Self::Label { key, value } => pair(f, "LABEL", key, value),
             Self::Add { source, target } => write!(f, "ADD {source} {target}"),
             Self::Copy {
                 owner,
-                source,
+                mode,
+                sources,
                 target,
-            } => {
-                write!(
-                    f,
-                    "COPY --chown={owner} {}",
-                    json_words(&[word(source), word(target)])
-                )
+            } => copy(f, owner, *mode, sources, target),
+            Self::MakeDirectories { paths, form } => {
+                if *form == ScriptForm::Heredoc && paths.iter().all(|path| text::is_plain(path)) {
+                    let words = ["RUN mkdir -p".to_owned()];
+                    return f.write_str(&wrapped(words.iter().chain(paths)));
+                }
+                let words = ["mkdir", "-p"].into_iter();
+                let words: Vec<&str> = words.chain(paths.iter().map(String::as_str)).collect();
+                write!(f, "RUN {}", json_words(KEYWORD, &words))
             }
             Self::Run {
                 secrets,
                 readable,
                 script,
+                form,
             } => {
-                f.write_str("RUN ")?;
                 let mode = if *readable { ",mode=0444" } else { "" };
-                for name in secrets {
-                    write!(
-                        f,
-                        "--mount=type=secret,id={name},target=/run/secrets/{name},required=true{mode} "
-                    )?;
+                let mount = |name: &String| {
+                    format!(
+                        "--mount=type=secret,id={name},target=/run/secrets/{name},required=true{mode}"
+                    )
+                };
+                let words: Vec<String> = ["RUN".to_owned()]
+                    .into_iter()
+                    .chain(secrets.iter().map(mount))
+                    .collect();
+                write!(f, "{} ", wrapped(words.iter()))?;
+                match form {
+                    ScriptForm::Heredoc if heredoc::holds(script) => in_heredoc(f, script),
+                    _ => f.write_str(&json_words(KEYWORD, &["/bin/sh", "-ec", script])),
                 }
-                f.write_str(&json_words(&["/bin/sh", "-ec", script]))
             }
             Self::User(user) => write!(f, "USER {}", argument(user)),
             Self::Workdir(path) => write!(f, "WORKDIR {}", argument(path)),
             Self::Expose(ports) => {
-                // Several lines: a range of thousands of ports is longer than the maximum of a
-                // line.
+                // Several instructions: a range of thousands of ports is longer than old parsers
+                // accept.
                 ports
                     .chunks(text::PORTS)
                     .enumerate()
                     .try_for_each(|(line, ports)| {
-                        f.write_str(if line == 0 { "EXPOSE" } else { "\nEXPOSE" })?;
-                        ports.iter().try_for_each(|port| write!(f, " {port}"))
+                        let words = ["EXPOSE".to_owned()].into_iter();
+                        let words: Vec<String> =
+                            words.chain(ports.iter().map(ToString::to_string)).collect();
+                        f.write_str(if line == 0 { "" } else { "\n" })?;
+                        f.write_str(&wrapped(words.iter()))
                     })
             }
             Self::Volume(paths) => {
                 // The builders expand variables in this list as in other instructions.
                 let words: Vec<String> = paths.iter().map(|path| word(path)).collect();
-                write!(f, "VOLUME {}", json_words(&words))
+                write!(f, "VOLUME {}", json_words(KEYWORD, &words))
             }
             Self::StopSignal(signal) => write!(f, "STOPSIGNAL {}", argument(signal)),
-            Self::Shell(words) => write!(f, "SHELL {}", json_words(words)),
+            Self::Shell(words) => write!(f, "SHELL {}", json_words(KEYWORD, words)),
             Self::Healthcheck { check, shell } => healthcheck(f, check, shell),
             Self::Entrypoint(invocation, shell) => {
                 write!(f, "ENTRYPOINT {}", invoke(invocation, shell))
@@ -198,12 +237,60 @@ impl Display for Instruction {
     }
 }
 
+/// Writes `ENV` or `LABEL` with a key and a value.
+fn pair(f: &mut Formatter<'_>, keyword: &str, name: &str, value: &[Piece]) -> fmt::Result {
+    let start = format!("{keyword} {}=", key(name));
+    write!(f, "{start}{}", text::value(start.len(), value))
+}
+
+/// Writes a `COPY`. Paths with blanks need the list form.
+fn copy(
+    f: &mut Formatter<'_>,
+    owner: &str,
+    mode: Option<u32>,
+    sources: &[String],
+    target: &str,
+) -> fmt::Result {
+    f.write_str("COPY")?;
+    if !owner.is_empty() {
+        write!(f, " --chown={owner}")?;
+    }
+    if let Some(mode) = mode {
+        write!(f, " --chmod={mode:04o}")?;
+    }
+    let words: Vec<String> = sources
+        .iter()
+        .map(String::as_str)
+        .chain([target])
+        .map(word)
+        .collect();
+    if words.iter().all(|word| text::is_plain(word)) {
+        write!(f, " {}", wrapped(words.iter()))
+    } else {
+        write!(f, " {}", json_words(KEYWORD, &words))
+    }
+}
+
+/// Writes a script as a heredoc. A script that does not begin with `set -e` itself gets that line.
+fn in_heredoc(f: &mut Formatter<'_>, script: &str) -> fmt::Result {
+    let delimiter = heredoc::delimiter(script);
+    let set = if script.starts_with("set -e") {
+        ""
+    } else {
+        "set -e\n"
+    };
+    let end = if script.ends_with('\n') { "" } else { "\n" };
+    write!(f, "<<{delimiter}\n{set}{script}{end}{delimiter}")
+}
+
 /// Writes an invocation. If the shell form cannot hold a text, writes the equivalent exec form with
 /// the shell.
 fn invoke(invocation: &Invocation, shell: &[String]) -> String {
     match invocation {
-        Invocation::Exec(words) => json_words(words),
-        Invocation::Shell(text) if verbatim(text) && !text.starts_with("--") => text.clone(),
+        Invocation::Exec(words) => json_words(KEYWORD, words),
+        Invocation::Shell(text) if verbatim(text) && !text.starts_with("--") => {
+            text::shell_form(KEYWORD, text)
+        }
         Invocation::Shell(text) => in_shell(shell, text),
     }
 }
@@ -223,7 +310,7 @@ pub(super) fn healthcheck_test(check: &Healthcheck, shell: &[String]) -> Vec<Str
 /// The exec form of a text for a shell.
 fn in_shell(shell: &[String], text: &str) -> String {
     let words: Vec<&str> = shell.iter().map(String::as_str).chain([text]).collect();
-    json_words(&words)
+    json_words(KEYWORD, &words)
 }
 
 fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> fmt::Result {
@@ -240,18 +327,21 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
         ("timeout", check.timeout),
         ("start-period", check.start_period),
     ];
+    let mut start = String::new();
     for (flag, time) in times {
         // Zero means the engine's default, like an omitted value.
         if let Some(time) = time.filter(|time| !time.is_zero()) {
-            write!(f, " --{flag}={}", duration(time))?;
+            start.push_str(&format!(" --{flag}={}", duration(time)));
         }
     }
     if let Some(retries) = check.retries.filter(|retries| *retries > 0) {
-        write!(f, " --retries={retries}")?;
+        start.push_str(&format!(" --retries={retries}"));
     }
+    start.push_str(" CMD ");
+    f.write_str(&start)?;
     match words {
-        [text] if kind == "CMD-SHELL" => write!(f, " CMD {text}"),
-        words => write!(f, " CMD {}", json_words(words)),
+        [text] if kind == "CMD-SHELL" => f.write_str(&text::shell_form(start.len(), text)),
+        words => f.write_str(&json_words(start.len(), words)),
     }
 }
 

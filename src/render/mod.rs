@@ -3,9 +3,11 @@
 
 pub mod bake;
 pub mod context;
+mod copies;
 mod files;
 mod fingerprint;
 mod form;
+pub(crate) mod heredoc;
 mod instruction;
 mod labels;
 mod sections;
@@ -13,7 +15,7 @@ pub mod steps;
 mod templates;
 
 pub use self::fingerprint::{fingerprint, spec_fingerprint};
-pub use self::form::{BaseTraits, ContextFiles, Standalone};
+pub use self::form::{BaseTraits, ContextFiles, FilesOnBase, Standalone, Syntax};
 pub use self::labels::{INPUTS, SPEC_INPUTS, late_labels, late_labels_without_base};
 pub use self::templates::Templates;
 
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::form::Form;
+use self::instruction::ScriptForm;
 use self::instruction::healthcheck_test as test_of;
 use crate::oci::tar::Entry;
 use crate::reference::Digest;
@@ -28,8 +31,8 @@ pub use crate::resolve::PinnedBase;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, Healthcheck, Packages};
 
-/// The end of the first line of a rendered Dockerfile; a template of the workspace may omit it.
-pub const MARK: &str = "Rendered by golden: change its image.toml instead.";
+/// A part of the first line of a rendered Dockerfile; a template of the workspace may omit it.
+pub const MARK: &str = "rendered by golden";
 
 /// The result of rendering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +66,19 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe for an engine: the Dockerfile fits a base with these traits, and the files have
-    /// their final paths on that base. The inputs digests stay the same. Fails if the template
-    /// cannot be rendered.
-    pub fn on_base(&self, traits: &BaseTraits, files: &[Entry]) -> Result<Self, Error> {
+    /// The recipe for an engine: the Dockerfile fits a base with these traits and a builder with
+    /// this syntax, and the files have their final paths on that base. The inputs digests stay the
+    /// same. Fails if the template cannot be rendered.
+    pub fn on_base(
+        &self,
+        traits: &BaseTraits,
+        files: &FilesOnBase,
+        syntax: Syntax,
+    ) -> Result<Self, Error> {
         let form = Form {
             traits: Some(traits),
             files: ContextFiles::OnBase(files),
+            syntax,
             ..Form::default()
         };
         let rendered = Renderer::new(&self.templates).form(&self.image, &form)?;
@@ -156,8 +165,8 @@ impl<'t> Renderer<'t> {
         let placed = files::PlacedFiles::of(image, form);
         let (sections, options) = sections::Sections::of(image, &placed, form)?;
         Ok(Rendered {
-            dockerfile: self.fill(image, &sections)?,
-            context: placed.context(image),
+            dockerfile: self.fill(image, &sections, form.scripts())?,
+            context: placed.context(),
             build_args: options.build_args,
             api_labels: options.api_labels,
         })
@@ -176,9 +185,14 @@ impl<'t> Renderer<'t> {
         Ok(spec_fingerprint(&bare, &self.render(&bare)?))
     }
 
-    fn fill(&self, image: &ResolvedImage, sections: &sections::Sections) -> Result<String, Error> {
+    fn fill(
+        &self,
+        image: &ResolvedImage,
+        sections: &sections::Sections,
+        scripts: ScriptForm,
+    ) -> Result<String, Error> {
         let template = image.template.clone();
-        match self.templates.render(&template, sections) {
+        match self.templates.render(&template, sections, scripts) {
             Some(Ok(dockerfile)) => Ok(dockerfile),
             Some(Err(source)) => Err(Error::Template {
                 image: image.display(),

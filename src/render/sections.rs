@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Error;
 use super::files::PlacedFiles;
 use super::form::Form;
-use super::instruction::{Instruction, Piece};
+use super::instruction::{Instruction, Piece, ScriptForm};
 use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages, RunStep};
 use crate::resolve::{ResolvedImage, packages};
@@ -73,6 +73,12 @@ const BAKE: &str = "GOLDEN_BAKE";
 const BUILD_WITH_BAKE: &str = "build with docker-bake.json";
 /// The error message of a build without golden if the user of the base is unknown.
 const GIVE_BASE_USER: &str = "give the user of the base with --build-arg GOLDEN_BASE_USER=USER";
+/// The builders that can build a rendered Dockerfile.
+const NEEDS: &str = "Needs BuildKit (Docker 23 or later) or Buildah 1.33 or later.";
+/// A comment for hadolint, above a user whose name its rule DL3066 rejects.
+const NAMED_USER: &str = "hadolint ignore=DL3066 # the user exists in the image";
+/// A comment for hadolint, above a command in shell form.
+const SHELL_FORM: &str = "hadolint ignore=DL3025 # the command is for a shell";
 /// Root by number, since a name needs /etc/passwd and /etc/group.
 const ROOT: &str = "0:0";
 
@@ -97,18 +103,17 @@ impl Sections {
                 .flat_map(|path| options.argument(path, Instruction::Workdir))
                 .collect::<Vec<_>>(),
         );
-        let (steps, current) = steps(image, &users);
+        let (steps, current) = steps(image, &users, form.scripts());
         let restore = users.restore(&current, &mut options);
         let sections = Self {
             image: facts(image, scratch),
-            header: Instruction::Comment(format!("{}. {}", image.display(), super::MARK))
-                .to_string(),
+            header: header(image, form),
             from: from(image, form.base),
             env,
-            add_certificates: add_certificates(image, scratch, form.suffix),
+            add_certificates: add_certificates(image, scratch, placed, form.scripts()),
             certificates: super::files::certificate_paths(image),
             packages: package_lists(image),
-            files: files(image, placed, form.suffix),
+            files: lines(placed.instructions(form.scripts())),
             workdir,
             steps,
             labels: labels(image, &mut options),
@@ -157,6 +162,26 @@ impl BuildOptions {
         lines.push(make(self.pieces(text)));
         lines
     }
+}
+
+/// The first comment. The path of the spec is not part of the inputs, so only a Dockerfile for users
+/// names it.
+fn header(image: &ResolvedImage, form: &Form<'_>) -> String {
+    let image_name = image.display();
+    let mark = super::MARK;
+    let start = if form.standalone {
+        let path = image.source.display().to_string().replace('\\', "/");
+        format!("{image_name}, {mark} from {path}.")
+    } else {
+        format!("{image_name}, {mark}.")
+    };
+    let whole = format!("{start} {NEEDS}");
+    let comments = if whole.chars().count() > Instruction::LONGEST_COMMENT {
+        vec![start, NEEDS.to_owned()]
+    } else {
+        vec![whole]
+    };
+    lines(comments.into_iter().map(Instruction::Comment))
 }
 
 /// The users of the steps and of the final image.
@@ -216,17 +241,27 @@ impl<'a> StepUsers<'a> {
                     name: name.clone(),
                     default: Some(options.pieces(base)),
                 };
-                let user = Instruction::User(vec![Piece::Variable(name)]);
-                return declared.into_iter().chain([arg, user]).collect();
+                let user = set_user(vec![Piece::Variable(name)]);
+                return declared.into_iter().chain([arg]).chain(user).collect();
             }
             None if self.standalone => (None, Piece::Required(name.clone(), GIVE_BASE_USER)),
             _ => (None, Piece::Variable(name.clone())),
         };
-        vec![
-            Instruction::Arg { name, default },
-            Instruction::User(vec![user]),
-        ]
+        std::iter::once(Instruction::Arg { name, default })
+            .chain(set_user(vec![user]))
+            .collect()
     }
+}
+
+/// The instruction that sets a user, with a comment for hadolint if it may be a name.
+fn set_user(user: Vec<Piece>) -> Vec<Instruction> {
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == ':');
+    let is_numeric = matches!(user.as_slice(), [Piece::Text(text)] if is_number(text));
+    let comment = (!is_numeric).then(|| Instruction::Comment(NAMED_USER.to_owned()));
+    comment
+        .into_iter()
+        .chain([Instruction::User(user)])
+        .collect()
 }
 
 /// True if `USER[:GROUP]` is certainly root.
@@ -383,71 +418,55 @@ fn env_pieces(
     .concat())
 }
 
-fn add_certificates(image: &ResolvedImage, scratch: bool, suffix: &str) -> String {
-    if image.certificates.is_empty() {
-        return String::new();
-    }
-    let add = |source: &str| Instruction::Add {
-        source: source.to_owned(),
-        target: "/".to_owned(),
-    };
-    if image.family == Family::Static && !scratch {
+fn add_certificates(
+    image: &ResolvedImage,
+    scratch: bool,
+    placed: &PlacedFiles,
+    scripts: ScriptForm,
+) -> String {
+    if !image.certificates.is_empty() && image.family == Family::Static && !scratch {
         // On a base without a shell, only the embedded engine can add certificates. This
         // instruction makes a build by another engine fail.
-        let note = "certificates: only golden's embedded engine can append them to this base's trust store";
+        let note = "only golden's embedded engine can append them to the trust store of this base";
         return lines([
             Instruction::Comment(note.to_owned()),
-            add("certificates.need-the-embedded-engine"),
+            Instruction::Add {
+                source: "certificates.need-the-embedded-engine".to_owned(),
+                target: "/".to_owned(),
+            },
         ]);
     }
-    add(&super::files::certificates_archive(suffix)).to_string()
-}
-
-fn files(image: &ResolvedImage, placed: &PlacedFiles, suffix: &str) -> String {
-    let add = Instruction::Add {
-        source: super::files::files_archive(suffix),
-        target: "/".to_owned(),
-    };
-    let add = placed.needs_archive(image).then_some(add);
-    let copies = placed.named.iter().map(|group| Instruction::Copy {
-        owner: group.owner.clone(),
-        source: format!("{}/", group.directory),
-        target: group.target.clone(),
-    });
-    lines(add.into_iter().chain(copies))
+    lines(placed.certificate_instructions(scripts))
 }
 
 /// The steps, each run by its own user or by root, and the user of the last step.
-fn steps(image: &ResolvedImage, users: &StepUsers<'_>) -> (String, String) {
+fn steps(image: &ResolvedImage, users: &StepUsers<'_>, form: ScriptForm) -> (String, String) {
     let mut out = Vec::new();
     let mut current = users.first();
     for (number, step) in image.run.iter().enumerate() {
         let user = step.user.as_deref().unwrap_or(ROOT);
-        let name = step.name.clone().unwrap_or_default();
-        out.push(Instruction::Comment(
-            format!("step {}: {name}", number + 1)
-                .trim_end_matches([':', ' '])
-                .to_owned(),
-        ));
+        let mut instructions = vec![Instruction::Comment(match &step.name {
+            Some(name) if !name.trim().is_empty() => name.clone(),
+            _ => format!("step {}", number + 1),
+        })];
         if user != current && !(is_root(user) && is_root(current)) {
-            out.push(Instruction::User(literal(if is_root(user) {
-                ROOT
-            } else {
-                user
-            })));
+            let user_or_root = if is_root(user) { ROOT } else { user };
+            instructions.extend(set_user(literal(user_or_root)));
             current = user;
         }
-        out.push(run_instruction(step));
+        instructions.push(run_instruction(step, form));
+        out.push(lines(instructions));
     }
-    (lines(out), current.to_owned())
+    (out.join("\n\n"), current.to_owned())
 }
 
 /// The instruction that runs a step.
-pub(super) fn run_instruction(step: &RunStep) -> Instruction {
+pub(super) fn run_instruction(step: &RunStep, form: ScriptForm) -> Instruction {
     Instruction::Run {
         secrets: step.secrets.clone(),
         readable: !is_root(step.user.as_deref().unwrap_or(ROOT)),
         script: step.script.clone(),
+        form,
     }
 }
 
@@ -527,7 +546,10 @@ fn config(
         out.push(Instruction::Volume(config.volumes.clone()));
     }
     match &config.user {
-        Some(user) => out.extend(options.argument(user, Instruction::User)),
+        Some(user) => {
+            out.extend(options.line_breaks(std::iter::once(user.as_str())));
+            out.extend(set_user(options.pieces(user)));
+        }
         None => out.extend_from_slice(restore),
     }
     let of_base = form.traits.and_then(|traits| traits.healthcheck.as_ref());
@@ -536,9 +558,19 @@ fn config(
         check,
         shell: shell.clone(),
     }));
-    let entrypoint = config.entrypoint.as_ref().map(invocation);
-    out.extend(entrypoint.map(|entrypoint| Instruction::Entrypoint(entrypoint, shell.clone())));
-    let cmd = config.cmd.as_ref().map(invocation);
-    out.extend(cmd.map(|cmd| Instruction::Cmd(cmd, shell.clone())));
+    if let Some(entrypoint) = config.entrypoint.as_ref().map(invocation) {
+        out.extend(shell_form_comment(&entrypoint));
+        out.push(Instruction::Entrypoint(entrypoint, shell.clone()));
+    }
+    if let Some(cmd) = config.cmd.as_ref().map(invocation) {
+        out.extend(shell_form_comment(&cmd));
+        out.push(Instruction::Cmd(cmd, shell));
+    }
     lines(out)
+}
+
+/// A comment for hadolint above a command in shell form, which its rule DL3025 rejects.
+fn shell_form_comment(invocation: &Invocation) -> Option<Instruction> {
+    let is_shell_form = matches!(invocation, Invocation::Shell(_));
+    is_shell_form.then(|| Instruction::Comment(SHELL_FORM.to_owned()))
 }

@@ -1,9 +1,12 @@
 //! Finds the part of the spec that an instruction of a rendered Dockerfile comes from. Messages
 //! about a build then show the user's names and not the instruction.
 
-use super::files::{certificates_archive, files_archive};
+use super::files::{certificates_archive, certificates_directory, files_archive, files_directory};
+use super::heredoc;
+use super::instruction::ScriptForm;
 use super::sections::run_instruction;
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::RunStep;
 
 /// The part of a spec that an instruction comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +62,8 @@ impl Instructions {
     /// The instructions of a Dockerfile that was rendered for `image`.
     #[must_use]
     pub fn of(dockerfile: &str, image: &ResolvedImage) -> Self {
-        let mut steps: Vec<(usize, String)> = image
-            .run
-            .iter()
-            .map(|step| run_instruction(step).to_string())
-            .enumerate()
-            .collect();
+        let mut steps: Vec<(usize, Vec<String>)> =
+            image.run.iter().map(texts).enumerate().collect();
         let (mut stage, mut stage_name, mut section) = (0, None, None);
         let mut all = Vec::new();
         for line in logical_lines(dockerfile) {
@@ -84,17 +83,14 @@ impl Instructions {
                 };
             }
             let part = match keyword.as_str() {
-                "RUN" => match steps.iter().position(|(_, text)| *text == line) {
+                "RUN" => match steps.iter().position(|(_, texts)| texts.contains(&line)) {
                     Some(at) => {
                         section = None;
                         Some(SpecPart::Run(steps.remove(at).0))
                     }
                     None => section,
                 },
-                "ADD" if words.get(1) == Some(&certificates_archive("").as_str()) => {
-                    Some(SpecPart::Certificates)
-                }
-                "ADD" if words.get(1) == Some(&files_archive("").as_str()) => Some(SpecPart::Files),
+                "ADD" | "COPY" => part_of_source(&words),
                 _ => None,
             };
             all.push(Parsed {
@@ -139,17 +135,47 @@ impl Parsed {
     }
 }
 
+/// A step as one logical line, in each form.
+fn texts(step: &RunStep) -> Vec<String> {
+    [ScriptForm::Heredoc, ScriptForm::Exec]
+        .iter()
+        .flat_map(|form| logical_lines(&run_instruction(step, *form).to_string()))
+        .collect()
+}
+
+/// The part whose files an `ADD` or `COPY` places. The engine's context has no suffixes.
+fn part_of_source(words: &[&str]) -> Option<SpecPart> {
+    let source = words
+        .iter()
+        .skip(1)
+        .find(|word| !word.starts_with("--"))?
+        .trim_start_matches(['[', '"']);
+    let is_in = |directory: String| {
+        source
+            .strip_prefix(&directory)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    if source == certificates_archive("") || is_in(certificates_directory("")) {
+        Some(SpecPart::Certificates)
+    } else if source == files_archive("") || is_in(files_directory("")) {
+        Some(SpecPart::Files)
+    } else {
+        None
+    }
+}
+
 /// The part that a comment of the built-in templates introduces.
 fn section_of(comment: &str) -> Option<SpecPart> {
     match comment {
         "# packages" => Some(SpecPart::Packages),
         "# certificates" => Some(SpecPart::Certificates),
+        "# files" => Some(SpecPart::Files),
         _ => None,
     }
 }
 
-/// The comments and the instructions of a Dockerfile, each as one line. The content of heredocs is
-/// omitted.
+/// The comments and the instructions of a Dockerfile, each as one line that the content of its
+/// heredocs follows.
 fn logical_lines(dockerfile: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut open = String::new();
@@ -164,41 +190,25 @@ fn logical_lines(dockerfile: &str) -> Vec<String> {
             continue;
         }
         open.push_str(line);
-        let whole = std::mem::take(&mut open);
-        for end in heredocs(&whole) {
-            let _ = lines
+        let mut whole = std::mem::take(&mut open);
+        for delimiter in heredoc::opened_by(&whole) {
+            for line in lines
                 .by_ref()
-                .find(|line| line.trim_start_matches('\t') == end);
+                .take_while(|line| !heredoc::is_end(line, &delimiter))
+            {
+                whole.push('\n');
+                whole.push_str(line);
+            }
         }
         out.push(whole);
     }
     out
 }
 
-/// The words that end the heredocs of an instruction. The exec form has none.
-fn heredocs(instruction: &str) -> Vec<String> {
-    if instruction.starts_with('#') || instruction.contains('[') {
-        return Vec::new();
-    }
-    instruction
-        .split_whitespace()
-        .filter_map(|word| {
-            word.trim_start_matches(|c: char| c.is_ascii_digit())
-                .strip_prefix("<<")
-        })
-        .map(|word| {
-            word.trim_start_matches('-')
-                .trim_matches(['"', '\''])
-                .to_owned()
-        })
-        .filter(|word| !word.is_empty() && !word.starts_with('<'))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::image::{Base, Family, RunStep};
+    use crate::resolve::image::{Base, Family};
 
     fn image(scripts: &[&str]) -> ResolvedImage {
         let step = |script: &&str| RunStep {
@@ -219,8 +229,9 @@ mod tests {
         let image = image(&["true", "make", "true"]);
         let text = "# app\nARG GOLDEN_BASE=debian\nFROM ${GOLDEN_BASE}\nUSER 0:0\n\n\
                     # certificates\nADD certificates.tar /\nRUN [\"/bin/sh\",\"-ec\",\"trust\"]\n\
-                    # packages\nRUN [\"/bin/sh\",\"-ec\",\"apt\"]\nADD files.tar /\nWORKDIR /srv\n\
-                    RUN [\"/bin/sh\",\"-ec\",\"true\"]\n# step 2\nRUN [\"/bin/sh\",\"-ec\",\"make\"]\n\
+                    # packages\nRUN [\"/bin/sh\",\"-ec\",\"apt\"]\n\
+                    # files\nCOPY --chmod=0644 files/a /\nWORKDIR /srv\n\
+                    RUN [\"/bin/sh\",\"-ec\",\"true\"]\n# step 2\nRUN <<EOR\nset -e\nmake\nEOR\n\
                     RUN [\"/bin/sh\",\"-ec\",\"true\"]\nLABEL a=b\n";
         let all = Instructions::of(text, &image);
         let parts = [

@@ -10,7 +10,8 @@ use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use super::instruction::Instruction;
+use super::heredoc;
+use super::instruction::{Instruction, ScriptForm, wrapped};
 use crate::resolve::LONGEST_EXPRESSION;
 use crate::resolve::repetition::{Variables, repeats_a_list};
 
@@ -141,7 +142,7 @@ impl Templates {
         self.own.contains_key(name) || BUILT_IN.iter().any(|(built_in, _)| *built_in == name)
     }
 
-    fn environment(&self) -> Result<Environment<'_>, minijinja::Error> {
+    fn environment(&self, scripts: ScriptForm) -> Result<Environment<'_>, minijinja::Error> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -152,7 +153,7 @@ impl Templates {
                 .lstrip_blocks(true)
                 .build()?,
         );
-        environment.add_filter("run", run);
+        environment.add_filter("run", move |script: &str| run(script, scripts));
         environment.add_filter("sh", sh);
         for (name, text) in BUILT_IN {
             environment.add_template(name, text)?;
@@ -179,7 +180,10 @@ impl Templates {
 #[derive(Debug)]
 pub(super) struct CompiledTemplate<'t> {
     templates: &'t Templates,
-    environment: OnceCell<Environment<'t>>,
+    /// For scripts as heredocs.
+    heredocs: OnceCell<Environment<'t>>,
+    /// For scripts in exec form.
+    exec_forms: OnceCell<Environment<'t>>,
 }
 
 impl<'t> CompiledTemplate<'t> {
@@ -187,7 +191,8 @@ impl<'t> CompiledTemplate<'t> {
     pub(super) const fn new(templates: &'t Templates) -> Self {
         Self {
             templates,
-            environment: OnceCell::new(),
+            heredocs: OnceCell::new(),
+            exec_forms: OnceCell::new(),
         }
     }
 
@@ -196,10 +201,11 @@ impl<'t> CompiledTemplate<'t> {
         &self,
         name: &str,
         sections: &impl Serialize,
+        scripts: ScriptForm,
     ) -> Option<Result<String, minijinja::Error>> {
         self.templates.has(name).then(|| {
             let text = self
-                .environment()?
+                .environment(scripts)?
                 .get_template(name)?
                 .render(Value::from(Serde(sections)))?;
             Ok(tidy(&text))
@@ -210,12 +216,16 @@ impl<'t> CompiledTemplate<'t> {
         self.templates.names()
     }
 
-    fn environment(&self) -> Result<&Environment<'t>, minijinja::Error> {
-        if let Some(environment) = self.environment.get() {
+    fn environment(&self, scripts: ScriptForm) -> Result<&Environment<'t>, minijinja::Error> {
+        let compiled = match scripts {
+            ScriptForm::Heredoc => &self.heredocs,
+            ScriptForm::Exec => &self.exec_forms,
+        };
+        if let Some(environment) = compiled.get() {
             return Ok(environment);
         }
-        let environment = self.templates.environment()?;
-        Ok(self.environment.get_or_init(|| environment))
+        let environment = self.templates.environment(scripts)?;
+        Ok(compiled.get_or_init(|| environment))
     }
 }
 
@@ -236,17 +246,19 @@ impl From<BTreeMap<String, String>> for Templates {
 }
 
 /// The filter `run`: writes a script as a RUN instruction.
-fn run(script: &str) -> String {
+fn run(script: &str, form: ScriptForm) -> String {
     let script = script.trim_matches('\n').to_owned();
     Instruction::Run {
         secrets: Vec::new(),
         readable: false,
         script,
+        form,
     }
     .to_string()
 }
 
-/// The filter `sh`: quotes a text, or each text of a list, for a shell.
+/// The filter `sh`: quotes a text, or each text of a list, for a shell. A long list continues on
+/// further lines, in a Dockerfile as in a shell.
 fn sh(value: &Value) -> Result<String, minijinja::Error> {
     let texts = match value.kind() {
         ValueKind::Seq => value.try_iter()?.collect(),
@@ -269,19 +281,50 @@ fn sh(value: &Value) -> Result<String, minijinja::Error> {
         })
     };
     let words: Result<Vec<String>, minijinja::Error> = texts.into_iter().map(word).collect();
-    Ok(words?.join(" "))
+    Ok(wrapped(words?.iter()))
 }
 
-/// Removes repeated blank lines and blank lines at both ends; the result ends in one newline.
+/// Removes repeated blank lines and blank lines at both ends, and adds a blank line after a heredoc;
+/// the result ends in one newline. The content of heredocs stays unchanged.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for line in text
-        .lines()
-        .map(|line| if line.trim().is_empty() { "" } else { line })
-    {
-        if !(line.is_empty() && (out.is_empty() || out.ends_with("\n\n"))) {
-            out.push_str(line);
-            out.push('\n');
+    let mut push = |line: &str| {
+        out.push_str(line);
+        out.push('\n');
+    };
+    let (mut instruction, mut after_blank) = (String::new(), true);
+    let mut lines = text.split('\n');
+    while let Some(line) = lines.next() {
+        let line = line.trim_end_matches('\r');
+        if line.trim().is_empty() {
+            if !after_blank {
+                push("");
+            }
+            after_blank = true;
+            continue;
+        }
+        push(line);
+        after_blank = false;
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        if let Some(start) = line.trim_end().strip_suffix('\\') {
+            instruction.push_str(start);
+            continue;
+        }
+        instruction.push_str(line);
+        let heredocs = heredoc::opened_by(&std::mem::take(&mut instruction));
+        for delimiter in &heredocs {
+            for line in lines.by_ref() {
+                push(line);
+                if heredoc::is_end(line, delimiter) {
+                    break;
+                }
+            }
+        }
+        if !heredocs.is_empty() {
+            push("");
+            after_blank = true;
         }
     }
     out.truncate(out.trim_end_matches('\n').len());
@@ -305,7 +348,10 @@ mod tests {
                     quoted = !quoted;
                     word.get_or_insert_default();
                 }
-                '\\' if !quoted => word.get_or_insert_default().extend(characters.next()),
+                '\\' if !quoted => match characters.next() {
+                    Some('\n') => {}
+                    next => word.get_or_insert_default().extend(next),
+                },
                 ' ' if !quoted => words.extend(word.take()),
                 c => word.get_or_insert_default().push(c),
             }
@@ -364,14 +410,15 @@ mod tests {
         fn every_template_is_rendered_or_rejected(text in prop_oneof![template(), "\\PC{0,40}"]) {
             let templates = Templates::from(BTreeMap::from([("own".to_owned(), text)]));
             let sections = serde_json::json!({ "texts": ["a", "b c"], "script": "echo\n" });
-            if let Some(Ok(text)) = CompiledTemplate::new(&templates).render("own", &sections) {
+            if let Some(Ok(text)) = CompiledTemplate::new(&templates).render("own", &sections, ScriptForm::Heredoc) {
                 prop_assert!(text.ends_with('\n') && !text.contains("\n\n\n"), "{text:?}");
             }
         }
 
         #[test]
         fn every_script_becomes_one_instruction(script in "(\\PC|[\n\t\\\\\"'#$]){0,60}") {
-            let instruction = run(&script);
+            let instruction = run(&script, ScriptForm::Exec);
+            let instruction = instruction.replace("\\\n", "");
             prop_assert!(!instruction.trim_end().contains('\n'), "{instruction}");
             let words = instruction.trim_end().strip_prefix("RUN ").unwrap_or_default();
             let words: Vec<String> = serde_json::from_str(words)?;

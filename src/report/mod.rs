@@ -3,6 +3,7 @@
 
 mod conceal;
 pub mod deletion;
+pub mod dockerfile;
 mod failure;
 pub mod format;
 mod github;

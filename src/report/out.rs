@@ -14,6 +14,8 @@ pub struct Out {
     stderr: Sink,
     /// True if diagnostics and progress may be coloured.
     pub color: bool,
+    /// True if data on stdout may be coloured.
+    pub data_color: bool,
     /// True if progress is drawn, which requires a terminal.
     pub interactive: bool,
     /// True if only errors are printed.
@@ -56,6 +58,8 @@ struct BrokenStreams {
 pub struct OutputStyle {
     /// True if diagnostics and progress may be coloured.
     pub color: bool,
+    /// True if data on stdout may be coloured.
+    pub data_color: bool,
     /// True if progress is drawn.
     pub interactive: bool,
     /// True if only errors are printed.
@@ -113,6 +117,7 @@ impl Out {
             stdout: Sink::Stdout,
             stderr: Sink::Stderr,
             color: style.color,
+            data_color: style.data_color,
             interactive: style.interactive,
             quiet: style.quiet,
             width: style.width,
@@ -131,6 +136,7 @@ impl Out {
             stdout: Sink::Memory(stdout.clone()),
             stderr: Sink::Memory(stderr.clone()),
             color: false,
+            data_color: false,
             interactive: false,
             quiet: false,
             width,

@@ -10,9 +10,8 @@ use crate::support::workspace::Golden;
 fn script(golden: &Golden) -> String {
     let rendered = golden.run(&["render"]).exit(0).stdout;
     let step = rendered.split("# packages\n").nth(1).unwrap();
-    let words = step.lines().next().unwrap().strip_prefix("RUN ").unwrap();
-    let words: Vec<String> = serde_json::from_str(words).unwrap();
-    words[2].clone()
+    let (_, script) = step.split_once("RUN <<EOR\n").unwrap();
+    script.split_once("\nEOR\n").unwrap().0.to_owned()
 }
 
 /// A family's package manager, as scripts with the given names. Each reads the installed packages

@@ -227,3 +227,20 @@ fn a_template_of_the_workspace_overrides_the_built_in_one() {
         run.stdout
     );
 }
+
+#[test]
+fn a_dockerfile_has_colours_only_on_a_terminal_or_on_request() {
+    let golden = Golden::new().workspace("").image(
+        "app",
+        "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n",
+    );
+    let plain = golden.run(&["render"]).exit(0).stdout;
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    let colored = golden.run(&["render", "--color", "always"]).exit(0).stdout;
+    assert!(colored.contains("\u{1b}[34mFROM"), "{colored:?}");
+    assert_eq!(console::strip_ansi_codes(&colored), plain);
+    assert_eq!(
+        golden.run(&["render", "--color", "never"]).exit(0).stdout,
+        plain
+    );
+}

@@ -528,7 +528,7 @@ fn links_in_place_of_usual_directories_are_followed() {
 }
 
 /// A root certificate, as PEM.
-fn root(name: &str) -> String {
+pub(crate) fn root(name: &str) -> String {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params

@@ -30,6 +30,7 @@ mod images;
 mod layer_bounds;
 mod layouts;
 mod lifecycle;
+mod lint;
 mod lock;
 mod promote;
 mod publish;

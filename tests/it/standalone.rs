@@ -1,11 +1,10 @@
 //! `render --out` writes a directory that builds the image without golden, and a check compares all
 //! of it.
 
-use std::process::Command;
-
 use serde_json::Value;
 
-use crate::support::built::{Built, client};
+use crate::support::built::{Built, client_of};
+use crate::support::engines::{Engine, modern};
 use crate::support::layout::Base;
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -115,14 +114,14 @@ fn a_check_compares_every_file_except_the_commit_time() {
     let check = ["render", "--out", "out", "--check"];
     golden.run(&["render", "--out", "out"]).exit(0);
     golden.run(&check).exit(0);
-    // The commit time is in the archive and in the labels; a file of that commit cannot contain it.
+    // The commit time is in the labels; a file of that commit cannot contain it.
     let later = golden.env("SOURCE_DATE_EPOCH", "1800000000");
     later.run(&check).exit(0);
     later.write("app/tool", "y");
     let run = later.run(&check).exit(5);
     assert_eq!(
         run.stdout,
-        "team/app/docker-bake.json: stale\nteam/app/files.tar: stale\n"
+        "team/app/docker-bake.json: stale\nteam/app/files/usr/bin/tool: stale\n"
     );
     later.run(&["render", "--out", "out"]).exit(0);
     later.write("out/team/app/docker-bake.json", "{}");
@@ -130,17 +129,18 @@ fn a_check_compares_every_file_except_the_commit_time() {
         later.run(&check).exit(5).stdout,
         "team/app/docker-bake.json: stale\n"
     );
-    std::fs::remove_file(later.path().join("out/team/app/files.tar")).unwrap();
+    std::fs::remove_file(later.path().join("out/team/app/files/usr/bin/tool")).unwrap();
     later.run(&["render", "--out", "out"]).exit(0);
     later.run(&check).exit(0);
-    // An archive that no image needs is found.
+    // A file that no image needs is found.
     later.write(
         "app/image.toml",
         "[image]\nname = \"team/app\"\nversion = \"1.2.3\"\nbase = \"oci:../base:any\"\n",
     );
     let run = later.run(&check).exit(5);
     assert!(
-        run.stdout.contains("team/app/files.tar: left over"),
+        run.stdout
+            .contains("team/app/files/usr/bin/tool: left over"),
         "{}",
         run.stdout
     );
@@ -165,7 +165,7 @@ fn an_unreadable_base_gives_a_warning_and_unresolved_files() {
     );
     let dockerfile = String::from_utf8(read(&golden, "out/app/Dockerfile")).unwrap();
     assert!(
-        dockerfile.contains("COPY --chown=app [\"named/000/\",\"/bin/\"]"),
+        dockerfile.contains("COPY --chown=app named/000/ /bin/"),
         "{dockerfile}"
     );
     assert_eq!(read(&golden, "out/app/named/000/tool"), b"x");
@@ -193,13 +193,19 @@ fn variants_of_one_directory_share_its_bake_file() {
     assert_eq!(bake["target"]["app-b"]["dockerfile"], "Dockerfile.b");
 }
 
-/// Docker builds the same image from a rendered directory, with both builders, as golden.
+/// Runs the current Docker's client on its engine.
+fn docker(words: &[&str]) {
+    let host = format!("DOCKER_HOST={}", services::docker_modern());
+    modern(&[&["env", &host, "docker"], words].concat());
+}
+
+/// Docker builds the same image from a rendered directory as golden. With `docker-bake.json`, it has
+/// the same labels too.
 #[test]
 fn docker_builds_the_same_image_from_a_rendered_directory() {
     let base = services::base_debian();
-    let golden = Golden::new()
-        .workspace("")
-        .env("DOCKER_HOST", services::docker_host())
+    let golden = Engine::Docker
+        .on(Golden::new().workspace(""))
         .image(
             "app",
             &format!(
@@ -208,6 +214,7 @@ fn docker_builds_the_same_image_from_a_rendered_directory() {
                  cmd = \"echo  $HOME\"\nhealthcheck = {{ test = \"true\\nfalse\" }}\n\
                  [[files]]\nsource = \"tree\"\ntarget = \"/\"\nowner = \"www-data:adm\"\nmode = \"4750\"\n\
                  [[files]]\nsource = \"tool\"\ntarget = \"/usr/bin\"\n\
+                 [[files]]\nsource = \"tool\"\ntarget = \"/etc/new/of the app/$tool\"\nmode = \"0640\"\n\
                  [[run]]\nscript = \"echo done > /done\"\n"
             ),
         )
@@ -218,51 +225,114 @@ fn docker_builds_the_same_image_from_a_rendered_directory() {
     golden
         .run(&["build", "--engine", "docker", "--force"])
         .exit(0);
-    let own = Built::named("localhost/rendered:1.0.0");
+    let host = Engine::Docker.host();
+    let own = Built::in_engine(host, "localhost/rendered:1.0.0");
     golden.run(&["render", "--out", "out"]).exit(0);
     let directory = golden.path().join("out/rendered");
-    // Docker's client has no BuildKit here: its plugin is not installed with the engine.
-    let output = Command::new("docker")
-        .args([
-            "-H",
-            services::docker_host(),
-            "build",
-            "--no-cache",
-            "-q",
-            "-t",
-            "golden-test/by-hand",
-        ])
-        .arg(&directory)
-        .env("DOCKER_BUILDKIT", "0")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let by_hand = Built::named("golden-test/by-hand");
+    let directory = directory.to_str().unwrap();
+    docker(&[
+        "buildx",
+        "build",
+        "--no-cache",
+        "-q",
+        "-t",
+        "golden-test/by-hand",
+        directory,
+    ]);
+    let by_hand = Built::in_engine(host, "golden-test/by-hand");
     assert_eq!(by_hand.files(), own.files());
-    let seen = |image: &Built| {
-        let mut config = image.config();
-        config["Labels"]
-            .as_object_mut()
-            .unwrap()
-            .retain(|key, _| !ADDED_BY_BAKE.contains(&key.as_str()));
-        [
-            "Labels",
-            "Cmd",
-            "Entrypoint",
-            "User",
-            "Env",
-            "Healthcheck",
-            "WorkingDir",
-            "Shell",
-        ]
-        .map(|key| config[key].clone())
+    let mut without_labels = own.config();
+    without_labels["Labels"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|key, _| !ADDED_BY_BAKE.contains(&key.as_str()));
+    assert_eq!(by_hand.config(), without_labels);
+    let bake = format!("{directory}/docker-bake.json");
+    let tag = "rendered.tags=golden-test/by-bake";
+    docker(&[
+        "buildx",
+        "bake",
+        "--file",
+        &bake,
+        "--set",
+        &format!("rendered.context={directory}"),
+        "--set",
+        tag,
+    ]);
+    let by_bake = Built::in_engine(host, "golden-test/by-bake");
+    assert_eq!(by_bake.files(), own.files());
+    assert_eq!(by_bake.config(), own.config());
+    client_of(
+        host,
+        &[
+            "image",
+            "rm",
+            "--force",
+            "golden-test/by-hand",
+            "golden-test/by-bake",
+        ],
+    );
+}
+
+/// Every engine runs the same text, in a heredoc or in exec form.
+#[test]
+fn steps_give_the_same_files_on_every_engine() {
+    let base = services::base_busybox();
+    let text = format!(
+        r#"
+[image]
+name = "steps"
+version = "1.0.0"
+base = "{base}"
+[[files]]
+content = "x"
+target = "/etc/new/deep/file"
+mode = "0640"
+owner = "5:6"
+[[run]]
+name = "odd texts"
+script = """
+printf '[%s]' "$0" "$-" 'trailing   ' '$HOME' `echo x` > /one
+cat <<EOR >> /one
+\t$HOME
+
+  EOR \\$0
+EOR
+# comment   
+
+echo 'a\\
+b' "c \\
+d" >> /one
+"""
+[[run]]
+script = "printf 'a\r\nb  ' > /two"
+[[run]]
+script = "cat <<X > /three\nabc\nX"
+[[run]]
+script = "cat <<X > /four\nno end"
+[[run]]
+script = "echo a > /five \\"
+[[run]]
+user = "1000"
+script = "set -eu\nid -u > /tmp/six\nfalse || echo EOR2 >> /tmp/six"
+"#
+    );
+    let build = |engine: Engine| {
+        let golden = engine
+            .on(Golden::new().workspace(""))
+            .image("steps", &text)
+            .env("SOURCE_DATE_EPOCH", "1700000000");
+        let arguments = ["build", "--engine", "docker", "--no-cache", "--force"];
+        golden.run(&arguments).exit(0);
+        Built::in_engine(engine.host(), "localhost/steps:1.0.0").files()
     };
-    assert_eq!(seen(&by_hand), seen(&own));
-    client(&["image", "rm", "--force", "golden-test/by-hand"]);
+    let first = build(Engine::Docker20Classic);
+    for engine in [Engine::Docker20, Engine::Docker, Engine::DockerContainerd] {
+        let files = build(engine);
+        let differs = |path: &&String| first.get(*path) != files.get(*path);
+        let different: Vec<&String> = first.keys().chain(files.keys()).filter(differs).collect();
+        assert!(different.is_empty(), "{engine:?}: {different:?}");
+    }
 }
 
 /// The labels that `docker build` alone does not set.

@@ -17,8 +17,8 @@ use crate::platform::Platform;
 use crate::reference::Repository;
 use crate::render::bake::BakeTarget;
 use crate::render::{
-    BaseTraits, ContextFiles, PinnedBase, Recipe, Renderer, Standalone, Templates, late_labels,
-    late_labels_without_base,
+    BaseTraits, ContextFiles, FilesOnBase, PinnedBase, Recipe, Renderer, Standalone, Templates,
+    late_labels, late_labels_without_base,
 };
 use crate::resolve::ResolvedImage;
 use crate::resolve::pin::ParentIndex;
@@ -107,7 +107,7 @@ pub struct StandaloneImage {
 /// A base that was read.
 struct KnownBase {
     traits: BaseTraits,
-    files: Vec<Entry>,
+    files: FilesOnBase,
 }
 
 impl Rendering<'_> {

@@ -116,7 +116,7 @@ fn placed_on(base: &[Arc<LayerIndex>], files: Vec<FileEntry>) -> Result<Vec<Stri
             complete: true,
         },
     ) {
-        Ok(entries) => Ok(entries.iter().map(show).collect()),
+        Ok(placed) => Ok(placed.entries.iter().map(show).collect()),
         Err(AssembleStop::Refused(error)) => Err(error.to_string()),
         Err(AssembleStop::Unread(unread)) => panic!("{unread:?}"),
     }

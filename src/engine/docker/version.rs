@@ -3,11 +3,17 @@
 use serde::Deserialize;
 
 use super::super::{EngineKind, Error};
+use crate::render::Syntax;
 
 /// The newest version of the API that golden supports.
 const NEWEST: ApiVersion = ApiVersion(1, 53);
 /// The first version of the API whose engines have BuildKit without the experimental mode.
 const BUILDKIT: ApiVersion = ApiVersion(1, 39);
+/// The first version of the API (Docker 23) whose BuildKit supports the current Dockerfile syntax.
+const CURRENT_SYNTAX: ApiVersion = ApiVersion(1, 42);
+/// The first version of Podman, major and minor, whose Buildah supports the current Dockerfile
+/// syntax.
+const CURRENT_PODMAN: (u32, u32) = (4, 8);
 
 /// The part of the engine's answer to `GET /version` that golden needs.
 #[derive(Debug, Default, Deserialize)]
@@ -25,10 +31,15 @@ pub(super) struct EngineVersion {
 impl EngineVersion {
     /// True if the engine is Podman, which offers Docker's API.
     pub(super) fn is_podman(&self) -> bool {
+        self.podman().is_some()
+    }
+
+    /// The component of Podman.
+    fn podman(&self) -> Option<&Component> {
         self.components
             .iter()
             .flatten()
-            .any(|component| component.name.contains("Podman"))
+            .find(|component| component.name.contains("Podman"))
     }
 }
 
@@ -37,6 +48,7 @@ impl EngineVersion {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Component {
     pub(super) name: String,
+    pub(super) version: String,
 }
 
 /// A version of the engine's API.
@@ -83,6 +95,7 @@ pub enum Builder {
 pub(super) struct Agreement {
     pub(super) api: ApiVersion,
     pub(super) builder: Builder,
+    pub(super) syntax: Syntax,
 }
 
 /// Chooses the newest API version that both sides support (or `wanted`), and BuildKit if the engine
@@ -123,7 +136,30 @@ pub(super) fn agree(
         (Some(false), _) | (None, false) => Builder::Classic,
         (_, true) => Builder::BuildKit,
     };
-    Ok(Agreement { api, builder })
+    let is_current = match builder {
+        Builder::BuildKit => of_engine >= CURRENT_SYNTAX,
+        Builder::Podman => engine
+            .podman()
+            .and_then(|podman| major_and_minor(&podman.version))
+            .is_some_and(|version| version >= CURRENT_PODMAN),
+        Builder::Classic => false,
+    };
+    let syntax = if is_current {
+        Syntax::Current
+    } else {
+        Syntax::Older
+    };
+    Ok(Agreement {
+        api,
+        builder,
+        syntax,
+    })
+}
+
+/// The first two numbers of a version such as `5.8.6`.
+fn major_and_minor(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(['.', '-']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -137,6 +173,7 @@ mod tests {
             os: Some("linux".to_owned()),
             components: Some(vec![Component {
                 name: component.to_owned(),
+                version: "4.8.3".to_owned(),
             }]),
             ..Default::default()
         }
@@ -192,13 +229,32 @@ mod tests {
             ),
         ] {
             let result = match agree(&engine(api, oldest, component), wanted, buildkit) {
-                Ok(Agreement { api, builder }) => format!("{api} {builder:?}"),
+                Ok(Agreement { api, builder, .. }) => format!("{api} {builder:?}"),
                 Err(error) => error.to_string(),
             };
             assert!(
                 result.contains(agreed),
                 "{api} {component} {wanted:?} {buildkit:?}: {result}"
             );
+        }
+    }
+
+    #[test]
+    fn the_syntax_is_chosen_for_the_builder() {
+        for (api, component, version, buildkit, syntax) in [
+            ("1.41", "Engine", "20.10.24", None, Syntax::Older),
+            ("1.42", "Engine", "23.0.0", None, Syntax::Current),
+            ("1.51", "Engine", "28.5.2", Some(false), Syntax::Older),
+            ("1.41", "Podman Engine", "4.7.2", None, Syntax::Older),
+            ("1.41", "Podman Engine", "4.8.0", None, Syntax::Current),
+            ("1.41", "Podman Engine", "5.8.6", None, Syntax::Current),
+            ("1.41", "Podman Engine", "6.0.0-dev", None, Syntax::Current),
+            ("1.41", "Podman Engine", "unknown", None, Syntax::Older),
+        ] {
+            let mut engine = engine(api, "1.12", component);
+            version.clone_into(&mut engine.components.as_mut().unwrap()[0].version);
+            let agreed = agree(&engine, None, buildkit).unwrap();
+            assert_eq!(agreed.syntax, syntax, "{api} {component} {version}");
         }
     }
 }

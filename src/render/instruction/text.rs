@@ -10,42 +10,45 @@ pub(super) const MAX_LENGTH: usize = 60_000;
 pub(super) const LONGEST_KEY: usize = 7_000;
 
 /// The longest comment, in characters.
-pub(super) const LONGEST_COMMENT: usize = 1_000;
+pub(super) const LONGEST_COMMENT: usize = 190;
 
-/// The maximum number of ports on one line; the longest port is `65535/sctp`.
+/// The maximum number of ports in one instruction; the longest port is `65535/sctp`.
 pub(super) const PORTS: usize = MAX_LENGTH / 11;
 
-/// The length of a line, in bytes, after which it is continued on the next line.
-const FOLD: usize = 50_000;
+/// The length of a line, in bytes, after which it is continued on the next line at a blank.
+const WIDTH: usize = 100;
+
+/// The length of a line, in bytes, after which it is continued anywhere.
+const FOLD: usize = 160;
 
 /// Quotes a text. Only `"`, `$` and `\` have a special meaning between double quotes.
 fn quoted(text: &str) -> String {
-    value(&[Piece::Text(text.to_owned())])
+    value(0, &[Piece::Text(text.to_owned())])
 }
 
-/// Writes a value in double quotes. A long value continues on further lines, each with its own pair
-/// of quotes.
-pub(super) fn value(pieces: &[Piece]) -> String {
-    let mut out = Folding::default();
+/// Writes a value in double quotes; `before` is the length of the text before it on its line. A long
+/// value continues on further lines.
+pub(super) fn value(before: usize, pieces: &[Piece]) -> String {
+    let mut out = Folding {
+        before,
+        ..Folding::default()
+    };
     out.push("\"");
     for piece in pieces {
         match piece {
-            Piece::Variable(name) => {
-                out.fold_quotes();
-                out.push(&format!("${{{name}}}"));
-            }
+            Piece::Variable(name) => out.push_quoted(&format!("${{{name}}}")),
+            // No colon: Podman and Buildah use the text after `:?` as the value.
             Piece::Required(name, message) => {
-                out.fold_quotes();
-                // No colon: Podman and Buildah use the text after `:?` as the value.
-                out.push(&format!("${{{name}?{message}}}"));
+                out.push_quoted(&format!("${{{name}?{message}}}"));
             }
             Piece::Text(text) => {
                 for c in text.chars() {
-                    out.fold_quotes();
-                    if matches!(c, '"' | '$' | '\\') {
-                        out.text.push('\\');
-                    }
-                    out.text.push(c);
+                    let escape = if matches!(c, '"' | '$' | '\\') {
+                        "\\"
+                    } else {
+                        ""
+                    };
+                    out.push_quoted(&format!("{escape}{c}"));
                 }
             }
         }
@@ -54,20 +57,66 @@ pub(super) fn value(pieces: &[Piece]) -> String {
     out.text
 }
 
+/// Writes a text in shell form, which continues on further lines at blanks; `before` is the length of
+/// the text before it on its line.
+pub(super) fn shell_form(before: usize, text: &str) -> String {
+    let mut out = Folding {
+        before,
+        ..Folding::default()
+    };
+    for c in text.chars() {
+        if out.length() > WIDTH && out.text.ends_with(' ') && is_safe_start(c) {
+            out.continue_line("");
+        }
+        out.text.push(c);
+    }
+    out.text
+}
+
+/// True if a continued line may begin with a character: the parsers drop blank lines and comments.
+fn is_safe_start(c: char) -> bool {
+    !c.is_whitespace() && c != '#'
+}
+
+/// Writes words with blanks between them. A long list continues on further lines.
+pub(in crate::render) fn wrapped<'a>(words: impl Iterator<Item = &'a String>) -> String {
+    let mut out = Folding::default();
+    for word in words {
+        if out.length() > 0 {
+            if out.length() + word.len() > WIDTH {
+                out.push(" ");
+                out.continue_line("  ");
+            } else {
+                out.push(" ");
+            }
+        }
+        out.push(word);
+    }
+    out.text
+}
+
 /// Writes the only argument of an instruction, without quotes if possible.
 pub(super) fn argument(pieces: &[Piece]) -> String {
     match pieces {
         [Piece::Text(text)] => word(text),
         [Piece::Variable(name)] => format!("${{{name}}}"),
-        pieces => value(pieces),
+        pieces => value(0, pieces),
     }
 }
 
 /// Writes a word, with quotes only if it needs them.
 pub(super) fn word(text: &str) -> String {
+    if is_plain(text) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+/// True if a word needs no quotes and fits on one line.
+pub(super) fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._:@+,-".contains(c);
-    let bare = text.chars().all(plain) && !text.is_empty() && !text.starts_with('-');
-    if bare { text.to_owned() } else { quoted(text) }
+    text.chars().all(plain) && !text.is_empty() && !text.starts_with('-') && text.len() < FOLD
 }
 
 /// Writes the key of a label or a variable. A leading `-` needs quotes, since it would be a flag.
@@ -86,12 +135,21 @@ pub(super) fn verbatim(text: &str) -> bool {
 
 /// Writes words as a JSON list; a long list continues on further lines. The characters next to a
 /// line break are written as `\uXXXX`, so that no line looks like a comment, ends in a blank or
-/// ends in two backslashes.
-pub(super) fn json_words<T: AsRef<str>>(words: &[T]) -> String {
-    let mut out = Folding::default();
+/// ends in two backslashes. `before` is the length of the text before the list on its line.
+pub(super) fn json_words<T: AsRef<str>>(before: usize, words: &[T]) -> String {
+    let mut out = Folding {
+        before,
+        ..Folding::default()
+    };
     out.push("[");
     for (position, text) in words.iter().enumerate() {
-        out.push(if position == 0 { "\"" } else { ",\"" });
+        if position > 0 {
+            out.push(",");
+            if out.length() > WIDTH {
+                out.continue_line("  ");
+            }
+        }
+        out.push("\"");
         for c in text.as_ref().chars() {
             out.push_json(c);
         }
@@ -105,6 +163,8 @@ pub(super) fn json_words<T: AsRef<str>>(words: &[T]) -> String {
 #[derive(Default)]
 struct Folding {
     text: String,
+    /// The length of the text before the first line.
+    before: usize,
     /// The offset at which the current line begins.
     line: usize,
     /// True if the next character is the first of a line.
@@ -117,22 +177,40 @@ impl Folding {
         self.fresh = false;
     }
 
-    /// Ends a long line between two quoted parts of one word.
-    fn fold_quotes(&mut self) {
-        if self.text.len() - self.line > FOLD {
-            self.text.push_str("\"\\\n");
-            self.line = self.text.len();
-            self.text.push('"');
+    /// The length of the current line, in bytes.
+    const fn length(&self) -> usize {
+        self.before + self.text.len() - self.line
+    }
+
+    /// Begins a new line with `indent`.
+    fn continue_line(&mut self, indent: &str) {
+        self.text.push_str("\\\n");
+        self.line = self.text.len();
+        self.before = 0;
+        self.text.push_str(indent);
+    }
+
+    /// Adds a character or a variable between double quotes. A line ends after a blank if possible.
+    /// Where no line may begin, it ends between two quoted parts of one word.
+    fn push_quoted(&mut self, unit: &str) {
+        let is_full = self.length() > FOLD;
+        if is_full || (self.length() > WIDTH && self.text.ends_with(' ')) {
+            if unit.starts_with(is_safe_start) && !self.text.ends_with('\\') {
+                self.continue_line("");
+            } else if is_full {
+                self.text.push('"');
+                self.continue_line("\"");
+            }
         }
+        self.push(unit);
     }
 
     fn push_json(&mut self, c: char) {
         if self.fresh {
             self.push_unit(c);
-        } else if self.text.len() - self.line > FOLD {
+        } else if self.length() > FOLD {
             self.push_unit(c);
-            self.text.push_str("\\\n");
-            self.line = self.text.len();
+            self.continue_line("");
             self.fresh = true;
         } else {
             let escape = match c {
