@@ -1,6 +1,11 @@
 //! Progress events. Every other module sends events; only `report` prints.
 
+use std::fmt;
+
 use tokio::sync::mpsc;
+
+use crate::platform::Platform;
+use crate::reference::{Digest, Reference, Repository, Tag};
 
 /// One progress event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,12 +15,12 @@ pub enum Event {
         /// Display name of the image, such as `app:1.2.3`.
         image: String,
     },
-    /// A step of the work began, such as a build step or an upload: `RUN apt-get install …`.
+    /// A step of the work began, such as a build step or an upload.
     Step {
         /// Display name of the image, such as `app:1.2.3`.
         image: String,
-        /// The step in one line.
-        text: String,
+        /// The step.
+        step: Step,
     },
     /// A line that a step printed.
     Log {
@@ -60,6 +65,104 @@ pub enum Event {
     },
 }
 
+/// A step of the work on an image. It is displayed in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A step of the build in an engine, as the engine describes it: `[2/3] RUN apt-get update`.
+    Build(String),
+    /// An engine builds the image for one platform.
+    BuildOn {
+        /// The platform.
+        platform: Platform,
+        /// The name of the engine.
+        engine: String,
+    },
+    /// The image of one platform is read from an engine.
+    Export {
+        /// The platform.
+        platform: Platform,
+        /// The name of the engine.
+        engine: String,
+    },
+    /// A layer of the base is read.
+    ReadLayer {
+        /// The digest of the layer.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The files of the base are read from an engine.
+    ReadBase(Digest),
+    /// An engine pulls an image.
+    Pull(String),
+    /// An engine pushes an image.
+    PushThroughEngine(String),
+    /// The content of an image is pushed.
+    Push(Reference),
+    /// Tags are put.
+    Tag {
+        /// The repository of the tags.
+        repository: Repository,
+        /// The tags.
+        tags: Vec<Tag>,
+    },
+    /// A blob is in its destination.
+    Copied {
+        /// The digest of the blob.
+        digest: Digest,
+        /// The way that it came there.
+        how: BlobTransfer,
+    },
+}
+
+/// The way that a blob came to its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobTransfer {
+    /// It already existed.
+    Present,
+    /// The registry mounted it from another repository.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(step) => f.write_str(step),
+            Self::BuildOn { platform, engine } => write!(f, "{platform} on the engine {engine}"),
+            Self::Export { platform, engine } => {
+                write!(f, "export {platform} from the engine {engine}")
+            }
+            Self::ReadLayer { digest, size } => {
+                write!(
+                    f,
+                    "read layer {} of the base ({size} bytes)",
+                    digest.short()
+                )
+            }
+            Self::ReadBase(id) => write!(f, "read the base {} from the engine", id.short()),
+            Self::Pull(name) => write!(f, "pull {name}"),
+            Self::PushThroughEngine(reference) => {
+                write!(f, "push {reference} through the engine")
+            }
+            Self::Push(reference) => write!(f, "push {reference}"),
+            Self::Tag { repository, tags } => {
+                let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+                write!(f, "tag {repository}: {}", tags.join(", "))
+            }
+            Self::Copied { digest, how } => {
+                let how = match how {
+                    BlobTransfer::Present => "already exists",
+                    BlobTransfer::Mounted => "mounted",
+                    BlobTransfer::Sent => "copied",
+                };
+                write!(f, "{} {how}", digest.short())
+            }
+        }
+    }
+}
+
 /// The sender of events. Cheap to clone. Sending never fails and never waits, even without a
 /// receiver.
 #[derive(Debug, Clone)]
@@ -102,10 +205,10 @@ impl Events {
     }
 
     /// Sends a [`Event::Step`].
-    pub fn step(&self, image: &str, text: impl Into<String>) {
+    pub fn step(&self, image: &str, step: Step) {
         self.send(Event::Step {
             image: image.to_owned(),
-            text: text.into(),
+            step,
         });
     }
 }

@@ -40,15 +40,6 @@ fn real_in(root: &Path, written: &str) -> PathBuf {
     real.filter(|real| real.starts_with(root)).unwrap_or(path)
 }
 
-/// The values of `--registry`; if there are none, the value of `GOLDEN_REGISTRY`.
-pub(super) fn selected(settings: &Settings) -> Vec<String> {
-    match settings.var("GOLDEN_REGISTRY") {
-        _ if !settings.registries.is_empty() => settings.registries.clone(),
-        Some(registry) => vec![registry.to_owned()],
-        None => Vec::new(),
-    }
-}
-
 /// The destinations of a command in a workspace. Empty if no registry is configured. Fails if a
 /// name matches no `[[registry]]` and is not a host.
 pub fn chosen(
@@ -60,8 +51,7 @@ pub fn chosen(
     if settings.all_registries {
         return Ok(known);
     }
-    let named = selected(settings);
-    if named.is_empty() {
+    if settings.registries.is_empty() {
         let defaults: Vec<Destination> = known
             .iter()
             .filter(|destination| {
@@ -78,7 +68,7 @@ pub fn chosen(
         });
     }
     let mut destinations: Vec<Destination> = Vec::new();
-    for text in &named {
+    for text in &settings.registries {
         let destination = find(text, &known)?;
         if !destinations.contains(&destination) {
             destinations.push(destination);

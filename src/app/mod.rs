@@ -5,6 +5,7 @@ pub mod audit;
 pub mod bases;
 pub mod build;
 mod changed;
+pub mod check;
 pub mod delete;
 pub mod destinations;
 pub mod doctor;

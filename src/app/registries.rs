@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::destinations::{self, Destinations};
+use super::destinations::Destinations;
 use super::error::Error;
 use super::session::Session;
 use super::settings::Settings;
@@ -140,7 +140,7 @@ fn selected(
     settings: &Settings,
     destinations: &Destinations,
 ) -> Result<Option<BTreeSet<Host>>, Error> {
-    let texts = destinations::selected(settings);
+    let texts = &settings.registries;
     if texts.is_empty() && !settings.all_registries {
         return Ok(None);
     }

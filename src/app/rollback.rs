@@ -151,16 +151,12 @@ async fn plan(
     let mut work = Vec::new();
     for destination in &session.destinations {
         for image in images {
-            let repository = destination
-                .repository(&image.name)
-                .map_err(Error::invalid)?;
+            let repository = destination.repository(&image.name)?;
             let repo = registries.repo(&repository);
-            let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)
-                .map_err(Error::invalid)?;
+            let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);
             let tags = observe::complete_tags(&repo, probes).await?;
-            let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)
-                .map_err(Error::invalid)?;
+            let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)?;
             let Some(rollback) = decided else {
                 let name = described(&repository, image);
                 let warning = format!("{name} has no version {version}; its tags do not move");

@@ -35,11 +35,8 @@ pub async fn workspace_images(session: &Session, deep: bool) -> Result<Vec<Verif
 }
 
 fn subject(destination: &Destination, image: &ResolvedImage) -> Result<VerifySubject, Error> {
-    let repository = destination
-        .repository(&image.name)
-        .map_err(Error::invalid)?;
     Ok(VerifySubject {
-        repository,
+        repository: destination.repository(&image.name)?,
         version: image.version.clone(),
         variant: image.variant.clone(),
         rules: image.tags.clone(),

@@ -8,15 +8,11 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session;
 use crate::app::Session;
-use crate::app::render::UNKNOWN_FAMILY;
+use crate::app::check::render;
 use crate::app::session::check;
-use crate::config_files::places::Parsed;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
-use crate::render::{Renderer, Templates};
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::FamilySource;
 
 /// Parse and validate the specs, and apply the policy to them.
 #[derive(Debug, clap::Args)]
@@ -38,7 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let mut checked = check(args.selection.settings(context)?).await?;
     if let Some(session) = &checked.session {
-        render(session, &checked.sources, &mut checked.found);
+        render(session, &mut checked.found);
     }
     if context.format != OutputFormat::Text || !checked.found.is_empty() {
         report::diagnostics(
@@ -56,21 +52,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.out.message(&summary(&images.collect::<Vec<_>>()));
     }
     Ok(Exit::Done)
-}
-
-/// Warns about an image whose family is known only from its base. `golden check` reads nothing
-/// outside the workspace.
-fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
-    let mut found = Diagnostics::new();
-    if image.needs_family() && image.family_source == FamilySource::Unknown {
-        let at = places
-            .value(&image.source, &["image", "base"])
-            .unwrap_or(0..0);
-        let message = "the name of the base does not show its family; golden reads the base when it plans the image";
-        let diagnostic = Diagnostic::warning("spec.family", message).at(&image.source, at, "");
-        found.push(diagnostic.help(UNKNOWN_FAMILY));
-    }
-    found
 }
 
 /// The summary: the number of images, and of certificates if there are any.
@@ -91,25 +72,5 @@ fn summary(images: &[&ResolvedImage]) -> String {
             count(read, "certificate"),
             count(files.len(), "file")
         ),
-    }
-}
-
-/// Renders each image. This finds invalid templates, and specs that no Dockerfile can express.
-fn render(session: &Session, sources: &SourceMap, found: &mut Diagnostics) {
-    let templates = Templates::from(session.templates.clone());
-    let renderer = Renderer::new(&templates);
-    let places = Parsed(sources);
-    for image in session.resolved() {
-        found.extend(unknown_family(image, places));
-        let Err(error) = renderer.render(image) else {
-            continue;
-        };
-        let file = &image.source;
-        let at = places
-            .value(file, &["image", "template"])
-            .or_else(|| places.value(file, &["image", "name"]));
-        let diagnostic =
-            Diagnostic::error("spec.render", error.to_string()).at(file, at.unwrap_or(0..0), "");
-        found.push(error.hints().into_iter().fold(diagnostic, Diagnostic::help));
     }
 }

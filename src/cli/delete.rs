@@ -63,26 +63,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         if context.format != OutputFormat::Json {
             deletion::deleted_parts(&context.out, &planned, "would delete");
         }
-        show(context, &planned, true);
-        return Ok(Exit::Done);
+        return Ok(show(context, &planned, true));
     }
     if planned.is_empty() {
         context.out.message("no tags found; nothing was deleted");
     } else {
-        for one in &planned {
-            let word = if one.untagged {
-                "to remove"
-            } else {
-                "to delete"
-            };
-            let line = deletion::deletion(one);
-            context.out.message(&format!("{word}: {line}"));
-            deletion::deleted_parts(&context.out, std::slice::from_ref(one), "to delete");
-        }
+        deletion::planned(&context.out, &planned);
         confirm(context, args.yes, &question(&planned, args.untag)).await?;
     }
-    show(context, &deletion.execute().await?, false);
-    Ok(Exit::Done)
+    Ok(show(context, &deletion.execute().await?, false))
 }
 
 fn question(planned: &[Deleted], untag: bool) -> String {
@@ -93,23 +82,10 @@ fn question(planned: &[Deleted], untag: bool) -> String {
     format!("delete {} with {tags}", count(planned.len(), "digest"))
 }
 
-fn show(context: &Context, deleted: &[Deleted], dry_run: bool) {
-    if context.format == OutputFormat::Json {
-        context.out.json(&DeleteOutput { dry_run, deleted });
-        return;
+fn show(context: &Context, deleted: &[Deleted], dry_run: bool) -> Exit {
+    match context.format {
+        OutputFormat::Json => context.out.json(&DeleteOutput { dry_run, deleted }),
+        _ => deletion::deletions(&context.out, deleted, dry_run),
     }
-    for one in deleted {
-        let did = match (dry_run, one.untagged) {
-            (true, true) => "would remove",
-            (true, false) => "would delete",
-            (false, true) => "removed",
-            (false, false) => "deleted",
-        };
-        context
-            .out
-            .data(&format!("{did} {}\n", deletion::deletion(one)));
-    }
-    if !dry_run && deleted.iter().any(|one| !one.untagged) {
-        deletion::garbage_collection(&context.out);
-    }
+    Exit::Done
 }

@@ -12,7 +12,6 @@ use crate::app::destinations::Destinations;
 use crate::app::prune::{PlannedPruning, PruneSubjects, rules};
 use crate::publish::delete::Deleted;
 use crate::publish::prune::Pruning;
-use crate::report::text::count;
 use crate::report::{OutputFormat, deletion, pruning};
 
 /// Delete old versions from the registry by retention rules.
@@ -71,7 +70,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         for one in &planned.prunings {
             pruning::attached_to_versions(&context.out, one, "to delete");
         }
-        confirm(context, args.yes, &question(&planned)).await?;
+        confirm(context, args.yes, &pruning::question(&planned)).await?;
         deleted = planned.execute().await?;
     }
     if context.format == OutputFormat::Json {
@@ -87,18 +86,4 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         deletion::garbage_collection(&context.out);
     }
     Ok(Exit::Done)
-}
-
-fn question(planned: &PlannedPruning) -> String {
-    let tags_of = |pruning: &Pruning| -> Vec<String> {
-        let tags = pruning.going().into_values().flatten();
-        tags.map(|tag| format!("{}:{tag}", pruning.repository))
-            .collect()
-    };
-    let tags: Vec<String> = planned.prunings.iter().flat_map(tags_of).collect();
-    format!(
-        "delete {}: {}",
-        count(planned.digests(), "digest"),
-        tags.join(", ")
-    )
 }

@@ -8,9 +8,9 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session;
-use crate::app::render::{RenderReport, directories, dockerfiles};
+use crate::app::render::{directories, dockerfiles};
 use crate::app::rendered::RenderState;
-use crate::report::{OutputFormat, dockerfile};
+use crate::report::{self, OutputFormat};
 
 /// Render the Dockerfiles.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let all = args.selection.images.is_empty() && args.selection.changed.is_none();
     let session = session::open(context, args.selection).await?;
-    let report = match &args.out {
+    let rendered = match &args.out {
         None => dockerfiles(&session)?,
         // Boxed, because the compiler limits the nesting depth of futures.
         Some(out) => {
@@ -51,65 +51,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .await?
         }
     };
-    let images = report.images.iter().filter_map(|image| image.state);
-    let mut states = images.chain(report.context.iter().map(|file| file.state));
+    let images = rendered.images.iter().filter_map(|image| image.state);
+    let mut states = images.chain(rendered.context.iter().map(|file| file.state));
     let differs = states.any(|state| matches!(state, RenderState::Stale | RenderState::Missing));
-    let exit = if differs || (args.check && !report.left.is_empty()) {
+    let exit = if differs || (args.check && !rendered.left.is_empty()) {
         Exit::Difference
     } else {
         Exit::Done
     };
-    show(context, &report, args.check);
+    match context.format {
+        OutputFormat::Json => context.out.json(&rendered),
+        _ => report::rendered(&context.out, &rendered, args.check),
+    }
     Ok(exit)
-}
-
-fn show(context: &Context, report: &RenderReport, check: bool) {
-    if context.format == OutputFormat::Json {
-        context.out.json(report);
-        return;
-    }
-    let files = report
-        .images
-        .iter()
-        .filter_map(|image| Some((image.file.as_str(), image.state?)));
-    let mut files: Vec<_> = files
-        .chain(
-            report
-                .context
-                .iter()
-                .map(|file| (file.file.as_str(), file.state)),
-        )
-        .collect();
-    files.sort_unstable_by_key(|(file, _)| *file);
-    for (position, image) in report
-        .images
-        .iter()
-        .filter(|image| image.state.is_none())
-        .enumerate()
-    {
-        let gap = if position == 0 { "" } else { "\n" };
-        let dockerfile = if context.out.data_color {
-            dockerfile::colored(&image.dockerfile)
-        } else {
-            image.dockerfile.clone()
-        };
-        context.out.data(&format!("{gap}{dockerfile}"));
-    }
-    for (file, state) in files {
-        match state {
-            RenderState::Current => {}
-            RenderState::Written => context.out.message(&format!("{file}: written")),
-            RenderState::Stale => context.out.data(&format!("{file}: stale\n")),
-            RenderState::Missing => context.out.data(&format!("{file}: missing\n")),
-        }
-    }
-    for file in &report.left {
-        if check {
-            context.out.data(&format!("{file}: left over\n"));
-        } else {
-            context.out.message(&format!(
-                "{file}: left over from an image that no longer exists; delete it"
-            ));
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! `golden rollback`: move the moving tags back to an earlier version, and withdraw the later ones
 //! in the spec.
 
-use semver::Version;
 use serde::Serialize;
 
 use super::confirm::confirm;
@@ -11,11 +10,7 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session;
 use crate::app::rollback::{FileEdit, PlannedRollback, RollbackRow, target};
-use crate::publish::rollback::Returned;
-use crate::reference::Digest;
-use crate::report::OutputFormat;
-use crate::report::table::TextTable;
-use crate::report::text::count;
+use crate::report::{self, OutputFormat};
 
 /// Move the moving tags back to an earlier version, and withdraw the later ones.
 ///
@@ -63,7 +58,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     // Text output is shown before the confirmation; JSON is printed after the work.
     if context.format != OutputFormat::Json {
-        show(&document, context);
+        report::rollback::show(&context.out, &rollback);
     }
     if args.no_edit {
         rollback.warn_of_next_run(&context.events);
@@ -72,63 +67,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         print_json(&document, context);
         return Ok(Exit::Done);
     }
-    confirm(
-        context,
-        args.yes,
-        &question(&args.image, &version, &rollback),
-    )
-    .await?;
+    let question = report::rollback::question(&args.image, &version, &rollback);
+    confirm(context, args.yes, &question).await?;
     rollback.execute(&session).await?;
     print_json(&document, context);
     Ok(Exit::Done)
-}
-
-/// The question of the confirmation.
-fn question(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
-    let tags = rollback.moving_tags();
-    let files: Vec<String> = rollback
-        .edits
-        .iter()
-        .map(|edit| edit.file.display().to_string())
-        .collect();
-    let edit = if files.is_empty() {
-        String::new()
-    } else {
-        format!(" and edit {}", files.join(", "))
-    };
-    format!(
-        "roll {image} back to {version}: move {}{edit}",
-        count(tags, "tag")
-    )
 }
 
 fn print_json(document: &RollbackDocument<'_>, context: &Context) {
     if context.format == OutputFormat::Json {
         context.out.json(document);
     }
-}
-
-fn show(document: &RollbackDocument<'_>, context: &Context) {
-    let mut table = TextTable::default();
-    for RollbackRow { done, .. } in document.images {
-        for Returned { tag, previous } in &done.tags {
-            let was = previous
-                .as_ref()
-                .map_or_else(|| "nothing".to_owned(), Digest::short);
-            let what = match previous {
-                Some(previous) if *previous == done.digest => "same",
-                Some(_) => "move",
-                None => "create",
-            };
-            table.row([
-                what.to_owned(),
-                format!("{}:{tag}", done.repository),
-                format!("{was} → {} ({})", done.digest.short(), done.version),
-            ]);
-        }
-    }
-    for edit in document.edits {
-        context.out.data(&edit.diff);
-    }
-    context.out.data(&table.to_string());
 }

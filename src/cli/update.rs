@@ -8,8 +8,7 @@ use super::exit::Exit;
 use super::session;
 use super::unavailable::show_unavailable;
 use crate::app::bases::{self, Change, Compared};
-use crate::report::OutputFormat;
-use crate::report::table::TextTable;
+use crate::report::{self, OutputFormat};
 use crate::workspace::lock::FILE;
 
 /// Update golden.lock to the current digests of the bases.
@@ -57,49 +56,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     lock.write(&session.workspace.root)?;
-    show(context, compared, removed);
-    Ok(Exit::Done)
-}
-
-fn show(context: &Context, compared: Vec<Compared>, removed: Vec<String>) {
-    if context.format == OutputFormat::Json {
-        context.out.json(&UpdateReport {
+    match context.format {
+        OutputFormat::Json => context.out.json(&UpdateReport {
             bases: compared,
             removed,
-        });
-        return;
+        }),
+        _ => report::updated(&context.out, &compared, &removed),
     }
-    let (pinned, compared): (Vec<Compared>, Vec<Compared>) =
-        compared.into_iter().partition(|base| base.pinned);
-    let mut table = TextTable::default();
-    for base in compared
-        .iter()
-        .filter(|base| base.change != Change::Unchanged)
-    {
-        table.row([base.base.clone(), base.line()]);
-    }
-    for base in &removed {
-        table.row([base.as_str(), "no longer used"]);
-    }
-    context.out.data(&table.to_string());
-    let unchanged = compared
-        .iter()
-        .filter(|base| base.change == Change::Unchanged)
-        .count();
-    let changed = compared.len() - unchanged;
-    context.out.message(&format!(
-        "{FILE}: {changed} changed, {unchanged} unchanged, {} removed",
-        removed.len()
-    ));
-    for base in pinned
-        .iter()
-        .filter(|base| base.change != Change::Unchanged)
-    {
-        context.out.message(&format!(
-            "{} is pinned in the spec of {}; to follow its tag, pin {}",
-            base.base,
-            base.images.join(", "),
-            base.current.digest
-        ));
-    }
+    Ok(Exit::Done)
 }

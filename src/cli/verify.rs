@@ -8,10 +8,7 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations, names};
 use crate::app::verify::{is_reference, named_references, workspace_images};
-use crate::oci::artifact::ArtifactKind;
-use crate::reference::Digest;
-use crate::report::OutputFormat;
-use crate::report::table::TextTable;
+use crate::report::{self, OutputFormat};
 use crate::verify::VerifyFinding;
 
 /// Check that every tag exists and points to the right image.
@@ -60,54 +57,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             findings: &findings,
             differences,
         }),
-        _ => show(&findings, context),
+        _ => report::verified(&context.out, &findings),
     }
     Ok(if differences == 0 {
         Exit::Done
     } else {
         Exit::Difference
     })
-}
-
-/// The kind of an artifact; empty for an image or an index of images.
-fn artifact(finding: &VerifyFinding) -> String {
-    let kind = finding.kind.as_ref().filter(|kind| !kind.is_image());
-    kind.map(ArtifactKind::to_string).unwrap_or_default()
-}
-
-fn show(findings: &[VerifyFinding], context: &Context) {
-    let mut table = TextTable::default();
-    // A tag has no colon, a digest has one.
-    let name = |finding: &VerifyFinding| {
-        let mark = if finding.target.contains(':') {
-            '@'
-        } else {
-            ':'
-        };
-        format!("{}{mark}{}", finding.repository, finding.target)
-    };
-    for finding in findings {
-        let word = if finding.differences.is_empty() {
-            "ok"
-        } else {
-            "differs"
-        };
-        table.row([
-            word.to_owned(),
-            name(finding),
-            finding
-                .digest
-                .as_ref()
-                .map_or_else(String::new, Digest::to_string),
-            artifact(finding),
-        ]);
-    }
-    for finding in findings {
-        for difference in &finding.differences {
-            context
-                .out
-                .error(&format!("{}: {difference}", name(finding)));
-        }
-    }
-    context.out.data(&table.to_string());
 }

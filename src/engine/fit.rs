@@ -5,7 +5,7 @@
 use super::docker::LocalImage;
 use super::{BuildOptions, Docker, Embedded, Error, embedded};
 use crate::assemble::{BaseImage, files};
-use crate::event::Events;
+use crate::event::{Events, Step};
 use crate::render::{BaseTraits, FilesOnBase, Recipe, Syntax};
 use crate::resolve::ResolvedImage;
 
@@ -103,10 +103,7 @@ async fn on_saved(
     base: &LocalImage,
     events: &Events,
 ) -> Result<FilesOnBase, Error> {
-    events.step(
-        &image.display(),
-        format!("read the base {} from the engine", base.id.short()),
-    );
+    events.step(&image.display(), Step::ReadBase(base.id.clone()));
     docker
         .read_trees(&base.id, |tree| files::placed(image, tree))
         .await

@@ -24,7 +24,7 @@ use super::{
     EngineKind, EngineTrust, Error, Timeouts, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
-use crate::event::Events;
+use crate::event::{Events, Step};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
@@ -358,10 +358,11 @@ impl Fleet {
         let member = self.member(platform).await?;
         let allowed = member.options(recipe, options, events)?;
         let allowed = allowed.as_ref();
-        events.step(
-            &recipe.image.display(),
-            format!("{platform} on the engine {}", member.name),
-        );
+        let step = Step::BuildOn {
+            platform: platform.clone(),
+            engine: member.name.clone(),
+        };
+        events.step(&recipe.image.display(), step);
         let mut recipe = recipe.clone();
         recipe.image.platforms = vec![platform.clone()];
         let part = |id| PlatformBuild {
@@ -427,10 +428,11 @@ impl Fleet {
         if docker.image_by_id(id).await?.is_none() {
             return Ok(None);
         }
-        events.step(
-            &recipe.image.display(),
-            format!("export {platform} from the engine {engine}"),
-        );
+        let step = Step::Export {
+            platform: platform.clone(),
+            engine: engine.clone(),
+        };
+        events.step(&recipe.image.display(), step);
         self.unpacked(docker, part, base().await).await.map(Some)
     }
 

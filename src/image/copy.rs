@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::Tree;
-use crate::event::Events;
+use crate::event::{BlobTransfer, Events, Step};
 use crate::oci::{Descriptor, RawManifest};
 use crate::reference::Digest;
 use crate::registry::{Error, RemoteBlob, Repo, Upload};
@@ -53,15 +53,12 @@ pub async fn copy(
         .map(|blob| copy_blob(from, to, blob))
         .buffered(CONCURRENCY);
     while let Some((digest, upload)) = uploads.try_next().await? {
-        let result = match upload {
-            Upload::Present => "already exists",
-            Upload::Mounted => "mounted",
-            Upload::Sent(_) => "copied",
+        let how = match upload {
+            Upload::Present => BlobTransfer::Present,
+            Upload::Mounted => BlobTransfer::Mounted,
+            Upload::Sent(_) => BlobTransfer::Sent,
         };
-        events.step(
-            &to.name().to_string(),
-            format!("{} {result}", digest.short()),
-        );
+        events.step(&to.name().to_string(), Step::Copied { digest, how });
         copied.count(upload);
     }
     for manifest in &tree.below {

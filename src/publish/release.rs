@@ -14,6 +14,7 @@ use super::settle::{Correction, Settled, settle};
 use super::upload::Uploaded;
 use super::{Error, PublishJob};
 use crate::engine::{Artifact, EngineKind};
+use crate::event::Step;
 use crate::oci::{ImageConfig, Manifest, RawManifest};
 use crate::reference::{Digest, Tag};
 use crate::tags::{Action, Move};
@@ -58,15 +59,11 @@ async fn release_one(
         .map(|decided| decided.tag.clone())
         .collect();
     if !tags_to_move.is_empty() {
-        let names: Vec<&str> = tags_to_move.iter().map(Tag::as_str).collect();
-        job.events.step(
-            job.image(),
-            format!(
-                "tag {}: {}",
-                destination.planned.repository,
-                names.join(", ")
-            ),
-        );
+        let step = Step::Tag {
+            repository: destination.planned.repository.clone(),
+            tags: tags_to_move.clone(),
+        };
+        job.events.step(job.image(), step);
         destination.repo.put_tags(&tags_to_move, raw).await?;
     }
     let moving = milliseconds(start);

@@ -7,6 +7,7 @@ use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
 use super::{Error, PublishJob};
 use crate::engine::Artifact;
+use crate::event::Step;
 use crate::image::Content;
 use crate::oci::RawManifest;
 use crate::plan::{ContentSource, PlanStep};
@@ -61,10 +62,8 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
     let start = Instant::now();
     let content = content_of(&job).await?;
     for planned in job.busy().filter(|planned| planned.is_new()) {
-        job.events.step(
-            job.image(),
-            format!("push {}:{}", planned.repository, full_tag(&job)?),
-        );
+        let pushed = planned.repository.tag(&full_tag(&job)?);
+        job.events.step(job.image(), Step::Push(pushed));
         if let Some(content) = &content {
             let repo = job.registries.repo(&planned.repository);
             content.send(job.registries, &repo).await?;
@@ -116,10 +115,11 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
     let Some((tag, raw)) = &destination.original else {
         return Ok(());
     };
-    job.events.step(
-        job.image(),
-        format!("tag {}: {tag}", destination.planned.repository),
-    );
+    let step = Step::Tag {
+        repository: destination.planned.repository.clone(),
+        tags: vec![tag.clone()],
+    };
+    job.events.step(job.image(), step);
     let put = destination.repo.put(tag, raw).await;
     match put {
         Err(error) if error.misses_content() => {
@@ -146,14 +146,8 @@ async fn put_immutable_tag(
         };
     };
     if !destination.planned.is_new() {
-        job.events.step(
-            job.image(),
-            format!(
-                "push {}:{}",
-                destination.planned.repository,
-                destination.out.full()
-            ),
-        );
+        let pushed = destination.planned.repository.tag(destination.out.full());
+        job.events.step(job.image(), Step::Push(pushed));
         content.send(job.registries, &destination.repo).await?;
     }
     let full = destination.out.full();

@@ -11,7 +11,7 @@ use tokio_util::io::StreamReader;
 
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, Pace};
-use super::retry::Attempts;
+use super::retry::{Attempts, Retry};
 use super::{BlobSource, Registry, Repo, http};
 use crate::oci::{Bytes, Descriptor};
 use crate::reference::{Digest, Hasher};
@@ -51,16 +51,12 @@ impl Repo {
             if descriptor.digest.is_of(&fetched.body) {
                 return Ok(fetched.body.into());
             }
-            let mut mismatch = error(
-                FailureKind::Broken,
+            let mismatch = error(
+                FailureKind::Digest,
                 format!("the content does not have the digest {}", descriptor.digest),
             );
             // Corruption in transit may not recur; corrupted storage will.
-            if let Err(last) = attempts.again(mismatch).await {
-                mismatch = last;
-                mismatch.kind = FailureKind::Digest;
-                return Err(mismatch);
-            }
+            attempts.again(mismatch, Retry::Always).await?;
         }
     }
 
@@ -184,7 +180,7 @@ impl Reading {
 
     async fn retry(&mut self, error: Error) -> Result<(), Error> {
         self.response = None;
-        self.attempts.again(error).await?;
+        self.attempts.again(error, Retry::IfTransient).await?;
         self.connect().await
     }
 

@@ -11,7 +11,7 @@ use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::error_body::masked_body;
 use super::reach;
-use super::retry::{Attempts, retry_after};
+use super::retry::{Attempts, Retry, retry_after};
 use crate::secret::redact_url;
 
 /// The maximum number of bytes that are read of an error body.
@@ -114,7 +114,7 @@ impl Registry {
                 },
                 Err(error) => error,
             };
-            attempts.again(error).await?;
+            attempts.again(error, Retry::IfTransient).await?;
         }
     }
 
@@ -319,7 +319,7 @@ impl Registry {
             let (url, headers) = (response.url().clone(), response.headers().clone());
             match self.read_all(call, response, most).await {
                 Ok(body) => return Ok(Fetched { url, headers, body }),
-                Err(error) => attempts.again(error).await?,
+                Err(error) => attempts.again(error, Retry::IfTransient).await?,
             }
         }
     }

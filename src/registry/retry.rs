@@ -14,6 +14,15 @@ pub(super) struct Attempts {
     waited: Duration,
 }
 
+/// The errors after which a request is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// Only transient errors.
+    IfTransient,
+    /// Every error. A wrong digest may be damage in transit.
+    Always,
+}
+
 /// The maximum sum of all pauses of a request.
 const MAX_WAIT: Duration = Duration::from_mins(3);
 
@@ -32,7 +41,7 @@ impl Attempts {
     }
 
     /// Waits before the next attempt. Returns the error if there is no further attempt.
-    pub(super) async fn again(&mut self, mut error: Error) -> Result<(), Error> {
+    pub(super) async fn again(&mut self, mut error: Error, retry: Retry) -> Result<(), Error> {
         self.made += 1;
         // A host name or a port that does not answer rarely recovers within seconds.
         let most = if error.kind == FailureKind::Connect {
@@ -40,7 +49,11 @@ impl Attempts {
         } else {
             self.retry_policy.attempts
         };
-        if !error.is_transient() || self.made >= most {
+        let is_final = match retry {
+            Retry::IfTransient => !error.is_transient(),
+            Retry::Always => error.exhausted,
+        };
+        if is_final || self.made >= most {
             error.exhausted |= self.made > 1;
             return Err(error);
         }
@@ -144,10 +157,10 @@ mod tests {
             "gone",
         );
         error.exhausted = true;
-        let back = Attempts::new(RetryPolicy::default())
-            .again(error)
-            .await
-            .unwrap_err();
-        assert!(back.exhausted && !back.is_transient());
+        for retry in [Retry::IfTransient, Retry::Always] {
+            let mut attempts = Attempts::new(RetryPolicy::default());
+            let back = attempts.again(error.clone(), retry).await.unwrap_err();
+            assert!(back.exhausted && !back.is_transient());
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::credentials::Credential;
 use super::error::{Error, FailureKind};
 use super::error_body::{masked_body, read_some};
 use super::http::Http;
-use super::retry::{Attempts, retry_after};
+use super::retry::{Attempts, Retry, retry_after};
 use crate::secret::{Secret, redact_url};
 
 /// The minimum lifetime of a token in seconds, also used if the server states none.
@@ -138,7 +138,7 @@ async fn request(
             }
             Err(error) => error,
         };
-        attempts.again(error).await?;
+        attempts.again(error, Retry::IfTransient).await?;
     }
 }
 

@@ -11,7 +11,7 @@ use super::auth::AuthScope;
 use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, location};
-use super::retry::Attempts;
+use super::retry::{Attempts, Retry};
 use super::{BlobLocation, BlobSource, Registry, Repo, Upload};
 use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
@@ -250,21 +250,7 @@ impl Repo {
                     error
                 }
             };
-            // A wrong digest may be damage in transit, so it is retried like a transient error.
-            let kind = error.kind;
-            let retried_as = if error.is_transient() {
-                kind
-            } else {
-                FailureKind::Broken
-            };
-            if let Err(error) = attempts
-                .again(Error {
-                    kind: retried_as,
-                    ..error
-                })
-                .await
-            {
-                let error = Error { kind, ..error };
+            if let Err(error) = attempts.again(error, Retry::Always).await {
                 if let Some(session) = session {
                     session.cancel().await;
                 }

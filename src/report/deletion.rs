@@ -55,8 +55,7 @@ pub fn attached_artifact(repository: &Repository, attached: &Attached) -> String
 }
 
 /// Describes a deletion in one line.
-#[must_use]
-pub fn deletion(one: &Deleted) -> String {
+fn deletion(one: &Deleted) -> String {
     let Deleted {
         repository,
         digest,
@@ -79,5 +78,35 @@ pub fn deletion(one: &Deleted) -> String {
         (true, _) => format!("{repository}:{tags}; {digest} stays"),
         (false, true) => format!("{repository}@{digest}{with}"),
         (false, false) => format!("{repository}@{digest} ({tags}){with}"),
+    }
+}
+
+/// Shows the planned deletions, before the confirmation.
+pub fn planned(out: &Out, planned: &[Deleted]) {
+    for one in planned {
+        let word = if one.untagged {
+            "to remove"
+        } else {
+            "to delete"
+        };
+        let line = deletion(one);
+        out.message(&format!("{word}: {line}"));
+        deleted_parts(out, std::slice::from_ref(one), "to delete");
+    }
+}
+
+/// Shows the deletions. With `dry_run`, they are only planned.
+pub fn deletions(out: &Out, deleted: &[Deleted], dry_run: bool) {
+    for one in deleted {
+        let did = match (dry_run, one.untagged) {
+            (true, true) => "would remove",
+            (true, false) => "would delete",
+            (false, true) => "removed",
+            (false, false) => "deleted",
+        };
+        out.data(&format!("{did} {}\n", deletion(one)));
+    }
+    if !dry_run && deleted.iter().any(|one| !one.untagged) {
+        garbage_collection(out);
     }
 }

@@ -18,12 +18,16 @@ mod plan;
 pub mod progress;
 mod promotion;
 pub mod pruning;
+mod rendered;
+pub mod rollback;
 mod sarif;
 mod source;
 mod summary;
 pub mod table;
 pub mod text;
 mod unavailable;
+mod updated;
+mod verified;
 pub mod waves;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
@@ -37,9 +41,12 @@ pub use out::Out;
 pub use plan::plan;
 pub use progress::{Reporting, spawn};
 pub use promotion::promotion;
+pub use rendered::rendered;
 pub(crate) use summary::Summary;
 pub use summary::summary;
 pub use unavailable::unavailable;
+pub use updated::updated;
+pub use verified::verified;
 
 /// Shows findings in a format of `check` and `audit`. Text goes to stderr, the other formats to
 /// stdout. Formats that these commands do not have count as text.

@@ -2,6 +2,8 @@
 
 use super::Out;
 use super::deletion::attached_artifact;
+use super::text::count;
+use crate::app::prune::PlannedPruning;
 use crate::publish::prune::Pruning;
 
 /// Lists the attached artifacts that are deleted with their versions.
@@ -30,4 +32,20 @@ pub fn prunings(out: &Out, prunings: &[Pruning], dry_run: bool) {
             attached_to_versions(out, pruning, "would delete");
         }
     }
+}
+
+/// The question of the confirmation.
+#[must_use]
+pub fn question(planned: &PlannedPruning) -> String {
+    let tags_of = |pruning: &Pruning| -> Vec<String> {
+        let tags = pruning.going().into_values().flatten();
+        tags.map(|tag| format!("{}:{tag}", pruning.repository))
+            .collect()
+    };
+    let tags: Vec<String> = planned.prunings.iter().flat_map(tags_of).collect();
+    format!(
+        "delete {}: {}",
+        count(planned.digests(), "digest"),
+        tags.join(", ")
+    )
 }

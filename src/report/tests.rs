@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::out::Captured;
 use super::{Out, OutputFormat, diagnostics, spawn};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Step};
 
 const IMAGE: &str = "[image]\nname = \"a\"\n\n[lables]\nowner = \"me\"\n\n[env]\nDB_PASSWORD = \"hunter2\" # keep\n漢 = \"ü\"\n";
 const WORKSPACE: &str = "[policy]\nrequired_labels = [\"owner\", \"team\"]\n";
@@ -196,7 +196,10 @@ async fn events_are_printed_as_lines_in_their_order() {
     let reporting = spawn(&out, receiver, 0);
     events.note(None, "engine: docker 20.10");
     events.send(Event::Started { image: image() });
-    events.step(&image(), "RUN echo \u{1b}[31mred\nx");
+    events.step(
+        &image(),
+        Step::Build("RUN echo \u{1b}[31mred\nx".to_owned()),
+    );
     events.send(Event::Log {
         image: image(),
         line: "\u{1b}[31mred".to_owned(),

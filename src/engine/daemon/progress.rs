@@ -8,7 +8,7 @@ use bollard::models::{BuildInfo, BuildInfoAux, ProgressDetail};
 
 use super::super::error::{BuildStep, Error, StepCause, StepOutput};
 use super::steps::{BuildSteps, Heading};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Step};
 use crate::reference::Digest;
 
 /// The number of output lines that are shown for a failed step.
@@ -188,9 +188,10 @@ impl<'a> Progress<'a> {
             let cached = if vertex.cached { "CACHED " } else { "" };
             match &heading {
                 Some(heading) => self.announce(heading, &named, cached),
-                None => self
-                    .events
-                    .step(self.image, format!("{cached}{}", shorten(&vertex.name))),
+                None => {
+                    let step = format!("{cached}{}", shorten(&vertex.name));
+                    self.events.step(self.image, Step::Build(step));
+                }
             }
         }
         // Steps that run in parallel to the failed one end as cancelled.
@@ -205,7 +206,7 @@ impl<'a> Progress<'a> {
     /// Sends the event for a step that began.
     fn announce(&self, heading: &Heading, step: &BuildStep, cached: &str) {
         let text = format!("{cached}[{}] {}", heading.count, step.name.brief());
-        self.events.step(self.image, shorten(&text));
+        self.events.step(self.image, Step::Build(shorten(&text)));
     }
 
     fn log(&self, lines: Vec<String>) {

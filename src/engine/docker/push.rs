@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use super::super::daemon::progress;
 use super::super::{Error, TransferCause};
 use super::{Docker, failure};
-use crate::event::Events;
+use crate::event::{Events, Step};
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
 use crate::registry::Credential;
@@ -42,7 +42,7 @@ impl Docker {
                 }
             }
         };
-        events.step(image, format!("push {reference} through the engine"));
+        events.step(image, Step::PushThroughEngine(reference.to_string()));
         while let Some(info) = messages.try_next().await.map_err(failed)? {
             if let Some(detail) = &info.progress_detail {
                 progress::bytes(events, image, "push".to_owned(), detail);
@@ -79,7 +79,7 @@ impl Docker {
                 }
             }
         };
-        events.step(image, format!("pull {name}"));
+        events.step(image, Step::Pull(name.clone()));
         while let Some(info) = messages.try_next().await.map_err(failed)? {
             if let (Some(what), Some(detail)) = (info.id, info.progress_detail) {
                 progress::bytes(events, image, what, &detail);

@@ -13,7 +13,7 @@ use tokio_util::io::SyncIoBridge;
 use super::{Embedded, Error, scan};
 use crate::assemble::Layer;
 use crate::assemble::tree::{Attributes, LayerIndex, TreeNode};
-use crate::event::Events;
+use crate::event::{Events, Step};
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 
@@ -144,10 +144,11 @@ impl Embedded {
             digest: digest.to_string(),
             what: what.to_string(),
         });
-        events.step(
-            image,
-            format!("read layer {} of the base ({size} bytes)", digest.short()),
-        );
+        let step = Step::ReadLayer {
+            digest: digest.clone(),
+            size,
+        };
+        events.step(image, step);
         let reader = self.blobs.source(layer).open(0).await.map_err(failed)?;
         let names = wanted.clone();
         let bridge = SyncIoBridge::new(reader);

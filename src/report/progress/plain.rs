@@ -32,7 +32,10 @@ pub(super) fn line(event: &Event) -> Option<String> {
     };
     Some(match event {
         Event::Started { image } => format!("{}started", prefix(Some(image))),
-        Event::Step { image, text } | Event::Finished { image, text, .. } => {
+        Event::Step { image, step } => {
+            format!("{}{}", prefix(Some(image)), one_line(&step.to_string()))
+        }
+        Event::Finished { image, text, .. } => {
             format!("{}{}", prefix(Some(image)), one_line(text))
         }
         Event::Log { image, line } => format!("{}| {}", prefix(Some(image)), one_line(line)),

@@ -124,8 +124,8 @@ impl Reporter for Terminal {
     fn consume(&mut self, event: &Event) {
         match event {
             Event::Started { image } => self.image(image, |_| ()),
-            Event::Step { image, text } => self.image(image, |state| {
-                state.step = one_line(text).into_owned();
+            Event::Step { image, step } => self.image(image, |state| {
+                state.step = one_line(&step.to_string()).into_owned();
                 state.detail.clear();
                 state.transfers.clear();
             }),

@@ -132,14 +132,12 @@ impl Outcome {
     }
 
     /// The steps.
-    pub(crate) fn steps(&self) -> Vec<&str> {
-        let mut texts = Vec::new();
-        for event in &self.events {
-            if let Event::Step { text, .. } = event {
-                texts.push(text.as_str());
-            }
-        }
-        texts
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let steps = self.events.iter().filter_map(|event| match event {
+            Event::Step { step, .. } => Some(step.to_string()),
+            _ => None,
+        });
+        steps.collect()
     }
 
     /// Returns the image and its ID, and panics if the build failed.

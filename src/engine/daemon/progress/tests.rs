@@ -42,7 +42,7 @@ fn process(
     let mut sent = Vec::new();
     while let Ok(event) = receiver.try_recv() {
         sent.push(match event {
-            Event::Step { text, .. } => format!("step {text}"),
+            Event::Step { step, .. } => format!("step {step}"),
             Event::Log { line, .. } => format!("log {line}"),
             Event::Bytes {
                 what, done, total, ..

@@ -1,0 +1,56 @@
+//! A rollback as text.
+
+use semver::Version;
+
+use super::Out;
+use super::table::TextTable;
+use super::text::count;
+use crate::app::rollback::{PlannedRollback, RollbackRow};
+use crate::publish::rollback::Returned;
+use crate::reference::Digest;
+
+/// Shows the edits and the moves of a rollback.
+pub fn show(out: &Out, rollback: &PlannedRollback) {
+    let mut table = TextTable::default();
+    for RollbackRow { done, .. } in &rollback.images {
+        for Returned { tag, previous } in &done.tags {
+            let was = previous
+                .as_ref()
+                .map_or_else(|| "nothing".to_owned(), Digest::short);
+            let what = match previous {
+                Some(previous) if *previous == done.digest => "same",
+                Some(_) => "move",
+                None => "create",
+            };
+            table.row([
+                what.to_owned(),
+                format!("{}:{tag}", done.repository),
+                format!("{was} → {} ({})", done.digest.short(), done.version),
+            ]);
+        }
+    }
+    for edit in &rollback.edits {
+        out.data(&edit.diff);
+    }
+    out.data(&table.to_string());
+}
+
+/// The question of the confirmation.
+#[must_use]
+pub fn question(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
+    let tags = rollback.moving_tags();
+    let files: Vec<String> = rollback
+        .edits
+        .iter()
+        .map(|edit| edit.file.display().to_string())
+        .collect();
+    let edit = if files.is_empty() {
+        String::new()
+    } else {
+        format!(" and edit {}", files.join(", "))
+    };
+    format!(
+        "roll {image} back to {version}: move {}{edit}",
+        count(tags, "tag")
+    )
+}
