@@ -327,17 +327,18 @@ fn healthcheck(f: &mut Formatter<'_>, check: &Healthcheck, shell: &[String]) -> 
         ("timeout", check.timeout),
         ("start-period", check.start_period),
     ];
-    let mut start = String::new();
+    let mut start = Vec::new();
     for (flag, time) in times {
         // Zero means the engine's default, like an omitted value.
         if let Some(time) = time.filter(|time| !time.is_zero()) {
-            start.push_str(&format!(" --{flag}={}", duration(time)));
+            start.push(format!(" --{flag}={}", duration(time)));
         }
     }
     if let Some(retries) = check.retries.filter(|retries| *retries > 0) {
-        start.push_str(&format!(" --retries={retries}"));
+        start.push(format!(" --retries={retries}"));
     }
-    start.push_str(" CMD ");
+    start.push(" CMD ".to_owned());
+    let start = start.concat();
     f.write_str(&start)?;
     match words {
         [text] if kind == "CMD-SHELL" => f.write_str(&text::shell_form(start.len(), text)),

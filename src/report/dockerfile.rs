@@ -1,5 +1,7 @@
 //! Colours a Dockerfile for a terminal: keywords, comments and strings.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 
 use crate::render::heredoc;
@@ -63,7 +65,8 @@ fn paint(out: &mut String, text: &str, style: Style) {
     if text.is_empty() || style == Style::new() {
         out.push_str(text);
     } else {
-        out.push_str(&format!("{style}{text}{style:#}"));
+        // Writing to a string does not fail.
+        let _ = write!(out, "{style}{text}{style:#}");
     }
 }
 

@@ -458,29 +458,30 @@ type OpenDirectory = PathBuf;
 /// Opens a directory below `root`, and creates it and its missing parents. Follows no symbolic link.
 #[cfg(unix)]
 fn make_beneath(root: &Path, relative: &Path) -> std::io::Result<OpenDirectory> {
-    use rustix::fs::{CWD, Mode};
-    let mut directory = open_or_make(CWD, root)?;
+    let mut directory = open_or_make(rustix::fs::CWD, root)?;
     for part in relative.components() {
         let std::path::Component::Normal(name) = part else {
             return Err(ErrorKind::InvalidInput.into());
         };
         directory = open_or_make(&directory, Path::new(name))?;
     }
-    return Ok(directory);
+    Ok(directory)
+}
 
-    fn open_or_make(parent: impl rustix::fd::AsFd, name: &Path) -> std::io::Result<OpenDirectory> {
-        use rustix::fs::{mkdirat, openat};
-        use rustix::io::Errno;
-        let open = || openat(&parent, name, OPENED | PASSED, Mode::empty());
-        let opened = open().or_else(|error| match error {
-            Errno::NOENT => match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => open(),
-                Err(error) => Err(error),
-            },
-            error => Err(error),
-        });
-        opened.map_err(unopened)
-    }
+/// Opens a directory in `parent`, and creates it if it does not exist.
+#[cfg(unix)]
+fn open_or_make(parent: impl rustix::fd::AsFd, name: &Path) -> std::io::Result<OpenDirectory> {
+    use rustix::fs::{Mode, mkdirat, openat};
+    use rustix::io::Errno;
+    let open = || openat(&parent, name, OPENED | PASSED, Mode::empty());
+    let opened = open().or_else(|error| match error {
+        Errno::NOENT => match mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => open(),
+            Err(error) => Err(error),
+        },
+        error => Err(error),
+    });
+    opened.map_err(unopened)
 }
 
 #[cfg(not(unix))]

@@ -57,7 +57,6 @@ impl JsonText {
             (true, _) if self.is_escaped => self.is_escaped = false,
             (true, b'\\') => self.is_escaped = true,
             (true, b'"') => self.is_string = false,
-            (true, _) => {}
             (false, b'"') => self.is_string = true,
             (false, b'{' | b'[') => self.depth += 1,
             (false, b'}' | b']') => {
@@ -66,7 +65,7 @@ impl JsonText {
                     self.length = 0;
                 }
             }
-            (false, _) => {}
+            _ => {}
         }
     }
 }
@@ -168,7 +167,9 @@ mod tests {
     /// The work after these reads.
     fn work<T: AsRef<[u8]>>(reads: &[T]) -> u64 {
         let mut work = ParsingWork::default();
-        reads.iter().for_each(|read| work.add(read.as_ref()));
+        for read in reads {
+            work.add(read.as_ref());
+        }
         work.work
     }
 

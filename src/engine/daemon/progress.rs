@@ -186,12 +186,11 @@ impl<'a> Progress<'a> {
         state.step = Some(named.clone());
         if is_new {
             let cached = if vertex.cached { "CACHED " } else { "" };
-            match &heading {
-                Some(heading) => self.announce(heading, &named, cached),
-                None => {
-                    let step = format!("{cached}{}", shorten(&vertex.name));
-                    self.events.step(self.image, Step::Build(step));
-                }
+            if let Some(heading) = &heading {
+                self.announce(heading, &named, cached);
+            } else {
+                let step = format!("{cached}{}", shorten(&vertex.name));
+                self.events.step(self.image, Step::Build(step));
             }
         }
         // Steps that run in parallel to the failed one end as cancelled.
