@@ -20,7 +20,7 @@ use crate::workspace::{Workspace, fs, git};
 const LITTLE_SPACE: u64 = 1 << 30;
 /// The largest difference between two clocks that is not reported. Tokens and certificates tolerate
 /// about a minute.
-const LARGE_DIFFERENCE: Duration = Duration::from_secs(60);
+const LARGE_DIFFERENCE: Duration = Duration::from_mins(1);
 
 /// The subject of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -92,6 +92,28 @@ pub struct PackagesTable {
     pub install: Vec<String>,
     /// Packages to remove.
     pub remove: Vec<String>,
+    /// Update the packages of the base.
+    pub upgrade: bool,
+    /// Debian and Ubuntu: install from the snapshot archives of this date, such as "2026-11-20".
+    #[schemars(with = "Option<String>", extend("pattern" = pattern::DATE))]
+    pub snapshot: Option<super::values::SnapshotDate>,
+    /// More repositories to install from. They remain configured in the image.
+    pub repository: Vec<PackageRepositoryTable>,
+}
+
+/// A repository of packages.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["url", "key"]))]
+pub struct PackageRepositoryTable {
+    /// The URL. For apk, the whole line of /etc/apk/repositories.
+    pub url: Option<String>,
+    /// apt: the suite, such as "bookworm"; a suite that ends in `/` is a directory.
+    pub suite: Option<String>,
+    /// apt: the components, such as "main".
+    pub components: Vec<String>,
+    /// The public key that signs the repository: a file, relative to the spec.
+    pub key: Option<String>,
 }
 
 /// A file or directory to copy into the image.

@@ -17,6 +17,8 @@ pub(super) mod pattern {
     pub(in crate::config_files) const VARIANT: &str = r"^([a-z][a-z0-9]*([._-][a-z0-9]+)*)?$|\{\{";
     /// Permission bits.
     pub(in crate::config_files) const MODE: &str = r"^0?[0-7]{3,4}$|\{\{";
+    /// A date.
+    pub(in crate::config_files) const DATE: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$|\{\{";
 }
 
 /// The schema of image.toml.

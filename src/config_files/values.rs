@@ -373,6 +373,23 @@ impl FromStr for Interval {
     }
 }
 
+/// A date: `2026-11-20`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SnapshotDate(pub String);
+
+impl TryFrom<String> for SnapshotDate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let format = time::macros::format_description!("[year]-[month]-[day]");
+        match time::Date::parse(&text, format) {
+            Ok(_) => Ok(Self(text)),
+            Err(_) => Err(format!("`{text}` is not a date such as \"2026-11-20\"")),
+        }
+    }
+}
+
 /// A variant; the empty string means none, so that one value of a matrix axis can have no variant.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

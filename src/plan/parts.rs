@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::reference::Digest;
 use crate::render::Recipe;
-use crate::resolve::image::{FileEntry, FileKind};
+use crate::resolve::image::{FileEntry, FileKind, Packages};
 use crate::snapshot::InputParts;
 
 /// The part for everything that no other part contains.
@@ -35,6 +35,33 @@ pub fn parts(recipe: &Recipe) -> InputParts {
     }
     for package in &image.packages.remove {
         parts.insert(format!("removed package {package}"), text(package.clone()));
+    }
+    let Packages {
+        upgrade,
+        snapshot,
+        repositories,
+        ..
+    } = &image.packages;
+    if *upgrade {
+        parts.insert("updates of the base".to_owned(), text("true".to_owned()));
+    }
+    if let Some(date) = snapshot {
+        parts.insert("package snapshot".to_owned(), text(date.clone()));
+    }
+    for repository in repositories {
+        let content = format!(
+            "{:?}",
+            (
+                &repository.suite,
+                &repository.components,
+                &repository.key.file,
+                repository.key.content.digest(),
+            )
+        );
+        parts.insert(
+            format!("package repository {}", repository.url),
+            text(content),
+        );
     }
     for platform in &image.platforms {
         parts.insert(format!("platform {platform}"), text(platform.to_string()));

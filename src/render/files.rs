@@ -12,8 +12,8 @@ use super::form::{ContextFiles, Form};
 use super::instruction::{Instruction, ScriptForm};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
-use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Family, FileEntry, FileKind, FileOwner};
+use crate::resolve::{ResolvedImage, package_sources};
 
 /// The maximum number of entries that a comment lists.
 const LISTED: usize = 20;
@@ -38,6 +38,11 @@ pub(super) fn certificates_directory(suffix: &str) -> String {
     format!("certs{suffix}")
 }
 
+/// The name of the archive with the repositories of packages, for builders with the older syntax.
+fn repositories_archive(suffix: &str) -> String {
+    format!("repositories{suffix}.tar")
+}
+
 /// The files of an image, grouped by the instruction that places them.
 #[derive(Debug, Default)]
 pub(super) struct PlacedFiles {
@@ -45,6 +50,8 @@ pub(super) struct PlacedFiles {
     /// Groups of files whose owners are names that only the base resolves.
     named: Vec<Group>,
     certificates: Arrangement,
+    /// The keys and the sources of the repositories of packages.
+    repositories: Arrangement,
     /// True if the context has the files.
     has_content: bool,
     /// True if a comment lists the content of the archive.
@@ -89,7 +96,10 @@ impl PlacedFiles {
                 ..Arrangement::default()
             }
         };
-        placed.certificates = certificates(image, form);
+        let certs = certificates_directory(form.suffix);
+        placed.certificates = arranged(certificate_items(image), &certs, image, form);
+        let repositories = format!("repositories{}", form.suffix);
+        placed.repositories = arranged(repository_items(image), &repositories, image, form);
         placed
     }
 
@@ -178,6 +188,17 @@ impl PlacedFiles {
             .collect()
     }
 
+    /// The instructions that place the keys and the sources of the repositories of packages.
+    pub(super) fn repository_instructions(&self, scripts: ScriptForm) -> Vec<Instruction> {
+        let add = (!self.repositories.archive.is_empty()).then(|| Instruction::Add {
+            source: repositories_archive(&self.suffix),
+            target: "/".to_owned(),
+        });
+        add.into_iter()
+            .chain(copy_instructions(&self.repositories, scripts))
+            .collect()
+    }
+
     /// The entries of the archive of files. The numbers of named owners are not known.
     fn archive(&self) -> Vec<Entry> {
         let placeholders = self.named.iter().flat_map(Group::placeholders);
@@ -201,6 +222,9 @@ impl PlacedFiles {
         let certificates = self.certificates.archive.iter().map(Item::entry).collect();
         context.extend(archive(&certificates_archive(&self.suffix), certificates));
         context.extend(self.certificates.copies.iter().flat_map(sources));
+        let repositories = self.repositories.archive.iter().map(Item::entry).collect();
+        context.extend(archive(&repositories_archive(&self.suffix), repositories));
+        context.extend(self.repositories.copies.iter().flat_map(sources));
         if self.has_content {
             context.extend(archive(&files_archive(&self.suffix), self.archive()));
             context.extend(self.files.copies.iter().flat_map(sources));
@@ -274,22 +298,26 @@ pub(super) fn certificate_paths(image: &ResolvedImage) -> Vec<String> {
         .collect()
 }
 
-/// The certificates of an image and their instructions.
-fn certificates(image: &ResolvedImage, form: &Form<'_>) -> Arrangement {
-    let items = certificate_items(image);
+/// The instructions for files that a package manager or a tool reads. `directory` is the directory
+/// in the context.
+fn arranged(
+    items: Vec<Item>,
+    directory: &str,
+    image: &ResolvedImage,
+    form: &Form<'_>,
+) -> Arrangement {
     if !form.syntax.has_copy_modes() {
         return Arrangement {
             archive: items,
             ..Arrangement::default()
         };
     }
-    // The layers of a base are not read only to find the directory of its certificates.
+    // The layers of a base are not read only to find the directories of these files.
     let (known, creation) = match image.family {
         Family::Static => (Directories::None, Creation::Archive),
         _ => (Directories::Usual, Creation::Step),
     };
     let mut arranged = copies::arrange(items, "", known, creation);
-    let directory = certificates_directory(form.suffix);
     for (source, _) in arranged
         .copies
         .iter_mut()
@@ -334,6 +362,28 @@ fn certificate_items(image: &ResolvedImage) -> Vec<Item> {
             items
         }
     }
+}
+
+fn repository_items(image: &ResolvedImage) -> Vec<Item> {
+    let item = |path: &str, content: Content| Item {
+        path: path.trim_start_matches('/').to_owned(),
+        mode: 0o644,
+        owner: FileOwner::ROOT,
+        kind: EntryKind::File(content),
+    };
+    let mut items = BTreeMap::new();
+    for repository in &image.packages.repositories {
+        let Some(source) = package_sources::of(repository, image.family) else {
+            continue;
+        };
+        let key = item(&source.key, repository.key.content.clone());
+        items.insert(key.path.clone(), key);
+        if let Some(file) = source.file {
+            let file = item(&file.path, Content::inline(file.text.as_bytes()));
+            items.insert(file.path.clone(), file);
+        }
+    }
+    items.into_values().collect()
 }
 
 /// The files of an image in the order of the spec. If a path occurs twice, the later entry applies.

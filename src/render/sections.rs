@@ -10,7 +10,7 @@ use super::form::Form;
 use super::instruction::{Instruction, Piece, ScriptForm};
 use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages, RunStep};
-use crate::resolve::{ResolvedImage, packages};
+use crate::resolve::{ResolvedImage, package_sources, packages};
 
 /// The variables of a template. A comment at the top of each built-in template documents them.
 #[derive(Debug, Serialize)]
@@ -21,6 +21,7 @@ pub(super) struct Sections {
     root: String,
     env: String,
     add_certificates: String,
+    add_repositories: String,
     certificates: Vec<String>,
     packages: PackageLists,
     files: String,
@@ -40,6 +41,11 @@ struct PackageLists {
     /// The names of the packages to install, without versions.
     names: Vec<String>,
     remove: Vec<String>,
+    upgrade: bool,
+    /// The time of the snapshot archives, such as `20261120T000000Z`; empty without one.
+    snapshot: String,
+    /// The lines of /etc/apk/repositories.
+    lines: Vec<String>,
 }
 
 /// The variable `image` of a template.
@@ -111,6 +117,7 @@ impl Sections {
             from: from(image, form.base),
             env,
             add_certificates: add_certificates(image, scratch, placed, form.scripts()),
+            add_repositories: lines(placed.repository_instructions(form.scripts())),
             certificates: super::files::certificate_paths(image),
             packages: package_lists(image),
             files: lines(placed.instructions(form.scripts())),
@@ -298,7 +305,16 @@ fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
 }
 
 fn package_lists(image: &ResolvedImage) -> PackageLists {
-    let Packages { install, remove } = &image.packages;
+    let Packages {
+        install,
+        remove,
+        upgrade,
+        snapshot,
+        repositories,
+    } = &image.packages;
+    let sources = repositories
+        .iter()
+        .filter_map(|repository| package_sources::of(repository, image.family));
     PackageLists {
         install: install
             .iter()
@@ -309,6 +325,11 @@ fn package_lists(image: &ResolvedImage) -> PackageLists {
             .map(|entry| packages::name(entry).to_owned())
             .collect(),
         remove: remove.clone(),
+        upgrade: *upgrade,
+        snapshot: snapshot.as_ref().map_or_else(String::new, |date| {
+            format!("{}T000000Z", date.replace('-', ""))
+        }),
+        lines: sources.filter_map(|source| source.line).collect(),
     }
 }
 

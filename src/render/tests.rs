@@ -110,6 +110,7 @@ fn full(family: Family, base: Base) -> ResolvedImage {
         packages: Packages {
             install: words(&["tini", "curl=7.88.*"]),
             remove: words(&["vim"]),
+            ..Packages::default()
         },
         files: vec![
             file("/etc/motd", 0o644, FileOwner::ROOT),

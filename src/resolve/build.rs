@@ -8,19 +8,22 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::image::{
-    Base, EnvValue, Family, FamilySource, FileOwner, Packages, RunStep, SpecLocation, SpecLocations,
+    Base, EnvValue, Family, FamilySource, FileOwner, PackageRepository, Packages, RunStep,
+    SpecLocation, SpecLocations,
 };
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
 use super::matrix::MatrixRow;
 use super::parsed::{
-    FileContent, FileRequest, IncompleteImage, LayoutRequest, ParsedBase, ParsedImage,
+    FileContent, FileRequest, IncompleteImage, KeyRequest, LayoutRequest, ParsedBase, ParsedImage,
     SpecRequests, TrustRequest,
 };
-use super::{claims, family, packages, target};
+use super::{claims, family, package_sources, packages, target};
 use crate::config_files::ImageSpec;
 use crate::config_files::base::BaseSpec;
 use crate::config_files::document::{SourceFiles, SpecTable, entry};
-use crate::config_files::image::{FileTable, ImageTable, TagsTable};
+use crate::config_files::image::{
+    FileTable, ImageTable, PackageRepositoryTable, PackagesTable, TagsTable,
+};
 use crate::config_files::values::{EnvSpec, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::Reference;
@@ -54,11 +57,7 @@ pub(super) fn parse(
     }
     let config = parser.config(spec.config);
     let family = known_family(&image);
-    let packages = parser.packages(
-        spec.packages.install,
-        spec.packages.remove,
-        family.map(|(family, _)| family),
-    );
+    let packages = parser.packages(spec.packages, family.map(|(family, _)| family));
     let requests = parser.requests(image.template, spec.files, spec.certs.trust);
     let run = parser.run(spec.run);
     let extra_locations: Vec<SpecLocation> = (0..spec.tags.extra.len())
@@ -321,10 +320,16 @@ impl SpecParser<'_, '_> {
     /// Checks the names of packages. The family is None if only the base can show it.
     fn packages(
         &mut self,
-        install: Vec<String>,
-        remove: Vec<String>,
+        packages: PackagesTable,
         family: Option<Family>,
-    ) -> Packages {
+    ) -> Packages<KeyRequest> {
+        let PackagesTable {
+            install,
+            remove,
+            upgrade,
+            snapshot,
+            repository,
+        } = packages;
         for (key, list, check) in [
             (
                 "install",
@@ -351,7 +356,55 @@ impl SpecParser<'_, '_> {
                 self.contradiction(&install[m], m, n);
             }
         }
-        Packages { install, remove }
+        let snapshot = snapshot.map(|date| date.0);
+        if let (Some(_), Some(family)) = (&snapshot, family.filter(|it| *it != Family::Debian)) {
+            let message = format!("the family `{}` has no snapshot archives", family.as_str());
+            self.error(&["packages", "snapshot"], "spec.value", message);
+        }
+        let repositories = repository.into_iter().enumerate();
+        let repositories = repositories
+            .filter_map(|(n, table)| self.repository(n, table, family))
+            .collect();
+        Packages {
+            install,
+            remove,
+            upgrade,
+            snapshot,
+            repositories,
+        }
+    }
+
+    /// Checks a repository of packages. None if a key of its table is missing.
+    fn repository(
+        &mut self,
+        number: usize,
+        table: PackageRepositoryTable,
+        family: Option<Family>,
+    ) -> Option<PackageRepository<KeyRequest>> {
+        let number = number.to_string();
+        let at = ["packages", "repository", number.as_str()];
+        let key = |key: &'static str| ["packages", "repository", number.as_str(), key];
+        for (name, value) in [("url", &table.url), ("key", &table.key)] {
+            if value.is_none() && entry(self.table, &key(name)).is_none() {
+                let message = format!("`{name}` is missing in [[packages.repository]]");
+                self.error(&at, "spec.missing", message);
+            }
+        }
+        let (url, path) = (table.url?, table.key?);
+        let repository = PackageRepository {
+            url,
+            suite: table.suite,
+            components: table.components,
+            key: KeyRequest {
+                directory: self.directory(&key("key")),
+                location: self.location(&key("key")),
+                path,
+            },
+        };
+        if let Err((name, message)) = package_sources::check(&repository, family) {
+            self.error(&key(name), "spec.value", message);
+        }
+        Some(repository)
     }
 
     /// Reports a package that is in both `install` and `remove`, with both locations.

@@ -342,20 +342,98 @@ pub struct Certificate {
     pub subject: String,
 }
 
-/// The packages of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Packages {
+/// The packages of an image. `K` is what is known of the keys of the repositories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Packages<K = PackageKey> {
     /// The packages to install, with versions in the syntax of the package manager.
     pub install: Vec<String>,
     /// The packages to remove.
     pub remove: Vec<String>,
+    /// True if the packages of the base are updated.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub upgrade: bool,
+    /// The date of the snapshot archives, such as `2026-11-20`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// The additional repositories.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<PackageRepository<K>>,
 }
 
-impl Packages {
-    /// True if nothing is installed or removed.
+/// A repository of packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackageRepository<K = PackageKey> {
+    /// The URL.
+    pub url: String,
+    /// apt: the suite.
+    pub suite: Option<String>,
+    /// apt: the components.
+    pub components: Vec<String>,
+    /// The public key that signs the repository.
+    pub key: K,
+}
+
+/// The public key of a repository of packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageKey {
+    /// The name of the file. apk finds the key by this name.
+    pub file: String,
+    /// The content of the file.
+    pub content: Content,
+}
+
+impl Serialize for PackageKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.file, self.content.digest()).serialize(serializer)
+    }
+}
+
+impl<K> Default for Packages<K> {
+    fn default() -> Self {
+        Self {
+            install: Vec::new(),
+            remove: Vec::new(),
+            upgrade: false,
+            snapshot: None,
+            repositories: Vec::new(),
+        }
+    }
+}
+
+impl<K> Packages<K> {
+    /// True if the packages of the base remain as they are, and no repository is added.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.install.is_empty() && self.remove.is_empty()
+        self.install.is_empty()
+            && self.remove.is_empty()
+            && !self.upgrade
+            && self.repositories.is_empty()
+    }
+
+    /// Replaces the keys. Fails if `read` fails for a key.
+    pub fn with_keys<L, E>(
+        self,
+        mut read: impl FnMut(K) -> Result<L, E>,
+    ) -> Result<Packages<L>, E> {
+        let with_key = |repository: PackageRepository<K>| {
+            Ok(PackageRepository {
+                url: repository.url,
+                suite: repository.suite,
+                components: repository.components,
+                key: read(repository.key)?,
+            })
+        };
+        Ok(Packages {
+            install: self.install,
+            remove: self.remove,
+            upgrade: self.upgrade,
+            snapshot: self.snapshot,
+            repositories: self
+                .repositories
+                .into_iter()
+                .map(with_key)
+                .collect::<Result<_, E>>()?,
+        })
     }
 }
 

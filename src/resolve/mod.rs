@@ -11,6 +11,7 @@ pub mod image;
 mod inherit;
 pub mod labels;
 mod matrix;
+pub mod package_sources;
 pub mod packages;
 pub mod parsed;
 pub mod pin;

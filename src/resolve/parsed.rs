@@ -50,8 +50,8 @@ pub struct ParsedImage {
     pub env: Vec<(String, EnvValue)>,
     /// The runtime config of the containers.
     pub config: Config,
-    /// The packages to install and to remove.
-    pub packages: Packages,
+    /// The packages to install and to remove, and their repositories.
+    pub packages: Packages<KeyRequest>,
     /// The steps to run, in order.
     pub run: Vec<RunStep>,
     /// The rules for its tags.
@@ -103,7 +103,7 @@ impl ParsedImage {
             env: self.env,
             config: self.config,
             certificates: assets.certificates,
-            packages: self.packages,
+            packages: assets.packages,
             files: assets.files,
             run: self.run,
             tags: self.tags,
@@ -192,6 +192,19 @@ pub struct ImageAssets {
     pub files: Vec<FileEntry>,
     /// The certificates to trust, sorted by file and position in the file.
     pub certificates: Vec<Certificate>,
+    /// The packages, with the keys of their repositories.
+    pub packages: Packages,
+}
+
+/// The key of a repository of packages, which is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The directory that `path` is relative to, itself relative to the workspace.
+    pub directory: PathBuf,
+    /// The path as the spec writes it.
+    pub path: String,
+    /// The location of the entry, for diagnostics.
+    pub location: SpecLocation,
 }
 
 /// A request for a base from an OCI layout.

@@ -13,11 +13,11 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Hasher;
 use crate::resolve::image::{
-    Base, Certificate, FileEntry, FileKind, FileOwner, Layout, SpecLocation,
+    Base, Certificate, FileEntry, FileKind, FileOwner, Layout, PackageKey, SpecLocation,
 };
 use crate::resolve::parsed::{
-    FileContent, FileRequest, ImageAssets, IncompleteImage, LayoutRequest, ParsedBase, ParsedImage,
-    TrustRequest, WrittenVariant,
+    FileContent, FileRequest, ImageAssets, IncompleteImage, KeyRequest, LayoutRequest, ParsedBase,
+    ParsedImage, TrustRequest, WrittenVariant,
 };
 use crate::resolve::{files, target};
 
@@ -26,6 +26,9 @@ const MAX_MANIFEST: u64 = 8 << 20;
 
 /// The longest certificate file that is read, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
+
+/// The longest key of a repository of packages, in bytes.
+const MAX_KEY: u64 = 1 << 20;
 
 /// The shell that runs steps.
 const SHELL: &str = "/bin/sh";
@@ -75,11 +78,20 @@ impl<'a> Assets<'a> {
             found.push(at(Diagnostic::error("spec.run", message), location).help(help));
         }
         let certificates = self.trust(&image.requests.trust, found);
+        let packages = image.packages.clone().with_keys(|request| {
+            self.key(&request).map_err(|message| {
+                found.push(at(
+                    Diagnostic::error("spec.file", message),
+                    &request.location,
+                ));
+            })
+        });
         let base = self.base(&image.base, &image.requests.base_location, found);
         Some(ImageAssets {
             base: base?,
             files,
             certificates,
+            packages: packages.ok()?,
         })
     }
 
@@ -427,6 +439,18 @@ impl<'a> Assets<'a> {
             digest: found.digest,
             pinned: digest.is_some(),
             platforms: BTreeMap::new(),
+        })
+    }
+
+    /// Reads the key of a repository of packages.
+    fn key(&self, request: &KeyRequest) -> Result<PackageKey, String> {
+        let path = inside(self.root, &request.directory, &request.path)?;
+        let real = self.real(&path, &request.path)?;
+        let bytes = super::fs::read_in(self.root, &real, MAX_KEY)
+            .map_err(|error| format!("`{}` cannot be read: {}", request.path, error.source))?;
+        Ok(PackageKey {
+            file: text(path.file_name().unwrap_or_default().as_ref())?,
+            content: Content::inline(bytes),
         })
     }
 

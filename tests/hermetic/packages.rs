@@ -231,3 +231,67 @@ fn a_contradiction_between_the_defaults_and_an_image_names_both_files() {
         "{printed}"
     );
 }
+
+#[test]
+fn repositories_and_snapshots_are_checked_with_their_lines() {
+    let image = "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"base:1\"\nfamily = \"FAMILY\"\n[packages]\ninstall = [\"curl\"]\n";
+    for (family, packages, expected, place) in [
+        (
+            "debian",
+            "snapshot = \"yesterday\"",
+            "a date",
+            "a/image.toml:8:12",
+        ),
+        (
+            "rhel",
+            "snapshot = \"2026-11-20\"",
+            "error[spec.value]: the family `rhel` has no snapshot archives",
+            "a/image.toml:8:12",
+        ),
+        (
+            "debian",
+            "[[packages.repository]]\nsuite = \"x\"",
+            "error[spec.missing]: `url` is missing in [[packages.repository]]",
+            "a/image.toml:8:1",
+        ),
+        (
+            "debian",
+            "[[packages.repository]]\nurl = \"https://p.example\"\nsuite = \"x/\"",
+            "error[spec.missing]: `key` is missing in [[packages.repository]]",
+            "a/image.toml:8:1",
+        ),
+        (
+            "debian",
+            "[[packages.repository]]\nurl = \"https://p.example\"\nsuite = \"x/\"\nkey = \"none.asc\"",
+            "error[spec.file]: `none.asc` does not exist",
+            "a/image.toml:11:7",
+        ),
+        (
+            "debian",
+            "[[packages.repository]]\nurl = \"https://p.example\"\nsuite = \"x/\"\nkey = \"../../key.asc\"",
+            "error[spec.file]: `../../key.asc`",
+            "a/image.toml:11:7",
+        ),
+        (
+            "alpine",
+            "[[packages.repository]]\nurl = \"https://p.example\"\nsuite = \"x/\"\nkey = \"key.asc\"",
+            "error[spec.value]: only apt has suites",
+            "a/image.toml:10:9",
+        ),
+        (
+            "debian",
+            "[[packages.repository]]\nurl = \"https://ann:s3cret@p.example\"\nsuite = \"x/\"\nkey = \"key.asc\"",
+            "error[spec.value]: the URL contains a login",
+            "a/image.toml:9:7",
+        ),
+    ] {
+        let text = image.replace("FAMILY", family) + packages;
+        let golden = Golden::new()
+            .workspace("")
+            .image("a", &text)
+            .file("a/key.asc", "key");
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains(expected), "{packages}: {}", run.stderr);
+        assert!(run.stderr.contains(place), "{packages}: {}", run.stderr);
+    }
+}

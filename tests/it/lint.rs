@@ -97,6 +97,19 @@ const STEPS: &str = "[[run]]\nname = \"create the user\"\nscript = \"adduser --s
                      [[run]]\nscript = \"tool install\"\nuser = \"app\"\nsecrets = [\"token\", \"other_token\"]\n\
                      [[run]]\nname = \"last\"\nscript = \"true\\n\"\n";
 
+/// Updates, and a repository of packages with its key.
+fn repositories(family: &str) -> String {
+    let more = if family == "debian" {
+        ("snapshot = \"2026-11-20\"\n", "suite = \"./\"\n")
+    } else {
+        ("", "")
+    };
+    format!(
+        "[packages]\nupgrade = true\n{}[[packages.repository]]\nurl = \"https://packages.example.com/team\"\nkey = \"tool\"\n{}",
+        more.0, more.1
+    )
+}
+
 /// All Dockerfiles, each with a name.
 fn dockerfiles() -> Vec<(String, String)> {
     let mut all = Vec::new();
@@ -106,6 +119,7 @@ fn dockerfiles() -> Vec<(String, String)> {
             ("packages", PACKAGES.to_owned()),
             ("steps", STEPS.to_owned()),
             ("files", String::new()),
+            ("repositories", repositories(family)),
         ] {
             all.push((format!("{family} {what}"), dockerfile(family, &rest)));
         }

@@ -37,6 +37,7 @@ mod publish;
 mod races;
 mod reach;
 mod registry;
+mod repositories;
 mod reproducible;
 mod restarts;
 mod revise;

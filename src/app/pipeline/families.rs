@@ -12,8 +12,9 @@ use crate::engine::embedded::{Embedded, Error as Unreadable};
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::resolve::image::{Base, Family, FamilySource, ResolvedImage};
-use crate::resolve::packages;
+
 use crate::resolve::pin::{self, ParentIndex, PinnedBase};
+use crate::resolve::{package_sources, packages};
 use crate::snapshot::Observed;
 
 /// The number of bases that are read in parallel. Each can have layers with large indexes.
@@ -63,6 +64,16 @@ pub enum Error {
         /// The problem of the name.
         refusal: packages::PackageError,
     },
+    /// The family of the base does not support a key of `[packages]` or of its repositories.
+    #[error("{image}: [packages]: {key}: {message}")]
+    PackageSource {
+        /// Display name of the image.
+        image: String,
+        /// The key.
+        key: &'static str,
+        /// The problem.
+        message: String,
+    },
     /// The base cannot be resolved.
     #[error(transparent)]
     Pin(#[from] pin::Error),
@@ -85,7 +96,7 @@ impl Error {
             ],
             Self::NoShell { .. } => vec!["use a base with a shell and a package manager".to_owned()],
             Self::Package { refusal, .. } => refusal.help().into_iter().collect(),
-            Self::Pin(_) => Vec::new(),
+            Self::PackageSource { .. } | Self::Pin(_) => Vec::new(),
         }
     }
 }
@@ -234,10 +245,30 @@ fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<
             refusal,
         })?;
     }
+    check_sources(image)?;
     if !image.certificates.is_empty() {
         warnings.extend(traits.key_stores.iter().map(|path| key_store(path)));
     }
     Ok(warnings)
+}
+
+/// Fails if the family does not support the snapshot or a repository of `[packages]`.
+fn check_sources(image: &ResolvedImage) -> Result<(), Error> {
+    let refuse = |key, message| Error::PackageSource {
+        image: image.display(),
+        key,
+        message,
+    };
+    if image.packages.snapshot.is_some() && image.family != Family::Debian {
+        let family = image.family.as_str();
+        let message = format!("the family `{family}` has no snapshot archives");
+        return Err(refuse("snapshot", message));
+    }
+    for repository in &image.packages.repositories {
+        package_sources::check(repository, Some(image.family))
+            .map_err(|(key, message)| refuse(key, message))?;
+    }
+    Ok(())
 }
 
 /// The family that golden found, with the reason for `static`.

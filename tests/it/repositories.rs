@@ -1,0 +1,198 @@
+//! Packages of the team's own signed repository, and updates of the packages of a base.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::server::{Answer, Server, handler};
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+/// Makes a key pair in `gnupg`, and its public key in `key.asc`.
+const KEY: &str = r#"set -eu
+export GNUPGHOME="$PWD/gnupg"
+mkdir -m 700 gnupg
+gpg --batch --quiet --passphrase '' --quick-gen-key 'golden tests <tests@example.com>' rsa2048 sign never
+gpg --armor --export > key.asc
+"#;
+
+/// Adds the package `$1` of version `$2` to the repository, and signs its index.
+const ADD: &str = r#"set -eu
+export GNUPGHOME="$PWD/gnupg"
+mkdir -p repository build/DEBIAN
+printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: t <t@example.com>\nDescription: t\n' "$1" "$2" > build/DEBIAN/control
+dpkg-deb --root-owner-group -Zgzip --build build "repository/$1_$2.deb" > /dev/null
+cd repository
+rm -f Release InRelease
+apt-ftparchive packages . > Packages
+apt-ftparchive release . > ../Release
+mv ../Release Release
+gpg --batch --quiet --clearsign -o InRelease Release
+"#;
+
+/// A repository of packages that the steps of an engine can reach.
+struct AptRepository {
+    directory: tempfile::TempDir,
+    server: Server,
+}
+
+impl AptRepository {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("repository");
+        let server = Server::at(
+            services::bridge_address(),
+            0,
+            None,
+            handler(move |seen| {
+                let path = seen.path.trim_start_matches('/').trim_start_matches("./");
+                match std::fs::read(root.join(path)) {
+                    Ok(bytes) => Answer::new(200, bytes),
+                    Err(_) => Answer::new(404, "no such file"),
+                }
+            }),
+        );
+        let repository = Self { directory, server };
+        repository.shell(KEY, &[]);
+        repository
+    }
+
+    fn shell(&self, script: &str, args: &[&str]) {
+        shell(self.directory.path(), script, args);
+    }
+
+    fn add(&self, package: &str, version: &str) {
+        self.shell(ADD, &[package, version]);
+    }
+
+    fn key(&self) -> PathBuf {
+        self.directory.path().join("key.asc")
+    }
+
+    /// The table of the spec.
+    fn table(&self) -> String {
+        format!(
+            "[[packages.repository]]\nurl = \"http://{}\"\nsuite = \"./\"\nkey = \"key.asc\"\n",
+            self.server.host()
+        )
+    }
+}
+
+fn shell(directory: &Path, script: &str, args: &[&str]) {
+    let mut command = Command::new("bash");
+    command.args(["-c", script, "bash"]).args(args);
+    let output = command.current_dir(directory).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}
+
+/// An image with packages on a Debian whose own sources are removed, so that only the repository
+/// of the test is read.
+fn image(name: &str, base: &str, packages: &str, repository: &str) -> String {
+    format!(
+        "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\nfamily = \"debian\"\n\
+         [packages]\n{packages}\n{repository}"
+    )
+}
+
+/// The output of a command in a built image.
+fn inside(tag: &str, script: &str) -> String {
+    let output = Command::new("docker")
+        .args(["run", "--rm", "--network", "none", tag, "sh", "-c", script])
+        .env("DOCKER_HOST", services::docker_host())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn packages_of_a_signed_repository_are_installed_and_updated() {
+    let repository = AptRepository::start();
+    repository.add("golden-tool", "1.0");
+    let base = services::base_debian();
+    let key = std::fs::read(repository.key()).unwrap();
+    let tool = image(
+        "tool",
+        &format!("\"{base}\""),
+        "install = [\"golden-tool=1.0\"]",
+        &repository.table(),
+    );
+    let newer = image("newer", "{ image = \"tool\" }", "upgrade = true", "");
+    let golden = Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace("")
+        .image("tool", &tool)
+        .file("tool/key.asc", &key)
+        .image("newer", &newer);
+    golden.run(&["build", "tool", "--engine", "docker"]).exit(0);
+    let version = "dpkg-query -W -f '${Version}' golden-tool";
+    assert_eq!(inside("localhost/tool:1.0.0", version), "1.0");
+    let files = "cat /etc/apt/sources.list.d/*golden* /etc/apt/sources.list.d/*.sources; ls /etc/apt/keyrings";
+    let files = inside("localhost/tool:1.0.0", files);
+    assert!(files.contains("Signed-By: /etc/apt/keyrings/"), "{files}");
+
+    repository.add("golden-tool", "1.1");
+    golden
+        .run(&["build", "newer", "--engine", "docker"])
+        .exit(0);
+    assert_eq!(inside("localhost/newer:1.0.0", version), "1.1");
+    assert_eq!(inside("localhost/tool:1.0.0", version), "1.0");
+}
+
+#[test]
+fn a_repository_with_another_key_is_refused() {
+    let (repository, other) = (AptRepository::start(), AptRepository::start());
+    repository.add("golden-tool", "1.0");
+    let base = services::base_debian();
+    let text = image(
+        "wrong",
+        &format!("\"{base}\""),
+        "install = [\"golden-tool\"]",
+        &repository.table(),
+    );
+    let golden = Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace("")
+        .image("wrong", &text)
+        .file("wrong/key.asc", std::fs::read(other.key()).unwrap());
+    let run = golden.run(&["build", "--engine", "docker"]).exit(1);
+    assert!(
+        run.stderr.contains("a repository is not signed by its key"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_snapshot_replaces_the_sources_only_for_the_step() {
+    let base = services::base_debian_slim();
+    let text = image(
+        "old",
+        &format!("\"{base}\""),
+        "install = [\"curl\"]\nsnapshot = \"2026-06-01\"",
+        "",
+    );
+    let golden = Golden::new().workspace("").image("old", &text);
+    let rendered = golden.run(&["render"]).exit(0).stdout;
+    let step = rendered.split("# packages\n").nth(1).unwrap();
+    let (delimiter, script) = step.split_once("<<").unwrap().1.split_once('\n').unwrap();
+    let end = format!("\n{}\n", delimiter.trim_matches('\''));
+    let script = script.split(&end).next().unwrap();
+    // Without a network, the error names the address.
+    let output = Command::new("docker")
+        .args(["run", "--rm", "--network", "none", base, "sh", "-c"])
+        .arg(format!(
+            "({script}) 2>&1; grep -rh debian.org /etc/apt/sources.list*"
+        ))
+        .env("DOCKER_HOST", services::docker_host())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for expected in [
+        "http://snapshot.debian.org/archive/debian/20260601T000000Z",
+        "golden: apt-get update did not read every package index: no network",
+        "http://deb.debian.org/debian",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("Ign:1 http://deb.debian.org"), "{text}");
+}
