@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod bases;
 pub mod build;
+pub mod bump;
 mod changed;
 pub mod check;
 pub mod delete;

@@ -157,6 +157,16 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             "Write the completions",
         )],
         "man" => &[("golden man build | man -l -", "Show the page of a command")],
+        "bump" => &[
+            (
+                "golden bump app patch",
+                "Change 1.2.3 to 1.2.4 in app/image.toml",
+            ),
+            (
+                "golden bump --stale patch",
+                "Change every image whose published content differs",
+            ),
+        ],
         "doctor" => &[(
             "golden doctor --format json",
             "Report versions, logins and problems as JSON",
@@ -185,7 +195,7 @@ const TIME: &[&str] = &["SOURCE_DATE_EPOCH"];
 /// The environment variables that a command reads, in addition to those of every command.
 fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
-        "build" | "push" | "plan" => &[REGISTRY, ENGINE, TIME],
+        "build" | "push" | "plan" | "bump" => &[REGISTRY, ENGINE, TIME],
         "doctor" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
         "verify" | "audit" | "ls" | "inspect" | "delete" | "promote" | "rollback" | "outdated"

@@ -6,7 +6,10 @@ use super::{Failure, GlobalArgs};
 
 /// The groups and their commands, in the order of a typical workflow.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Author", &["init", "new", "check", "render", "graph"]),
+    (
+        "Author",
+        &["init", "new", "check", "bump", "render", "graph"],
+    ),
     ("Build", &["plan", "build", "push", "tags", "matrix"]),
     ("Bases", &["outdated", "update"]),
     (

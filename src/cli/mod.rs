@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod build;
+pub mod bump;
 pub mod check;
 mod codes;
 pub mod completions;
@@ -139,6 +140,8 @@ pub enum Command {
     New(new::Args),
     /// Parse and validate the specs, and apply the policy to them.
     Check(check::Args),
+    /// Write the next version of images into their specs.
+    Bump(bump::Args),
     /// Render the Dockerfiles.
     Render(render::Args),
     /// Show what `build --push` would do.
@@ -195,6 +198,7 @@ impl Command {
             Self::Init(_) => "init",
             Self::New(_) => "new",
             Self::Check(_) => "check",
+            Self::Bump(_) => "bump",
             Self::Render(_) => "render",
             Self::Plan(_) => "plan",
             Self::Build(_) => "build",
@@ -243,6 +247,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Init(args) => init::run(args, context).await,
         Command::New(args) => new::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
+        Command::Bump(args) => bump::run(args, context).await,
         Command::Render(args) => render::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Build(args) => build::run(args, context).await,

@@ -14,6 +14,17 @@ pub struct Edit {
     pub after: String,
 }
 
+/// The reason why a version cannot be edited.
+#[derive(Debug, thiserror::Error)]
+pub enum VersionEditError {
+    /// The text is not TOML.
+    #[error(transparent)]
+    Toml(#[from] TomlError),
+    /// The version is a template, or it is not in this file.
+    #[error("the version is not written as \"{0}\"")]
+    NotLiteral(Version),
+}
+
 /// The number of unchanged lines that a diff shows before and after a change.
 const CONTEXT: usize = 3;
 
@@ -41,6 +52,28 @@ impl Edit {
                 }
             }
         }
+        let edited = document.to_string();
+        Ok(Self {
+            before: text.to_owned(),
+            after: with_endings_of(text, &unix, &edited),
+        })
+    }
+
+    /// Changes `[image] version` from one version to another. Fails if `text` is not TOML, or does
+    /// not have the version as a plain string.
+    pub fn version(text: &str, from: &Version, to: &Version) -> Result<Self, VersionEditError> {
+        let unix = text.replace("\r\n", "\n");
+        let mut document: DocumentMut = unix.parse().map_err(VersionEditError::Toml)?;
+        let version = document
+            .get_mut("image")
+            .and_then(Item::as_table_like_mut)
+            .and_then(|image| image.get_mut("version"))
+            .and_then(Item::as_value_mut)
+            .filter(|value| value.as_str() == Some(from.to_string().as_str()))
+            .ok_or_else(|| VersionEditError::NotLiteral(from.clone()))?;
+        let decor = version.decor().clone();
+        *version = Value::from(to.to_string());
+        *version.decor_mut() = decor;
         let edited = document.to_string();
         Ok(Self {
             before: text.to_owned(),
@@ -243,6 +276,38 @@ mod tests {
             .map(|text| text.parse().unwrap())
             .collect();
         Edit::withdraw(text, &versions).unwrap().after
+    }
+
+    #[test]
+    fn a_version_is_changed_only_where_it_is_written() {
+        let bump = |text: &str| {
+            let (from, to) = (Version::new(1, 2, 3), Version::new(1, 2, 4));
+            Edit::version(text, &from, &to).map(|edit| edit.after)
+        };
+        for (before, after) in [
+            (
+                "# top\n[image] # i\nname = \"a\"\nversion  = \"1.2.3\" # now\n",
+                "# top\n[image] # i\nname = \"a\"\nversion  = \"1.2.4\" # now\n",
+            ),
+            (
+                "[image]\r\nversion = '1.2.3'\r\n[labels]\r\nversion = \"1.2.3\"\r\n",
+                "[image]\r\nversion = \"1.2.4\"\r\n[labels]\r\nversion = \"1.2.3\"\r\n",
+            ),
+            (
+                "image = { version = \"1.2.3\", name = \"a\" }\n",
+                "image = { version = \"1.2.4\", name = \"a\" }\n",
+            ),
+            ("image.version = \"1.2.3\"\n", "image.version = \"1.2.4\"\n"),
+        ] {
+            assert_eq!(bump(before).unwrap(), after);
+        }
+        for text in [
+            "[image]\nversion = \"{{ matrix.v }}\"\n",
+            "[image]\n",
+            "[image\n",
+        ] {
+            assert!(bump(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -79,6 +79,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// True if the published image differs from the spec.
+    #[must_use]
+    pub const fn is_difference(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherInputs(_)
+                | Self::NoInputsLabel
+                | Self::OtherBase { .. }
+                | Self::BaseRebuilt(_)
+                | Self::BaseMoved { .. }
+                | Self::Changed(_)
+                | Self::Removed(_)
+                | Self::PartsChanged { .. }
+                | Self::Unrecorded(_)
+        )
+    }
+
     /// The refusal of a tag.
     pub(crate) fn of_tag(repository: &Repository, tag: &Tag, because: &MoveReason) -> Self {
         Self::Tag {

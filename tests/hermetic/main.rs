@@ -10,6 +10,7 @@ mod artifacts;
 mod attached;
 mod base_indexes;
 mod base_locks;
+mod bump;
 mod check;
 mod checkouts;
 mod cli;

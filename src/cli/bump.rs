@@ -1,0 +1,80 @@
+//! `golden bump`: write the next version of images into their specs.
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::error::Failure;
+use super::exit::Exit;
+use super::selection::SelectionArgs;
+use super::{session, unready};
+use crate::app::bump::{Bumped, NextVersion, bump, bump_stale};
+use crate::report::OutputFormat;
+use crate::report::table::TextTable;
+
+/// Write the next version of images into their image.toml. Comments and layout are kept.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Images by name or glob, then `patch`, `minor`, `major` or a version.
+    #[arg(required = true, value_name = "IMAGE… VERSION")]
+    pub words: Vec<String>,
+    /// Only images whose published content differs from their spec [default: all images].
+    #[arg(long)]
+    pub stale: bool,
+    /// Override a variable of the workspace.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// The JSON output.
+#[derive(Serialize)]
+struct BumpReport {
+    images: Vec<Bumped>,
+}
+
+/// Runs the command.
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let mut images = args.words;
+    let word = images.pop().unwrap_or_default();
+    let next: NextVersion = word.parse().map_err(|error| {
+        Failure::usage(error).hint(format!(
+            "the last argument is patch, minor, major or a version: golden bump {word} patch"
+        ))
+    })?;
+    if images.is_empty() && !args.stale {
+        return Err(Failure::usage("no image is named").hint(format!(
+            "golden bump IMAGE {word}, or golden bump --stale {word}"
+        )));
+    }
+    let session = session::open(context, SelectionArgs::of(images, args.set)).await?;
+    let bumped = if args.stale {
+        let (bumped, planned) = bump_stale(session, &next)
+            .await
+            .map_err(|error| unready::failure(context, error))?;
+        if !planned.unready.is_empty() {
+            unready::show(planned.unready, context, &planned.sources);
+            return Err(Failure::shown(Exit::Failed));
+        }
+        bumped
+    } else {
+        bump(&session, &next)?
+    };
+    if context.format == OutputFormat::Json {
+        context.out.json(&BumpReport { images: bumped });
+        return Ok(Exit::Done);
+    }
+    if bumped.is_empty() {
+        context
+            .out
+            .message("every image is published as its spec describes it");
+    }
+    let mut table = TextTable::default();
+    for one in &bumped {
+        table.row([
+            one.image.to_string(),
+            format!("{} → {}", one.from, one.to),
+            one.file.display().to_string(),
+        ]);
+    }
+    context.out.data(&table.to_string());
+    Ok(Exit::Done)
+}
