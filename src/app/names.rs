@@ -39,6 +39,13 @@ impl WorkspaceNames {
             Err(discover::Error::NotFound(_)) => return Ok(Self::default()),
             Err(error) => return Err(error.into()),
         };
+        let has_no_images = loaded
+            .found
+            .iter()
+            .any(|found| found.rule == load::NO_IMAGES);
+        if has_no_images {
+            return Ok(Self::default());
+        }
         loaded
             .sources
             .set_prefix(super::session::prefix(&settings.cwd, &loaded.root));

@@ -12,6 +12,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
 use crate::process::Environment;
 use crate::resolve::{self, ImageFile, Names, ParsedImages, WorkspaceFile};
 
+/// The code of the finding that a workspace has no images.
+pub(crate) const NO_IMAGES: &str = "spec.no-images";
+
 /// The inputs of loading that come from the command line and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -256,7 +259,7 @@ fn image_files(
         let message = "this workspace has no images: no file matches its globs";
         let help = "create an image.toml in a directory below golden.toml; `golden init DIR` creates an example";
         found.push(
-            Diagnostic::error("spec.no-images", message)
+            Diagnostic::error(NO_IMAGES, message)
                 .at(file, place, "")
                 .help(help),
         );
