@@ -274,11 +274,7 @@ fn next_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> Version {
 
 /// A hint with the version that would be accepted.
 pub(super) fn other_version(recipe: &Recipe, states: &[RepositoryState<'_>]) -> String {
-    format!(
-        "set version = \"{}\" in {}",
-        next_version(recipe, states),
-        recipe.image.source.display()
-    )
+    recipe.image.version_hint(&next_version(recipe, states))
 }
 
 /// A hint with the value of `rebuild` that would allow the change.

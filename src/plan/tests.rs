@@ -472,12 +472,15 @@ fn a_refusal_names_the_accepted_version() {
     let revise = "or set rebuild = \"revise\" under [tags], to publish the change as 1.2.3+r1";
     assert_eq!(
         help("1.2.3", TagRules::default(), "1.2.3=b@other 1.2.4"),
-        ["set version = \"1.2.5\" in image.toml", revise]
+        [
+            "set version = \"1.2.5\" in image.toml (or `golden bump app 1.2.5`)",
+            revise
+        ]
     );
     assert_eq!(
         help("1.2.3", TagRules::default(), "1.2.3=b"),
         [
-            "set version = \"1.2.4\" in image.toml",
+            "set version = \"1.2.4\" in image.toml (or `golden bump app 1.2.4`)",
             &revise.replace("revise", "base")
         ]
     );
@@ -487,15 +490,18 @@ fn a_refusal_names_the_accepted_version() {
     };
     assert_eq!(
         help("1.2.3", base, "1.2.3=b@other"),
-        ["set version = \"1.2.4\" in image.toml", revise]
+        [
+            "set version = \"1.2.4\" in image.toml (or `golden bump app 1.2.4`)",
+            revise
+        ]
     );
     assert_eq!(
         help("1.2.3+b", TagRules::default(), "1.2.3_b=b"),
-        ["set version = \"1.2.4\" in image.toml"]
+        ["set version = \"1.2.4\" in image.toml (or `golden bump app 1.2.4`)"]
     );
     assert_eq!(
         help("1.2.3", TagRules::default(), "1.2.3_b=b"),
-        ["set version = \"1.2.4\" in image.toml"]
+        ["set version = \"1.2.4\" in image.toml (or `golden bump app 1.2.4`)"]
     );
 }
 

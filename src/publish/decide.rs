@@ -51,10 +51,7 @@ pub(super) async fn decide<'a>(job: &PublishJob<'a>) -> Result<Vec<PublishTarget
     let image = &job.recipe.image;
     let existing = destinations.iter().map(|destination| &destination.existing);
     let next = tags::next_free(&image.version, existing, &image.tags.withdrawn);
-    let help = vec![format!(
-        "set version = \"{next}\" in {}",
-        image.source.display()
-    )];
+    let help = vec![image.version_hint(&next)];
     Err(Error::Refused {
         image: job.image().to_owned(),
         because,

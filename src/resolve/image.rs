@@ -109,6 +109,16 @@ impl ResolvedImage {
         display(&self.name, &self.version, self.variant.as_ref())
     }
 
+    /// The next step for a user who must give the image another version.
+    #[must_use]
+    pub fn version_hint(&self, next: &semver::Version) -> String {
+        format!(
+            "set version = \"{next}\" in {} (or `golden bump {} {next}`)",
+            self.source.display(),
+            self.name
+        )
+    }
+
     /// True if the result depends on the family: it has packages or certificates.
     #[must_use]
     pub fn needs_family(&self) -> bool {

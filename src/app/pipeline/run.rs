@@ -190,9 +190,10 @@ impl Run<'_> {
             image: planned.image.clone(),
         });
         if let Some(next) = &planned.withdrawn {
-            let (version, source) = (&planned.publish, work.recipe.image.source.display());
             let warning = format!(
-                "{version} is withdrawn and is not published: set version = \"{next}\" in {source}"
+                "{} is withdrawn and is not published: {}",
+                planned.publish,
+                work.recipe.image.version_hint(next)
             );
             self.events.warn(Some(&planned.image), warning);
         }
