@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::config_files::edit::Edit;
 use crate::plan::Reason;
 use crate::reference::RepositoryPath;
+use crate::resolve::ResolvedImage;
 use crate::tags::{self, VersionError};
 use crate::workspace::fs;
 
@@ -86,10 +87,22 @@ pub struct Bumped {
     pub to: Version,
 }
 
+impl Bumped {
+    fn of(image: &ResolvedImage, next: &NextVersion) -> Self {
+        Self {
+            image: image.name.clone(),
+            file: image.source.clone(),
+            from: image.version.clone(),
+            to: next.after(&image.version),
+        }
+    }
+}
+
 /// Writes the next version of the selected images into their specs. Nothing is written if one of
 /// them cannot be edited.
 pub fn bump(session: &Session, next: &NextVersion) -> Result<Vec<Bumped>, Error> {
-    write(&session.workspace.root, selected(session), next)
+    let images = selected(session).map(|image| Bumped::of(image, next));
+    write(&session.workspace.root, images)
 }
 
 /// Writes the next version of those selected images whose published content differs from their
@@ -100,67 +113,58 @@ pub async fn bump_stale(
 ) -> Result<(Vec<Bumped>, PlannedSession), Error> {
     session.require_registry()?;
     let root = session.workspace.root.clone();
-    let mut images = selected(&session);
+    let of_image = |image: &ResolvedImage| (image.display(), Bumped::of(image, next));
+    let images: Vec<(String, Bumped)> = selected(&session).map(of_image).collect();
     let request = PlanRequest {
         engine: None,
         force: false,
         locked: false,
     };
     let planned = plan(session, &request).await?;
-    images.retain(|candidate| {
-        let mut of_image =
-            planned.plan.images.iter().filter(|planned| {
-                planned.name == candidate.image && planned.version == candidate.from
-            });
-        of_image.any(|planned| planned.step.because().iter().any(Reason::is_difference))
-    });
     if !planned.unready.is_empty() {
         return Ok((Vec::new(), planned));
     }
-    Ok((write(&root, images, next)?, planned))
+    let is_stale = |display: &str| {
+        let mut of_image = planned.plan.images.iter().filter(|it| it.image == display);
+        of_image.any(|it| it.step.because().iter().any(Reason::is_difference))
+    };
+    let stale = images.into_iter().filter(|(display, _)| is_stale(display));
+    let bumped = write(&root, stale.map(|(_, image)| image))?;
+    Ok((bumped, planned))
 }
 
-/// The selected images, each with its version as the next one.
-fn selected(session: &Session) -> Vec<Bumped> {
-    let mut all = Vec::new();
-    for one in session.images.iter().filter(|one| one.selected) {
-        let bumped = Bumped {
-            image: one.image.name.clone(),
-            file: one.image.source.clone(),
-            from: one.image.version.clone(),
-            to: one.image.version.clone(),
-        };
-        // The rows of a matrix share their spec.
-        if !all.contains(&bumped) {
-            all.push(bumped);
+/// The selected images of a session.
+fn selected(session: &Session) -> impl Iterator<Item = &ResolvedImage> {
+    let selected = session.images.iter().filter(|one| one.selected);
+    selected.map(|one| &one.image)
+}
+
+/// Edits the specs of these images. Rows of a matrix with one spec and one version are one image.
+fn write(root: &Path, images: impl Iterator<Item = Bumped>) -> Result<Vec<Bumped>, Error> {
+    let mut bumped = Vec::new();
+    let mut edits: BTreeMap<PathBuf, Edit> = BTreeMap::new();
+    for image in images {
+        if bumped.contains(&image) {
+            continue;
         }
-    }
-    all
-}
-
-fn write(root: &Path, mut images: Vec<Bumped>, next: &NextVersion) -> Result<Vec<Bumped>, Error> {
-    let mut texts: BTreeMap<PathBuf, Edit> = BTreeMap::new();
-    for image in &mut images {
-        image.to = next.after(&image.from);
-        if image.to <= image.from {
-            let message = format!(
-                "{}: {} is not higher than {}",
-                image.image, image.to, image.from
-            );
+        let Bumped { from, to, .. } = &image;
+        if to <= from {
+            let message = format!("{}: {to} is not higher than {from}", image.image);
             return Err(Error::invalid(message));
         }
         let path = root.join(&image.file);
-        let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
-        let edit = Edit::version(&text, &image.from, &image.to).map_err(|error| {
+        let text = String::from_utf8(fs::read(&path)?).map_err(Error::invalid)?;
+        let edit = Edit::version(&text, from, to).map_err(|error| {
             Error::invalid(format!("{}: {error}", image.file.display()))
                 .hint("change the value that the version is made of, such as a row of [matrix]")
         })?;
-        texts.insert(path, edit);
+        edits.insert(path, edit);
+        bumped.push(image);
     }
-    for (path, edit) in &texts {
+    for (path, edit) in &edits {
         fs::write_atomic(path, edit.after.as_bytes())?;
     }
-    Ok(images)
+    Ok(bumped)
 }
 
 #[cfg(test)]

@@ -105,3 +105,28 @@ fn only_images_that_differ_from_what_is_published_are_stale() {
     let run = golden.run(&["bump", "--stale", "patch"]).exit(0);
     assert_eq!(run.stdout, "");
 }
+
+#[test]
+fn variants_of_one_version_are_told_apart() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let table = format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
+        registry.host()
+    );
+    let variant = |name: &str, label: &str| {
+        spec("app", "1.2.3", label).replace(
+            "base = \"scratch\"",
+            &format!("base = \"scratch\"\nvariant = \"{name}\""),
+        )
+    };
+    let golden = Golden::new()
+        .env("SOURCE_DATE_EPOCH", "0")
+        .workspace(&table)
+        .image("slim", &variant("slim", "a"))
+        .image("full", &variant("full", "a"));
+    golden.run(&["build", "--push"]).exit(0);
+    golden.write("slim/image.toml", variant("slim", "b"));
+    let run = golden.run(&["bump", "--stale", "patch"]).exit(0);
+    assert_eq!(run.stdout, "app  1.2.3 → 1.2.4  slim/image.toml\n");
+    assert_eq!(read(&golden, "full/image.toml"), variant("full", "a"));
+}
