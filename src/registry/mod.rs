@@ -2,9 +2,9 @@
 //! client.
 //!
 //! A [`Registry`] is a handle on one host: cheap to clone; clones share connections, credentials
-//! and tokens. A [`Repo`] is a handle on one of its repositories. A call goes through `exchange` (retries, credentials, redirects) and `http` (one
-//! request). `manifest`, `blob`, `upload`, `list` and `referrers` implement the endpoints of the
-//! API.
+//! and tokens. A [`Repo`] is a handle on one of its repositories. A call goes through `exchange`
+//! (retries, credentials, redirects) and `http` (one request). `manifest`, `blob`, `upload`, `list`
+//! and `referrers` implement the endpoints of the API.
 
 mod auth;
 mod bearer;
@@ -39,6 +39,7 @@ use crate::reference::{Digest, Host, RepositoryPath};
 
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
+use self::credentials::{Absent, Lookup};
 pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
 pub use self::manifest::Untag;
@@ -217,18 +218,23 @@ impl Registries {
     /// The login for a host, for an engine that accesses the registry itself. Returns `None` if
     /// golden itself would not send the login either, because the registry uses plain HTTP.
     pub async fn credential(&self, host: &Host) -> Result<Option<Credential>, Error> {
+        match self.find_login(host).await? {
+            Lookup::Found(login) => Ok(Some(login.credential)),
+            Lookup::Absent(_) => Ok(None),
+        }
+    }
+
+    /// The login that golden sends to a host, or the reason why it sends none.
+    async fn find_login(&self, host: &Host) -> Result<Lookup, Error> {
         let registry = self.at(host);
-        if !registry
-            .inner
-            .http
-            .may_carry_login(&registry.inner.http.own()?)
-        {
-            return Ok(None);
+        let http = &registry.inner.http;
+        if !http.may_carry_login(&http.own()?) {
+            return Ok(Lookup::Absent(Absent {
+                why: "the registry uses plain HTTP, so no login is sent".to_owned(),
+                hint: None,
+            }));
         }
-        match self.shared.credentials.find(host, None).await? {
-            credentials::Lookup::Found(login) => Ok(Some(login.credential)),
-            credentials::Lookup::Absent(_) => Ok(None),
-        }
+        self.shared.credentials.find(host, None).await
     }
 
     fn endpoint(&self, host: &Host) -> RegistryEndpoint {
@@ -270,6 +276,9 @@ mod tests {
             let registries = Registries::new(vec![endpoint], RegistryEnv::from_vars(&vars));
             let found = registries.credential(&host).await.unwrap();
             assert_eq!(found.is_some(), expected, "{host} {http} {clear_login}");
+            let login = registries.login(&host).await.unwrap();
+            let is_known = matches!(login, LoginFacts::Known { .. });
+            assert_eq!(is_known, expected, "{host} {http} {clear_login}");
         }
     }
 }

@@ -50,7 +50,7 @@ impl Registries {
     /// The login that golden sends to a registry that asks for one. Fails if a file with logins or
     /// a credential helper cannot be read.
     pub async fn login(&self, host: &Host) -> Result<LoginFacts, Error> {
-        Ok(match self.shared.credentials.find(host, None).await? {
+        Ok(match self.find_login(host).await? {
             Lookup::Found(login) => LoginFacts::Known {
                 user: match login.credential {
                     Credential::Password { user, .. } => Some(user),
