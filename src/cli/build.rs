@@ -88,13 +88,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let text = report::json::with_schema(&summary);
         fs::write_atomic(&fs::output(file)?, text.as_bytes())?;
     }
-    let exit = Exit::of(&built.ended);
-    report::summary(
-        &context.out,
-        context.format,
-        context.globals.quiet,
-        &mut built,
-    );
+    let exit = next_steps::summarise(context, &mut built);
     if exit == Exit::Done && !args.push {
         next_steps::built(context, &built);
     }

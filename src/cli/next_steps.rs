@@ -1,10 +1,18 @@
-//! The next steps that `golden build` suggests.
+//! The end of a run: its outcome, and the next steps that `golden build` suggests.
 
 use super::context::Context;
+use super::exit::Exit;
 use crate::app::build::Built;
 use crate::app::pipeline::{ImageOutcome, ImageReport};
 use crate::app::prepare::Prepared;
-use crate::report::OutputFormat;
+use crate::report::{self, OutputFormat};
+
+/// Shows the outcome of a run, and returns its exit code.
+pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
+    let exit = Exit::of(&built.ended);
+    report::summary(&context.out, context.format, context.globals.quiet, built);
+    exit
+}
 
 /// Shows the places that images were written to.
 pub(super) fn written(context: &Context, places: &[String]) {

@@ -4,9 +4,8 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::{session, unready};
+use super::{next_steps, session, unready};
 use crate::app::build::push;
-use crate::report;
 
 /// Publish the built images.
 #[derive(Debug, clap::Args)]
@@ -25,12 +24,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut built = push(session, args.atomic)
         .await
         .map_err(|error| unready::failure(context, error))?;
-    let exit = Exit::of(&built.ended);
-    report::summary(
-        &context.out,
-        context.format,
-        context.globals.quiet,
-        &mut built,
-    );
+    let exit = next_steps::summarise(context, &mut built);
     Ok(exit)
 }
