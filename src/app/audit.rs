@@ -25,7 +25,8 @@ use crate::workspace::state::StateDirectory;
 /// Maximum number of images that are read concurrently.
 const CONCURRENCY: usize = 8;
 
-/// Applies the policy to references and workspace images. An image that cannot be read does not stop the others.
+/// Applies the policy to references and workspace images. An image that cannot be read does not
+/// stop the others.
 pub async fn audit(
     arguments: &[String],
     names: &WorkspaceNames,

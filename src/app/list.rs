@@ -63,7 +63,8 @@ enum ListScope {
     Repository(Repository),
 }
 
-/// Lists the host, repository or workspace image `place`; by default, the first registry of the workspace.
+/// Lists the host, repository or workspace image `place`; by default, the first registry of the
+/// workspace.
 pub async fn list(
     place: Option<&String>,
     names: &WorkspaceNames,

@@ -82,8 +82,9 @@ impl Prepared {
     }
 }
 
-/// Makes all decisions about the images of a session. It writes only to the cache. Fails before any build
-/// starts, for example if there is no registry to publish to, or an engine cannot build an image.
+/// Makes all decisions about the images of a session. It writes only to the cache. Fails before any
+/// build starts, for example if there is no registry to publish to, or an engine cannot build an
+/// image.
 pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepared, Error> {
     if request.goal == Goal::Publish && session.destinations.is_empty() {
         return Err(Error::invalid("there is no registry to publish to").hint(

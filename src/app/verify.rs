@@ -45,7 +45,8 @@ fn subject(destination: &Destination, image: &ResolvedImage) -> Result<VerifySub
     })
 }
 
-/// Verifies references, and names of workspace images with a tag or a digest. The rules of the workspace apply to references to its images.
+/// Verifies references, and names of workspace images with a tag or a digest. The rules of the
+/// workspace apply to references to its images.
 pub async fn named_references(
     settings: Settings,
     destinations: &Destinations,

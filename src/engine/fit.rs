@@ -9,8 +9,8 @@ use crate::event::{Events, Step};
 use crate::render::{BaseTraits, FilesOnBase, Recipe, Syntax};
 use crate::resolve::ResolvedImage;
 
-/// The recipe, adapted to a base that golden has read itself and to the syntax of the builder. Fails if the files cannot be placed
-/// on the base.
+/// The recipe, adapted to a base that golden has read itself and to the syntax of the builder.
+/// Fails if the files cannot be placed on the base.
 pub async fn on_base(
     embedded: &Embedded,
     recipe: &Recipe,

@@ -1,6 +1,7 @@
 //! A parallel gzip compressor (RFC 1952). The input is divided into blocks of a fixed size. Each
-//! block becomes a gzip member of its own, as the RFC allows and every reader of layers supports. The block
-//! boundaries depend only on the bytes, so the result is the same for any number of cores.
+//! block becomes a gzip member of its own, as the RFC allows and every reader of layers supports.
+//! The block boundaries depend only on the bytes, so the result is the same for any number of
+//! cores.
 //!
 //! The compressor is libdeflate. It is the fastest one that makes the same bytes on every
 //! processor: others choose their hash function by the processor.

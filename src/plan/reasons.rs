@@ -17,7 +17,8 @@ use crate::snapshot::Published;
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 
-/// The differences between the image that is published as `was` and the recipe. The list is never empty.
+/// The differences between the image that is published as `was` and the recipe. The list is never
+/// empty.
 pub(super) fn changed(
     recipe: &Recipe,
     was: &Version,

@@ -104,9 +104,9 @@ impl Names {
 
 /// The fuel for one expression: a few thousand steps, or about 3 MB of text.
 const FUEL: u64 = 50_000;
-/// The maximum size of the result of an expression: the bytes of its strings, and one for each value.
-/// The fuel does not limit it, because a list such as `[1] * 100000000` is computed only when it is
-/// converted to text.
+/// The maximum size of the result of an expression: the bytes of its strings, and one for each
+/// value. The fuel does not limit it, because a list such as `[1] * 100000000` is computed only
+/// when it is converted to text.
 const LARGEST_RESULT: usize = 3_000_000;
 /// The longest expression, in bytes. Longer chains of operators would need a deep stack.
 pub(crate) const LONGEST_EXPRESSION: usize = 2000;
@@ -133,8 +133,8 @@ impl Default for Strings {
 }
 
 impl Strings {
-    /// Fills in every string of `table`. A string that fails keeps its text. `volatile_is_fine` is true if `now` and `git` may be
-    /// used, as in `[tags]`.
+    /// Fills in every string of `table`. A string that fails keeps its text. `volatile_is_fine` is
+    /// true if `now` and `git` may be used, as in `[tags]`.
     pub(super) fn fill(
         &self,
         table: &mut SpecTable<'_>,

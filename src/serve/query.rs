@@ -1,4 +1,5 @@
-//! The parts of a request that several endpoints read: the parameters of the URL, and `If-None-Match`.
+//! The parts of a request that several endpoints read: the parameters of the URL, and
+//! `If-None-Match`.
 
 use hyper::header::{HeaderMap, IF_NONE_MATCH};
 
