@@ -73,8 +73,8 @@ impl PublishTarget<'_> {
 
 /// Reads the tag list of a destination, for a decision about the tags of `out`.
 async fn tags_for(repo: &Repo, out: &FanOut) -> Result<Vec<Tag>, Error> {
-    let probes = out.tags.iter().map(|planned| &planned.tag);
-    Ok(repo.complete_tags(probes).await?)
+    let tags = out.tags.iter().map(|planned| &planned.tag);
+    Ok(repo.complete_tags_again(out.full(), tags).await?)
 }
 
 fn refusals<'a>(destination: &'a PublishTarget<'_>) -> impl Iterator<Item = Reason> + 'a {

@@ -231,7 +231,12 @@ impl Repo {
     /// exist.
     pub async fn find_tags(&self) -> Result<Option<Vec<Tag>>, Error> {
         match self.list_tags().await {
-            Ok(tags) => Ok(Some(tags)),
+            Ok(tags) => {
+                if !tags.is_empty() {
+                    self.remember_present();
+                }
+                Ok(Some(tags))
+            }
             Err(error) if error.says_unknown() => Ok(None),
             Err(error) => Err(error),
         }
@@ -251,17 +256,45 @@ impl Repo {
         &self,
         probes: impl IntoIterator<Item = &Tag>,
     ) -> Result<Vec<Tag>, Error> {
-        let probes: BTreeSet<&Tag> = probes.into_iter().collect();
+        let list = self.tags().await?;
+        self.complete(list, &probes.into_iter().collect()).await
+    }
+
+    /// Reads the tags of a repository again, just before the first write. `own` is the tag that is
+    /// written first, and `moving` are the others. If the repository had no tags before and still
+    /// has none, only `own` is requested again. Fails as [`Self::complete_tags`] does.
+    pub async fn complete_tags_again(
+        &self,
+        own: &Tag,
+        moving: impl IntoIterator<Item = &Tag>,
+    ) -> Result<Vec<Tag>, Error> {
+        let mut probes: BTreeSet<&Tag> = moving.into_iter().collect();
+        probes.insert(own);
+        let known = self.known_absent();
+        let list = self.tags().await?;
+        if list.is_empty() && probes.iter().all(|tag| known.contains(*tag)) {
+            probes.retain(|tag| *tag == own);
+        }
+        self.complete(list, &probes).await
+    }
+
+    /// Reads the list again until it contains every tag of `probes` that the registry serves.
+    async fn complete(
+        &self,
+        mut list: Vec<Tag>,
+        probes: &BTreeSet<&Tag>,
+    ) -> Result<Vec<Tag>, Error> {
         let mut polling = self.registry.polling();
-        loop {
-            let list = self.tags().await?;
-            let Some(lacking) = self.lacking(&list, &probes).await? else {
-                return Ok(list);
-            };
+        while let Some(lacking) = self.lacking(&list, probes).await? {
             if !polling.again().await {
                 return Err(self.incomplete(&lacking));
             }
+            list = self.tags().await?;
         }
+        if list.is_empty() {
+            self.remember_absent(probes.iter().copied().cloned());
+        }
+        Ok(list)
     }
 
     /// The first of `probes` that is not in the list although the registry serves it.

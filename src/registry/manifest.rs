@@ -1,7 +1,6 @@
 //! Manifests: reads verify the digest, writes keep the bytes, deletion is by digest.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
@@ -31,45 +30,6 @@ pub enum Untag {
     Absent,
     /// The registry cannot delete a tag by name (distribution 2.8).
     Unsupported,
-}
-
-/// Records whether the registry accepts several tags in one request.
-#[derive(Debug, Default)]
-pub(super) struct MultiTagSupport(AtomicU8);
-
-impl MultiTagSupport {
-    /// No request was sent yet.
-    const UNKNOWN: u8 = 0;
-    /// The first request with several tags is in progress.
-    const PENDING: u8 = 1;
-    const SUPPORTED: u8 = 2;
-    const UNSUPPORTED: u8 = 3;
-
-    /// True if a request with several tags may be sent. Only one request tries it; until its
-    /// response, the others send one request per tag.
-    fn may_try(&self) -> bool {
-        let order = Ordering::Relaxed;
-        self.0
-            .compare_exchange(Self::UNKNOWN, Self::PENDING, order, order)
-            .is_ok()
-            || self.0.load(order) == Self::SUPPORTED
-    }
-
-    fn record(&self, is_supported: bool) {
-        self.0.store(
-            if is_supported {
-                Self::SUPPORTED
-            } else {
-                Self::UNSUPPORTED
-            },
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Resets the state after a request that gave no result.
-    fn forget(&self) {
-        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
-    }
 }
 
 #[derive(Deserialize)]
@@ -192,7 +152,10 @@ impl Repo {
                 return Err(call.refuse(response).await);
             }
             match claimed(response.headers()).filter(|stored| !stored.is_of(&manifest.bytes)) {
-                None => return Ok(response),
+                None => {
+                    self.remember_present();
+                    return Ok(response);
+                }
                 // The tag now points to damaged content. Damage in transit is repaired by putting
                 // the manifest again at once.
                 Some(_) if may_retry => may_retry = false,

@@ -18,6 +18,7 @@ mod exchange;
 mod http;
 mod list;
 mod manifest;
+mod optional;
 mod polling;
 mod probe;
 mod reach;
@@ -29,13 +30,13 @@ pub(crate) mod tls;
 mod token;
 mod upload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Url;
 
-use crate::reference::{Digest, Host, RepositoryPath};
+use crate::reference::{Digest, Host, RepositoryPath, Tag};
 
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
@@ -43,6 +44,7 @@ use self::credentials::{Absent, Lookup};
 pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
 pub use self::manifest::Untag;
+use self::optional::OptionalFeature;
 pub use self::polling::{Polling, Rewrites};
 pub use self::probe::{LoginFacts, Support};
 pub use self::repo::Repo;
@@ -89,7 +91,12 @@ struct Inner {
     /// Limits the number of concurrent requests.
     limiter: tokio::sync::Semaphore,
     /// Records whether the registry accepts several tags in one PUT request.
-    fan_out: manifest::MultiTagSupport,
+    fan_out: OptionalFeature,
+    /// Records whether the registry stores a blob that is sent with the request that opens the
+    /// upload.
+    one_request: OptionalFeature,
+    /// The repositories without tags, with the tags that the registry did not serve.
+    absent: Mutex<BTreeMap<RepositoryPath, BTreeSet<Tag>>>,
     /// The blobs that this run uploaded, each with its repository.
     uploaded_to: Mutex<BTreeMap<Digest, BlobLocation>>,
 }
@@ -207,7 +214,9 @@ impl Registries {
                     http: http::Http::new(endpoint, shared.env.clone()),
                     env: shared.env.clone(),
                     limiter: tokio::sync::Semaphore::new(CONCURRENCY),
-                    fan_out: manifest::MultiTagSupport::default(),
+                    fan_out: OptionalFeature::default(),
+                    one_request: OptionalFeature::default(),
+                    absent: Mutex::default(),
                     uploaded_to: Mutex::default(),
                 }),
             }

@@ -1,10 +1,13 @@
 //! One repository of a registry.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
+
 use reqwest::Url;
 
 use super::auth::AuthScope;
 use super::{Error, FailureKind, Registries, Registry};
-use crate::reference::{Digest, Repository, RepositoryPath};
+use crate::reference::{Digest, Repository, RepositoryPath, Tag};
 
 /// A handle on one repository of a registry: cheap to clone, like [`Registry`]. `manifest`, `blob`,
 /// `upload`, `list` and `referrers` implement its endpoints.
@@ -79,5 +82,32 @@ impl Repo {
 
     pub(super) fn scope(&self, actions: &str) -> AuthScope {
         AuthScope::repository(self.path(), actions)
+    }
+
+    /// Records that the repository has no tags, and that the registry serves none of `tags`.
+    pub(super) fn remember_absent(&self, tags: impl IntoIterator<Item = Tag>) {
+        let mut absent = self.absent();
+        absent.entry(self.path().clone()).or_default().extend(tags);
+    }
+
+    /// The tags that the registry did not serve while the repository had no tags.
+    pub(super) fn known_absent(&self) -> BTreeSet<Tag> {
+        self.absent().get(self.path()).cloned().unwrap_or_default()
+    }
+
+    /// True if the repository had no tags when they were read, and this run has put no manifest into
+    /// it since.
+    pub(super) fn is_absent(&self) -> bool {
+        self.absent().contains_key(self.path())
+    }
+
+    /// Records that the repository has tags or manifests.
+    pub(super) fn remember_present(&self) {
+        self.absent().remove(self.path());
+    }
+
+    fn absent(&self) -> MutexGuard<'_, BTreeMap<RepositoryPath, BTreeSet<Tag>>> {
+        let absent = &self.registry.inner.absent;
+        absent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,6 +22,9 @@ const CHUNK: u64 = 64 * 1024 * 1024;
 /// The smallest chunk that is tried: a 413 for a chunk of this size is final.
 const SMALLEST_CHUNK: u64 = 1024 * 1024;
 
+/// The largest blob in bytes that is sent without asking first: it costs no more than the question.
+const SMALL: u64 = 64 * 1024;
+
 /// The number of attempts to cancel an upload: an interrupted request may still be in progress.
 const CANCELLATIONS: u32 = 4;
 /// The pause between two attempts to cancel.
@@ -60,7 +63,8 @@ impl Repo {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<Upload, Error> {
-        if self.needs_no_upload(&descriptor.digest).await? {
+        let is_new = self.is_absent() && descriptor.size <= SMALL;
+        if !is_new && self.needs_no_upload(&descriptor.digest).await? {
             return Ok(Upload::Present);
         }
         self.upload(descriptor, source, None).await
@@ -204,6 +208,42 @@ impl Repo {
         UploadSession::opened(&self.registry, scope, &call, &response)
     }
 
+    /// Sends a small blob with the request that opens the upload ("Pushing a blob monolithically",
+    /// single POST). Returns `None` if the registry stored it; else the upload that it opened.
+    async fn upload_at_once(
+        &self,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<Option<UploadSession>, Error> {
+        let feature = &self.registry.inner.one_request;
+        let mut url = self.uploads()?;
+        url.query_pairs_mut()
+            .append_pair("digest", descriptor.digest.as_str());
+        let scope = self.scope("pull,push");
+        let call = Call::new(Method::POST, url, scope.clone())
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .payload(Payload::Part {
+                source,
+                offset: 0,
+                length: descriptor.size,
+            });
+        match self.registry.call_once(&call).await {
+            Ok(response) if response.status() == 201 => {
+                feature.record(true);
+                check_stored(descriptor, &call, response.headers())?;
+                return Ok(None);
+            }
+            Ok(response) if response.status() == 202 => {
+                feature.record(false);
+                return UploadSession::opened(&self.registry, scope, &call, &response).map(Some);
+            }
+            Ok(response) if response.status().is_client_error() => feature.record(false),
+            Ok(_) | Err(_) => feature.forget(),
+        }
+        // The ordinary upload reports what is wrong, and retries.
+        self.start().await.map(Some)
+    }
+
     /// Uploads a blob, with retries. Fails once the retries are spent.
     async fn upload(
         &self,
@@ -211,6 +251,15 @@ impl Repo {
         source: &dyn BlobSource,
         mut session: Option<UploadSession>,
     ) -> Result<Upload, Error> {
+        if session.is_none()
+            && descriptor.size <= SMALL
+            && self.registry.inner.one_request.may_try()
+        {
+            session = self.upload_at_once(descriptor, source).await?;
+            if session.is_none() {
+                return Ok(Upload::Sent(descriptor.size));
+            }
+        }
         let mut attempts = Attempts::new(self.registry.inner.env.retry_policy);
         let mut chunk = CHUNK;
         let mut best = 0;
@@ -371,26 +420,7 @@ impl UploadSession {
             return Err(UploadError::of(call.refuse(response).await));
         }
         self.open = false;
-        let claimed = header(response.headers(), "docker-content-digest")
-            .and_then(|text| text.parse::<Digest>().ok());
-        match claimed {
-            Some(claimed)
-                if claimed.algorithm() == descriptor.digest.algorithm()
-                    && claimed != descriptor.digest =>
-            {
-                let text = format!(
-                    "the registry stored {claimed} where {} was sent",
-                    descriptor.digest
-                );
-                Err(UploadError::Stop(Error::new(
-                    FailureKind::Digest,
-                    "PUT",
-                    &redact_url(&call.url),
-                    text,
-                )))
-            }
-            _ => Ok(()),
-        }
+        check_stored(descriptor, &call, response.headers()).map_err(UploadError::Stop)
     }
 
     /// Updates the offset from the registry. Returns false if the session is lost.
@@ -456,6 +486,33 @@ async fn cancel(registry: &Registry, scope: &AuthScope, mut location: Url) {
         {
             return;
         }
+    }
+}
+
+/// Fails if the registry reports that it stored other content than was sent.
+fn check_stored(
+    descriptor: &Descriptor,
+    call: &Call<'_>,
+    headers: &HeaderMap,
+) -> Result<(), Error> {
+    let claimed = header(headers, "docker-content-digest")
+        .and_then(|text| text.parse::<Digest>().ok())
+        .filter(|claimed| claimed.algorithm() == descriptor.digest.algorithm());
+    match claimed {
+        Some(claimed) if claimed != descriptor.digest => {
+            let text = format!(
+                "the registry stored {claimed} where {} was sent",
+                descriptor.digest
+            );
+            let url = redact_url(&call.url);
+            Err(Error::new(
+                FailureKind::Digest,
+                call.method.as_str(),
+                &url,
+                text,
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

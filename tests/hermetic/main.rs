@@ -38,6 +38,7 @@ mod proxies;
 mod referrers;
 mod render;
 mod repair;
+mod requests;
 mod retag;
 mod serve;
 mod sources;

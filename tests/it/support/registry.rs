@@ -25,6 +25,8 @@ pub(crate) struct Behaviour {
     pub(crate) no_deletion: bool,
     /// The maximum number of tags in one request.
     pub(crate) max_tags_per_request: Option<usize>,
+    /// Stores a blob that is sent with the POST that opens an upload.
+    pub(crate) single_post: bool,
     /// The minimum size of a chunk in bytes, except for the last one.
     pub(crate) min_chunk: Option<usize>,
     /// The page size of lists.
@@ -517,6 +519,14 @@ fn uploads(
                 .blobs
                 .insert(digest, bytes);
             return Answer::new(201, "");
+        }
+        if behaviour.single_post
+            && let Some(digest) = seen.query("digest").pop()
+        {
+            assert_eq!(Digest::of(&seen.body).to_string(), digest);
+            let repository = state.repositories.entry(name.to_owned()).or_default();
+            repository.blobs.insert(digest.clone(), seen.body.clone());
+            return Answer::new(201, "").header("docker-content-digest", digest);
         }
         state.next += 1;
         let session = format!("session-{}", state.next);

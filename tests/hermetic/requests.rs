@@ -1,0 +1,100 @@
+//! The number of requests that a publish sends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::workspace::Golden;
+
+fn app(host: &str) -> Golden {
+    Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"))
+        .image("app", "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n")
+}
+
+/// The requests of a first publish, as `METHOD KIND`, sorted, with their number.
+fn first_publish(behaviour: Behaviour) -> Vec<(String, usize)> {
+    let registry = FakeRegistry::start(behaviour);
+    app(&registry.host()).run(&["build", "--push"]).exit(0);
+    let mut kinds = std::collections::BTreeMap::new();
+    for line in registry.requests() {
+        let (method, path) = line.split_once(' ').unwrap();
+        let kind = ["uploads", "blobs", "tags", "manifests"]
+            .into_iter()
+            .find(|kind| path.contains(&format!("/{kind}/")));
+        *kinds
+            .entry(format!("{method} {}", kind.unwrap()))
+            .or_insert(0) += 1;
+    }
+    kinds.into_iter().collect()
+}
+
+fn expected(lines: &[(&str, usize)]) -> Vec<(String, usize)> {
+    lines
+        .iter()
+        .map(|(kind, count)| ((*kind).to_owned(), *count))
+        .collect()
+}
+
+/// The plan requests every tag. As the repository has no tags, the blobs are not requested, and
+/// only the tag of the version is requested again before the first write.
+#[test]
+fn a_new_repository_is_not_asked_twice() {
+    assert_eq!(
+        first_publish(Behaviour::default()),
+        expected(&[
+            ("GET manifests", 4),
+            ("GET tags", 3),
+            ("HEAD manifests", 4 + 1),
+            ("POST uploads", 2),
+            ("PUT manifests", 5),
+            ("PUT uploads", 2),
+        ])
+    );
+}
+
+/// The first small blob finds out that one request is enough.
+#[test]
+fn a_small_blob_is_sent_in_one_request_if_the_registry_supports_it() {
+    let counts = first_publish(Behaviour {
+        single_post: true,
+        fan_out: true,
+        ..Behaviour::default()
+    });
+    let posts = counts.iter().find(|(kind, _)| kind == "POST uploads");
+    let puts = counts.iter().find(|(kind, _)| kind == "PUT uploads");
+    assert_eq!(posts.unwrap().1, 2, "{counts:?}");
+    // Both blobs are sent at the same time, so the second may not know yet.
+    assert!(puts.is_none_or(|(_, count)| *count <= 1), "{counts:?}");
+}
+
+/// The list of tags is late, so only the request for the tag of the version shows that another
+/// publisher has written it since the plan.
+#[test]
+fn a_tag_that_appears_before_the_first_write_is_not_overwritten() {
+    let requested = Arc::new(AtomicUsize::new(0));
+    let count = requested.clone();
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(move |seen| {
+            if seen.route().ends_with("/tags/list") {
+                return Some(refuse(404, "NAME_UNKNOWN", "unknown repository"));
+            }
+            let is_first = seen.route().ends_with("/manifests/1.2.3")
+                && count.fetch_add(1, Ordering::SeqCst) == 0;
+            is_first.then(|| refuse(404, "MANIFEST_UNKNOWN", "unknown manifest"))
+        })),
+        ..Behaviour::default()
+    });
+    let theirs = registry.image("app", "theirs", &["1.2.3"]);
+    let run = app(&registry.host())
+        .env("GOLDEN_REGISTRY_SETTLE", "1")
+        .run(&["build", "--push"])
+        .exit(1);
+    assert!(
+        run.stderr.contains("it lacks `1.2.3`, which can be read"),
+        "{}",
+        run.stderr
+    );
+    assert!(requested.load(Ordering::SeqCst) > 1);
+    assert_eq!(registry.tags("app")["1.2.3"], theirs);
+}
