@@ -91,6 +91,13 @@ pub enum Step {
         /// Its size in bytes.
         size: u64,
     },
+    /// A layer of an image is read.
+    ReadFiles {
+        /// The digest of the layer.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
     /// The files of the base are read from an engine.
     ReadBase(Digest),
     /// An engine pulls an image.
@@ -140,6 +147,9 @@ impl fmt::Display for Step {
                     "read layer {} of the base ({size} bytes)",
                     digest.short()
                 )
+            }
+            Self::ReadFiles { digest, size } => {
+                write!(f, "read layer {} ({size} bytes)", digest.short())
             }
             Self::ReadBase(id) => write!(f, "read the base {} from the engine", id.short()),
             Self::Pull(name) => write!(f, "pull {name}"),

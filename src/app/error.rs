@@ -86,6 +86,9 @@ pub enum Error {
     /// A registry does not have a reference.
     #[error(transparent)]
     Absent(#[from] Box<crate::observe::Absent>),
+    /// A layer of an image cannot be read.
+    #[error(transparent)]
+    Layer(#[from] crate::image::LayerError),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),

@@ -18,6 +18,13 @@ use crate::oci::{Descriptor, ImageConfig, media};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
 
+/// The history of the layer with the certificates.
+const CERTIFICATES: &str = "golden: certificates";
+/// The history of the layer with the files.
+const FILES: &str = "golden: files";
+/// The history of the layers that golden adds to a base.
+pub const OWN_LAYERS: [&str; 2] = [CERTIFICATES, FILES];
+
 /// A layer to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLayer {
@@ -93,7 +100,7 @@ pub fn assemble(
     if let Some(TrustLayer { entries, .. }) = trust.filter(|trust| !trust.entries.is_empty()) {
         layers.push(NewLayer {
             entries: entries.clone(),
-            created_by: "golden: certificates",
+            created_by: CERTIFICATES,
         });
     }
     files::place(image, tree, &mut overlay)?;
@@ -102,7 +109,7 @@ pub fn assemble(
     if !entries.is_empty() {
         layers.push(NewLayer {
             entries,
-            created_by: "golden: files",
+            created_by: FILES,
         });
     }
     let seconds = image.provenance.created.max(0);

@@ -94,7 +94,8 @@ ends_with! {
         crate::app::pipeline::secrets::Error;
     Failed: crate::workspace::state::Error,
         crate::oci::config::Error,
-        crate::oci::manifest::Error;
+        crate::oci::manifest::Error,
+        crate::image::LayerError;
 }
 
 /// Implements `From` for errors that have one exit code for all variants, and hints.
@@ -186,6 +187,7 @@ impl From<crate::app::Error> for Failure {
             Error::Delete(error) => error.into(),
             Error::Promote(error) => error.into(),
             Error::Absent(absent) => Self::absent(*absent),
+            Error::Layer(error) => error.into(),
             Error::Registry(error) => error.into(),
         }
     }

@@ -97,6 +97,26 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             ),
             ("golden inspect oci:out", "Show an image of an OCI layout"),
         ],
+        "diff" => &[
+            (
+                "golden diff app:1.2.3 app:1.2.4",
+                "Show the difference between two versions of an image",
+            ),
+            (
+                "golden diff HOST/team/app:1.2.3 oci:out --format markdown",
+                "Write release notes before a publication",
+            ),
+        ],
+        "sbom" => &[
+            (
+                "golden sbom localhost:5000/golden/app:1.2.3",
+                "Print the packages and files of an image as CycloneDX",
+            ),
+            (
+                "golden sbom oci:out --format spdx",
+                "Print those of an image of an OCI layout as SPDX",
+            ),
+        ],
         "delete" => &[
             (
                 "golden delete HOST/team/app:1.2.3 --all-tags",
@@ -199,7 +219,7 @@ fn variables(command: &str) -> Vec<&'static str> {
         "doctor" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
         "verify" | "audit" | "ls" | "inspect" | "delete" | "promote" | "rollback" | "outdated"
-        | "update" | "graph" | "prune" => &[REGISTRY],
+        | "update" | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],
         _ => &[],
     };
     lists.concat()

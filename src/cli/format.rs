@@ -10,13 +10,17 @@ use crate::suggest::closest;
 
 /// The formats that a command supports. The first one is the default.
 fn formats(command: &str) -> &'static [OutputFormat] {
-    use OutputFormat::{Dot, Github, Gitlab, Json, Mermaid, Sarif, Svg, Text};
+    use OutputFormat::{
+        CycloneDx, Dot, Github, Gitlab, Json, Markdown, Mermaid, Sarif, Spdx, Svg, Text,
+    };
     match command {
         "check" | "audit" => &[Text, Json, Github, Sarif],
         "graph" => &[Mermaid, Dot, Svg, Json],
         "matrix" => &[Github, Gitlab, Json],
         "completions" | "man" | "help" => &[Text],
         "schema" => &[Json],
+        "diff" => &[Text, Json, Markdown],
+        "sbom" => &[CycloneDx, Spdx],
         _ => &[Text, Json],
     }
 }

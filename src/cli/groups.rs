@@ -15,9 +15,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Registry",
         &[
-            "ls", "inspect", "verify", "audit", "promote", "rollback", "delete", "prune",
+            "ls", "inspect", "diff", "verify", "audit", "promote", "rollback", "delete", "prune",
         ],
     ),
+    ("Trust", &["sbom"]),
     (
         "Tool",
         &["serve", "schema", "completions", "man", "doctor", "help"],

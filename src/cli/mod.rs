@@ -9,6 +9,7 @@ pub mod completions;
 pub(crate) mod confirm;
 pub mod context;
 pub mod delete;
+pub mod diff;
 pub mod doctor;
 pub mod error;
 pub mod examples;
@@ -35,6 +36,7 @@ pub mod push;
 pub mod render;
 pub mod rollback;
 mod run;
+pub mod sbom;
 pub mod schema;
 pub mod selection;
 pub mod serve;
@@ -160,6 +162,10 @@ pub enum Command {
     Ls(ls::Args),
     /// Show the manifest, config, labels and layers of an image, and all tags of its digest.
     Inspect(inspect::Args),
+    /// Show the difference between two images: packages, files, config, base and size.
+    Diff(diff::Args),
+    /// Print the bill of materials of an image.
+    Sbom(sbom::Args),
     /// Delete images by digest, and verify the deletion.
     Delete(delete::Args),
     /// Copy images by digest between repositories or registries.
@@ -208,6 +214,8 @@ impl Command {
             Self::Audit(_) => "audit",
             Self::Ls(_) => "ls",
             Self::Inspect(_) => "inspect",
+            Self::Diff(_) => "diff",
+            Self::Sbom(_) => "sbom",
             Self::Delete(_) => "delete",
             Self::Promote(_) => "promote",
             Self::Rollback(_) => "rollback",
@@ -257,6 +265,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Audit(args) => audit::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Inspect(args) => inspect::run(args, context).await,
+        Command::Diff(args) => diff::run(args, context).await,
+        Command::Sbom(args) => sbom::run(args, context).await,
         Command::Delete(args) => delete::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,

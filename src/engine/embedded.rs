@@ -4,7 +4,6 @@
 
 mod base;
 mod error;
-mod extended;
 mod hashing_reader;
 mod layers;
 mod layout;

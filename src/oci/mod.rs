@@ -5,12 +5,14 @@ pub mod artifact;
 pub mod config;
 pub mod content;
 pub mod descriptor;
+pub(crate) mod extended;
 mod fields;
 mod gzip;
 pub mod layer;
 pub mod layout;
 pub mod manifest;
 pub mod tar;
+pub(crate) mod unpacked;
 
 pub use config::ImageConfig;
 pub use content::{Bytes, Content};

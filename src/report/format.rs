@@ -19,6 +19,12 @@ pub enum OutputFormat {
     Dot,
     /// An SVG image.
     Svg,
+    /// Markdown for release notes.
+    Markdown,
+    /// A bill of materials in CycloneDX.
+    CycloneDx,
+    /// A bill of materials in SPDX.
+    Spdx,
 }
 
 impl OutputFormat {
@@ -34,6 +40,9 @@ impl OutputFormat {
             Self::Mermaid => "mermaid",
             Self::Dot => "dot",
             Self::Svg => "svg",
+            Self::Markdown => "markdown",
+            Self::CycloneDx => "cyclonedx",
+            Self::Spdx => "spdx",
         }
     }
 }

@@ -17,10 +17,12 @@ pub(crate) fn with_schema(value: &impl Serialize) -> String {
         Ok(other) => drop(document.insert("items".to_owned(), other)),
         Err(error) => unreachable!("results have string keys and finite numbers: {error}"),
     }
-    format!(
-        "{}\n",
-        escaped_json(&format!("{:#}", Value::Object(document)))
-    )
+    text(&Value::Object(document))
+}
+
+/// A document as text with a final newline.
+pub(crate) fn text(document: &Value) -> String {
+    format!("{}\n", escaped_json(&format!("{document:#}")))
 }
 
 /// Serializes all findings as one document.

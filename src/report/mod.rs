@@ -3,6 +3,7 @@
 
 mod conceal;
 pub mod deletion;
+pub mod difference;
 pub mod dockerfile;
 mod failure;
 pub mod format;
@@ -60,7 +61,10 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
         | OutputFormat::Gitlab
         | OutputFormat::Mermaid
         | OutputFormat::Dot
-        | OutputFormat::Svg => {
+        | OutputFormat::Svg
+        | OutputFormat::Markdown
+        | OutputFormat::CycloneDx
+        | OutputFormat::Spdx => {
             source::draw(out, found, sources);
         }
     }

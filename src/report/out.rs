@@ -170,6 +170,11 @@ impl Out {
         self.data(&super::json::with_schema(value));
     }
 
+    /// Writes one JSON document that has its own schema to stdout.
+    pub fn document(&self, document: &serde_json::Value) {
+        self.data(&super::json::text(document));
+    }
+
     /// Writes a line to stderr, unless only errors are printed.
     pub fn message(&self, line: &str) {
         if !self.quiet {

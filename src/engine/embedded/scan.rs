@@ -4,29 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
-
-use super::extended::{LONGEST_NAME, Watched, invalid};
 use super::hashing_reader::HashingReader;
 use crate::assemble::tree::{Attributes, LayerIndex, TreeNode, ancestors};
+use crate::oci::extended::{Watched, invalid};
+use crate::oci::unpacked::{LayerName, UnpackedLayer, clean, link_text};
 use crate::reference::Digest;
 
-/// The limit for the unpacked size of a layer, in bytes. If [`RATIO`] times the compressed size is
-/// larger, that is the limit.
-const UNPACKED: u64 = 1 << 30;
-/// The limit for the compression ratio of a layer. Real layers stay below 20; deflate reaches 1032.
-const RATIO: u64 = 100;
 /// The largest file whose content is kept, in bytes.
 const CONTENT: u64 = 4 << 20;
 /// The limit for the memory of one layer's index: names, link targets and content, in bytes.
 const KEPT: u64 = 40 << 20;
 /// The memory of an entry in addition to its strings, in bytes.
 const ENTRY: u64 = 128;
-/// The maximum number of components of a name.
-const COMPONENTS: usize = 256;
-/// The largest window of a zstd frame, as a power of two. Compressors for layers use 8 MiB at most.
-const ZSTD_WINDOW: u32 = 25;
-
 /// Directories of the trust stores. The content of their files is kept.
 const KEPT_BELOW: &[&str] = &[
     "etc/ssl/",
@@ -66,14 +55,7 @@ pub(in crate::engine) fn scan(
     wanted: &BTreeSet<String>,
 ) -> io::Result<(LayerIndex, Digest)> {
     std::thread::scope(|scope| {
-        let limit = UNPACKED.max(size.saturating_mul(RATIO));
-        let mut plain = HashingReader::start(
-            scope,
-            Bounded {
-                inner: unpack(layer)?,
-                left: limit,
-            },
-        )?;
+        let mut plain = HashingReader::start(scope, UnpackedLayer::open(layer, size)?)?;
         let mut scan = Scan {
             index: LayerIndex::default(),
             kept: 0,
@@ -87,77 +69,9 @@ pub(in crate::engine) fn scan(
         // The stream is read to its end, because the digest is checked there.
         io::copy(&mut plain, &mut io::sink())?;
         let (rest, diff_id) = plain.finish()?;
-        io::copy(&mut rest.inner.into_inner(), &mut io::sink())?;
+        rest.finish()?;
         Ok((scan.finish()?, diff_id))
     })
-}
-
-/// A layer with its compression. The first bytes decide, because the media type is sometimes wrong.
-enum Unpacked<R: Read> {
-    Plain(Peeked<R>),
-    Gzip(Box<MultiGzDecoder<Peeked<R>>>),
-    Zstd(zstd::stream::read::Decoder<'static, io::BufReader<Peeked<R>>>),
-}
-
-/// The first bytes of a stream and the rest of the stream.
-type Peeked<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
-
-/// Detects the compression and unpacks the layer.
-fn unpack<R: Read>(mut layer: R) -> io::Result<Unpacked<R>> {
-    let mut magic = Vec::new();
-    layer.by_ref().take(4).read_to_end(&mut magic)?;
-    let gzip = magic.starts_with(&[0x1f, 0x8b]);
-    // The second pattern is a skippable frame, which some writers put first.
-    let zstd =
-        magic == [0x28, 0xb5, 0x2f, 0xfd] || matches!(*magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
-    let peeked = io::Cursor::new(magic).chain(layer);
-    Ok(if gzip {
-        Unpacked::Gzip(Box::new(MultiGzDecoder::new(peeked)))
-    } else if zstd {
-        let mut decoder = zstd::stream::read::Decoder::new(peeked)?;
-        decoder.window_log_max(ZSTD_WINDOW)?;
-        Unpacked::Zstd(decoder)
-    } else {
-        Unpacked::Plain(peeked)
-    })
-}
-
-impl<R: Read> Unpacked<R> {
-    /// The rest of the compressed stream.
-    fn into_inner(self) -> Peeked<R> {
-        match self {
-            Self::Plain(inner) => inner,
-            Self::Gzip(decoder) => decoder.into_inner(),
-            Self::Zstd(decoder) => decoder.finish().into_inner(),
-        }
-    }
-}
-
-impl<R: Read> Read for Unpacked<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(inner) => inner.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
-            Self::Zstd(decoder) => decoder.read(buffer),
-        }
-    }
-}
-
-/// A reader that fails after a limited number of bytes.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        let left = self.left.checked_sub(read as u64);
-        self.left = left.ok_or_else(|| {
-            invalid("it unpacks to far more than its size: a decompression bomb?")
-        })?;
-        Ok(read)
-    }
 }
 
 /// The index of a layer while it is being read.
@@ -172,30 +86,20 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// Adds an entry of the archive.
     fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> io::Result<()> {
-        let path = clean(&entry.path_bytes())?;
-        self.keep(path.len() as u64 + ENTRY)?;
-        let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        if name == ".wh..wh..opq" {
-            self.index.opaque.insert(above.to_owned());
-            return Ok(());
-        }
-        if let Some(deleted) = name.strip_prefix(".wh.") {
-            if matches!(deleted, "." | "..") {
-                return Err(outside(&path));
+        let name = LayerName::parse(&entry.path_bytes())?;
+        self.keep(entry.path_bytes().len() as u64 + ENTRY)?;
+        let path = match name {
+            LayerName::Ignored => return Ok(()),
+            LayerName::Opaque(directory) => {
+                self.index.opaque.insert(directory);
+                return Ok(());
             }
-            // Other names of AUFS, such as `.wh..wh.plnk`, are ignored.
-            if !deleted.starts_with(".wh.") && !deleted.is_empty() {
-                self.index.whiteouts.insert(if above.is_empty() {
-                    deleted.to_owned()
-                } else {
-                    format!("{above}/{deleted}")
-                });
+            LayerName::Whiteout(path) => {
+                self.index.whiteouts.insert(path);
+                return Ok(());
             }
-            return Ok(());
-        }
-        if path.is_empty() {
-            return Ok(());
-        }
+            LayerName::Entry(path) => path,
+        };
         let node = self.node(&mut entry, &path)?;
         self.index.entries.insert(path, node);
         Ok(())
@@ -308,53 +212,13 @@ fn too_much() -> io::Error {
     invalid("it has more names and certificates than golden can hold in memory")
 }
 
-/// The target of a link.
-fn link_text<R: Read>(entry: &tar::Entry<'_, R>, path: &str) -> io::Result<String> {
-    let target = entry
-        .link_name_bytes()
-        .ok_or_else(|| invalid(format!("{path} is a link to nothing")))?;
-    if target.len() > LONGEST_NAME {
-        return Err(invalid(format!(
-            "it has a link to a name of {} bytes",
-            target.len()
-        )));
-    }
-    Ok(String::from_utf8_lossy(&target).into_owned())
-}
-
-/// Returns a path relative to the root. `./` and a leading `/` mean the root, as for every engine.
-/// Fails if the path contains `..` or is too long.
-fn clean(path: &[u8]) -> io::Result<String> {
-    if path.len() > LONGEST_NAME {
-        return Err(invalid(format!("it has a name of {} bytes", path.len())));
-    }
-    let path = String::from_utf8_lossy(path);
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    if parts.contains(&"..") {
-        return Err(outside(&path));
-    }
-    if parts.len() > COMPONENTS {
-        return Err(invalid(format!(
-            "it has a name of {} components",
-            parts.len()
-        )));
-    }
-    Ok(parts.join("/"))
-}
-
-/// The error for an entry or a whiteout whose path is outside the root.
-fn outside(path: &str) -> io::Error {
-    invalid(format!("the entry {path:?} leads out of the image's root"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
     use super::*;
+    use crate::oci::extended::LONGEST_NAME;
+    use crate::oci::unpacked::{COMPONENTS, ZSTD_WINDOW};
 
     fn tar_of(entries: &[(&str, char, &str)]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -543,15 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decompression_bomb_and_an_incomplete_layer_are_refused() {
-        let bomb = gzip(&vec![0; 64 << 20]);
-        let inner = unpack(bomb.as_slice()).unwrap();
-        let mut plain = Bounded {
-            inner,
-            left: 1 << 20,
-        };
-        let error = io::copy(&mut plain, &mut io::sink()).unwrap_err();
-        assert!(error.to_string().contains("bomb"), "{error}");
+    fn an_incomplete_layer_is_refused() {
         let whole = tar_of(&[("etc/passwd", 'f', &"x".repeat(4000))]);
         assert!(index(&whole[..2000]).is_err());
         let packed = gzip(&whole);

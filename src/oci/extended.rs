@@ -9,7 +9,7 @@ const BLOCK: usize = 512;
 /// records.
 const MAX_LENGTH: u64 = 1 << 20;
 /// The longest name and the longest link target, in bytes: Linux's `PATH_MAX`.
-pub(super) const LONGEST_NAME: usize = 4096;
+pub(crate) const LONGEST_NAME: usize = 4096;
 
 /// The longest header with one name and its final NUL, in bytes.
 const LONGEST_NAME_HEADER: u64 = LONGEST_NAME as u64 + 1;
@@ -17,7 +17,7 @@ const LONGEST_NAME_HEADER: u64 = LONGEST_NAME as u64 + 1;
 const SPARSE: u32 = 4096;
 
 /// Returns the bytes of an archive, and fails at an extended header that is too long.
-pub(super) struct Watched<R> {
+pub(crate) struct Watched<R> {
     inner: R,
     /// The bytes read so far of the current header.
     header: Vec<u8>,
@@ -32,7 +32,7 @@ pub(super) struct Watched<R> {
 }
 
 impl<R> Watched<R> {
-    pub(super) const fn new(inner: R) -> Self {
+    pub(crate) const fn new(inner: R) -> Self {
         Self {
             inner,
             header: Vec::new(),
@@ -153,7 +153,7 @@ impl<R: Read> Read for Watched<R> {
 }
 
 /// The error for an invalid layer.
-pub(super) fn invalid(what: impl Into<String>) -> io::Error {
+pub(crate) fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 

@@ -1,0 +1,57 @@
+//! `golden diff`: show the difference between two images.
+
+use super::context::Context;
+use super::error::Failure;
+use super::exit::Exit;
+use super::session::{destinations, names};
+use crate::app::located::Finder;
+use crate::app::{diff, sbom};
+use crate::platform::Platform;
+use crate::report::{self, OutputFormat};
+
+/// Show the difference between two images: packages, files, config, base and size.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// First image: a reference, the name of a workspace image, or `oci:DIR[:NAME][@DIGEST]`.
+    #[arg(value_name = "A")]
+    pub from: String,
+    /// Second image, in the same form.
+    #[arg(value_name = "B")]
+    pub to: String,
+    /// Platform of both images [default: the only one, or this machine's].
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// Exit with 5 if the images differ.
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Runs the command.
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let destinations = destinations(context).await?;
+    let arguments = [args.from.clone(), args.to.clone()];
+    let names = names(context, &destinations, &arguments).await?;
+    let finder = Finder {
+        settings: &context.settings(),
+        destinations: &destinations,
+        names: &names,
+        platform: args.platform.as_ref(),
+    };
+    let compared = diff::compare(&args.from, &args.to, &finder).await?;
+    match context.format {
+        OutputFormat::Json => context.out.json(&compared.difference),
+        OutputFormat::Markdown => context.out.data(&report::difference::markdown(&compared)),
+        _ => context.out.data(&report::difference::text(&compared)),
+    }
+    for (image, gaps) in &compared.gaps {
+        if let Some(error) = sbom::incomplete(image, gaps) {
+            return Err(error.into());
+        }
+    }
+    let differs = args.exit_code && !compared.difference.is_empty();
+    Ok(if differs {
+        Exit::Difference
+    } else {
+        Exit::Done
+    })
+}

@@ -1,0 +1,178 @@
+//! The files of an image: its layers on top of each other (OCI image spec, layer.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layer::{FileKind, ImageFile, LayerFiles};
+use super::package::Package;
+use super::reading::Reading;
+use super::release::Release;
+use crate::reference::Digest;
+
+/// The files of an image.
+#[derive(Debug, Clone, Default)]
+pub struct Merged {
+    files: BTreeMap<String, ImageFile>,
+    readings: BTreeMap<String, Reading>,
+    /// The paths that the image's own layers have written last.
+    own: BTreeSet<String>,
+}
+
+/// The image that a layer belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerOwner {
+    /// The base, or an unknown image.
+    Base,
+    /// The image itself.
+    Image,
+}
+
+/// A package database of which a part is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The path of the database in the image.
+    pub path: String,
+    /// The problem, as a clause about the file.
+    pub problem: String,
+}
+
+/// The packages of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The distribution.
+    pub release: Option<Release>,
+    /// The packages, sorted and each once.
+    pub packages: Vec<Package>,
+    /// The databases of which a part is missing.
+    pub gaps: Vec<Gap>,
+}
+
+impl Merged {
+    /// Adds a layer on top.
+    pub fn add(&mut self, layer: LayerFiles, owner: LayerOwner) {
+        for directory in &layer.opaque {
+            self.remove_below(directory);
+        }
+        for path in &layer.whiteouts {
+            self.remove(path);
+        }
+        for (path, file) in layer.files {
+            match owner {
+                LayerOwner::Base => drop(self.own.remove(&path)),
+                LayerOwner::Image => drop(self.own.insert(path.clone())),
+            }
+            self.insert(path, file);
+        }
+        self.readings.extend(layer.readings);
+    }
+
+    fn insert(&mut self, path: String, mut file: ImageFile) {
+        // A file above is replaced by the directory that the path needs.
+        for (at, _) in path.match_indices('/') {
+            let above = self.files.get(&path[..at]);
+            if above.is_some_and(|above| above.kind != FileKind::Directory) {
+                self.remove(&path[..at]);
+            }
+        }
+        if let FileKind::Link { target } = &file.kind {
+            let reading = self.readings.get(target).cloned();
+            if let Some(linked) = self.files.get(target) {
+                file.kind = linked.kind.clone();
+            }
+            self.readings.remove(&path);
+            self.readings
+                .extend(reading.map(|reading| (path.clone(), reading)));
+        } else {
+            self.readings.remove(&path);
+        }
+        if file.kind != FileKind::Directory {
+            self.remove_below(&path);
+        }
+        self.files.insert(path, file);
+    }
+
+    fn remove(&mut self, path: &str) {
+        self.files.remove(path);
+        self.readings.remove(path);
+        self.remove_below(path);
+    }
+
+    /// Removes everything in a directory; the empty path is the root.
+    fn remove_below(&mut self, directory: &str) {
+        if directory.is_empty() {
+            self.files.clear();
+            self.readings.clear();
+            return;
+        }
+        // The character after the slash ends the range of the paths in the directory.
+        let (start, end) = (format!("{directory}/"), format!("{directory}0"));
+        let below: Vec<String> = self
+            .files
+            .range(start..end)
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in below {
+            self.files.remove(&path);
+            self.readings.remove(&path);
+        }
+    }
+
+    /// The files, by path.
+    #[must_use]
+    pub const fn files(&self) -> &BTreeMap<String, ImageFile> {
+        &self.files
+    }
+
+    /// The regular files that the image's own layers have written, with their digests.
+    pub fn own_files(&self) -> impl Iterator<Item = (&str, &Digest)> {
+        let own = self
+            .files
+            .iter()
+            .filter(|(path, _)| self.own.contains(*path));
+        own.filter_map(|(path, file)| match &file.kind {
+            FileKind::File { digest, .. } => Some((path.as_str(), digest)),
+            _ => None,
+        })
+    }
+
+    /// The packages that the databases of the image list.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory::default();
+        let mut documents = Vec::new();
+        for (path, reading) in &self.readings {
+            let packages = match reading {
+                Reading::Release(release) => {
+                    // The file in etc, which comes first, overrides that in usr/lib.
+                    inventory.release.get_or_insert_with(|| release.clone());
+                    continue;
+                }
+                Reading::Packages(packages) => {
+                    inventory.packages.extend(packages.packages.iter().cloned());
+                    packages
+                }
+                Reading::Documents(packages) => {
+                    documents.extend(packages.packages.iter().cloned());
+                    packages
+                }
+            };
+            inventory
+                .gaps
+                .extend(packages.problem.iter().map(|problem| Gap {
+                    path: path.clone(),
+                    problem: problem.clone(),
+                }));
+        }
+        for package in documents {
+            let is_known = |other: &Package| {
+                (other.kind, &other.name, &other.version)
+                    == (package.kind, &package.name, &package.version)
+            };
+            if !inventory.packages.iter().any(is_known) {
+                inventory.packages.push(package);
+            }
+        }
+        inventory.packages.sort();
+        inventory.packages.dedup();
+        inventory
+    }
+}

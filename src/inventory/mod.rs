@@ -1,0 +1,32 @@
+//! The packages and files of an image, read from its layers: bills of materials, and the
+//! difference between two images.
+//!
+//! [`LayerFiles`] reads a layer. [`Merged`] puts the layers on top of each other, and lists the
+//! packages of the databases that are visible at the top.
+
+mod apk;
+mod diff;
+mod dpkg;
+mod layer;
+mod merged;
+mod owners;
+mod package;
+mod package_list;
+mod reading;
+mod release;
+mod rpm;
+mod sbom;
+mod spdx_packages;
+#[cfg(test)]
+mod tests;
+
+pub use diff::{
+    BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
+    ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
+};
+pub use layer::{FileKind, ImageFile, LayerFiles};
+pub use merged::{Gap, Inventory, LayerOwner, Merged};
+pub use owners::layer_owners;
+pub use package::{Package, PackageKind, SourcePackage};
+pub use release::Release;
+pub use sbom::{BillOfMaterials, SbomFormat};

@@ -1,0 +1,189 @@
+//! Installed packages, and their names as package URLs
+//! (<https://github.com/package-url/purl-spec>).
+
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+
+use super::release::Release;
+
+/// The package manager that installed a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageKind {
+    /// Alpine's apk.
+    Apk,
+    /// Debian's dpkg.
+    Deb,
+    /// rpm.
+    Rpm,
+}
+
+impl fmt::Display for PackageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apk => "apk",
+            Self::Deb => "deb",
+            Self::Rpm => "rpm",
+        })
+    }
+}
+
+/// The source package that a package was built from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourcePackage {
+    /// The name. For rpm, the file name of the source package.
+    pub name: String,
+    /// The version, if it is known and differs from the package's own version.
+    pub version: Option<String>,
+}
+
+/// An installed package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    /// The package manager.
+    pub kind: PackageKind,
+    /// The name.
+    pub name: String,
+    /// The version without the epoch of rpm. dpkg's epoch is part of the version.
+    pub version: String,
+    /// The epoch of rpm.
+    pub epoch: Option<u32>,
+    /// The architecture in the words of the package manager.
+    pub architecture: Option<String>,
+    /// The source package.
+    pub source: Option<SourcePackage>,
+    /// The licence as the database writes it.
+    pub license: Option<String>,
+    /// The maintainer or the vendor.
+    pub supplier: Option<String>,
+}
+
+impl Package {
+    /// The version with the epoch, as the package manager shows it.
+    #[must_use]
+    pub fn full_version(&self) -> String {
+        match self.epoch {
+            Some(epoch) => format!("{epoch}:{}", self.version),
+            None => self.version.clone(),
+        }
+    }
+
+    /// The package URL.
+    #[must_use]
+    pub fn purl(&self, release: Option<&Release>) -> String {
+        let mut purl = format!("pkg:{}/", self.kind);
+        if let Some(release) = release {
+            let namespace = match (self.kind, release.id.as_str()) {
+                (PackageKind::Rpm, "rhel") => "redhat",
+                (_, id) => id,
+            };
+            purl = format!("{purl}{}/", encoded(namespace));
+        }
+        purl = format!("{purl}{}@{}", encoded(&self.name), encoded(&self.version));
+        for (at, (key, value)) in self.qualifiers(release).iter().enumerate() {
+            let before = if at == 0 { '?' } else { '&' };
+            // Writing into a String cannot fail.
+            let _ = write!(purl, "{before}{key}={}", encoded(value));
+        }
+        purl
+    }
+
+    /// The qualifiers of the package URL, in alphabetical order.
+    fn qualifiers(&self, release: Option<&Release>) -> Vec<(&'static str, String)> {
+        let upstream = self.source.as_ref().map(|source| match &source.version {
+            Some(version) => format!("{}@{version}", source.name),
+            None => source.name.clone(),
+        });
+        let all = [
+            ("arch", self.architecture.clone()),
+            ("distro", release.map(Release::qualifier)),
+            ("epoch", self.epoch.map(|epoch| epoch.to_string())),
+            ("upstream", upstream),
+        ];
+        all.into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect()
+    }
+}
+
+/// Percent-encodes a component of a package URL. A colon is not encoded.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(kind: PackageKind, name: &str, version: &str) -> Package {
+        Package {
+            kind,
+            name: name.to_owned(),
+            version: version.to_owned(),
+            epoch: None,
+            architecture: None,
+            source: None,
+            license: None,
+            supplier: None,
+        }
+    }
+
+    #[test]
+    fn a_package_url_names_the_distribution_the_architecture_and_the_source() {
+        let release = |id: &str, version: Option<&str>| Release {
+            id: id.to_owned(),
+            version_id: version.map(str::to_owned),
+            name: None,
+        };
+        let debian = release("debian", Some("12"));
+        let with = |package: Package, source: &str, version: Option<&str>| Package {
+            architecture: Some("amd64".to_owned()),
+            source: Some(SourcePackage {
+                name: source.to_owned(),
+                version: version.map(str::to_owned),
+            }),
+            ..package
+        };
+        let cap = with(
+            package(PackageKind::Deb, "libcap2", "1:2.66-4+b1"),
+            "libcap2",
+            Some("1:2.66-4"),
+        );
+        assert_eq!(
+            cap.purl(Some(&debian)),
+            "pkg:deb/debian/libcap2@1:2.66-4%2Bb1?arch=amd64&distro=debian-12&upstream=libcap2%401:2.66-4"
+        );
+        assert_eq!(
+            cap.purl(None),
+            "pkg:deb/libcap2@1:2.66-4%2Bb1?arch=amd64&upstream=libcap2%401:2.66-4"
+        );
+        let ssl = Package {
+            epoch: Some(1),
+            ..with(
+                package(PackageKind::Rpm, "openssl", "3.0.7-24.el9"),
+                "openssl-3.0.7-24.el9.src.rpm",
+                None,
+            )
+        };
+        assert_eq!(
+            ssl.purl(Some(&release("rhel", Some("9.2")))),
+            "pkg:rpm/redhat/openssl@3.0.7-24.el9?arch=amd64&distro=rhel-9.2&epoch=1&upstream=openssl-3.0.7-24.el9.src.rpm"
+        );
+        assert_eq!(ssl.full_version(), "1:3.0.7-24.el9");
+        let cxx = package(PackageKind::Apk, "g++", "12.2.1_git20220924-r10");
+        assert_eq!(
+            cxx.purl(Some(&release("wolfi", None))),
+            "pkg:apk/wolfi/g%2B%2B@12.2.1_git20220924-r10?distro=wolfi"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! The files of an image that describe its packages, and their parsed content.
+
+use serde::{Deserialize, Serialize};
+
+use super::package_list::PackageList;
+use super::release::Release;
+use super::{apk, dpkg, rpm, spdx_packages};
+
+/// The largest database that is read, in bytes.
+pub(super) const LARGEST: u64 = 64 << 20;
+
+/// The parsed content of a file that describes packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Reading {
+    /// Installed packages.
+    Packages(PackageList),
+    /// Documents about packages that are also in a database, if the image has one.
+    Documents(PackageList),
+    /// The distribution.
+    Release(Release),
+}
+
+/// A file that describes packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Database {
+    Dpkg,
+    /// One package of an image without dpkg.
+    DpkgPart,
+    Apk,
+    RpmSqlite,
+    /// Changes that are not in `rpmdb.sqlite` yet.
+    RpmJournal,
+    /// Berkeley DB, which rpm wrote before version 4.16.
+    RpmBerkeley,
+    /// The format of SUSE.
+    RpmNdb,
+    RpmManifest,
+    /// One package of an image of Chainguard.
+    Spdx,
+    Release,
+}
+
+impl Database {
+    /// The kind of a file by its path.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        if let Some(name) = path.strip_prefix("var/lib/dpkg/status.d/") {
+            return (!name.ends_with(".md5sums") && !name.contains('/')).then_some(Self::DpkgPart);
+        }
+        if let Some(name) = path.strip_prefix("var/lib/db/sbom/") {
+            return name.ends_with(".spdx.json").then_some(Self::Spdx);
+        }
+        let rpm = ["var/lib/rpm/", "usr/lib/sysimage/rpm/"];
+        if let Some(name) = rpm.iter().find_map(|prefix| path.strip_prefix(prefix)) {
+            return match name {
+                "rpmdb.sqlite" => Some(Self::RpmSqlite),
+                "rpmdb.sqlite-wal" => Some(Self::RpmJournal),
+                "Packages" => Some(Self::RpmBerkeley),
+                "Packages.db" => Some(Self::RpmNdb),
+                _ => None,
+            };
+        }
+        match path {
+            "var/lib/dpkg/status" => Some(Self::Dpkg),
+            "lib/apk/db/installed" | "usr/lib/apk/db/installed" => Some(Self::Apk),
+            "var/lib/rpmmanifest/container-manifest-2" => Some(Self::RpmManifest),
+            "etc/os-release" | "usr/lib/os-release" => Some(Self::Release),
+            _ => None,
+        }
+    }
+
+    /// Parses the content; `None` if it says nothing.
+    pub(super) fn read(self, bytes: &[u8]) -> Option<Reading> {
+        let packages = match self {
+            Self::Dpkg => dpkg::read(bytes, false),
+            Self::DpkgPart => dpkg::read(bytes, true),
+            Self::Apk => apk::read(bytes),
+            Self::RpmSqlite => rpm::read(bytes),
+            Self::RpmManifest => rpm::read_manifest(bytes),
+            Self::Spdx => return Some(Reading::Documents(spdx_packages::read(bytes))),
+            Self::Release => {
+                let release = Release::parse(&String::from_utf8_lossy(bytes));
+                return release.map(Reading::Release);
+            }
+            Self::RpmJournal | Self::RpmBerkeley | Self::RpmNdb if bytes.is_empty() => return None,
+            Self::RpmJournal => {
+                PackageList::unread("it has changes that are not in rpmdb.sqlite yet")
+            }
+            Self::RpmBerkeley => PackageList::unread(
+                "golden does not read the format of rpm before 4.16, Berkeley DB",
+            ),
+            Self::RpmNdb => PackageList::unread("golden does not read SUSE's format, ndb"),
+        };
+        Some(Reading::Packages(packages))
+    }
+
+    /// The reading of a file that is larger than [`LARGEST`].
+    pub(super) fn too_large(size: u64) -> Reading {
+        let (size, limit) = (size >> 20, LARGEST >> 20);
+        let problem = format!("it has {size} MiB; golden reads at most {limit} MiB");
+        Reading::Packages(PackageList::unread(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_are_known_by_their_paths() {
+        for (path, kind) in [
+            ("var/lib/dpkg/status", Some(Database::Dpkg)),
+            ("var/lib/dpkg/status-old", None),
+            ("var/lib/dpkg/status.d/base-files", Some(Database::DpkgPart)),
+            ("var/lib/dpkg/status.d/base-files.md5sums", None),
+            ("usr/lib/apk/db/installed", Some(Database::Apk)),
+            ("usr/lib/sysimage/rpm/Packages.db", Some(Database::RpmNdb)),
+            ("var/lib/rpm/rpmdb.sqlite", Some(Database::RpmSqlite)),
+            ("srv/var/lib/rpm/rpmdb.sqlite", None),
+            ("var/lib/db/sbom/a-1.spdx.json", Some(Database::Spdx)),
+            ("etc/os-release", Some(Database::Release)),
+        ] {
+            assert_eq!(Database::at(path), kind, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_database_in_another_format_is_reported_and_not_ignored() {
+        for kind in [
+            Database::RpmJournal,
+            Database::RpmBerkeley,
+            Database::RpmNdb,
+        ] {
+            assert_eq!(kind.read(b""), None);
+            let Some(Reading::Packages(packages)) = kind.read(b"x") else {
+                panic!("{kind:?} is ignored");
+            };
+            assert!(packages.problem.is_some());
+        }
+    }
+}

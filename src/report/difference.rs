@@ -1,0 +1,276 @@
+//! The difference between two images as text, and as Markdown for release notes.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::table::TextTable;
+use super::text::{bytes, count, one_line};
+use crate::app::diff::ComparedImages;
+use crate::inventory::{
+    BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
+    NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
+};
+
+/// The most files that are shown of each kind of change.
+const FILES: usize = 100;
+
+/// One line about a difference: a sign, the name, and the value or both values.
+struct Line {
+    sign: char,
+    name: String,
+    values: String,
+}
+
+/// The text of `golden diff`.
+#[must_use]
+pub fn text(compared: &ComparedImages) -> String {
+    let difference = &compared.difference;
+    let mut text = format!("- {}\n+ {}\n", compared.from, compared.to);
+    for (title, lines, hidden) in sections(difference) {
+        let mut table = TextTable::default();
+        for line in &lines {
+            table.row([
+                format!("  {} {}", line.sign, line.name),
+                line.values.clone(),
+            ]);
+        }
+        // Writing into a String cannot fail.
+        let _ = write!(text, "\n{title}\n{table}");
+        if let Some(hidden) = hidden {
+            let _ = writeln!(text, "  {hidden}");
+        }
+    }
+    if difference.is_empty() {
+        text.push_str("\nThe images have the same base, config, packages and files.\n");
+    }
+    let _ = writeln!(text, "\nsize: {}", size(difference.size));
+    text
+}
+
+/// The Markdown of `golden diff`.
+#[must_use]
+pub fn markdown(compared: &ComparedImages) -> String {
+    let difference = &compared.difference;
+    let (from, to) = (code(&compared.from), code(&compared.to));
+    let mut text = format!("## {from} → {to}\n\n");
+    for (title, lines, hidden) in sections(difference) {
+        let _ = writeln!(text, "### {}\n", capitalized(title));
+        for line in &lines {
+            let values = if line.values.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", code(&line.values))
+            };
+            let verb = match line.sign {
+                '+' => "added",
+                '-' => "removed",
+                _ => "changed",
+            };
+            let _ = writeln!(text, "- {verb} {}{values}", code(&line.name));
+        }
+        if let Some(hidden) = hidden {
+            let _ = writeln!(text, "- {hidden}");
+        }
+        text.push('\n');
+    }
+    if difference.is_empty() {
+        text.push_str("The images have the same base, config, packages and files.\n\n");
+    }
+    let _ = writeln!(text, "Size: {}", size(difference.size));
+    text
+}
+
+/// The parts that differ: their title, their lines, and a note about lines that are not shown.
+fn sections(difference: &Difference) -> Vec<(&'static str, Vec<Line>, Option<String>)> {
+    let Difference {
+        base,
+        config,
+        packages,
+        files,
+        size: _,
+    } = difference;
+    let mut base_lines = Vec::new();
+    if base.from != base.to {
+        base_lines.push(Line {
+            sign: '~',
+            name: "base".to_owned(),
+            values: arrow(&base_text(base.from.as_ref()), &base_text(base.to.as_ref())),
+        });
+    }
+    let shown = |total: usize| total.min(FILES);
+    let hidden = [files.added.len(), files.removed.len(), files.changed.len()]
+        .map(|total| total - shown(total))
+        .iter()
+        .sum();
+    let hidden_files = (hidden > 0).then(|| {
+        format!(
+            "and {} more; --format json lists all",
+            count(hidden, "file")
+        )
+    });
+    let all = [
+        ("base", base_lines, None),
+        ("packages", package_lines(packages), None),
+        ("config", config_lines(config), None),
+        ("files", file_lines(files), hidden_files),
+    ];
+    let differing = all.into_iter().filter(|(_, lines, _)| !lines.is_empty());
+    differing.collect()
+}
+
+fn base_text(base: Option<&BaseLabels>) -> String {
+    let Some(base) = base else {
+        return "unknown".to_owned();
+    };
+    let parts = [base.name.as_deref(), base.digest.as_deref()];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    parts.join("@")
+}
+
+fn package_lines(packages: &Entries<PackageEntry, PackageChange>) -> Vec<Line> {
+    let entry = |sign| {
+        move |package: &PackageEntry| Line {
+            sign,
+            name: package.name.clone(),
+            values: package.version.clone(),
+        }
+    };
+    let changed = |package: &PackageChange| Line {
+        sign: '~',
+        name: package.name.clone(),
+        values: arrow(&package.version.from, &package.version.to),
+    };
+    lines(packages, usize::MAX, entry('+'), entry('-'), changed)
+}
+
+fn config_lines(config: &ConfigDifference) -> Vec<Line> {
+    let parts = [
+        ("env ", &config.env),
+        ("label ", &config.labels),
+        ("", &config.settings),
+    ];
+    let mut all = Vec::new();
+    for (prefix, part) in parts {
+        let entry = |sign| {
+            move |one: &NamedValue| Line {
+                sign,
+                name: format!("{prefix}{}", one.name),
+                values: value(&one.value),
+            }
+        };
+        let changed = |one: &NamedChange| Line {
+            sign: '~',
+            name: format!("{prefix}{}", one.name),
+            values: arrow(&value(&one.value.from), &value(&one.value.to)),
+        };
+        all.extend(lines(part, usize::MAX, entry('+'), entry('-'), changed));
+    }
+    all
+}
+
+fn file_lines(files: &Entries<FileDescription, FileChange>) -> Vec<Line> {
+    let entry = |sign| {
+        move |one: &FileDescription| Line {
+            sign,
+            name: one.path.clone(),
+            values: described(&one.file),
+        }
+    };
+    let changed = |one: &FileChange| Line {
+        sign: '~',
+        name: one.path.clone(),
+        values: changes(&one.file.from, &one.file.to),
+    };
+    lines(files, FILES, entry('+'), entry('-'), changed)
+}
+
+fn lines<T, C>(
+    entries: &Entries<T, C>,
+    limit: usize,
+    added: impl Fn(&T) -> Line,
+    removed: impl Fn(&T) -> Line,
+    changed: impl Fn(&C) -> Line,
+) -> Vec<Line> {
+    let changed = entries.changed.iter().take(limit).map(changed);
+    let added = entries.added.iter().take(limit).map(added);
+    let removed = entries.removed.iter().take(limit).map(removed);
+    let mut lines: Vec<Line> = changed.chain(added).chain(removed).collect();
+    for line in &mut lines {
+        line.name = one_line(&line.name).into_owned();
+        line.values = one_line(&line.values).into_owned();
+    }
+    lines
+}
+
+/// A file in one line, without what is usual.
+fn described(file: &FileProperties) -> String {
+    let mut parts = Vec::new();
+    match (&file.target, file.size) {
+        (Some(target), _) => parts.push(format!("→ {target}")),
+        (None, Some(size)) => parts.push(bytes(size)),
+        (None, None) => parts.push(file.kind.to_owned()),
+    }
+    if file.target.is_none() {
+        parts.push(file.mode.clone());
+    }
+    if file.owner != "0:0" {
+        parts.push(file.owner.clone());
+    }
+    parts.join(", ")
+}
+
+/// The properties of a file that differ.
+fn changes(from: &FileProperties, to: &FileProperties) -> String {
+    let mut parts = Vec::new();
+    let mut note = |name: &str, from: &str, to: &str| {
+        if from != to {
+            parts.push(format!("{name} {}", arrow(from, to)));
+        }
+    };
+    note("type", from.kind, to.kind);
+    note("mode", &from.mode, &to.mode);
+    note("owner", &from.owner, &to.owner);
+    let target = |file: &FileProperties| file.target.clone().unwrap_or_default();
+    note("target", &target(from), &target(to));
+    let size = |file: &FileProperties| file.size.map(bytes).unwrap_or_default();
+    note("size", &size(from), &size(to));
+    if from.digest != to.digest && from.size == to.size {
+        parts.push("content".to_owned());
+    }
+    parts.join(", ")
+}
+
+fn arrow(from: &str, to: &str) -> String {
+    format!("{from} → {to}")
+}
+
+fn value(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn size(change: SizeChange) -> String {
+    let growth = u64::try_from(change.change.unsigned_abs()).unwrap_or(u64::MAX);
+    let sign = if change.change < 0 { '-' } else { '+' };
+    let (from, to) = (bytes(change.from), bytes(change.to));
+    format!("{} ({sign}{})", arrow(&from, &to), bytes(growth))
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
+/// A text as inline code, with a fence that does not occur in it.
+fn code(text: &str) -> String {
+    let text = one_line(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    if longest == 0 {
+        return format!("`{text}`");
+    }
+    let fence = "`".repeat(longest + 1);
+    format!("{fence} {text} {fence}")
+}

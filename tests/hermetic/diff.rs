@@ -1,0 +1,168 @@
+//! The difference between two images.
+
+use serde_json::{Value, json};
+
+use crate::support::layout::{Base, index};
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::Golden;
+
+const STATUS: &str = "var/lib/dpkg/status";
+
+/// A layout with the images `a` and `b`.
+fn images(a: &Base, b: &Base) -> Golden {
+    let golden = Golden::new();
+    let directory = golden.path().join("l");
+    let (a, b) = (a.blobs(&directory), b.blobs(&directory));
+    index(&directory, &[(&a, Some("a")), (&b, Some("b"))]);
+    golden
+}
+
+fn first() -> Base {
+    Base::new("linux/amd64")
+        .runtime(
+            "Labels",
+            json!({
+                "org.opencontainers.image.base.name": "docker.io/library/debian:12",
+                "org.opencontainers.image.base.digest": "sha256:1",
+                "old": "1",
+            }),
+        )
+        .layer(&[
+            (
+                STATUS,
+                'f',
+                "Package: openssl\nVersion: 3.0.1\n\nPackage: gone\nVersion: 1\n",
+            ),
+            ("etc/a`b", 'f', "1"),
+            ("etc/removed", 'f', "1"),
+            ("bin", 's', "usr/bin"),
+        ])
+}
+
+fn second() -> Base {
+    Base::new("linux/amd64")
+        .runtime(
+            "Labels",
+            json!({
+                "org.opencontainers.image.base.name": "docker.io/library/debian:12",
+                "org.opencontainers.image.base.digest": "sha256:2",
+            }),
+        )
+        .runtime("User", json!("10001"))
+        .runtime("Env", json!(["PATH=/bin:/opt/bin"]))
+        .layer(&[
+            (
+                STATUS,
+                'f',
+                "Package: openssl\nVersion: 3.0.1\n\nPackage: gone\nVersion: 1\n",
+            ),
+            ("etc/a`b", 'f', "1"),
+            ("etc/removed", 'f', "1"),
+            ("bin", 's', "usr/bin"),
+        ])
+        .layer(&[
+            (
+                STATUS,
+                'f',
+                "Package: openssl\nVersion: 3.0.2\n\nPackage: new\nVersion: 1\n",
+            ),
+            ("etc/a`b", 'f', "23"),
+            ("etc/.wh.removed", 'f', ""),
+            ("bin", 'd', ""),
+            ("opt/tool", 'f', "x"),
+        ])
+}
+
+#[test]
+fn two_images_are_compared_in_each_format() {
+    let golden = images(&first(), &second());
+    for format in ["text", "markdown"] {
+        let run = golden
+            .run(&["diff", "oci:l:a", "oci:l:b", "--format", format])
+            .exit(0);
+        insta::with_settings!({filters => vec![(r"\d+ B( \(\+\d+ B\))", "SIZE"), (r"\d+ B →", "SIZE →")]}, {
+            insta::assert_snapshot!(format, run.stdout);
+        });
+    }
+    let run = golden
+        .run(&["diff", "oci:l:a", "oci:l:b", "--format", "json"])
+        .exit(0);
+    let found: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(found["schema"], 1);
+    assert_eq!(
+        found["packages"],
+        json!({
+            "added": [{"name": "new", "type": "deb", "version": "1"}],
+            "removed": [{"name": "gone", "type": "deb", "version": "1"}],
+            "changed": [{"name": "openssl", "type": "deb", "from": "3.0.1", "to": "3.0.2"}],
+        })
+    );
+    let paths = |kind: &str| -> Vec<&str> {
+        let files = found["files"][kind].as_array().unwrap().iter();
+        files.map(|file| file["path"].as_str().unwrap()).collect()
+    };
+    assert_eq!(paths("added"), ["/opt/tool"]);
+    assert_eq!(paths("removed"), ["/etc/removed"]);
+    assert_eq!(
+        paths("changed"),
+        ["/bin", "/etc/a`b", "/var/lib/dpkg/status"]
+    );
+    let size = &found["size"];
+    let number = |key: &str| size[key].as_i64().unwrap();
+    assert_eq!(number("to") - number("from"), number("change"));
+    let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["schema", "base", "config", "packages", "files", "size"]
+    );
+}
+
+#[test]
+fn the_exit_code_tells_whether_images_differ_only_on_request() {
+    let golden = images(&first(), &second());
+    golden.run(&["diff", "oci:l:a", "oci:l:b"]).exit(0);
+    golden
+        .run(&["diff", "oci:l:a", "oci:l:b", "--exit-code"])
+        .exit(5);
+    let same = golden
+        .run(&["diff", "oci:l:a", "oci:l:a", "--exit-code"])
+        .exit(0);
+    assert!(
+        same.stdout
+            .contains("The images have the same base, config, packages and files.")
+    );
+}
+
+#[test]
+fn a_damaged_database_is_reported() {
+    let damaged = Base::new("linux/amd64").layer(&[(STATUS, 'f', "Package: a\n\n")]);
+    let golden = images(&first(), &damaged);
+    let run = golden.run(&["diff", "oci:l:a", "oci:l:b"]).exit(1);
+    assert!(
+        run.stderr.contains("packages of oci:l:b are missing"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn versions_of_a_workspace_image_are_compared_by_name() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden =
+        Golden::new().workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{}\"\n", registry.host()));
+    let build = |version: &str, value: &str| {
+        let text = format!(
+            "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n[env]\nA = \"{value}\"\n"
+        );
+        golden.write("app/image.toml", text);
+        golden
+            .run(&["build", "--push", "--engine", "embedded"])
+            .exit(0);
+    };
+    build("1.0.0", "1");
+    build("1.1.0", "2");
+    let run = golden.run(&["diff", "app:1.0.0", "app:1.1.0"]).exit(0);
+    assert!(run.stdout.contains("env A"), "{}", run.stdout);
+    let run = golden.run(&["diff", "app:1.0.0", "app:9"]).exit(1);
+    assert!(run.stderr.contains("not found"), "{}", run.stderr);
+}
