@@ -217,7 +217,7 @@ fn need_secrets(
 }
 
 /// Docker's config.json, for its proxy settings. An unreadable file is ignored.
-fn docker_config(settings: &Settings) -> Option<serde_json::Value> {
+pub(super) fn docker_config(settings: &Settings) -> Option<serde_json::Value> {
     let directory = settings.var("DOCKER_CONFIG").map(PathBuf::from);
     let directory = directory.or_else(|| {
         settings

@@ -1,6 +1,6 @@
 //! Writes the next versions of images into their specs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -103,6 +103,17 @@ impl Bumped {
 pub fn bump(session: &Session, next: &NextVersion) -> Result<Vec<Bumped>, Error> {
     let images = selected(session).map(|image| Bumped::of(image, next));
     write(&session.workspace.root, images)
+}
+
+/// Writes the next version of these images, by their display names, into their specs.
+pub fn bump_images(
+    session: &Session,
+    displays: &BTreeSet<&str>,
+    next: &NextVersion,
+) -> Result<Vec<Bumped>, Error> {
+    let images = selected(session).filter(|image| displays.contains(image.display().as_str()));
+    let bumped = images.map(|image| Bumped::of(image, next));
+    write(&session.workspace.root, bumped)
 }
 
 /// Writes the next version of those selected images whose published content differs from their

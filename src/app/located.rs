@@ -125,25 +125,18 @@ async fn choose<S: Source>(
     top: RawManifest,
     platform: Option<&Platform>,
 ) -> Result<Chosen, S::Error> {
-    let platform = match platform {
-        Some(platform) => platform.clone(),
-        None => default_platform(source, &top).await?,
-    };
-    image::choose(source, top, &platform).await
-}
-
-async fn default_platform<S: Source>(source: &S, top: &RawManifest) -> Result<Platform, S::Error> {
-    if let Manifest::Image(manifest) = source.parse(top)? {
-        return match manifest.refuse_artifact() {
-            Ok(()) => Ok(image::config(source, top, &manifest).await?.platform()),
-            Err(what) => Err(source.unusable(&top.digest, image::Error::NoImage(what))),
-        };
+    if let Some(platform) = platform {
+        return image::choose(source, top, platform).await;
     }
-    let mut platforms = image::platforms(source, top).await?.into_keys();
-    Ok(match (platforms.next(), platforms.next()) {
+    if let Manifest::Image(manifest) = source.parse(&top)? {
+        return image::single(source, top, manifest).await;
+    }
+    let mut platforms = image::platforms(source, &top).await?.into_keys();
+    let platform = match (platforms.next(), platforms.next()) {
         (Some(only), None) => only,
         _ => Platform::host(),
-    })
+    };
+    image::choose(source, top, &platform).await
 }
 
 #[cfg(test)]

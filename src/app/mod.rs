@@ -18,6 +18,7 @@ pub mod list;
 pub mod located;
 pub mod names;
 pub mod new;
+pub mod package_updates;
 pub mod pipeline;
 pub mod plan;
 pub mod prepare;

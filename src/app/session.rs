@@ -195,11 +195,15 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
     for (((n, image), assets), provenance) in images.into_iter().zip(assets).zip(provenance) {
         let parent = image.parent.and_then(|parent| resolved.get(&parent));
         let parent = parent.map(|parent| &parent.image);
-        let session_image = SessionImage {
+        let mut session_image = SessionImage {
             written_base: image.parsed.base_written.clone(),
             image: image.parsed.resolve(parent, assets, provenance),
             selected: named(&n),
         };
+        let image = &mut session_image.image;
+        if let Some(locked) = lock.packages.get(&image.lock_key()) {
+            image.packages.locked.clone_from(&locked.versions);
+        }
         resolved.insert(n, session_image);
     }
     let images: Vec<SessionImage> = resolved.into_values().collect();

@@ -144,8 +144,20 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Show what would change",
             ),
         ],
-        "outdated" => &[("golden outdated", "Exit with 5 if a base changed")],
-        "update" => &[("golden update", "Lock every base at its present digest")],
+        "outdated" => &[
+            ("golden outdated", "Exit with 5 if a base changed"),
+            (
+                "golden outdated --packages",
+                "Exit with 5 if a package of a published image has an update",
+            ),
+        ],
+        "update" => &[
+            ("golden update", "Lock every base at its present digest"),
+            (
+                "golden update --packages --bump patch",
+                "Record package updates, and set new versions",
+            ),
+        ],
         "graph" => &[(
             "golden graph --format dot | dot -Tsvg",
             "Draw the images and their bases",
@@ -216,10 +228,10 @@ const TIME: &[&str] = &["SOURCE_DATE_EPOCH"];
 fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
         "build" | "push" | "plan" | "bump" => &[REGISTRY, ENGINE, TIME],
-        "doctor" => &[REGISTRY, ENGINE],
+        "doctor" | "outdated" | "update" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
-        "verify" | "audit" | "ls" | "inspect" | "delete" | "promote" | "rollback" | "outdated"
-        | "update" | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],
+        "verify" | "audit" | "ls" | "inspect" | "delete" | "promote" | "rollback" | "graph"
+        | "prune" | "sbom" | "diff" => &[REGISTRY],
         _ => &[],
     };
     lists.concat()

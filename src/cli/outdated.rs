@@ -8,15 +8,21 @@ use super::exit::Exit;
 use super::session;
 use super::unavailable::show_unavailable;
 use crate::app::bases::{self, Change, Compared, UnavailableBase};
-use crate::report::OutputFormat;
+use crate::app::{Session, package_updates};
 use crate::report::table::TextTable;
 use crate::report::text::count;
+use crate::report::{self, OutputFormat};
 
 /// List bases that changed since golden.lock (exit 5 if there are any).
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Bases to check, by reference or glob [default: all].
+    #[arg(conflicts_with = "packages")]
     pub bases: Vec<String>,
+    /// List packages of the published images that have a newer version. Needs an engine, which
+    /// reads the indexes in a container of each image.
+    #[arg(long)]
+    pub packages: bool,
     /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
@@ -32,6 +38,9 @@ struct OutdatedReport {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = session::open_for_bases(context, args.set).await?;
+    if args.packages {
+        return packages(&session, context).await;
+    }
     let (compared, lost) = bases::compare(&session, &args.bases).await?;
     let all = compared.len() + lost.len();
     let outdated = compared
@@ -69,6 +78,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .message(&summary(outdated, all, pinned, lost.len()));
     show_unavailable(context, lost);
     Ok(exit)
+}
+
+/// Lists packages that have a newer version.
+async fn packages(session: &Session, context: &Context) -> Result<Exit, Failure> {
+    let found = package_updates::outdated(session).await?;
+    match context.format {
+        OutputFormat::Json => context.out.json(&found),
+        _ => report::packages(&context.out, &found),
+    }
+    Ok(match found.unchecked.is_empty() {
+        false => Exit::Failed,
+        true if found.images.iter().all(|image| image.updates.is_empty()) => Exit::Done,
+        true => Exit::Difference,
+    })
 }
 
 /// The last line: the number of outdated bases, and the next step.

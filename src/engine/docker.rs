@@ -4,6 +4,7 @@
 //! engine's messages to events and errors.
 
 mod build;
+mod container;
 mod endpoint;
 mod environment;
 mod facts;
@@ -31,6 +32,7 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{Recipe, Syntax};
 
+pub use self::container::ScriptOutput;
 use self::endpoint::EngineEndpoint;
 pub use self::endpoint::EngineSource;
 pub use self::environment::DockerEnv;

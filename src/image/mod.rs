@@ -30,6 +30,6 @@ pub use error::{Error, Unfit};
 pub use files::{FileReader, LayerError};
 pub use inventory::Inventory;
 pub(crate) use select::name_variant;
-pub use select::{Chosen, choose, platforms};
+pub use select::{Chosen, choose, platforms, single};
 pub use source::Source;
 pub use tree::{Follow, Tree, children};

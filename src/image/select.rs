@@ -87,21 +87,34 @@ pub async fn choose<S: Source>(
         manifest = source.parse(&raw)?;
         named = Some(child.platform.clone());
     }
-    let no_image = |what: String| source.unusable(&raw.digest, Error::NoImage(what));
     let Manifest::Image(manifest) = manifest else {
         let what = "an entry of its index has a platform, but is an index itself";
-        return Err(no_image(what.to_owned()));
+        return Err(source.unusable(&raw.digest, Error::NoImage(what.to_owned())));
     };
-    manifest.refuse_artifact().map_err(no_image)?;
-    let config_bytes = source.metadata(&manifest.config).await?;
-    let mut config = ImageConfig::parse(&config_bytes)
-        .map_err(|error| source.unusable(&raw.digest, error.into()))?;
+    let mut chosen = single(source, raw, manifest).await?;
     if let Some(named) = &named {
-        name_variant(&mut config, named);
+        name_variant(&mut chosen.config, named);
     }
-    if config.platform() != *platform {
-        return Err(other(&raw.digest, config.platform().to_string()));
+    let found = chosen.config.platform();
+    if found == *platform {
+        Ok(chosen)
+    } else {
+        Err(other(&chosen.raw.digest, found.to_string()))
     }
+}
+
+/// The image that a manifest describes, for any platform. Fails if it is an artifact.
+pub async fn single<S: Source>(
+    source: &S,
+    raw: RawManifest,
+    manifest: ImageManifest,
+) -> Result<Chosen, S::Error> {
+    manifest
+        .refuse_artifact()
+        .map_err(|what| source.unusable(&raw.digest, Error::NoImage(what)))?;
+    let config_bytes = source.metadata(&manifest.config).await?;
+    let config = ImageConfig::parse(&config_bytes)
+        .map_err(|error| source.unusable(&raw.digest, error.into()))?;
     Ok(Chosen {
         raw,
         manifest,

@@ -104,7 +104,11 @@ impl LayerFiles {
         let kind = self.kind(entry, &path)?;
         let header = entry.header();
         let file = ImageFile {
-            mode: header.mode()? & 0o7777,
+            // Tools write different modes for symbolic links, which have none.
+            mode: match kind {
+                FileKind::Symlink { .. } => 0o777,
+                _ => header.mode()? & 0o7777,
+            },
             uid: header.uid()?,
             gid: header.gid()?,
             kind,

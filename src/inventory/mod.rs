@@ -19,6 +19,7 @@ mod sbom;
 mod spdx_packages;
 #[cfg(test)]
 mod tests;
+mod updates;
 
 pub use diff::{
     BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
@@ -30,3 +31,4 @@ pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;
 pub use sbom::{BillOfMaterials, SbomFormat};
+pub use updates::{PackageUpdate, managers, parse as parse_updates, script as update_script};

@@ -40,6 +40,7 @@ pub fn parts(recipe: &Recipe) -> InputParts {
         upgrade,
         snapshot,
         repositories,
+        locked,
         ..
     } = &image.packages;
     if *upgrade {
@@ -47,6 +48,12 @@ pub fn parts(recipe: &Recipe) -> InputParts {
     }
     if let Some(date) = snapshot {
         parts.insert("package snapshot".to_owned(), text(date.clone()));
+    }
+    for (name, version) in locked {
+        parts.insert(
+            format!("package {name} in golden.lock"),
+            text(version.clone()),
+        );
     }
     for repository in repositories {
         let content = format!(

@@ -46,6 +46,8 @@ struct PackageLists {
     snapshot: String,
     /// The lines of /etc/apk/repositories.
     lines: Vec<String>,
+    /// The names and versions in golden.lock.
+    locked: Vec<String>,
 }
 
 /// The variable `image` of a template.
@@ -311,6 +313,7 @@ fn package_lists(image: &ResolvedImage) -> PackageLists {
         upgrade,
         snapshot,
         repositories,
+        locked,
     } = &image.packages;
     let sources = repositories
         .iter()
@@ -330,6 +333,10 @@ fn package_lists(image: &ResolvedImage) -> PackageLists {
             format!("{}T000000Z", date.replace('-', ""))
         }),
         lines: sources.filter_map(|source| source.line).collect(),
+        locked: locked
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect(),
     }
 }
 

@@ -231,10 +231,12 @@ fn changes(from: &FileProperties, to: &FileProperties) -> String {
     note("type", from.kind, to.kind);
     note("mode", &from.mode, &to.mode);
     note("owner", &from.owner, &to.owner);
-    let target = |file: &FileProperties| file.target.clone().unwrap_or_default();
-    note("target", &target(from), &target(to));
-    let size = |file: &FileProperties| file.size.map(bytes).unwrap_or_default();
-    note("size", &size(from), &size(to));
+    if let (Some(from), Some(to)) = (&from.target, &to.target) {
+        note("target", from, to);
+    }
+    if let (Some(from), Some(to)) = (from.size, to.size) {
+        note("size", &bytes(from), &bytes(to));
+    }
     if from.digest != to.digest && from.size == to.size {
         parts.push("content".to_owned());
     }

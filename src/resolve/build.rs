@@ -371,6 +371,7 @@ impl SpecParser<'_, '_> {
             upgrade,
             snapshot,
             repositories,
+            locked: std::collections::BTreeMap::new(),
         }
     }
 

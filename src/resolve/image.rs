@@ -109,6 +109,19 @@ impl ResolvedImage {
         display(&self.name, &self.version, self.variant.as_ref())
     }
 
+    /// The key of its packages in golden.lock: the name, and its matrix row or its variant. The
+    /// version is not a part of it.
+    #[must_use]
+    pub fn lock_key(&self) -> String {
+        let row = self.row.iter();
+        let mut words: Vec<String> = row.map(|(axis, value)| format!("{axis}={value}")).collect();
+        if words.is_empty() {
+            words.extend(self.variant.as_ref().map(ToString::to_string));
+        }
+        words.insert(0, self.name.to_string());
+        words.join(" ")
+    }
+
     /// The next step for a user who must give the image another version.
     #[must_use]
     pub fn version_hint(&self, next: &semver::Version) -> String {
@@ -368,6 +381,9 @@ pub struct Packages<K = PackageKey> {
     /// The additional repositories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<PackageRepository<K>>,
+    /// The versions in golden.lock, by package. A new version makes a new build.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub locked: BTreeMap<String, String>,
 }
 
 /// A repository of packages.
@@ -406,6 +422,7 @@ impl<K> Default for Packages<K> {
             upgrade: false,
             snapshot: None,
             repositories: Vec::new(),
+            locked: BTreeMap::new(),
         }
     }
 }
@@ -443,6 +460,7 @@ impl<K> Packages<K> {
                 .into_iter()
                 .map(with_key)
                 .collect::<Result<_, E>>()?,
+            locked: self.locked,
         })
     }
 }

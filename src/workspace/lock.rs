@@ -1,5 +1,5 @@
 //! golden.lock: the digest of every external base, so that builds on different days start from the
-//! same bytes.
+//! same bytes, and the versions of packages that make a new build.
 //!
 //! ```toml
 //! version = 1
@@ -11,6 +11,12 @@
 //!
 //! [base.platforms]
 //! "linux/amd64" = "sha256:…"
+//!
+//! [[packages]]
+//! image = "app"
+//!
+//! [packages.versions]
+//! libssl3 = "3.0.15-1~deb12u1"
 //! ```
 
 use std::collections::BTreeMap;
@@ -34,6 +40,42 @@ const VERSION: u32 = 1;
 pub struct Lock {
     /// The locked bases, by [`key`].
     pub bases: BTreeMap<String, LockedBase>,
+    /// The versions of packages, by the key of their image.
+    pub packages: BTreeMap<String, LockedPackages>,
+}
+
+/// The versions of the packages of one image that `golden update --packages` found. A new version
+/// changes the inputs of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedPackages {
+    /// The name of the image, and its matrix row or variant.
+    pub image: String,
+    /// The version of each package.
+    pub versions: BTreeMap<String, String>,
+}
+
+impl LockedPackages {
+    /// An entry without versions.
+    #[must_use]
+    pub const fn new(image: String) -> Self {
+        Self {
+            image,
+            versions: BTreeMap::new(),
+        }
+    }
+
+    /// The first name or version that no package manager accepts. They become a comment in a
+    /// script.
+    fn invalid(&self) -> Option<&str> {
+        let is_word =
+            |text: &&String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let mut words = self
+            .versions
+            .iter()
+            .flat_map(|(name, version)| [name, version]);
+        words.find(|text| !is_word(text)).map(String::as_str)
+    }
 }
 
 /// One locked base.
@@ -71,11 +113,11 @@ impl LockedBase {
 const MAX_FILE: u64 = 16 << 20;
 
 /// The line of the entry at this position. Positions start at 0, lines at 1.
-fn line_of(text: &str, number: usize) -> usize {
+fn line_of(text: &str, header: &str, number: usize) -> usize {
     let headers = text
         .lines()
         .enumerate()
-        .filter(|(_, line)| line.trim_start().starts_with("[[base]]"));
+        .filter(|(_, line)| line.trim_start().starts_with(header));
     headers.map(|(line, _)| line + 1).nth(number).unwrap_or(1)
 }
 
@@ -86,6 +128,8 @@ struct File {
     version: u32,
     #[serde(default)]
     base: Vec<LockedBase>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    packages: Vec<LockedPackages>,
 }
 
 /// The reason why golden.lock cannot be used.
@@ -139,7 +183,7 @@ impl Lock {
         for (number, base) in file.base.into_iter().enumerate() {
             let refuse = |what| {
                 Err(Error::Entry {
-                    line: line_of(text, number),
+                    line: line_of(text, "[[base]]", number),
                     what,
                 })
             };
@@ -155,7 +199,8 @@ impl Lock {
             }
             bases.insert(base.base.clone(), base);
         }
-        Ok(Self { bases })
+        let packages = packages(text, file.packages)?;
+        Ok(Self { bases, packages })
     }
 
     /// The text of the file. It is sorted, so that all machines write the same text.
@@ -163,6 +208,7 @@ impl Lock {
         let file = File {
             version: VERSION,
             base: self.bases.values().cloned().collect(),
+            packages: self.packages.values().cloned().collect(),
         };
         let body = toml::to_string(&file).map_err(|error| Error::Parse(error.to_string()))?;
         Ok(format!("# Written by `golden update`; commit it.\n{body}"))
@@ -195,6 +241,28 @@ impl Lock {
     pub fn get(&self, base: &Base) -> Option<&LockedBase> {
         self.bases.get(&key(base)?)
     }
+}
+
+/// Checks the entries of packages.
+fn packages(
+    text: &str,
+    entries: Vec<LockedPackages>,
+) -> Result<BTreeMap<String, LockedPackages>, Error> {
+    let mut packages = BTreeMap::new();
+    for (number, entry) in entries.into_iter().enumerate() {
+        let invalid = entry
+            .invalid()
+            .map(|word| format!("{word:?} is not the name or the version of a package"));
+        let twice = packages
+            .contains_key(&entry.image)
+            .then(|| format!("the packages of `{}` are locked twice", entry.image));
+        if let Some(what) = invalid.or(twice) {
+            let line = line_of(text, "[[packages]]", number);
+            return Err(Error::Entry { line, what });
+        }
+        packages.insert(entry.image.clone(), entry);
+    }
+    Ok(packages)
 }
 
 /// The name of a base in the lock: `docker.io/library/debian:12`, or `docker.io/library/debian ^12`
@@ -233,7 +301,13 @@ mod tests {
             locked("docker.io/library/debian ^12", "debian:12.8"),
             locked("a.example/b:1", "a.example/b:1"),
         ];
+        let versions = BTreeMap::from([("libssl3".to_owned(), "3.0.15-1~deb12u1".to_owned())]);
+        let packages = LockedPackages {
+            image: "app alpine".to_owned(),
+            versions,
+        };
         let lock = Lock {
+            packages: BTreeMap::from([(packages.image.clone(), packages)]),
             bases: bases
                 .into_iter()
                 .map(|base| (base.base.clone(), base))
@@ -244,6 +318,26 @@ mod tests {
         insta::assert_snapshot!(text);
         assert!(matches!(Lock::parse("version = 2"), Err(Error::Version(2))));
         assert!(matches!(Lock::parse("hello"), Err(Error::Parse(_))));
+    }
+
+    #[test]
+    fn a_version_that_would_leave_its_comment_is_refused() {
+        let refusal = |versions: &str, image: &str| {
+            let entry =
+                format!("[[packages]]\nimage = \"{image}\"\n[packages.versions]\n{versions}\n");
+            let text =
+                format!("version = 1\n[[packages]]\nimage = \"a\"\nversions = {{}}\n{entry}");
+            Lock::parse(&text).map_err(|error| error.to_string())
+        };
+        assert!(refusal("b = \"1:2~3+4\"", "b").is_ok());
+        assert_eq!(
+            refusal("b = \"1\\nrm\"", "b").unwrap_err(),
+            "golden.lock:5: \"1\\nrm\" is not the name or the version of a package"
+        );
+        assert_eq!(
+            refusal("b = \"1\"", "a").unwrap_err(),
+            "golden.lock:5: the packages of `a` are locked twice"
+        );
     }
 
     #[test]

@@ -148,8 +148,10 @@ fn a_damaged_database_is_reported() {
 #[test]
 fn versions_of_a_workspace_image_are_compared_by_name() {
     let registry = FakeRegistry::start(Behaviour::default());
-    let golden =
-        Golden::new().workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{}\"\n", registry.host()));
+    let golden = Golden::new().workspace(&format!(
+        "[[registry]]\nname = \"r\"\nhost = \"{}\"\n",
+        registry.host()
+    ));
     let build = |version: &str, value: &str| {
         let text = format!(
             "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n[env]\nA = \"{value}\"\n"
@@ -164,5 +166,5 @@ fn versions_of_a_workspace_image_are_compared_by_name() {
     let run = golden.run(&["diff", "app:1.0.0", "app:1.1.0"]).exit(0);
     assert!(run.stdout.contains("env A"), "{}", run.stdout);
     let run = golden.run(&["diff", "app:1.0.0", "app:9"]).exit(1);
-    assert!(run.stderr.contains("not found"), "{}", run.stderr);
+    assert!(run.stderr.contains("has no tag `9`"), "{}", run.stderr);
 }

@@ -110,7 +110,7 @@ fn an_image_of_a_registry_is_read_by_reference_and_by_name() {
         - reads;
     assert_eq!(layers, 1, "only the config is read again");
     let run = golden.run(&["sbom", &format!("{host}/team/app:9")]).exit(1);
-    assert!(run.stderr.contains("not found"), "{}", run.stderr);
+    assert!(run.stderr.contains("has no tag `9`"), "{}", run.stderr);
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod reproducible;
 mod restarts;
 mod revise;
 mod rollback;
+mod sbom;
 mod services;
 mod several;
 mod silence;

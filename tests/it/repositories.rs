@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::publisher::fresh_name;
 use crate::support::server::{Answer, Server, handler};
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -136,6 +137,66 @@ fn packages_of_a_signed_repository_are_installed_and_updated() {
         .exit(0);
     assert_eq!(inside("localhost/newer:1.0.0", version), "1.1");
     assert_eq!(inside("localhost/tool:1.0.0", version), "1.0");
+}
+
+#[test]
+fn an_update_of_a_package_is_found_recorded_and_published() {
+    let repository = AptRepository::start();
+    repository.add("golden-tool", "1.0");
+    let (registry, namespace) = (services::registry(), fresh_name("updates"));
+    let tool = image(
+        "tool",
+        &format!("\"{}\"", services::base_debian()),
+        "install = [\"golden-tool\"]",
+        &repository.table(),
+    );
+    let golden = Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace(&format!(
+            "[[registry]]\nname = \"team\"\nhost = \"{registry}\"\nnamespace = \"{namespace}\"\n[defaults.tags]\nrebuild = \"base\"\n"
+        ))
+        .image("tool", &tool)
+        .file("tool/key.asc", std::fs::read(repository.key()).unwrap());
+    let unpublished = golden.run(&["outdated", "--packages"]).exit(0);
+    assert!(
+        unpublished.stderr.contains("tool:1.0.0 is not published"),
+        "{}",
+        unpublished.stderr
+    );
+    let publish = || {
+        golden
+            .run(&["build", "--push", "--engine", "docker"])
+            .exit(0)
+    };
+    publish();
+    let current = golden.run(&["outdated", "--packages"]).exit(0);
+    assert_eq!(current.stdout, "");
+
+    repository.add("golden-tool", "1.1");
+    let found = golden.run(&["outdated", "--packages"]).exit(5);
+    assert_eq!(found.stdout, "tool:1.0.0: golden-tool 1.0 → 1.1\n");
+    golden.run(&["update", "--packages"]).exit(0);
+    let lock = std::fs::read_to_string(golden.path().join("golden.lock")).unwrap();
+    assert!(lock.contains("golden-tool = \"1.1\""), "{lock}");
+    publish();
+    let published = format!("{registry}/{namespace}/tool:1.0.0_r1");
+    let purls = golden.run(&["sbom", &published]).exit(0).stdout;
+    assert!(purls.contains("pkg:deb/debian/golden-tool@1.1"), "{purls}");
+    golden.run(&["outdated", "--packages"]).exit(0);
+    // Without a newer version, nothing is recorded and nothing is built.
+    golden.run(&["update", "--packages"]).exit(0);
+    let same = std::fs::read_to_string(golden.path().join("golden.lock")).unwrap();
+    assert_eq!(same, lock);
+
+    repository.add("golden-tool", "1.2");
+    let run = golden
+        .run(&["update", "--packages", "--bump", "patch"])
+        .exit(0);
+    assert!(run.stderr.contains("tool: 1.0.0 → 1.0.1"), "{}", run.stderr);
+    publish();
+    let published = format!("{registry}/{namespace}/tool:1.0.1");
+    let purls = golden.run(&["sbom", &published]).exit(0).stdout;
+    assert!(purls.contains("pkg:deb/debian/golden-tool@1.2"), "{purls}");
 }
 
 #[test]

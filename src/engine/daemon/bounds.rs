@@ -50,10 +50,12 @@ impl RequestKind {
     /// The kind of a request to this path of Docker's API.
     pub(in crate::engine) fn of(path: &str) -> Self {
         let images = path.contains("/images/");
+        let containers = path.contains("/containers/");
         match path.rsplit('/').next() {
             Some("session") => Self::Session,
             Some("build") => Self::Task,
             Some("create" | "load" | "push") if images => Self::Task,
+            Some("attach" | "wait") if containers => Self::Task,
             Some("get") if images => Self::Archive,
             _ => Self::Question,
         }

@@ -43,23 +43,19 @@ pub(super) fn blobs(bytes: &[u8], table: &str) -> Blobs {
             root = usize::try_from(page).ok();
         }
     }
-    match root {
-        Some(root) => {
-            for row in database.rows(root) {
-                let columns = columns(&row).unwrap_or_default();
-                let blob = columns.iter().find_map(|column| match column {
-                    Column::Blob(bytes) => Some(bytes.to_vec()),
-                    _ => None,
-                });
-                match blob {
-                    Some(blob) => found.blobs.push(blob),
-                    None => database.problems.push("a row is damaged".to_owned()),
-                }
-            }
-        }
-        None => {
-            let problem = format!("it has no table {table}");
-            database.problems.push(problem);
+    let rows = root.map(|root| database.rows(root));
+    if rows.is_none() {
+        database.problems.push(format!("it has no table {table}"));
+    }
+    for row in rows.into_iter().flatten() {
+        let columns = columns(&row).unwrap_or_default();
+        let blob = columns.iter().find_map(|column| match column {
+            Column::Blob(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        });
+        match blob {
+            Some(blob) => found.blobs.push(blob),
+            None => database.problems.push("a row is damaged".to_owned()),
         }
     }
     found.problems = database.problems;

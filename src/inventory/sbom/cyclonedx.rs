@@ -198,21 +198,13 @@ fn dependencies(
     let packages: Vec<&str> = packages.keys().map(String::as_str).collect();
     let files = bill.files.iter().map(|(path, _)| format!("file:{path}"));
     let files: Vec<String> = files.collect();
-    match system.and_then(|system| system["bom-ref"].as_str()) {
-        Some(system) => {
-            let direct: Vec<&str> = [system]
-                .into_iter()
-                .chain(files.iter().map(String::as_str))
-                .collect();
-            json!([
-                {"ref": root, "dependsOn": direct},
-                {"ref": system, "dependsOn": packages},
-            ])
-        }
-        None => {
-            let files = files.iter().map(String::as_str);
-            let direct: Vec<&str> = packages.into_iter().chain(files).collect();
-            json!([{"ref": root, "dependsOn": direct}])
-        }
-    }
+    let system = system.and_then(|system| system["bom-ref"].as_str());
+    let mut direct: Vec<&str> = match system {
+        Some(system) => vec![system],
+        None => packages.clone(),
+    };
+    direct.extend(files.iter().map(String::as_str));
+    let image = json!({"ref": root, "dependsOn": direct});
+    let system = system.map(|system| json!({"ref": system, "dependsOn": packages}));
+    [image].into_iter().chain(system).collect()
 }

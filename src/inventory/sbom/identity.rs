@@ -1,5 +1,7 @@
 //! The identifiers and the time of a document.
 
+use std::fmt::Write as _;
+
 use sha1::{Digest as _, Sha1};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -21,20 +23,15 @@ pub(super) fn uuid(format: &str, digest: &Digest) -> String {
     let mut bytes = hash.finalize();
     bytes[6] = bytes[6] & 0x0f | 0x50;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let part = |range: std::ops::Range<usize>| -> String {
-        bytes[range]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    };
-    [
-        part(0..4),
-        part(4..6),
-        part(6..8),
-        part(8..10),
-        part(10..16),
-    ]
-    .join("-")
+    let mut uuid = String::new();
+    for (at, byte) in bytes.iter().take(16).enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            uuid.push('-');
+        }
+        // Writing into a String cannot fail.
+        let _ = write!(uuid, "{byte:02x}");
+    }
+    uuid
 }
 
 /// The creation time of an image in UTC without fractions; `None` if it is unknown. Go writes an
