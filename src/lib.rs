@@ -17,10 +17,10 @@
 //!
 //! | level | modules, in order |
 //! |---|---|
-//! | 0: basic types, without I/O | `secret` `reference` `platform` `diagnostic` `event` `suggest` |
+//! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` |
 //! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` |
-//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` |
-//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `store` `engine` `observe` `publish` `verify` `schedule` `serve` |
+//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `trust` |
+//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `publish` `verify` `schedule` `serve` |
 //! | 3½: the application | `app` |
 //! | 4: the user interface | `help` `report` `cli` |
 
@@ -36,6 +36,7 @@ pub mod image;
 pub mod inventory;
 pub mod observe;
 pub mod oci;
+pub(crate) mod pem;
 pub mod plan;
 pub mod platform;
 pub mod policy;
@@ -49,9 +50,11 @@ pub mod resolve;
 pub mod schedule;
 pub mod secret;
 pub mod serve;
+pub mod signing;
 pub mod snapshot;
 pub mod store;
 pub mod suggest;
 pub mod tags;
+pub mod trust;
 pub mod verify;
 pub mod workspace;

@@ -1,4 +1,4 @@
-//! Starts other programs: git, ssh and credential helpers. Each program receives a reduced
+//! Starts other programs: git, ssh, credential helpers and key plugins. Each program receives a reduced
 //! environment. Its running time and its output are limited.
 
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub enum Program {
     Ssh,
     /// A credential helper, which may need the login of a cloud provider.
     CredentialHelper,
+    /// A key plugin of sigstore, which may need the login of a cloud provider or of a key service.
+    KeyPlugin,
 }
 
 /// Variables that every program receives: directories, user and language. None of them is a secret.
@@ -105,6 +107,9 @@ const CLOUD: &[&str] = &[
     "CURL_CA_BUNDLE",
 ];
 
+/// Logins of key services that have a plugin, and settings of plugins.
+const KEYS: &[&str] = &["DIGICERT_*", "INFISICAL_*", "PKCS11_*", "SIGSTORE_*", "SM_*"];
+
 /// Variables that select the configuration of git and the user that it runs for.
 const GIT: &[&str] = &["GIT_CONFIG_*", "SUDO_UID"];
 
@@ -116,6 +121,7 @@ impl Program {
             Self::GitOfUser => &[COMMON, GIT],
             Self::Ssh => &[COMMON, SESSION],
             Self::CredentialHelper => &[COMMON, SESSION, CLOUD],
+            Self::KeyPlugin => &[COMMON, SESSION, CLOUD, KEYS],
         };
         lists
             .iter()
@@ -290,6 +296,9 @@ mod tests {
             ("GIT_DIR", "/elsewhere"),
             ("GIT_SSH_COMMAND", "sh"),
             ("NPM_TOKEN", "secret"),
+            ("COSIGN_PASSWORD", "signing"),
+            ("GOLDEN_SIGNING_PASSWORD", "signing"),
+            ("SM_API_KEY", "service"),
             ("LD_PRELOAD", "/x.so"),
         ];
         Environment::new(
@@ -318,6 +327,10 @@ mod tests {
         assert_eq!(
             names(Program::CredentialHelper),
             "AWS_SECRET_ACCESS_KEY HOME LC_ALL PATH SSH_AUTH_SOCK"
+        );
+        assert_eq!(
+            names(Program::KeyPlugin),
+            "AWS_SECRET_ACCESS_KEY HOME LC_ALL PATH SM_API_KEY SSH_AUTH_SOCK"
         );
         assert!(!format!("{:?}", environment()).contains("secret"));
     }

@@ -6,7 +6,6 @@
 //! interrupted at any point; running the same command again completes the work.
 
 pub mod attached;
-mod cosign;
 mod decide;
 pub mod delete;
 mod error;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::cosign::{self, SignatureCopy};
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use super::superseded::remove_superseded;
 use crate::event::Events;
@@ -12,6 +11,7 @@ use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::referrers::{Referrer, tags_of_tools};
 use crate::registry::{self, Repo};
+use crate::signing::cosign::{self, SignatureCopy};
 use crate::tags::{
     Action, Level, Move, MoveReason, PublishedContent, TagList, TagRole, TagRules, Variant, decide,
     fan_out, siblings,

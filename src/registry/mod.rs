@@ -45,7 +45,7 @@ pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
 pub use self::manifest::Untag;
 use self::optional::OptionalFeature;
-pub use self::polling::{Polling, Rewrites};
+pub use self::polling::{Polling, Rewrites, Watch};
 pub use self::probe::{LoginFacts, Support};
 pub use self::repo::Repo;
 pub use self::scope::LoginScope;

@@ -88,3 +88,43 @@ impl Rewrites {
         calls
     }
 }
+
+impl Rewrites {
+    /// True if a write was recorded.
+    #[must_use]
+    pub const fn wrote(&self) -> bool {
+        self.times > 0
+    }
+}
+
+/// The number of consecutive equal reads after which a written tag counts as calm.
+const CALM_READS: u32 = 3;
+/// The shortest and the longest pause between these reads, in milliseconds. The pauses are random,
+/// so that several clients do not act in step.
+const CALM_PAUSES: std::ops::Range<u64> = 50..150;
+
+/// Watches a tag after our write. Registries have no compare-and-swap: a client that read the tag
+/// before our write may still overwrite it.
+#[derive(Debug, Default)]
+pub struct Watch {
+    last: Option<Digest>,
+    reads: u32,
+}
+
+impl Watch {
+    /// Records the digest that is seen now. Returns true if several reads in a row saw it, or if
+    /// half of the time until the deadline has passed; else it waits before the next read.
+    pub async fn is_calm(&mut self, seen: Option<&Digest>, polling: &Polling) -> bool {
+        if self.last.as_ref() == seen {
+            self.reads += 1;
+        } else {
+            self.last = seen.cloned();
+            self.reads = 0;
+        }
+        if self.reads >= CALM_READS || polling.is_half_over() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(CALM_PAUSES))).await;
+        false
+    }
+}

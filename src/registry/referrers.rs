@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::{Error, FailureKind};
 use super::exchange::Call;
 use super::list::{Pages, next_page};
-use super::{Repo, Rewrites};
+use super::{Repo, Rewrites, Watch};
 use crate::oci::{Descriptor, RawManifest, media};
 use crate::reference::{Digest, Tag};
 
@@ -171,35 +171,59 @@ impl Repo {
     }
 
     /// Puts a manifest that has a subject; `listed` is its entry in the list that it was copied
-    /// from. If the registry does not maintain the list of referrers (the response lacks
-    /// `OCI-Subject`), the client must add the entry under the fallback tag. Returns the lists that
-    /// were replaced. Fails if the list does not keep the entry.
+    /// from. Returns the lists that were replaced. Fails if the list does not keep the entry.
     pub async fn put_referrer(
         &self,
         manifest: &RawManifest,
         listed: Option<&Referrer>,
     ) -> Result<Vec<Digest>, Error> {
-        let url = self.url(&format!("manifests/{}", manifest.digest))?;
-        let response = self.put_at(url, manifest).await?;
-        let subject =
-            subject_of(manifest).filter(|_| !response.headers().contains_key("oci-subject"));
-        let Some(subject) = subject else {
+        match subject_of(manifest) {
+            Some(subject) => {
+                self.put_referrers(&subject, &[(manifest.clone(), listed.cloned())])
+                    .await
+            }
+            None => self.put_untagged(manifest).await.map(|_| Vec::new()),
+        }
+    }
+
+    /// Puts manifests whose subject is `subject`, each with its entry in the list that it was copied
+    /// from, if any. If the registry does not maintain the list of referrers (the response lacks
+    /// `OCI-Subject`), the client must add the entries under the fallback tag, which it does in one
+    /// write. Returns the lists that were replaced. Fails if the list does not keep the entries.
+    pub async fn put_referrers(
+        &self,
+        subject: &Digest,
+        manifests: &[(RawManifest, Option<Referrer>)],
+    ) -> Result<Vec<Digest>, Error> {
+        let mut added = Vec::new();
+        for (manifest, listed) in manifests {
+            if self.put_untagged(manifest).await? {
+                continue;
+            }
+            added.push(match listed {
+                Some(listed) => listed.clone(),
+                None => entry_of(manifest)?,
+            });
+        }
+        if added.is_empty() {
             return Ok(Vec::new());
-        };
-        let entry = match listed {
-            Some(listed) => listed.clone(),
-            None => entry_of(manifest)?,
-        };
-        self.change_list(&subject, |list| {
-            (!list.has(&manifest.digest)).then(|| {
-                list.entries
-                    .iter()
-                    .cloned()
-                    .chain([entry.clone()])
-                    .collect()
-            })
+        }
+        self.change_list(subject, |list| {
+            let missing: Vec<Referrer> = added
+                .iter()
+                .filter(|entry| !list.has(&entry.descriptor.digest))
+                .cloned()
+                .collect();
+            (!missing.is_empty()).then(|| list.entries.iter().cloned().chain(missing).collect())
         })
         .await
+    }
+
+    /// Puts a manifest by digest. Returns true if the registry adds it to its list of referrers.
+    async fn put_untagged(&self, manifest: &RawManifest) -> Result<bool, Error> {
+        let url = self.url(&format!("manifests/{}", manifest.digest))?;
+        let response = self.put_at(url, manifest).await?;
+        Ok(response.headers().contains_key("oci-subject"))
     }
 
     /// Removes a manifest from the list under the fallback tag of its subject, if it is listed.
@@ -220,9 +244,10 @@ impl Repo {
     }
 
     /// Changes the list under a fallback tag and reads it back, until the change persists: another
-    /// client may write it at the same time, and the registry may show the write late. `change`
-    /// returns the new entries, or `None` if the list is already as required. Returns the lists that
-    /// this client replaced.
+    /// client may write it at the same time, and the registry may show the write late. After its
+    /// own write, golden watches the list for a moment, because a client that read the list before
+    /// may still overwrite it. `change` returns the new entries, or `None` if the list is already as
+    /// required. Returns the lists that this client replaced.
     async fn change_list(
         &self,
         subject: &Digest,
@@ -231,12 +256,16 @@ impl Repo {
         let tag = fallback_tag(subject)?;
         let mut polling = self.registry.polling();
         let mut rewrites = Rewrites::default();
+        let mut watch = Watch::default();
         let mut replaced = Vec::new();
         loop {
             let (digest, list) = self.fallback_list(subject).await?;
             let Some(entries) = change(&list) else {
-                replaced.retain(|list| Some(list) != digest.as_ref());
-                return Ok(replaced);
+                if !rewrites.wrote() || watch.is_calm(digest.as_ref(), &polling).await {
+                    replaced.retain(|list| Some(list) != digest.as_ref());
+                    return Ok(replaced);
+                }
+                continue;
             };
             if rewrites.calls_for(digest.as_ref(), &polling) {
                 self.put(&tag, &list.with(&entries)?).await?;
@@ -288,21 +317,26 @@ fn entry_of(manifest: &RawManifest) -> Result<Referrer, Error> {
 
 /// The tag `sha256-…`, under which clients list referrers if the registry does not.
 fn fallback_tag(digest: &Digest) -> Result<Tag, Error> {
-    let text: String = format!("{}-{}", digest.algorithm(), digest.hex())
-        .chars()
-        .take(128)
-        .collect();
-    text.parse()
+    tag_for(digest, "")
+}
+
+/// The tag that tools derive from a digest, with the suffix of its kind: none for the list of
+/// referrers; `.sig`, `.att` and `.sbom` for those of cosign.
+pub fn tag_for(digest: &Digest, suffix: &str) -> Result<Tag, Error> {
+    let name = format!("{}-{}", digest.algorithm(), digest.hex());
+    // A tag has at most 128 characters, fewer than a SHA-512 digest.
+    let name: String = name.chars().take(128 - suffix.len()).collect();
+    format!("{name}{suffix}")
+        .parse()
         .map_err(|error| Error::new(FailureKind::Local, "", "", format!("{error}")))
 }
 
 /// The tags that tools derive from a digest: the fallback tag, and those of cosign.
 #[must_use]
 pub fn tags_of_tools(digest: &Digest) -> Vec<Tag> {
-    let name = format!("{}-{}", digest.algorithm(), digest.hex());
     ["", ".sig", ".att", ".sbom"]
         .iter()
-        .filter_map(|suffix| format!("{name}{suffix}").parse().ok())
+        .filter_map(|suffix| tag_for(digest, suffix).ok())
         .collect()
 }
 

@@ -3,11 +3,9 @@
 
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::pem;
+use crate::pem;
 use crate::resolve::image::Certificate;
 
 /// The reason why a certificate file is refused.
@@ -98,7 +96,7 @@ fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, 
     Ok(Certificate {
         file: file.to_owned(),
         name: name(file, number),
-        pem: encoded(&der),
+        pem: pem::encode("CERTIFICATE", &der),
         der,
         not_after,
         subject,
@@ -129,17 +127,6 @@ fn name(file: &Path, number: usize) -> String {
     }
 }
 
-fn encoded(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(64) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
-}
-
 /// Sorts by file and position, removes duplicates and makes the names unique.
 #[must_use]
 pub fn collected(mut all: Vec<Certificate>) -> Vec<Certificate> {
@@ -160,6 +147,9 @@ pub fn collected(mut all: Vec<Certificate>) -> Vec<Certificate> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn made(name: &str) -> String {

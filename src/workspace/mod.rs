@@ -9,7 +9,6 @@ pub mod git;
 pub mod links;
 pub mod load;
 pub mod lock;
-mod pem;
 pub mod state;
 pub mod user_cache;
 

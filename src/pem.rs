@@ -1,4 +1,4 @@
-//! A strict parser for PEM (RFC 7468). A block may begin and end anywhere in a line, because files
+//! A strict parser and a writer for PEM (RFC 7468). A block may begin and end anywhere in a line, because files
 //! that are joined without a newline have such lines. A malformed block is an error, because
 //! skipping it would lose a certificate.
 
@@ -11,16 +11,16 @@ const DASHES: &str = "-----";
 
 /// A PEM block.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(crate) struct Block {
     /// The text after `BEGIN`, such as `CERTIFICATE`.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// The bytes that the block encodes.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// The blocks of a text, in their order. Fails with the number of the first malformed block and the
 /// reason. Text between the blocks is ignored.
-pub(super) fn blocks(text: &[u8]) -> Result<Vec<Block>, (usize, String)> {
+pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, (usize, String)> {
     let text = String::from_utf8_lossy(text);
     let (mut blocks, mut rest) = (Vec::new(), text.as_ref());
     while let Some(at) = rest.find(BEGIN) {
@@ -74,6 +74,18 @@ fn outside(text: &str) -> Result<(), String> {
         Some(line) => Err(format!("`{}` is not the beginning of a block", line.trim())),
         None => Ok(()),
     }
+}
+
+/// The text of a block, with lines of 64 characters.
+#[must_use]
+pub(crate) fn encode(label: &str, bytes: &[u8]) -> String {
+    let body = STANDARD.encode(bytes);
+    let mut text = format!("{BEGIN}{label}{DASHES}\n");
+    for line in body.as_bytes().chunks(64) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text + END + label + DASHES + "\n"
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Copies signatures and attestations that cosign stores under tags derived from a digest. Each one
-//! is a layer of a manifest, so two manifests are merged by their layers.
+//! Adds signatures and attestations to the tags that cosign derives from a digest. Each one is a
+//! layer of a manifest, so two manifests are merged by their layers.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::event::Events;
 use crate::image;
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::Tag;
-use crate::registry::{Error, Repo, Rewrites};
+use crate::registry::{Error, Repo, Rewrites, Watch};
 
 /// The result of copying the manifest under a tag of cosign.
-pub(super) enum SignatureCopy {
+pub(crate) enum SignatureCopy {
     /// The destination has its content.
     Complete,
     /// The destination has a manifest that cannot be merged; it is left unchanged.
@@ -24,7 +24,7 @@ pub(super) enum SignatureCopy {
 
 /// Copies the manifest under a tag of cosign. Layers are added to an existing manifest of the
 /// destination.
-pub(super) async fn copy(
+pub(crate) async fn copy(
     from: &Repo,
     to: &Repo,
     raw: &RawManifest,
@@ -32,22 +32,28 @@ pub(super) async fn copy(
     events: &Events,
 ) -> Result<SignatureCopy, Error> {
     image::copy(from, to, raw, events).await?;
+    add(to, raw, tag).await
+}
+
+/// Puts a manifest of signatures or attestations under a tag of cosign. Its layers are added to an
+/// existing manifest; its blobs must exist. A manifest without a config gets one.
+pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<SignatureCopy, Error> {
     let mut polling = to.registry().polling();
     let mut rewrites = Rewrites::default();
+    let mut watch = Watch::default();
     loop {
         let existing = to.manifest(tag).await?;
-        let merged = match &existing {
-            None => MergedSignatures {
-                manifest: raw.clone(),
-                config: None,
-            },
-            Some(existing) => match merge(existing, raw) {
-                Merge::Complete => return Ok(SignatureCopy::Complete),
-                Merge::Impossible => return Ok(SignatureCopy::Impossible),
-                Merge::Add(merged) => merged,
-            },
+        let seen = existing.as_ref().map(|existing| &existing.digest);
+        let merge = existing
+            .as_ref()
+            .map_or_else(|| first(raw), |existing| merge(existing, raw));
+        let merged = match merge {
+            Merge::Complete if rewrites.wrote() && !watch.is_calm(seen, &polling).await => continue,
+            Merge::Complete => return Ok(SignatureCopy::Complete),
+            Merge::Impossible => return Ok(SignatureCopy::Impossible),
+            Merge::Add(merged) => merged,
         };
-        if rewrites.calls_for(existing.as_ref().map(|existing| &existing.digest), &polling) {
+        if rewrites.calls_for(seen, &polling) {
             if let Some(config) = &merged.config {
                 let descriptor = Descriptor::of(media::OCI_CONFIG, config);
                 to.push_blob(&descriptor, &Bytes::from(config.clone()))
@@ -77,6 +83,20 @@ enum Merge {
     Impossible,
 }
 
+/// The manifest to put if the tag does not exist.
+fn first(raw: &RawManifest) -> Merge {
+    let has_config = |fields: &Fields| fields.contains_key("config");
+    match layers(raw) {
+        Some((mut fields, layers)) if !has_config(&fields) => {
+            with_layers(&mut fields, &layers).map_or(Merge::Impossible, Merge::Add)
+        }
+        _ => Merge::Add(MergedSignatures {
+            manifest: raw.clone(),
+            config: None,
+        }),
+    }
+}
+
 /// Adds the layers of `more` that `existing` lacks. The existing layers keep their bytes.
 fn merge(existing: &RawManifest, more: &RawManifest) -> Merge {
     if existing.digest == more.digest {
@@ -94,7 +114,7 @@ fn merge(existing: &RawManifest, more: &RawManifest) -> Merge {
         return Merge::Complete;
     }
     layers.extend(missing);
-    add(&mut fields, &layers).map_or(Merge::Impossible, Merge::Add)
+    with_layers(&mut fields, &layers).map_or(Merge::Impossible, Merge::Add)
 }
 
 type Fields = BTreeMap<String, Box<RawValue>>;
@@ -127,7 +147,7 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 }
 
 /// Builds the manifest with these layers, and a config that lists them.
-fn add(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<MergedSignatures> {
+fn with_layers(fields: &mut Fields, layers: &[Box<RawValue>]) -> Option<MergedSignatures> {
     let digests: Vec<Value> = layers
         .iter()
         .filter_map(|layer| {

@@ -1,0 +1,109 @@
+//! The Sigstore bundle v0.3: an envelope with the hint of its key, stored as a referrer.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::envelope::{Envelope, signed_text};
+use super::refusal::MOST_SIGNATURE_BYTES;
+use super::{PublicKey, Refusal, envelope, statement};
+use crate::oci::{Descriptor, RawManifest, media};
+use crate::reference::Digest;
+
+/// The media type of a bundle, and the artifact type of its manifest.
+pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// The media types of all bundles begin with this.
+pub const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
+/// The annotation with the predicate type of a bundle.
+pub const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
+/// The annotation with the hint of the key, so that golden recognises its signatures in a list.
+pub const KEY_HINT: &str = "dev.golden.signing.key";
+/// The empty config of an artifact.
+pub const EMPTY: &[u8] = b"{}";
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bundle {
+    #[serde(default)]
+    media_type: String,
+    #[serde(default)]
+    verification_material: Value,
+    #[serde(default)]
+    dsse_envelope: Option<Envelope>,
+}
+
+/// The text to sign for a signature of `subject`, with the payload that it encloses.
+#[must_use]
+pub fn to_sign(subject: &Digest) -> (Vec<u8>, Vec<u8>) {
+    let payload = statement::signature(subject);
+    (signed_text(envelope::IN_TOTO, &payload), payload)
+}
+
+/// The bundle of a payload that `key` signed.
+#[must_use]
+pub fn bundle(payload: &[u8], signature: &[u8], key: &PublicKey) -> Vec<u8> {
+    json!({
+        "mediaType": BUNDLE,
+        "verificationMaterial": { "publicKey": { "hint": key.hint() } },
+        "dsseEnvelope": Envelope::new(payload, signature),
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// Verifies that a bundle is a signature of `subject` by one of `keys`. Returns the position of the
+/// key.
+pub fn verify(bytes: &[u8], subject: &Digest, keys: &[PublicKey]) -> Result<usize, Refusal> {
+    if bytes.len() as u64 > MOST_SIGNATURE_BYTES {
+        return Err(Refusal::TooLarge(bytes.len() as u64));
+    }
+    let bundle: Bundle = serde_json::from_slice(bytes).map_err(|error| Refusal::of_json(&error))?;
+    if !bundle.media_type.starts_with(BUNDLES) {
+        return Err(Refusal::Malformed("it is not a Sigstore bundle"));
+    }
+    let envelope = bundle.dsse_envelope.ok_or(Refusal::NoEnvelope)?;
+    let is_keyless = bundle.verification_material["publicKey"].is_null();
+    match envelope.verify(keys) {
+        Err(Refusal::OtherKey) if is_keyless => Err(Refusal::Certificate),
+        Err(refusal) => Err(refusal),
+        Ok((payload, signer)) => {
+            statement::check(&payload, subject, statement::SIGNATURE)?;
+            Ok(signer)
+        }
+    }
+}
+
+/// The manifest that attaches a signature bundle to `subject`. `created` is the time in RFC 3339.
+#[must_use]
+pub fn manifest(
+    bundle: &[u8],
+    subject: &Descriptor,
+    key: &PublicKey,
+    created: &str,
+) -> RawManifest {
+    let annotations = BTreeMap::from([
+        ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
+        (PREDICATE_TYPE, statement::SIGNATURE.to_owned()),
+        ("in-toto.io/predicate-type", statement::SIGNATURE.to_owned()),
+        ("org.opencontainers.image.created", created.to_owned()),
+        (KEY_HINT, key.hint()),
+    ]);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_MANIFEST,
+        "artifactType": BUNDLE,
+        "config": empty_config(),
+        "layers": [Descriptor::of(BUNDLE, bundle)],
+        "subject": Descriptor::new(&subject.media_type, subject.digest.clone(), subject.size),
+        "annotations": annotations,
+    });
+    RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())
+}
+
+/// The descriptor of the empty config.
+#[must_use]
+pub fn empty_config() -> Descriptor {
+    Descriptor::of(EMPTY_TYPE, EMPTY)
+}
