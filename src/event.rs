@@ -106,6 +106,8 @@ pub enum Step {
     PushThroughEngine(String),
     /// The content of an image is pushed.
     Push(Reference),
+    /// An image is signed.
+    Sign(Reference),
     /// Tags are put.
     Tag {
         /// The repository of the tags.
@@ -157,6 +159,7 @@ impl fmt::Display for Step {
                 write!(f, "push {reference} through the engine")
             }
             Self::Push(reference) => write!(f, "push {reference}"),
+            Self::Sign(reference) => write!(f, "sign {reference}"),
             Self::Tag { repository, tags } => {
                 let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
                 write!(f, "tag {repository}: {}", tags.join(", "))

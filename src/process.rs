@@ -108,7 +108,13 @@ const CLOUD: &[&str] = &[
 ];
 
 /// Logins of key services that have a plugin, and settings of plugins.
-const KEYS: &[&str] = &["DIGICERT_*", "INFISICAL_*", "PKCS11_*", "SIGSTORE_*", "SM_*"];
+const KEYS: &[&str] = &[
+    "DIGICERT_*",
+    "INFISICAL_*",
+    "PKCS11_*",
+    "SIGSTORE_*",
+    "SM_*",
+];
 
 /// Variables that select the configuration of git and the user that it runs for.
 const GIT: &[&str] = &["GIT_CONFIG_*", "SUDO_UID"];

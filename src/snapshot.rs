@@ -65,6 +65,9 @@ pub struct Published {
     pub digest: Digest,
     /// The label `dev.golden.inputs`; `None` if the config was not read or lacks the label.
     pub inputs: Option<Digest>,
+    /// True if golden.toml has a signing key, and the image lacks a signature by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsigned: bool,
     /// All labels of the config; empty if the config was not read.
     pub labels: BTreeMap<String, String>,
     /// The runtime part of the config; empty if the config was not read.

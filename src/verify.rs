@@ -1,12 +1,13 @@
 //! Verifies published images: every tag exists, and points to the expected digest.
 //!
-//! The content is not judged; `audit` applies the policy.
+//! The content is not judged; `audit` applies the policy. Signatures are verified on request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
+use crate::config_files::SignatureFormat;
 use crate::image::{self, Damage, VERSION, describe};
 use crate::observe;
 use crate::oci::RawManifest;
@@ -14,8 +15,10 @@ use crate::oci::artifact::ArtifactKind;
 use crate::plan::current;
 use crate::publish::Error;
 use crate::reference::{Digest, Repository, Tag, Target};
-use crate::registry::Repo;
+use crate::registry::{self, Repo};
+use crate::signing;
 use crate::tags::{self, Action, PublishedContent, TagList, TagRole, TagRules, Variant};
+use crate::trust::{PublicKey, Refusal};
 
 /// The number of tags or blobs that are read concurrently.
 const CONCURRENT: usize = 8;
@@ -48,8 +51,22 @@ pub struct VerifyFinding {
     pub digest: Option<Digest>,
     /// The kind of the content: an image, or an artifact of another tool.
     pub kind: Option<ArtifactKind>,
+    /// The signer whose signature was verified, if signatures were requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
     /// The differences; empty if everything is as expected.
     pub differences: Vec<Difference>,
+}
+
+/// A signature that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedSignature {
+    /// The format of the signature.
+    pub format: SignatureFormat,
+    /// The digest of the bundle or of the signed payload.
+    pub digest: Digest,
+    /// The reason.
+    pub because: Refusal,
 }
 
 /// A difference between the registry and the expectation.
@@ -85,6 +102,52 @@ pub enum Difference {
         /// The problem, as a clause.
         problem: String,
     },
+    /// The image has no signature by a trusted key.
+    #[error("{}", unsigned(refused))]
+    Signature {
+        /// The signatures that do not count.
+        refused: Vec<RefusedSignature>,
+    },
+}
+
+/// The message about an image without a valid signature.
+fn unsigned(refused: &[RefusedSignature]) -> String {
+    if refused.is_empty() {
+        return "is not signed".to_owned();
+    }
+    let reasons: Vec<String> = refused
+        .iter()
+        .map(|one| {
+            format!(
+                "the {} signature {} {}",
+                one.format, one.digest, one.because
+            )
+        })
+        .collect();
+    format!("has no valid signature: {}", reasons.join("; "))
+}
+
+/// Verifies the signatures of a digest. Returns the position of the key whose signature is valid, or
+/// the difference if there is none. Fails if the registry fails.
+pub async fn signature(
+    repo: &Repo,
+    digest: &Digest,
+    keys: &[PublicKey],
+) -> Result<Result<usize, Difference>, registry::Error> {
+    let found = signing::signatures(repo, digest, keys).await?;
+    if let Some(key) = found.iter().find_map(|one| one.verdict.as_ref().ok()) {
+        return Ok(Ok(*key));
+    }
+    let refused = found.into_iter().filter_map(|one| {
+        Some(RefusedSignature {
+            format: one.format,
+            digest: one.digest,
+            because: one.verdict.err()?,
+        })
+    });
+    Ok(Err(Difference::Signature {
+        refused: refused.collect(),
+    }))
 }
 
 impl From<Damage> for Difference {
@@ -172,6 +235,7 @@ pub async fn image(
             target: decided.tag.to_string(),
             digest,
             kind: raw.as_ref().map(ArtifactKind::of),
+            signed_by: None,
             differences,
         });
     }
@@ -194,6 +258,7 @@ pub async fn reference(
         target: target.to_string(),
         digest: found.as_ref().map(|raw| raw.digest.clone()),
         kind: found.as_ref().map(ArtifactKind::of),
+        signed_by: None,
         differences: Vec::new(),
     };
     let Some(raw) = found else {

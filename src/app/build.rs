@@ -150,6 +150,7 @@ async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
         work: &prepared.work,
         engines: &prepared.engines,
         registries: &prepared.registries,
+        signing: prepared.session.signing.as_ref(),
         policy: &prepared.session.workspace.spec.policy,
         cache: &ConfigCache::of(prepared.state.clone()),
         state: &prepared.state,

@@ -83,6 +83,9 @@ pub enum Error {
     /// A promotion failed or was refused.
     #[error(transparent)]
     Promote(#[from] crate::publish::promote::Error),
+    /// An image cannot be signed, or a key cannot be used.
+    #[error(transparent)]
+    Signing(#[from] crate::signing::Error),
     /// A registry does not have a reference.
     #[error(transparent)]
     Absent(#[from] Box<crate::observe::Absent>),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::names::WorkspaceNames;
+use super::referrers::{ReferrerNode, ReferrerReader, ReferrersOfImage};
 use super::registries;
 use super::settings::Settings;
 use crate::config_files::base::LayoutSpec;
@@ -41,6 +42,12 @@ pub struct Inspected {
     pub manifest: Value,
     /// The images: one, or those of an index.
     pub images: Vec<InspectedImage>,
+    /// The artifacts that refer to this digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<ReferrerNode>,
+    /// The images of an index that other artifacts refer to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub referrers_of_images: Vec<ReferrersOfImage>,
     /// The blobs of an artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<Descriptor>,
@@ -93,13 +100,19 @@ pub async fn registry(
     };
     let tags = Inventory::tags(&repo).await?;
     let same = tags
-        .into_iter()
+        .iter()
         .filter(|(_, found)| found.digest == described.raw.digest);
-    Ok(inspected(
+    let inspected = inspected(
         reference.to_string(),
         &described,
         same.map(|(tag, _)| tag.to_string()).collect(),
-    ))
+    );
+    let reader = ReferrerReader::new(&repo, tags.keys());
+    Ok(Inspected {
+        referrers: reader.of_digest(&described.raw.digest).await?,
+        referrers_of_images: reader.of_images(&described.raw).await?,
+        ..inspected
+    })
 }
 
 fn inspected(reference: String, described: &Described, tags: Vec<String>) -> Inspected {
@@ -120,6 +133,8 @@ fn inspected(reference: String, described: &Described, tags: Vec<String>) -> Ins
         tags,
         manifest: serde_json::from_slice(&described.raw.bytes).unwrap_or_default(),
         images: images.collect(),
+        referrers: Vec::new(),
+        referrers_of_images: Vec::new(),
         blobs: described.artifact_blobs(),
     }
 }

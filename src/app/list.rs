@@ -64,9 +64,10 @@ enum ListScope {
 }
 
 /// Lists the host, repository or workspace image `place`; by default, the first registry of the
-/// workspace.
+/// workspace. With `all`, also lists the tags that tools derive from digests.
 pub async fn list(
     place: Option<&String>,
+    all: bool,
     names: &WorkspaceNames,
     settings: &Settings,
     destinations: &Destinations,
@@ -86,7 +87,7 @@ pub async fn list(
             registry: host,
         }),
         ListScope::Repository(repository) => {
-            let tags = tags(&registries.repo(&repository), &settings.events).await?;
+            let tags = tags(&registries.repo(&repository), all, &settings.events).await?;
             Ok(Listing::Repository { repository, tags })
         }
     }
@@ -131,13 +132,15 @@ fn read_place(text: &str, names: &WorkspaceNames) -> Result<ListScope, Error> {
     }
 }
 
-/// The tags of a repository. Fails if it does not exist.
-async fn tags(repo: &Repo, events: &Events) -> Result<Vec<ListRow>, Error> {
-    let Some(list) = repo.find_tags().await? else {
+/// The tags of a repository; with `all`, also the tags that tools derive from digests. Fails if it
+/// does not exist.
+async fn tags(repo: &Repo, all: bool, events: &Events) -> Result<Vec<ListRow>, Error> {
+    let Some(mut list) = repo.find_tags().await? else {
         let reference = repo.name().clone().into();
         let absent = Absent::repository(repo.registry(), &reference).await;
         return Err(Box::new(absent).into());
     };
+    list.retain(|tag| all || ArtifactKind::of_tag(tag).is_none());
     let tags = Inventory::heads(repo, list).await?;
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
     let described: BTreeMap<Digest, Described> = stream::iter(digests)

@@ -8,6 +8,7 @@ use super::pipeline::{EngineChoice, Engines, Goal, choose};
 use super::readiness;
 use super::registries;
 use super::session::Session;
+use super::signatures;
 use super::survey::survey;
 use super::trust;
 use super::unready::Unready;
@@ -90,6 +91,10 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
         return Err(Error::invalid("there is no registry to publish to").hint(
             "add a [[registry]] to golden.toml, use --registry HOST[:PORT][/NAMESPACE], or set GOLDEN_REGISTRY",
         ));
+    }
+    if request.goal == Goal::Publish {
+        let (root, table) = (&session.workspace.root, &session.workspace.spec.signing);
+        session.signing = signatures::of_workspace(&session.settings, root, table).await?;
     }
     let registries = registries::of_session(&session)?;
     let state = session.state.clone();

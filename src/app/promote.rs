@@ -10,9 +10,10 @@ use super::names::WorkspaceNames;
 use super::registries;
 use super::settings::Settings;
 use crate::image::{self, Copied};
-use crate::publish::promote;
+use crate::publish::{self, promote};
 use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
+use crate::signing::Signing;
 use crate::tags::Move;
 
 /// The request to promote an image.
@@ -24,7 +25,8 @@ pub struct PromoteRequest {
     pub destination: String,
     /// True if the other tags of the same digest are copied too.
     pub tags: bool,
-    /// True if the artifacts that refer to the image are copied too.
+    /// True if the artifacts that refer to the image are copied too, except announcements of its end
+    /// of life.
     pub referrers: bool,
     /// True if nothing is written.
     pub dry_run: bool,
@@ -47,12 +49,15 @@ pub struct Promotion {
     pub blobs: Copied,
     /// The digests of the artifacts that refer to the image.
     pub referrers: Vec<Digest>,
+    /// True if signatures for the destination were added.
+    pub signed: bool,
 }
 
 /// Copies an image, or reports what would be copied. Fails if the destination has the version with
 /// other content.
 pub async fn promote(
     request: &PromoteRequest,
+    signing: Option<&Signing>,
     names: &WorkspaceNames,
     settings: &Settings,
     destinations: &Destinations,
@@ -87,6 +92,7 @@ pub async fn promote(
     } else {
         Vec::new()
     };
+    let mut signed = false;
     let (copied, referrers) = if request.dry_run {
         let digests: BTreeSet<Digest> = attached
             .iter()
@@ -96,8 +102,16 @@ pub async fn promote(
         (copied, digests.into_iter().collect())
     } else {
         let copied = image::copy(&from, &to, &raw, &settings.events).await?;
-        promote::put(&to, &raw, &moves).await?;
+        if !attached.is_empty() || signing.is_some() {
+            // Referrers come before tags, so that no tag points to an image that lacks them.
+            to.put(&raw.digest, &raw).await?;
+        }
         let referrers = promote::copy_attached(&from, &to, attached, &settings.events).await?;
+        if let Some(signing) = signing {
+            let manifests = publish::sign(&to, &raw, signing, settings.now).await?;
+            signed = manifests.iter().any(|(_, added)| !added.is_empty());
+        }
+        promote::put(&to, &raw, &moves).await?;
         (copied, referrers)
     };
     Ok(Promotion {
@@ -107,6 +121,7 @@ pub async fn promote(
         tags: moves,
         blobs: copied,
         referrers,
+        signed,
         source,
     })
 }

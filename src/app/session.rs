@@ -16,6 +16,7 @@ use crate::registry::Registries;
 use crate::resolve::image::Base;
 use crate::resolve::parsed::{ImageAssets, IncompleteImage, OrderedImage};
 use crate::resolve::{Destination, ParsedImage, ParsedImages, ResolvedImage, select};
+use crate::signing::Signing;
 use crate::workspace::load::{self, Loaded};
 use crate::workspace::state::StateDirectory;
 use crate::workspace::{Workspace, assets::Assets, lock::Lock};
@@ -40,6 +41,8 @@ pub struct Session {
     pub templates: BTreeMap<String, String>,
     /// The texts of the spec files, for messages.
     pub sources: SourceMap,
+    /// The signing key, once a command that publishes has read it.
+    pub signing: Option<Signing>,
 }
 
 /// A session and its findings, which are not shown yet.
@@ -230,6 +233,7 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         registries,
         templates,
         sources: loaded.sources.clone(),
+        signing: None,
     };
     Ok(CheckedSession {
         session: Some(session),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::error::Error;
 use crate::event::Events;
 use crate::process::Environment;
+use crate::signing::AskPassword;
 use crate::workspace::load::Surroundings;
 use crate::workspace::user_cache::UserCache;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub selection: Selection,
     /// The names and addresses of trusted engines.
     pub trusted_engines: Vec<String>,
+    /// Asks the user for the password of a key; `None` if there is no terminal.
+    pub ask_password: Option<AskPassword>,
     /// The variables of the workspace that are overridden, with their values.
     pub set: Vec<(String, String)>,
 }

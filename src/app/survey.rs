@@ -5,12 +5,13 @@ use super::pipeline::{Engines, families};
 use super::session::Session;
 use super::work::Planned;
 
-use crate::observe::{self, ConfigCache};
+use crate::observe::{self, ConfigCache, ExpectedSignatures};
 use crate::plan::{self, PlanOptions};
 use crate::publish::InputsRecord;
 use crate::registry::Registries;
 use crate::render::Templates;
 use crate::resolve::ResolvedImage;
+use crate::signing::KeyReader;
 use crate::snapshot::Observed;
 
 /// Adds the external bases of `images` to `observed`. It reads a base from an engine only if no
@@ -28,6 +29,31 @@ pub(super) async fn external_bases(
         Ok(docker) => observe::bases(images, &engines.embedded, Some(docker), observed).await,
         Err(error) => Err(missing.without_engine(&error)),
     }
+}
+
+/// The signatures that the published images must have; `None` if nothing is published or signed. A
+/// plan does not need the password of the key: then a signature by any key counts.
+async fn expected(session: &Session, options: &PlanOptions) -> Option<ExpectedSignatures> {
+    let table = &session.workspace.spec.signing;
+    let source = table
+        .key
+        .as_ref()
+        .filter(|_| !options.destinations.is_empty())?;
+    let reader = KeyReader {
+        root: &session.workspace.root,
+        variables: &session.settings.env,
+        ask: None,
+    };
+    let key = if let Some(signing) = &session.signing {
+        Some(signing.signer.public().clone())
+    } else {
+        let signer = reader.read(source).await.ok();
+        signer.map(|signer| signer.public().clone())
+    };
+    Some(ExpectedSignatures {
+        key,
+        formats: table.formats(),
+    })
 }
 
 /// Surveys and plans. It reads a base from an engine only if no registry has the base. Fails if a
@@ -60,6 +86,9 @@ pub async fn survey(
         &mut observed,
     )
     .await?;
+    if let Some(signing) = expected(session, options).await {
+        observe::signatures(&recipes, &signing, registries, &mut observed).await?;
+    }
     for published in observed
         .repositories
         .values_mut()

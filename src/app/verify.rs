@@ -6,6 +6,7 @@ use super::names::WorkspaceNames;
 use super::registries;
 use super::session::{Session, check};
 use super::settings::Settings;
+use super::signatures::Verifier;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::Repo;
@@ -22,14 +23,30 @@ pub fn is_reference(text: &str) -> bool {
     text.contains([':', '@']) || text.split_once('/').is_some_and(|(first, _)| host(first))
 }
 
+/// The depth of a verification.
+#[derive(Debug, Default)]
+pub struct VerifyRequest {
+    /// Also read and hash configs and layers.
+    pub deep: bool,
+    /// Also verify signatures, with these keys.
+    pub signatures: Option<Verifier>,
+}
+
 /// Verifies the images of a session. Fails if no registry is configured, or a registry fails.
-pub async fn workspace_images(session: &Session, deep: bool) -> Result<Vec<VerifyFinding>, Error> {
+pub async fn workspace_images(
+    session: &Session,
+    request: &VerifyRequest,
+) -> Result<Vec<VerifyFinding>, Error> {
     session.require_registry()?;
     let registries = registries::of_session(session)?;
     let mut findings = Vec::new();
     for OwnImage { subject, receipts } in images_of(session)? {
         let repo = registries.repo(&subject.repository);
-        findings.extend(verify::image(&repo, &subject, |tag| receipts.digest(tag), deep).await?);
+        let receipt = |tag: &Tag| receipts.digest(tag);
+        findings.extend(verify::image(&repo, &subject, receipt, request.deep).await?);
+    }
+    if let Some(verifier) = &request.signatures {
+        verifier.verify(&registries, &mut findings).await?;
     }
     Ok(findings)
 }
@@ -52,7 +69,7 @@ pub async fn named_references(
     destinations: &Destinations,
     names: &WorkspaceNames,
     arguments: &[String],
-    deep: bool,
+    request: &VerifyRequest,
 ) -> Result<Vec<VerifyFinding>, Error> {
     let registries = registries::open(&settings, destinations, &names.with_host(arguments))?;
     let mut references: Vec<Reference> = Vec::new();
@@ -63,7 +80,10 @@ pub async fn named_references(
     let mut findings = Vec::new();
     for reference in &references {
         let repo = registries.repo(&reference.repository);
-        findings.extend(named_reference(&repo, reference, &own, deep).await?);
+        findings.extend(named_reference(&repo, reference, &own, request.deep).await?);
+    }
+    if let Some(verifier) = &request.signatures {
+        verifier.verify(&registries, &mut findings).await?;
     }
     Ok(findings)
 }

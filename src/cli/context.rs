@@ -9,6 +9,7 @@ use crate::app::settings::variable;
 use crate::app::{Selection, Settings};
 use crate::event::Events;
 use crate::report::{Out, OutputFormat};
+use crate::signing::AskPassword;
 
 /// The output, the options and the environment of a command. Tests construct their own.
 #[derive(Debug, Clone)]
@@ -53,6 +54,7 @@ impl Context {
             insecure_registries: self.globals.insecure_registry.clone(),
             selection: Selection::default(),
             trusted_engines: Vec::new(),
+            ask_password: self.terminal.then_some(super::password::ask as AskPassword),
             set: Vec::new(),
         }
     }

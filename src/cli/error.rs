@@ -186,6 +186,7 @@ impl From<crate::app::Error> for Failure {
             Error::Publish(error) => error.into(),
             Error::Delete(error) => error.into(),
             Error::Promote(error) => error.into(),
+            Error::Signing(error) => error.into(),
             Error::Absent(absent) => Self::absent(*absent),
             Error::Layer(error) => error.into(),
             Error::Registry(error) => error.into(),
@@ -255,6 +256,17 @@ const fn refused_or_failed(is_refusal: bool) -> Exit {
         Exit::Refused
     } else {
         Exit::Failed
+    }
+}
+
+impl From<crate::signing::Error> for Failure {
+    fn from(error: crate::signing::Error) -> Self {
+        let exit = if error.is_setting() {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        };
+        Self::with_hints(exit, error.hints(), error)
     }
 }
 

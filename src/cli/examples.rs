@@ -130,7 +130,7 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Copy an image and its fan-out",
             ),
             (
-                "golden promote SRC/app:1.2.3 DST/app:1.2.3 --referrers",
+                "golden promote SRC/app:1.2.3 DST/app:1.2.3",
                 "Copy its signatures too",
             ),
         ],
@@ -189,6 +189,21 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             "Write the completions",
         )],
         "man" => &[("golden man build | man -l -", "Show the page of a command")],
+        "referrers" => &[(
+            "golden referrers HOST/team/app:1.2.3",
+            "Show its signatures and bills of materials",
+        )],
+        "key" => &[("golden key new --out team", "Create team.key and team.pub")],
+        "sign" => &[
+            (
+                "golden sign HOST/team/app:1.2.3 --key team.key",
+                "Sign an image of any publisher",
+            ),
+            (
+                "golden sign app:1.2.3",
+                "Sign an image of the workspace with the key of golden.toml",
+            ),
+        ],
         "bump" => &[
             (
                 "golden bump app patch",
@@ -222,16 +237,21 @@ const ENGINE: &[&str] = &[
     "DOCKER_BUILDKIT",
     "GOLDEN_TRUST",
 ];
+const SIGNING: &[&str] = &["GOLDEN_SIGNING_PASSWORD", "COSIGN_PASSWORD"];
+const PLUGIN: &[&str] = &["GOLDEN_KEY_PLUGIN_TIMEOUT"];
 const TIME: &[&str] = &["SOURCE_DATE_EPOCH"];
 
 /// The environment variables that a command reads, in addition to those of every command.
 fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
-        "build" | "push" | "plan" | "bump" => &[REGISTRY, ENGINE, TIME],
+        "build" | "push" | "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
+        "bump" => &[REGISTRY, ENGINE, TIME],
+        "sign" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
+        "key" => &[SIGNING],
         "doctor" | "outdated" | "update" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
-        "verify" | "audit" | "ls" | "inspect" | "delete" | "promote" | "rollback" | "graph"
-        | "prune" | "sbom" | "diff" => &[REGISTRY],
+        "audit" | "ls" | "inspect" | "referrers" | "delete" | "rollback" | "graph" | "prune"
+        | "sbom" | "diff" => &[REGISTRY],
         _ => &[],
     };
     lists.concat()

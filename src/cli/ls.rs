@@ -13,6 +13,9 @@ pub struct Args {
     /// Registry host, repository or workspace image to list [default: the default registry].
     #[arg(value_name = "HOST[/REPO]|IMAGE")]
     pub place: Option<String>,
+    /// Also list the tags `sha256-…`, under which tools store signatures and lists of referrers.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Runs the command.
@@ -20,7 +23,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let names = names(context, &destinations, lookups(args.place.as_slice())).await?;
     let settings = context.settings();
-    let listing = list(args.place.as_ref(), &names, &settings, &destinations).await?;
+    let listing = list(
+        args.place.as_ref(),
+        args.all,
+        &names,
+        &settings,
+        &destinations,
+    )
+    .await?;
     match &listing {
         _ if context.format == OutputFormat::Json => context.out.json(&listing),
         Listing::Registry {

@@ -21,6 +21,7 @@ mod groups;
 pub mod help;
 pub mod init;
 pub mod inspect;
+pub mod key;
 mod logs;
 pub mod ls;
 pub mod man;
@@ -29,10 +30,12 @@ pub mod new;
 mod next_steps;
 pub mod outdated;
 mod panic;
+mod password;
 pub mod plan;
 pub mod promote;
 pub mod prune;
 pub mod push;
+pub mod referrers;
 pub mod render;
 pub mod rollback;
 mod run;
@@ -41,6 +44,7 @@ pub mod schema;
 pub mod selection;
 pub mod serve;
 pub mod session;
+pub mod sign;
 mod surroundings;
 mod synonyms;
 pub mod tags;
@@ -166,6 +170,12 @@ pub enum Command {
     Diff(diff::Args),
     /// Print the bill of materials of an image.
     Sbom(sbom::Args),
+    /// Show the artifacts that refer to an image: signatures, bills of materials, attestations.
+    Referrers(referrers::Args),
+    /// Sign published images: the index and the image of each platform.
+    Sign(sign::Args),
+    /// Create keys for signing.
+    Key(key::Args),
     /// Delete images by digest, and verify the deletion.
     Delete(delete::Args),
     /// Copy images by digest between repositories or registries.
@@ -216,6 +226,9 @@ impl Command {
             Self::Inspect(_) => "inspect",
             Self::Diff(_) => "diff",
             Self::Sbom(_) => "sbom",
+            Self::Referrers(_) => "referrers",
+            Self::Sign(_) => "sign",
+            Self::Key(_) => "key",
             Self::Delete(_) => "delete",
             Self::Promote(_) => "promote",
             Self::Rollback(_) => "rollback",
@@ -239,6 +252,7 @@ impl Command {
             Self::Build(_)
             | Self::Push(_)
             | Self::Promote(_)
+            | Self::Sign(_)
             | Self::Rollback(_)
             | Self::Prune(_)
             | Self::Update(_) => Some("run the same command again to finish the work"),
@@ -267,6 +281,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Inspect(args) => inspect::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
         Command::Sbom(args) => sbom::run(args, context).await,
+        Command::Referrers(args) => referrers::run(args, context).await,
+        Command::Sign(args) => sign::run(args, context).await,
+        Command::Key(args) => key::run(args, context).await,
         Command::Delete(args) => delete::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,

@@ -3,15 +3,17 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
+use super::session::{destinations_of, names, workspace};
 use crate::app::promote::{PromoteRequest, promote};
+use crate::app::signatures;
 use crate::report::{self, OutputFormat};
 
 /// Copy images by digest between repositories or registries.
 ///
 /// Within a registry, blobs are mounted; between registries, they are streamed. The bytes of the
-/// manifest and therefore the digest do not change. If the destination has the version with other
-/// content, the command refuses (exit 4).
+/// manifest and therefore the digest do not change. Signatures and SBOMs are copied before the tags
+/// are put. If golden.toml has a signing key, the image is also signed for its new repository. If the
+/// destination has the version with other content, the command refuses (exit 4).
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Image to copy: a reference, or the name of a workspace image.
@@ -23,9 +25,12 @@ pub struct Args {
     /// Also copy the other tags of the same digest; moving tags move by the usual rules.
     #[arg(long)]
     pub tags: bool,
-    /// Also copy the artifacts that refer to the image (signatures, SBOMs).
-    #[arg(long)]
+    /// Copy the artifacts that refer to the image (signatures, SBOMs); this is the default.
+    #[arg(long, hide = true)]
     pub referrers: bool,
+    /// Do not copy the artifacts that refer to the image (signatures, SBOMs).
+    #[arg(long, conflicts_with = "referrers")]
+    pub no_referrers: bool,
     /// Show what would be copied and which tags would move, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -37,13 +42,22 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         source: args.source,
         destination: args.destination,
         tags: args.tags,
-        referrers: args.referrers,
+        referrers: !args.no_referrers,
         dry_run: args.dry_run,
     };
-    let destinations = destinations(context).await?;
+    let workspace = workspace(context).await?;
+    let settings = context.settings();
+    let signing = match &workspace {
+        Some(workspace) if !request.dry_run => {
+            let table = &workspace.spec.signing;
+            signatures::of_workspace(&settings, &workspace.root, table).await?
+        }
+        _ => None,
+    };
+    let destinations = destinations_of(context, workspace.as_ref())?;
     let arguments = [request.source.clone(), request.destination.clone()];
     let names = names(context, &destinations, &arguments).await?;
-    let promotion = promote(&request, &names, &context.settings(), &destinations).await?;
+    let promotion = promote(&request, signing.as_ref(), &names, &settings, &destinations).await?;
     match context.format {
         OutputFormat::Json => context.out.json(&promotion),
         _ => report::promotion(&context.out, &promotion),

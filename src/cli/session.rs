@@ -45,7 +45,15 @@ pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> 
 /// golden.toml is invalid, or if a name is unknown.
 pub async fn destinations(context: &Context) -> Result<Destinations, Failure> {
     let workspace = workspace(context).await?;
-    Ok(Destinations::of(&context.settings(), workspace.as_ref())?)
+    destinations_of(context, workspace.as_ref())
+}
+
+/// The registries of a command that has read the workspace. Fails if a name is unknown.
+pub fn destinations_of(
+    context: &Context,
+    workspace: Option<&Workspace>,
+) -> Result<Destinations, Failure> {
+    Ok(Destinations::of(&context.settings(), workspace)?)
 }
 
 /// The names of the workspace images, for arguments that are references or such names. Fails if an

@@ -1,5 +1,7 @@
 //! `golden verify`: check that every tag exists and points to the right image.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::context::Context;
@@ -7,7 +9,8 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations, names};
-use crate::app::verify::{is_reference, named_references, workspace_images};
+use crate::app::signatures::Verifier;
+use crate::app::verify::{VerifyRequest, is_reference, named_references, workspace_images};
 use crate::report::{self, OutputFormat};
 use crate::verify::VerifyFinding;
 
@@ -19,6 +22,12 @@ pub struct Args {
     /// Also read and hash configs and layers.
     #[arg(long)]
     pub deep: bool,
+    /// Also require a signature by a trusted key: one of `[[trust]]`, else the signing key.
+    #[arg(long)]
+    pub signed: bool,
+    /// Public key that must have signed the images.
+    #[arg(long, value_name = "FILE", requires = "signed")]
+    pub key: Option<PathBuf>,
     /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
@@ -36,16 +45,30 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .subjects
         .into_iter()
         .partition(|text| is_reference(text));
+    let workspace = if args.signed {
+        session::workspace(context).await?
+    } else {
+        None
+    };
+    let settings = context.settings();
+    let signatures = if args.signed {
+        Some(Verifier::of(&settings, workspace.as_ref(), args.key.as_deref()).await?)
+    } else {
+        None
+    };
+    let request = VerifyRequest {
+        deep: args.deep,
+        signatures,
+    };
     let mut findings = Vec::new();
     if !images.is_empty() || references.is_empty() {
         let session = session::open(context, SelectionArgs::of(images, args.set)).await?;
-        findings.extend(workspace_images(&session, args.deep).await?);
+        findings.extend(workspace_images(&session, &request).await?);
     }
     if !references.is_empty() {
         let destinations = destinations(context).await?;
         let names = names(context, &destinations, &references).await?;
-        let settings = context.settings();
-        let found = named_references(settings, &destinations, &names, &references, args.deep);
+        let found = named_references(settings, &destinations, &names, &references, &request);
         findings.extend(found.await?);
     }
     let differences = findings

@@ -12,6 +12,7 @@ pub mod edit;
 pub mod engine_address;
 mod fault;
 pub mod image;
+pub mod key_source;
 pub mod keyed;
 pub mod matrix;
 mod node;
@@ -26,7 +27,8 @@ pub mod values;
 pub mod workspace;
 
 pub use image::ImageSpec;
-pub use workspace::WorkspaceSpec;
+pub use key_source::KeySource;
+pub use workspace::{SignatureFormat, WorkspaceSpec};
 
 #[cfg(test)]
 mod tests {
@@ -65,8 +67,8 @@ mod tests {
 
         #[test]
         fn no_value_at_any_key_makes_the_parser_panic(
-            table in "image|labels|env|config|certs|packages|tags|matrix|registry|policy|defaults|workspace|x",
-            key in "name|version|base|expose|entrypoint|healthcheck|trust|install|extra|host|a|\"\"",
+            table in "image|labels|env|config|certs|packages|tags|matrix|registry|signing|trust|policy|defaults|workspace|x",
+            key in "name|version|base|key|keys|formats|expose|entrypoint|healthcheck|trust|install|extra|host|a|\"\"",
             value in "0|-1|1e400|true|\"\"|\"x\"|\\[\\]|\\[1, \"a\"\\]|\\{\\}|\\{ image = 1 \\}|1979-05-27|nan",
             list in proptest::bool::ANY,
         ) {

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::KeySource;
 use super::config::ConfigTable;
 use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
 use super::policy::Policy;
@@ -31,6 +32,12 @@ pub struct WorkspaceSpec {
     /// Default values for every image.toml.
     #[serde(deserialize_with = "super::table::one")]
     pub defaults: DefaultsTable,
+    /// Signing of published images; by default, nothing is signed.
+    #[serde(deserialize_with = "super::table::one")]
+    pub signing: SigningTable,
+    /// Keys whose signatures are trusted.
+    #[serde(deserialize_with = "super::table::list")]
+    pub trust: Vec<TrustTable>,
     /// Rules that every image must follow.
     #[serde(deserialize_with = "super::table::one")]
     pub policy: Policy,
@@ -134,6 +141,61 @@ impl EngineTable {
     pub fn shown_name(&self) -> Option<&str> {
         self.name.as_deref().or(self.host.as_deref())
     }
+}
+
+/// Signing of published images.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SigningTable {
+    /// The private key: a file, `env:NAME` for an environment variable with the text of the file, or
+    /// `plugin:NAME://KEY` for a key of the program `sigstore-kms-NAME`.
+    #[schemars(with = "String")]
+    pub key: Option<KeySource>,
+    /// The formats of signatures; both by default.
+    pub formats: Option<Vec<SignatureFormat>>,
+}
+
+impl SigningTable {
+    /// The formats of signatures.
+    #[must_use]
+    pub fn formats(&self) -> Vec<SignatureFormat> {
+        let both = || vec![SignatureFormat::Bundle, SignatureFormat::Simple];
+        self.formats.clone().unwrap_or_else(both)
+    }
+}
+
+/// A format of signatures.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureFormat {
+    /// A Sigstore bundle, as a referrer: cosign 3, policy engines.
+    Bundle,
+    /// Simple signing, under the tag `sha256-….sig`: Podman, skopeo, CRI-O, older cosign.
+    Simple,
+}
+
+impl std::fmt::Display for SignatureFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bundle => "bundle",
+            Self::Simple => "simple",
+        })
+    }
+}
+
+/// Keys whose signatures are trusted for some images.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "images", "keys"]))]
+pub struct TrustTable {
+    /// The name of the signer in messages and rules.
+    pub name: Option<String>,
+    /// Globs over the full name of the repository, such as `registry.example.com/team/**`.
+    pub images: Vec<String>,
+    /// Files with public keys; a signature by any of them is accepted.
+    pub keys: Vec<String>,
 }
 
 /// Default values for every image: any table of image.toml except `[image]` and `[matrix]`.

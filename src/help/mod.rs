@@ -33,6 +33,7 @@ topics! {
     policy "policy" "rules that images must follow";
     engines "engines" "how images are built";
     registry "registry" "logins, publishing, verifying, promoting, deleting";
+    trust "trust" "signing images, and verifying signatures";
     fleets "fleets" "many images, the lock file, several platforms";
     ci "ci" "GitHub Actions, GitLab, other CI";
     json "json" "the output for programs";

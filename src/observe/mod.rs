@@ -6,6 +6,7 @@ mod bases;
 mod cache;
 mod lists;
 mod repositories;
+mod signatures;
 mod upstream;
 
 pub use absent::Absent;
@@ -13,6 +14,7 @@ pub use bases::{bases, from_lock};
 pub use cache::ConfigCache;
 pub use lists::{claimed_tags, complete_tags};
 pub use repositories::{labels_of, repositories};
+pub use signatures::{ExpectedSignatures, signatures};
 pub use upstream::upstream;
 
 use crate::reference::{Reference, Repository};

@@ -274,6 +274,7 @@ fn published(digest: Digest, config: &ImageConfig) -> Published {
     Published {
         digest,
         inputs,
+        unsigned: false,
         labels: config.labels(),
         runtime: config.without_labels(),
         parts: None,

@@ -1,5 +1,7 @@
 //! Plans one image in one registry: the source of its content, and the action for each tag.
 
+use std::fmt;
+
 use semver::Version;
 use serde::Serialize;
 
@@ -23,6 +25,25 @@ pub struct PlannedDestination {
     pub content: ContentSource,
     /// Every tag, in the order of the push.
     pub tags: Vec<PlannedMove>,
+    /// The artifacts that are attached to content that exists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attach: Vec<PlannedArtifact>,
+}
+
+/// An artifact that is attached to an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlannedArtifact {
+    /// A signature by the signing key.
+    Signature,
+}
+
+impl fmt::Display for PlannedArtifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signature => f.write_str("signature"),
+        }
+    }
 }
 
 /// The source of the content of a destination.
@@ -109,7 +130,12 @@ impl PlannedDestination {
     /// True if nothing would be written.
     #[must_use]
     pub fn is_up_to_date(&self) -> bool {
-        self.content != ContentSource::Upload && !self.tags.iter().any(PlannedMove::is_push)
+        self.content != ContentSource::Upload && self.attach.is_empty() && !self.moves_tags()
+    }
+
+    /// True if a tag would be created or moved.
+    pub(super) fn moves_tags(&self) -> bool {
+        self.tags.iter().any(PlannedMove::is_push)
     }
 
     /// True if the content is uploaded under a version tag that does not exist yet.
@@ -136,6 +162,7 @@ impl PlannedDestination {
             .filter(|planned| planned.role != TagRole::Original);
         Self {
             tags: tags.map(PlannedMove::stopped).collect(),
+            attach: Vec::new(),
             ..self
         }
     }
@@ -207,11 +234,15 @@ pub(super) fn plan(
         .into_iter()
         .chain(decided.into_iter().map(|decided| view.planned(decided)))
         .collect();
+    let lacks_signature = matches!(content, ContentSource::Published { .. })
+        && here.is_some_and(|published| published.unsigned);
+    let attach = lacks_signature.then_some(PlannedArtifact::Signature);
     Ok(PlannedDestination {
         registry,
         repository: state.repository.clone(),
         content,
         tags,
+        attach: attach.into_iter().collect(),
     })
 }
 

@@ -9,7 +9,9 @@ mod reasons;
 mod recipes;
 mod state;
 
-pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
+pub use destination::{
+    ContentSource, PlannedAction, PlannedArtifact, PlannedDestination, PlannedMove, current,
+};
 pub use parts::parts;
 pub use reason::{Reason, joined};
 pub use recipes::{each_recipe, recipes};
@@ -64,7 +66,7 @@ pub struct PlannedImage {
     /// The engine that would build the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
-    /// Build, skip, retag, copy or refuse.
+    /// Build, skip, retag, attach, copy or refuse.
     #[serde(flatten)]
     pub step: PlanStep,
     /// The next free version, if the version is withdrawn and so nothing is published.
@@ -107,6 +109,12 @@ pub enum PlanStep {
         /// The reasons why nothing is uploaded.
         because: Vec<Reason>,
     },
+    /// Only attach artifacts such as a signature: every registry has the image, and every tag is
+    /// correct.
+    Attach {
+        /// The reasons why nothing else changes.
+        because: Vec<Reason>,
+    },
     /// Copy the image from a registry that has it to the others.
     Copy {
         /// The repository that has the image.
@@ -132,6 +140,7 @@ impl PlanStep {
         let (Self::Build { because }
         | Self::Skip { because }
         | Self::Retag { because }
+        | Self::Attach { because }
         | Self::Copy { because, .. }
         | Self::Refuse { because, .. }) = self;
         because
@@ -343,8 +352,11 @@ fn plan_image(
     if let PlanStep::Skip { because } = &step
         && !destinations.iter().all(PlannedDestination::is_up_to_date)
     {
-        step = PlanStep::Retag {
-            because: because.clone(),
+        let because = because.clone();
+        step = if destinations.iter().any(PlannedDestination::moves_tags) {
+            PlanStep::Retag { because }
+        } else {
+            PlanStep::Attach { because }
         };
     }
     let name = recipe.base.name();

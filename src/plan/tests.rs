@@ -74,6 +74,7 @@ fn repository(text: &str) -> ObservedRepository {
             seen.published.insert(
                 tag.clone(),
                 Published {
+                    unsigned: false,
                     digest,
                     inputs,
                     labels,
@@ -197,6 +198,7 @@ fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &PlannedParents
     )
     .unwrap();
     let published = Published {
+        unsigned: false,
         digest: Digest::of(b"manifest"),
         inputs: Some(Digest::of(b"others")),
         labels: config.labels(),

@@ -69,6 +69,9 @@ pub enum Error {
     /// The published image cannot be read.
     #[error(transparent)]
     Observe(Box<crate::observe::Error>),
+    /// The image cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] crate::signing::Error),
     /// A manifest is invalid.
     #[error("{repository}: {source}")]
     Manifest {
@@ -102,6 +105,7 @@ impl Error {
             Self::NotBuilt(_) => "run `golden build` first",
             Self::Observe(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
+            Self::Signing(error) => return error.hints(),
             Self::Engine(error) => return error.hints(),
             Self::Vanished(_) | Self::Manifest { .. } | Self::Tags(_) | Self::State(_) => {
                 return Vec::new();

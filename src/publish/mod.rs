@@ -1,8 +1,8 @@
 //! Publishing: one upload and one manifest; every tag is put with the same bytes.
 //!
 //! There are two steps, so that a run can upload all images before it moves any moving tag.
-//! [`upload`] sends the content, reads the current tag lists, decides for every registry and puts
-//! the immutable tag. [`release`] moves the other tags and verifies them. Both steps can be
+//! [`upload`] sends the content, reads the current tag lists, decides for every registry, signs the
+//! image by digest and puts the immutable tag. [`release`] moves the other tags and verifies them. Both steps can be
 //! interrupted at any point; running the same command again completes the work.
 
 pub mod attached;
@@ -18,6 +18,7 @@ mod release;
 mod removal;
 pub mod rollback;
 mod settle;
+mod sign;
 mod superseded;
 pub mod untag;
 mod upload;
@@ -30,6 +31,7 @@ pub use receipt::Receipt;
 pub use records::{BuildRecord, InputsRecord};
 pub use release::release;
 pub use settle::{Correction, Settled, settle};
+pub use sign::sign;
 pub use upload::{Uploaded, upload};
 
 use crate::engine::{BuiltImage, Docker};
@@ -40,6 +42,7 @@ use crate::reference::Host;
 use crate::registry::Credential;
 use crate::registry::Registries;
 use crate::render::Recipe;
+use crate::signing::Signing;
 use crate::workspace::state::StateDirectory;
 
 /// An image to publish, and everything that publishing needs.
@@ -57,6 +60,8 @@ pub struct PublishJob<'a> {
     pub docker: Option<&'a Docker>,
     /// The logins for the engine, by host.
     pub logins: &'a BTreeMap<Host, Credential>,
+    /// The key that signs the image; `None` if nothing is signed.
+    pub signing: Option<&'a Signing>,
     /// The cache of configs, which saves reads in the next plan.
     pub cache: &'a ConfigCache,
     /// The directory for receipts.

@@ -16,6 +16,13 @@ use crate::tags::{
     Action, Level, Move, MoveReason, PublishedContent, TagList, TagRole, TagRules, Variant, decide,
     fan_out, siblings,
 };
+use crate::trust::bundle::PREDICATE_TYPE;
+
+/// The artifact types of announcements about the life of an image.
+const LIFECYCLE: [&str; 2] = [
+    "application/vnd.microsoft.artifact.lifecycle",
+    "application/vnd.golden.lifecycle.",
+];
 
 /// The reason why an image was not promoted.
 #[derive(Debug, thiserror::Error)]
@@ -252,10 +259,16 @@ pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<Attached>, E
             continue;
         }
         for child in children(&subject) {
-            open.extend(from.manifest(&child.digest).await?);
+            let is_new = !seen.contains(&child.digest)
+                && !open.iter().any(|known| known.digest == child.digest);
+            if is_new {
+                open.extend(from.manifest(&child.digest).await?);
+            }
         }
         for referrer in from.referrers(&subject.digest).await? {
-            if let Some(raw) = from.manifest(&referrer.descriptor.digest).await? {
+            let raw = from.manifest(&referrer.descriptor.digest).await?;
+            // The end of life of an image in one repository is not that of its copy.
+            if let Some(raw) = raw.filter(|raw| !is_lifecycle(raw)) {
                 open.push(raw.clone());
                 let listed = Listed::Referrer(referrer);
                 found.push(Attached { raw, listed });
@@ -270,6 +283,17 @@ pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<Attached>, E
         }
     }
     Ok(found)
+}
+
+/// True for an announcement about the life of an image, such as its end.
+fn is_lifecycle(raw: &RawManifest) -> bool {
+    let value: serde_json::Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
+    let kind = value["artifactType"].as_str().unwrap_or_default();
+    let predicate = value["annotations"][PREDICATE_TYPE]
+        .as_str()
+        .unwrap_or_default();
+    let is_type = |known: &&str| kind.starts_with(*known);
+    LIFECYCLE.iter().any(is_type) || predicate.starts_with("https://golden.dev/lifecycle/")
 }
 
 /// Copies the artifacts that are attached to an image, and returns their digests. Other artifacts
@@ -289,7 +313,10 @@ pub async fn copy_attached(
                 true
             }
             Listed::Tag(tag) => match cosign::copy(from, to, &raw, &tag, events).await? {
-                SignatureCopy::Complete => true,
+                SignatureCopy::Complete(replaced) => {
+                    superseded.extend(replaced);
+                    true
+                }
                 SignatureCopy::Impossible => {
                     let text = format!(
                         "{}:{tag} has different content that cannot be merged; it is left unchanged",

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
+use super::sign::sign;
 use super::{Error, PublishJob};
 use crate::engine::Artifact;
 use crate::event::Step;
@@ -91,6 +92,9 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
                 Some(put_immutable_tag(&job, &destination, content.as_ref()).await?)
             }
         };
+        if let Some(raw) = &raw {
+            sign_published(&job, &destination, raw).await?;
+        }
         done.push((destination, raw));
     }
     Ok(Uploaded {
@@ -150,11 +154,33 @@ async fn put_immutable_tag(
         job.events.step(job.image(), Step::Push(pushed));
         content.send(job.registries, &destination.repo).await?;
     }
+    let (to, top) = (&destination.repo, &content.top);
+    if job.signing.is_some() {
+        // No tag ever points to an image that is not signed.
+        content.put(job.registries, to, &top.digest, top).await?;
+        sign_published(job, destination, top).await?;
+    }
     let full = destination.out.full();
-    content
-        .put(job.registries, &destination.repo, full, &content.top)
-        .await?;
-    Ok(content.top.clone())
+    content.put(job.registries, to, full, top).await?;
+    Ok(top.clone())
+}
+
+/// Adds the signatures that an image in the registry lacks, if golden.toml has a signing key.
+async fn sign_published(
+    job: &PublishJob<'_>,
+    destination: &PublishTarget<'_>,
+    raw: &RawManifest,
+) -> Result<(), Error> {
+    let Some(signing) = job.signing else {
+        return Ok(());
+    };
+    let signed = sign(&destination.repo, raw, signing, job.now).await?;
+    if signed.iter().any(|(_, added)| !added.is_empty()) {
+        let repository = destination.planned.repository.clone();
+        job.events
+            .step(job.image(), Step::Sign(repository.digest(&raw.digest)));
+    }
+    Ok(())
 }
 
 /// Lets the engine push the immutable tag, and verifies that the registry has the image of the

@@ -1,6 +1,7 @@
 //! Manifests: reads verify the digest, writes keep the bytes, deletion is by digest.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
@@ -20,6 +21,15 @@ const MOST: usize = 4 * 1024 * 1024;
 /// The number of tags per request; the specification recommends that registries accept at least
 /// ten.
 const TAGS_AT_ONCE: usize = 10;
+
+/// The pauses before a manifest with new blobs is put again.
+const FRESH_PAUSES: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(150),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 
 /// The outcome of deleting a tag by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +97,23 @@ impl Repo {
     ) -> Result<(), Error> {
         let url = self.url(&format!("manifests/{}", target.into()))?;
         self.put_at(url, manifest).await.map(drop)
+    }
+
+    /// Puts a manifest whose blobs were just uploaded. distribution may report a blob as missing for
+    /// a moment while another client uploads the same one, so this error is repeated a few times.
+    pub async fn put_fresh(
+        &self,
+        target: impl Into<Target>,
+        manifest: &RawManifest,
+    ) -> Result<Response, Error> {
+        let url = self.url(&format!("manifests/{}", target.into()))?;
+        for pause in FRESH_PAUSES {
+            match self.put_at(url.clone(), manifest).await {
+                Err(error) if error.misses_content() => tokio::time::sleep(pause).await,
+                done => return done,
+            }
+        }
+        self.put_at(url, manifest).await
     }
 
     /// Puts one manifest under several tags. If the registry supports it, one request carries

@@ -18,7 +18,14 @@ pub struct Polling {
     limit: Duration,
     pause: Duration,
     reads: u32,
+    restarts: u32,
 }
+
+/// The maximum number of times that the time is started again.
+const MOST_RESTARTS: u32 = 200;
+/// The pause before the next read when several clients write, in milliseconds. It is random, so
+/// that they do not act in step.
+const CONTENDED_PAUSES: std::ops::Range<u64> = 30..500;
 
 impl Registry {
     /// Starts polling for a write that the registry may show late.
@@ -29,6 +36,7 @@ impl Registry {
             limit: self.inner.env.retry_policy.settle,
             pause: FIRST_PAUSE,
             reads: 1,
+            restarts: 0,
         }
     }
 }
@@ -45,6 +53,16 @@ impl Polling {
         }
         self.reads += 1;
         true
+    }
+
+    /// Starts the time again, because another client writes the same value: the registry is not late,
+    /// and the other client will finish. Has no effect after many times.
+    pub fn restart(&mut self) {
+        if self.restarts < MOST_RESTARTS {
+            self.restarts += 1;
+            self.start = Instant::now();
+            self.pause = Duration::from_millis(fastrand::u64(CONTENDED_PAUSES));
+        }
     }
 
     /// True once half of the time until the deadline has passed.
@@ -72,13 +90,18 @@ impl Polling {
 pub struct Rewrites {
     over: Option<Digest>,
     times: u32,
+    last: Option<Digest>,
 }
 
 impl Rewrites {
     /// Decides whether to overwrite the digest that is seen now, and records the write if so. If
     /// the digest before our last write is still shown, our write may only be late: it is repeated
     /// once, after half of the time. Any other digest was written by another client.
-    pub fn calls_for(&mut self, seen: Option<&Digest>, polling: &Polling) -> bool {
+    pub fn calls_for(&mut self, seen: Option<&Digest>, polling: &mut Polling) -> bool {
+        if self.times > 0 && self.last.as_ref() != seen && self.over.as_ref() != seen {
+            polling.restart();
+        }
+        self.last = seen.cloned();
         let is_late = self.times > 0 && self.over.as_ref() == seen;
         let calls = !is_late || (self.times < 2 && polling.is_half_over());
         if calls {

@@ -221,8 +221,7 @@ impl Repo {
 
     /// Puts a manifest by digest. Returns true if the registry adds it to its list of referrers.
     async fn put_untagged(&self, manifest: &RawManifest) -> Result<bool, Error> {
-        let url = self.url(&format!("manifests/{}", manifest.digest))?;
-        let response = self.put_at(url, manifest).await?;
+        let response = self.put_fresh(&manifest.digest, manifest).await?;
         Ok(response.headers().contains_key("oci-subject"))
     }
 
@@ -267,8 +266,8 @@ impl Repo {
                 }
                 continue;
             };
-            if rewrites.calls_for(digest.as_ref(), &polling) {
-                self.put(&tag, &list.with(&entries)?).await?;
+            if rewrites.calls_for(digest.as_ref(), &mut polling) {
+                drop(self.put_fresh(&tag, &list.with(&entries)?).await?);
                 replaced.extend(digest);
             }
             if !polling.again().await {

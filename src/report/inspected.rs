@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::referrers::{images, nodes};
 use super::table::TextTable;
 use super::text::{bytes, one_line};
 use crate::app::inspect::Inspected;
@@ -64,6 +65,14 @@ pub fn inspected(output: &Inspected) -> String {
             ]);
         }
         let _ = write!(text, "{table}");
+    }
+    if !(output.referrers.is_empty() && output.referrers_of_images.is_empty()) {
+        let _ = write!(
+            text,
+            "\n  referrers\n{}{}",
+            nodes(&output.referrers, 1),
+            images(&output.referrers_of_images)
+        );
     }
     text
 }

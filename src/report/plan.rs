@@ -21,6 +21,7 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
         PlanStep::Build { .. } => "build",
         PlanStep::Skip { .. } => "skip",
         PlanStep::Retag { .. } => "retag",
+        PlanStep::Attach { .. } => "attach",
         PlanStep::Copy { .. } => "copy",
         PlanStep::Refuse { .. } => "refuse",
     };
@@ -68,6 +69,10 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
                 planned.tag.to_string(),
                 moved(planned),
             ]);
+        }
+        for artifact in &destination.attach {
+            let attach = format!("attach {artifact}");
+            table.row([String::new(), String::new(), attach]);
         }
         write!(text, "{table}")?;
     }

@@ -49,6 +49,9 @@ pub fn promotion(out: &Out, promotion: &Promotion) {
             count(referrers.len(), "referrer")
         ));
     }
+    if promotion.signed {
+        out.message("signed for the destination");
+    }
     for kept in tags.iter().filter(|decision| !decision.is_push()) {
         out.message(&format!("kept {}: {}", kept.tag, kept.because));
     }

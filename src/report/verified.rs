@@ -12,6 +12,12 @@ fn artifact(finding: &VerifyFinding) -> String {
     kind.map(ArtifactKind::to_string).unwrap_or_default()
 }
 
+/// The signer of an image; empty if signatures were not requested.
+fn signed(finding: &VerifyFinding) -> String {
+    let signer = finding.signed_by.as_ref();
+    signer.map_or_else(String::new, |signer| format!("signed by {signer}"))
+}
+
 /// Shows the findings of `golden verify`.
 pub fn verified(out: &Out, findings: &[VerifyFinding]) {
     let mut table = TextTable::default();
@@ -38,6 +44,7 @@ pub fn verified(out: &Out, findings: &[VerifyFinding]) {
                 .as_ref()
                 .map_or_else(String::new, Digest::to_string),
             artifact(finding),
+            signed(finding),
         ]);
     }
     for finding in findings {

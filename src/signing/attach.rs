@@ -6,9 +6,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::check::{SignatureFormat, present, simple_tag};
+use super::check::{present, simple_tag};
 use super::cosign::{self, SignatureCopy};
 use super::{Error, Signer};
+use crate::config_files::SignatureFormat;
 use crate::image::{Follow, Tree};
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::Digest;
@@ -20,7 +21,7 @@ use crate::trust::{PublicKey, bundle, simple};
 pub struct Attached {
     /// The formats that were attached; empty if the signatures existed.
     pub formats: Vec<SignatureFormat>,
-    /// The lists of referrers that were replaced.
+    /// The lists of referrers and the manifests of signatures that were replaced.
     pub superseded: Vec<Digest>,
 }
 
@@ -59,7 +60,9 @@ pub async fn attach(
             SignatureFormat::Bundle => {
                 superseded.extend(attach_bundle(repo, subject, signer, now).await?);
             }
-            SignatureFormat::Simple => attach_simple(repo, digest, signer).await?,
+            SignatureFormat::Simple => {
+                superseded.extend(attach_simple(repo, digest, signer).await?);
+            }
         }
     }
     Ok(Attached {
@@ -84,10 +87,16 @@ async fn attach_bundle(
     let manifest = bundle::manifest(&content, subject, signer.public(), &created);
     push(repo, &bundle::empty_config(), bundle::EMPTY.to_vec()).await?;
     push(repo, &Descriptor::of(bundle::BUNDLE, &content), content).await?;
-    Ok(repo.put_referrers(&subject.digest, &[(manifest, None)]).await?)
+    Ok(repo
+        .put_referrers(&subject.digest, &[(manifest, None)])
+        .await?)
 }
 
-async fn attach_simple(repo: &Repo, digest: &Digest, signer: &Signer) -> Result<(), Error> {
+async fn attach_simple(
+    repo: &Repo,
+    digest: &Digest,
+    signer: &Signer,
+) -> Result<Vec<Digest>, Error> {
     let payload = simple::payload(repo.name(), digest);
     let signature = STANDARD.encode(signer.sign(&payload).await?);
     let mut layer = Descriptor::of(simple::PAYLOAD, &payload);
@@ -99,7 +108,7 @@ async fn attach_simple(repo: &Repo, digest: &Digest, signer: &Signer) -> Result<
     let added = json!({ "schemaVersion": 2, "layers": [layer] }).to_string();
     let added = RawManifest::new(media::OCI_MANIFEST, added.into_bytes());
     match cosign::add(repo, &added, &tag).await? {
-        SignatureCopy::Complete => Ok(()),
+        SignatureCopy::Complete(replaced) => Ok(replaced),
         SignatureCopy::Impossible => Err(Error::Occupied(repo.name().tag(&tag))),
         SignatureCopy::Unmerged => Err(Error::Unkept(repo.name().tag(&tag))),
     }

@@ -1,13 +1,10 @@
 //! Finds the signatures of a digest in a registry, and verifies them.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config_files::SignatureFormat;
 use crate::oci::{Bytes, Descriptor, RawManifest};
 use crate::reference::{Digest, Tag};
 use crate::registry::referrers::{Referrer, subject_of, tag_for};
@@ -19,27 +16,6 @@ use crate::trust::{PublicKey, Refusal, bundle, simple, statement};
 pub(super) const SIMPLE_SUFFIX: &str = ".sig";
 /// The maximum number of signatures of one digest that are read.
 const MOST_SIGNATURES: usize = 200;
-
-/// A format of signatures.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum SignatureFormat {
-    /// A Sigstore bundle, as a referrer: cosign 3, policy engines.
-    Bundle,
-    /// Simple signing, under the tag `sha256-….sig`: Podman, skopeo, CRI-O, older cosign.
-    Simple,
-}
-
-impl fmt::Display for SignatureFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bundle => "bundle",
-            Self::Simple => "simple signing",
-        })
-    }
-}
 
 /// A signature in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,6 +232,6 @@ fn counts(found: &[FoundSignature], key: Option<&PublicKey>) -> bool {
 }
 
 /// The tag of the simple signatures of a digest.
-pub(super) fn simple_tag(subject: &Digest) -> Result<Tag, Error> {
+pub fn simple_tag(subject: &Digest) -> Result<Tag, Error> {
     tag_for(subject, SIMPLE_SUFFIX)
 }

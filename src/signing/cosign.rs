@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 use crate::event::Events;
 use crate::image;
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
-use crate::reference::Tag;
+use crate::reference::{Digest, Tag};
 use crate::registry::{Error, Repo, Rewrites, Watch};
 
 /// The result of copying the manifest under a tag of cosign.
 pub(crate) enum SignatureCopy {
-    /// The destination has its content.
-    Complete,
+    /// The destination has its content. These manifests were replaced.
+    Complete(Vec<Digest>),
     /// The destination has a manifest that cannot be merged; it is left unchanged.
     Impossible,
     /// The merged manifest was put, but the registry serves another one.
@@ -41,6 +41,7 @@ pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<Signa
     let mut polling = to.registry().polling();
     let mut rewrites = Rewrites::default();
     let mut watch = Watch::default();
+    let mut replaced: Vec<Digest> = Vec::new();
     loop {
         let existing = to.manifest(tag).await?;
         let seen = existing.as_ref().map(|existing| &existing.digest);
@@ -49,17 +50,21 @@ pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<Signa
             .map_or_else(|| first(raw), |existing| merge(existing, raw));
         let merged = match merge {
             Merge::Complete if rewrites.wrote() && !watch.is_calm(seen, &polling).await => continue,
-            Merge::Complete => return Ok(SignatureCopy::Complete),
+            Merge::Complete => {
+                replaced.retain(|digest| Some(digest) != seen);
+                return Ok(SignatureCopy::Complete(replaced));
+            }
             Merge::Impossible => return Ok(SignatureCopy::Impossible),
             Merge::Add(merged) => merged,
         };
-        if rewrites.calls_for(seen, &polling) {
+        if rewrites.calls_for(seen, &mut polling) {
             if let Some(config) = &merged.config {
                 let descriptor = Descriptor::of(media::OCI_CONFIG, config);
                 to.push_blob(&descriptor, &Bytes::from(config.clone()))
                     .await?;
             }
-            to.put(tag, &merged.manifest).await?;
+            drop(to.put_fresh(tag, &merged.manifest).await?);
+            replaced.extend(seen.cloned());
         }
         if !polling.again().await {
             return Ok(SignatureCopy::Unmerged);
@@ -182,7 +187,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::reference::Digest;
 
     fn manifest(layers: &[(&str, &str)]) -> RawManifest {
         let layers: Vec<Value> = layers

@@ -13,7 +13,7 @@ pub enum Error {
     Registry(#[from] registry::Error),
     /// The notation of the key is not valid.
     #[error(transparent)]
-    Source(#[from] crate::trust::source::Error),
+    Source(#[from] crate::config_files::key_source::Error),
     /// The file with the key cannot be read.
     #[error("the signing key cannot be read")]
     File(#[source] workspace::state::Error),

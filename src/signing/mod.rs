@@ -7,7 +7,18 @@ pub(crate) mod cosign;
 mod error;
 mod signer;
 
-pub use attach::{Attached, attach, subjects};
-pub use check::{FoundSignature, SignatureFormat, signatures};
+pub use attach::{Attached, attach, lacking, subjects};
+pub use check::{FoundSignature, signatures, simple_tag};
 pub use error::Error;
-pub use signer::{AskPassword, KeyReader, Signer};
+pub use signer::{AskPassword, KeyReader, PASSWORDS, Signer, given_password};
+
+use crate::config_files::SignatureFormat;
+
+/// The signing key of a run, and the formats to sign in.
+#[derive(Debug)]
+pub struct Signing {
+    /// The key.
+    pub signer: Signer,
+    /// The formats of signatures.
+    pub formats: Vec<SignatureFormat>,
+}

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Error;
+use crate::config_files::KeySource;
 use crate::process::{self, Environment, Limits, Program};
 use crate::secret::Secret;
 use crate::trust::key::MOST_KEY_BYTES;
 use crate::trust::plugin::{self, PluginCall, PluginError};
-use crate::trust::{KeyError, KeySource, PrivateKey, PublicKey, StoredKey};
+use crate::trust::{KeyError, PrivateKey, PublicKey, StoredKey};
 use crate::workspace::fs;
 
 /// The variables with the password of an encrypted key, the first one that is set counts.
@@ -92,26 +93,19 @@ impl KeyReader<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
-        let value = self.variables.get(name).map(String::as_str);
-        value.filter(|value| !value.is_empty())
+        value(self.variables, name)
     }
 
-    /// The password: that of the first variable with a value, else the answer of the user. A
-    /// variable that is set and empty is the empty password, as for cosign.
+    /// The password in the environment, else the answer of the user.
     fn password(&self, source: &KeySource) -> Option<Secret<String>> {
-        let given = PASSWORDS.iter().find_map(|name| self.variable(name));
-        let empty = || {
-            let is_set = PASSWORDS.iter().any(|name| self.variables.contains_key(*name));
-            is_set.then_some("")
-        };
-        match given.or_else(empty) {
-            Some(password) => Some(Secret::new(password.to_owned())),
-            None => self.ask?(&format!("Password of the signing key {source}")),
-        }
+        let ask = || self.ask?(&format!("Password of the signing key {source}: "));
+        given_password(self.variables).or_else(ask)
     }
 
     async fn plugin(&self, name: &str, key: &str) -> Result<Signer, Error> {
-        let seconds = self.variable(PLUGIN_TIMEOUT).and_then(|text| text.parse().ok());
+        let seconds = self
+            .variable(PLUGIN_TIMEOUT)
+            .and_then(|text| text.parse().ok());
         let plugin = KeyPlugin {
             program: format!("sigstore-kms-{name}"),
             key: key.to_owned(),
@@ -125,6 +119,24 @@ impl KeyReader<'_> {
             kind: SignerKind::Plugin(plugin),
         })
     }
+}
+
+/// The value of a variable; `None` if it is not set or empty.
+fn value<'v>(variables: &'v BTreeMap<String, String>, name: &str) -> Option<&'v str> {
+    let value = variables.get(name).map(String::as_str);
+    value.filter(|value| !value.is_empty())
+}
+
+/// The password of the signing key in the environment: that of the first variable with a value. If
+/// the variables are set and empty, it is the empty password, as for cosign.
+#[must_use]
+pub fn given_password(variables: &BTreeMap<String, String>) -> Option<Secret<String>> {
+    let given = PASSWORDS.iter().find_map(|name| value(variables, name));
+    let empty = || {
+        let is_set = PASSWORDS.iter().any(|name| variables.contains_key(*name));
+        is_set.then_some("")
+    };
+    Some(Secret::new(given.or_else(empty)?.to_owned()))
 }
 
 impl Signer {

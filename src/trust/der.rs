@@ -1,6 +1,6 @@
 //! Reads keys in DER: PKCS 8 (RFC 5208), SEC 1 (RFC 5915) and `SubjectPublicKeyInfo` (RFC 5480).
 
-use super::key::{KeyError, KeyKind};
+use super::key_error::{KeyError, KeyKind};
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
@@ -35,6 +35,7 @@ const SPKI: [u8; 26] = [
 pub(super) const POINT: usize = 65;
 
 /// The parts of an EC private key.
+#[derive(Clone, Copy)]
 pub(super) struct Scalar<'k> {
     pub(super) secret: &'k [u8],
     /// The point of the public key, if the encoding has it.

@@ -1,6 +1,4 @@
-//! cosign's encrypted private keys: JSON with scrypt and NaCl's secretbox.
-
-use std::fmt;
+//! cosign's encrypted private keys: JSON with scrypt and the `secretbox` of `NaCl`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +7,7 @@ use crypto_secretbox::{Key, Nonce, XSalsa20Poly1305};
 use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 
-use super::key::KeyError;
+use super::key_error::{Cost, KeyError};
 use crate::secret::Secret;
 
 const KDF: &str = "scrypt";
@@ -39,45 +37,29 @@ struct Cipher {
     nonce: String,
 }
 
-/// The cost of the key derivation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cost {
-    #[serde(rename = "N")]
-    n: u64,
-    r: u32,
-    p: u32,
-}
+/// The cost that cosign uses.
+const COSIGN: Cost = Cost {
+    n: 1 << 16,
+    r: 8,
+    p: 1,
+};
 
-impl fmt::Display for Cost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { n, r, p } = self;
-        write!(f, "N={n} r={r} p={p}")
+/// Derives the key of the cipher. Fails if the cost is invalid or too high.
+fn derive(cost: Cost, password: &Secret<String>, salt: &[u8]) -> Result<Key, KeyError> {
+    let refused = || KeyError::Cost(cost);
+    let Cost { n, r, p } = cost;
+    let memory = n.checked_mul(128 * u64::from(r));
+    let is_bounded = memory.is_some_and(|memory| (1..=MOST_MEMORY).contains(&memory))
+        && (1..=MOST_PARALLEL).contains(&p);
+    if !is_bounded || !n.is_power_of_two() {
+        return Err(refused());
     }
-}
-
-impl Cost {
-    /// The cost that cosign uses.
-    const COSIGN: Self = Self {
-        n: 1 << 16,
-        r: 8,
-        p: 1,
-    };
-
-    /// Derives the key of the cipher. Fails if the cost is invalid or too high.
-    fn derive(self, password: &[u8], salt: &[u8]) -> Result<Key, KeyError> {
-        let refused = || KeyError::Cost(self);
-        let memory = self.n.checked_mul(128 * u64::from(self.r));
-        let is_bounded = memory.is_some_and(|memory| (1..=MOST_MEMORY).contains(&memory))
-            && (1..=MOST_PARALLEL).contains(&self.p);
-        if !is_bounded || !self.n.is_power_of_two() {
-            return Err(refused());
-        }
-        let log = u8::try_from(self.n.trailing_zeros()).map_err(|_| refused())?;
-        let parameters = scrypt::Params::new(log, self.r, self.p).map_err(|_| refused())?;
-        let mut key = Key::default();
-        scrypt::scrypt(password, salt, &parameters, &mut key).map_err(|_| refused())?;
-        Ok(key)
-    }
+    let log = u8::try_from(n.trailing_zeros()).map_err(|_| refused())?;
+    let parameters = scrypt::Params::new(log, r, p).map_err(|_| refused())?;
+    let mut key = Key::default();
+    let password = password.expose().as_bytes();
+    scrypt::scrypt(password, salt, &parameters, &mut key).map_err(|_| refused())?;
+    Ok(key)
 }
 
 /// Encrypts a key with a password.
@@ -90,12 +72,12 @@ pub(super) fn encrypt(
     for bytes in [salt.as_mut_slice(), nonce.as_mut_slice()] {
         random.fill(bytes).map_err(|_| KeyError::Random)?;
     }
-    let key = Cost::COSIGN.derive(password.expose().as_bytes(), &salt)?;
+    let key = derive(COSIGN, password, &salt)?;
     let sealed = XSalsa20Poly1305::new(&key).encrypt(&nonce, plain.expose().as_slice());
     let file = File {
         kdf: Kdf {
             name: KDF.to_owned(),
-            params: Cost::COSIGN,
+            params: COSIGN,
             salt: STANDARD.encode(salt),
         },
         cipher: Cipher {
@@ -122,10 +104,7 @@ pub(super) fn decrypt(
     let decode = |text: &str| STANDARD.decode(text).map_err(|_| KeyError::Malformed);
     let (salt, nonce) = (decode(&file.kdf.salt)?, decode(&file.cipher.nonce)?);
     let nonce: [u8; 24] = nonce.try_into().map_err(|_| KeyError::Malformed)?;
-    let key = file
-        .kdf
-        .params
-        .derive(password.expose().as_bytes(), &salt)?;
+    let key = derive(file.kdf.params, password, &salt)?;
     XSalsa20Poly1305::new(&key)
         .decrypt(&nonce.into(), decode(&file.ciphertext)?.as_slice())
         .map(Secret::new)

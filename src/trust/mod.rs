@@ -6,15 +6,14 @@ mod der;
 mod encrypted;
 pub mod envelope;
 pub mod key;
+mod key_error;
 pub mod plugin;
 pub mod refusal;
 pub mod simple;
-pub mod source;
 pub mod statement;
 
 pub use key::{KeyError, PrivateKey, PublicKey, StoredKey};
 pub use refusal::Refusal;
-pub use source::KeySource;
 
 #[cfg(test)]
 mod tests;

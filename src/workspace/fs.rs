@@ -377,6 +377,28 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, true)
 }
 
+/// Creates a file that only the user can read. Fails if the path exists.
+pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    create_with(path, bytes, 0o600)
+}
+
+/// Creates a file that everyone can read. Fails if the path exists.
+pub fn create_public(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    create_with(path, bytes, 0o644)
+}
+
+fn create_with(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    let write = || {
+        let mut file = options.open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(failed("create", path))
+}
+
 /// Like [`write_atomic`], but does not wait for the disk; for content that can be created again.
 /// After a crash of the machine the file may be empty, so readers must check that it is complete.
 pub fn write_cached(path: &Path, bytes: &[u8]) -> Result<(), Error> {

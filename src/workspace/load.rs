@@ -93,6 +93,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
     check_registries(&root, &workspace.spec, &file, &sources, &mut found);
     check_engines(&workspace.spec, &file, &sources, &mut found);
+    check_trust(&workspace.spec, &file, &sources, &mut found);
     let images = parsed(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
     Ok(Loaded {
@@ -299,6 +300,38 @@ impl<'a> TableEntry<'a> {
         let table = || self.places.key(self.file, &[self.array, &self.position]);
         let at = value.or_else(table).unwrap_or(0..0);
         Diagnostic::error(rule, message).at(self.file, at, "")
+    }
+}
+
+/// Checks `[signing]` and `[[trust]]` for errors that serde cannot detect.
+fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &mut Diagnostics) {
+    if spec.signing.formats.as_ref().is_some_and(Vec::is_empty) {
+        let at = Parsed(sources)
+            .value(file, &["signing", "formats"])
+            .unwrap_or(0..0);
+        let error = Diagnostic::error("spec.value", "no format of signatures is listed");
+        let help = "remove the key, or list \"bundle\", \"simple\" or both";
+        found.push(error.at(file, at, "").help(help));
+    }
+    let mut names = BTreeSet::new();
+    for (n, trust) in spec.trust.iter().enumerate() {
+        let entry = TableEntry::new("trust", n, file, sources);
+        for key in ["name", "images", "keys"] {
+            if !entry.has(key) {
+                let message = format!("`{key}` is missing in [[trust]]");
+                found.push(entry.error(key, "spec.missing", message));
+            }
+        }
+        if let Some(name) = trust.name.as_ref().filter(|name| !names.insert(*name)) {
+            let message = format!("two [[trust]] tables have the name `{name}`");
+            found.push(entry.error("name", "spec.value", message));
+        }
+        for glob in &trust.images {
+            if let Err(error) = globset::Glob::new(glob) {
+                let message = format!("`{glob}` is not a valid glob: {}", error.kind());
+                found.push(entry.error("images", "spec.value", message));
+            }
+        }
     }
 }
 

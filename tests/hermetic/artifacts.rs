@@ -52,6 +52,8 @@ fn artifacts_are_listed_with_their_type() {
     registry.fallback("app", &image, &[&sbom]);
     let at = format!("{}/app", registry.host());
     let run = Golden::new().run(&["ls", &at]).exit(0);
+    assert!(!run.stdout.contains(&name), "{}", run.stdout);
+    let run = Golden::new().run(&["ls", &at, "--all"]).exit(0);
     let words = |line: &str| {
         line.split("  ")
             .map(str::trim)
@@ -71,7 +73,8 @@ fn artifacts_are_listed_with_their_type() {
     ];
     assert_eq!(shown, expected, "{}", run.stdout);
     assert!(!run.stdout.contains("0001-"), "{}", run.stdout);
-    let run = Golden::new().run(&["ls", &at, "--format", "json"]).exit(0);
+    let all = ["ls", &at, "--all", "--format", "json"];
+    let run = Golden::new().run(&all).exit(0);
     let output: Value = serde_json::from_str(&run.stdout).unwrap();
     let rows = output["tags"].as_array().unwrap();
     let kinds: Vec<_> = rows

@@ -185,7 +185,9 @@ fn attached_artifacts_are_deleted_with_the_index() {
 fn attached_artifacts_are_shown_with_their_kind() {
     let registry = registry("source", false);
     let at = name(&registry, "");
-    let run = Golden::new().run(&["ls", &at, "--format", "json"]).exit(0);
+    let run = Golden::new()
+        .run(&["ls", &at, "--all", "--format", "json"])
+        .exit(0);
     let output: Value = serde_json::from_str(&run.stdout).unwrap();
     let rows = output["tags"].as_array().unwrap().iter();
     let kinds: BTreeMap<&str, &str> = rows

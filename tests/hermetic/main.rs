@@ -43,6 +43,7 @@ mod requests;
 mod retag;
 mod sbom;
 mod serve;
+mod signing;
 mod sources;
 mod spec;
 #[allow(dead_code, reason = "the tests with services use the rest")]

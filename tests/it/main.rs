@@ -45,6 +45,7 @@ mod rollback;
 mod sbom;
 mod services;
 mod several;
+mod signing;
 mod silence;
 mod standalone;
 #[allow(dead_code, reason = "the hermetic tests use the rest")]

@@ -19,6 +19,8 @@ pub enum ImageOutcome {
     Published,
     /// The image was already published; only tags were created or moved.
     Retagged,
+    /// The image was already published; only artifacts such as a signature were attached.
+    Attached,
     /// The image is already published with the same inputs, and every tag points to it.
     Unchanged,
     /// The version of the image is withdrawn, so it was not published.
@@ -33,9 +35,10 @@ pub enum ImageOutcome {
 
 impl ImageOutcome {
     /// All outcomes, in the order of a summary.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Published,
         Self::Retagged,
+        Self::Attached,
         Self::Built,
         Self::Unchanged,
         Self::Withdrawn,
@@ -51,6 +54,7 @@ impl ImageOutcome {
             Self::Built => "built",
             Self::Published => "published",
             Self::Retagged => "retagged",
+            Self::Attached => "signed",
             Self::Unchanged => "unchanged",
             Self::Withdrawn => "withdrawn",
             Self::Refused => "refused",

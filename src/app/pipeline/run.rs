@@ -27,6 +27,7 @@ use crate::registry::{Credential, Registries};
 use crate::resolve::pin::ParentIndex;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
+use crate::signing::Signing;
 use crate::workspace::state::StateDirectory;
 
 /// The options of a run.
@@ -68,6 +69,8 @@ pub struct Run<'a> {
     pub engines: &'a Engines,
     /// The connections to the registries.
     pub registries: &'a Registries,
+    /// The key that signs published images; `None` if nothing is signed.
+    pub signing: Option<&'a Signing>,
     /// The policy of the workspace, which is checked on each built image.
     pub policy: &'a Policy,
     /// The cache for the configs of published images.
@@ -307,6 +310,7 @@ impl Run<'_> {
                 None
             },
             logins: &self.options.logins,
+            signing: self.signing,
             cache: self.cache,
             state: self.state,
             now: self.now,
@@ -420,6 +424,7 @@ impl Run<'_> {
             _ if planned.blocked_by.is_some() => ImageOutcome::Skipped,
             (PlanStep::Skip { .. }, _) => ImageOutcome::Unchanged,
             (PlanStep::Retag { .. }, _) => ImageOutcome::Retagged,
+            (PlanStep::Attach { .. }, _) => ImageOutcome::Attached,
             (_, true) => ImageOutcome::Published,
             (_, false) => ImageOutcome::Built,
         }

@@ -4,8 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// The location of a signing key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum KeySource {
     /// A file in PEM.
     File(PathBuf),
@@ -61,6 +64,14 @@ impl FromStr for KeySource {
             return Err(Error::Scheme(text.to_owned()));
         }
         Ok(Self::File(PathBuf::from(text)))
+    }
+}
+
+impl TryFrom<String> for KeySource {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
     }
 }
 

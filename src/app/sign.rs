@@ -1,0 +1,79 @@
+//! Signs published images.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+
+use super::destinations::Destinations;
+use super::error::Error;
+use super::names::WorkspaceNames;
+use super::registries;
+use super::settings::Settings;
+use crate::config_files::SignatureFormat;
+use crate::observe::Absent;
+use crate::publish;
+use crate::reference::{Digest, Reference};
+use crate::registry::Repo;
+use crate::signing::Signing;
+
+/// The number of references that are signed concurrently.
+const CONCURRENT: usize = 4;
+
+/// An image that has signatures now.
+#[derive(Debug, Serialize)]
+pub struct SignedImage {
+    /// The reference.
+    pub reference: Reference,
+    /// The digest of the image or index.
+    pub digest: Digest,
+    /// The signed manifests: the index and the image of each platform.
+    pub manifests: Vec<SignedManifest>,
+}
+
+/// A manifest that has signatures now.
+#[derive(Debug, Serialize)]
+pub struct SignedManifest {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// The formats that were added; empty if the signatures existed.
+    pub added: Vec<SignatureFormat>,
+}
+
+/// Signs every reference. Fails if one does not exist or cannot be signed.
+pub async fn sign(
+    arguments: &[String],
+    signing: &Signing,
+    names: &WorkspaceNames,
+    settings: &Settings,
+    destinations: &Destinations,
+) -> Result<Vec<SignedImage>, Error> {
+    let registries = registries::open(settings, destinations, &names.with_host(arguments))?;
+    let mut references: Vec<Reference> = Vec::new();
+    for argument in arguments {
+        references.extend(names.references(argument)?);
+    }
+    let signed = stream::iter(references).map(async |reference| {
+        let repo = registries.repo(&reference.repository);
+        sign_one(&repo, reference, signing, settings.now).await
+    });
+    signed.buffered(CONCURRENT).try_collect().await
+}
+
+async fn sign_one(
+    repo: &Repo,
+    reference: Reference,
+    signing: &Signing,
+    now: i64,
+) -> Result<SignedImage, Error> {
+    let Some(raw) = repo.manifest(reference.target()).await? else {
+        return Err(Box::new(Absent::find(repo, &reference).await).into());
+    };
+    let manifests = publish::sign(repo, &raw, signing, now).await?;
+    Ok(SignedImage {
+        reference,
+        digest: raw.digest,
+        manifests: manifests
+            .into_iter()
+            .map(|(digest, added)| SignedManifest { digest, added })
+            .collect(),
+    })
+}

@@ -1,0 +1,196 @@
+//! The keys of a workspace: the one that signs, and those that are trusted.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::error::Error;
+use super::settings::Settings;
+use crate::config_files::workspace::{SigningTable, TrustTable};
+use crate::config_files::{KeySource, WorkspaceSpec};
+use crate::reference::Repository;
+use crate::registry::Registries;
+use crate::signing::{KeyReader, Signer, Signing};
+use crate::trust::PublicKey;
+use crate::trust::key::MOST_KEY_BYTES;
+use crate::verify::{self, VerifyFinding};
+use crate::workspace::{Workspace, fs};
+
+/// Reads the signing key of a workspace; `None` if nothing is signed. Fails if the key or its
+/// password is missing or wrong.
+pub async fn of_workspace(
+    settings: &Settings,
+    root: &Path,
+    table: &SigningTable,
+) -> Result<Option<Signing>, Error> {
+    let Some(key) = &table.key else {
+        return Ok(None);
+    };
+    Ok(Some(Signing {
+        signer: read(settings, root, key).await?,
+        formats: table.formats(),
+    }))
+}
+
+/// Reads a signing key; a relative path starts from `root`.
+pub async fn read(settings: &Settings, root: &Path, key: &KeySource) -> Result<Signer, Error> {
+    let reader = KeyReader {
+        root,
+        variables: &settings.env,
+        ask: settings.ask_password,
+    };
+    Ok(reader.read(key).await?)
+}
+
+/// A trusted key, with the name of its signer.
+#[derive(Debug, Clone)]
+pub struct TrustedKey {
+    /// The name of the `[[trust]]` table, or the location of the key.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// The keys of a workspace that are trusted, by the images that they are trusted for.
+#[derive(Debug, Default)]
+pub struct TrustedKeys {
+    tables: Vec<(GlobSet, Vec<TrustedKey>)>,
+}
+
+impl TrustedKeys {
+    /// Reads the keys of all `[[trust]]` tables. Fails if a key cannot be read.
+    pub fn of(root: &Path, spec: &WorkspaceSpec) -> Result<Self, Error> {
+        let read = |table: &TrustTable| {
+            let name = table.name.clone().unwrap_or_default();
+            let keys = table.keys.iter().map(|path| {
+                Ok(TrustedKey {
+                    name: name.clone(),
+                    key: public_key(&root.join(path))?,
+                })
+            });
+            Ok((globs(&table.images)?, keys.collect::<Result<_, Error>>()?))
+        };
+        Ok(Self {
+            tables: spec.trust.iter().map(read).collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// The keys that are trusted for the images of a repository.
+    #[must_use]
+    pub fn for_repository(&self, repository: &Repository) -> Vec<TrustedKey> {
+        let name = repository.to_string();
+        let matching = self
+            .tables
+            .iter()
+            .filter(|(globs, _)| globs.is_match(&name));
+        matching.flat_map(|(_, keys)| keys).cloned().collect()
+    }
+}
+
+fn globs(texts: &[String]) -> Result<GlobSet, Error> {
+    let mut set = GlobSetBuilder::new();
+    for text in texts {
+        let glob = GlobBuilder::new(text).literal_separator(true).build();
+        set.add(glob.map_err(Error::invalid)?);
+    }
+    set.build().map_err(Error::invalid)
+}
+
+/// Reads a file with a public key.
+pub fn public_key(path: &Path) -> Result<PublicKey, Error> {
+    let text = fs::read_up_to(path, MOST_KEY_BYTES)?;
+    PublicKey::parse(&text).map_err(|error| {
+        let message = format!("the public key {} cannot be used: {error}", path.display());
+        let invalid = Error::invalid(message);
+        match error.hint() {
+            Some(hint) => invalid.hint(hint),
+            None => invalid,
+        }
+    })
+}
+
+/// Verifies the signatures of images with the keys of a workspace.
+#[derive(Debug)]
+pub struct Verifier {
+    /// The key of `--key`; it replaces all others.
+    given: Option<TrustedKey>,
+    trusted: TrustedKeys,
+    /// The public part of the signing key, for images that no `[[trust]]` table names.
+    own: Option<TrustedKey>,
+}
+
+impl Verifier {
+    /// Reads the keys: the file `given` if there is one, else those of the workspace. Fails if a key
+    /// cannot be read.
+    pub async fn of(
+        settings: &Settings,
+        workspace: Option<&Workspace>,
+        given: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let mut verifier = Self {
+            given: None,
+            trusted: TrustedKeys::default(),
+            own: None,
+        };
+        if let Some(path) = given {
+            verifier.given = Some(TrustedKey {
+                name: path.display().to_string(),
+                key: public_key(&settings.cwd.join(path))?,
+            });
+        } else if let Some(Workspace { root, spec, .. }) = workspace {
+            verifier.trusted = TrustedKeys::of(root, spec)?;
+            if spec.trust.is_empty()
+                && let Some(source) = &spec.signing.key
+            {
+                verifier.own = Some(TrustedKey {
+                    name: source.to_string(),
+                    key: read(settings, root, source).await?.public().clone(),
+                });
+            }
+        }
+        Ok(verifier)
+    }
+
+    /// The keys whose signatures count for a repository. Fails if there are none.
+    fn keys(&self, repository: &Repository) -> Result<Vec<TrustedKey>, Error> {
+        let keys: Vec<TrustedKey> = if let Some(given) = &self.given {
+            vec![given.clone()]
+        } else {
+            let trusted = self.trusted.for_repository(repository);
+            trusted.into_iter().chain(self.own.clone()).collect()
+        };
+        if keys.is_empty() {
+            let message = format!("no key is trusted for the images of {repository}");
+            return Err(Error::invalid(message)
+                .hint("add a [[trust]] table for them to golden.toml, or use --key FILE"));
+        }
+        Ok(keys)
+    }
+
+    /// Verifies the signatures of the images of `findings`. An image without a valid signature gets a
+    /// difference, once for each digest. Fails if the registry fails.
+    pub async fn verify(
+        &self,
+        registries: &Registries,
+        findings: &mut [VerifyFinding],
+    ) -> Result<(), Error> {
+        let mut seen = BTreeSet::new();
+        for finding in findings {
+            let Some(digest) = finding.digest.clone() else {
+                continue;
+            };
+            let keys = self.keys(&finding.repository)?;
+            if !seen.insert((finding.repository.clone(), digest.clone())) {
+                continue;
+            }
+            let repo = registries.repo(&finding.repository);
+            let public: Vec<PublicKey> = keys.iter().map(|one| one.key.clone()).collect();
+            match verify::signature(&repo, &digest, &public).await? {
+                Ok(position) => finding.signed_by = keys.get(position).map(|key| key.name.clone()),
+                Err(difference) => finding.differences.push(difference),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,518 @@
+//! Images are signed before a tag points to them, and their signatures are verified, copied and
+//! repaired.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::server::Seen;
+use crate::support::workspace::{Golden, Run};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A workspace with a signing key, and its registry.
+struct SignedApp {
+    registry: FakeRegistry,
+    golden: Golden,
+}
+
+impl SignedApp {
+    fn new(behaviour: Behaviour) -> Self {
+        let registry = FakeRegistry::start(behaviour);
+        let golden = Golden::new()
+            .workspace(&format!(
+                "[[registry]]\nname = \"t\"\nhost = \"{}\"\n[signing]\nkey = \"team.key\"\n",
+                registry.host()
+            ))
+            .env("SOURCE_DATE_EPOCH", "0")
+            .env("GOLDEN_SIGNING_PASSWORD", PASSWORD)
+            .image("app", &spec("1.2.3"));
+        golden.run(&["key", "new", "--out", "team"]).exit(0);
+        Self { registry, golden }
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str], code: i32) -> Run {
+        self.golden.run(args).exit(code)
+    }
+
+    /// The full reference of an image in the registry.
+    fn at(&self, name: &str) -> String {
+        format!("{}/{name}", self.registry.host())
+    }
+
+    /// The requests since the last call that write.
+    fn writes(&self) -> Vec<String> {
+        let seen = self.registry.server.seen();
+        let writes = seen
+            .iter()
+            .filter(|seen| !["GET", "HEAD"].contains(&seen.method.as_str()));
+        writes
+            .map(|seen| format!("{} {}", seen.method, seen.route()))
+            .collect()
+    }
+
+    fn referrers(&self, reference: &str) -> Value {
+        let run = self.run(&["referrers", reference, "--format", "json"], 0);
+        serde_json::from_str(&run.stdout).unwrap()
+    }
+}
+
+fn spec(version: &str) -> String {
+    format!(
+        "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n\
+         platforms = [\"linux/amd64\", \"linux/arm64\"]\n\
+         [[files]]\ncontent = \"x\"\ntarget = \"/x\"\n"
+    )
+}
+
+fn behaviours() -> [Behaviour; 2] {
+    [false, true].map(|referrers| Behaviour {
+        referrers,
+        ..Behaviour::default()
+    })
+}
+
+#[test]
+fn a_key_pair_is_private_and_is_never_overwritten() {
+    let golden = Golden::new().env("GOLDEN_SIGNING_PASSWORD", PASSWORD);
+    let run = golden.run(&["key", "new", "--out", "team"]).exit(0);
+    assert_eq!(run.stdout, "team.key\nteam.pub\n");
+    let path = golden.path().join("team.key");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = std::fs::read(&path).unwrap();
+    assert!(before.starts_with(b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n"));
+    let run = golden.run(&["key", "new", "--out", "team"]).exit(2);
+    assert!(run.stderr.contains("team.key exists"), "{}", run.stderr);
+    std::fs::remove_file(&path).unwrap();
+    let run = golden.run(&["key", "new", "--out", "team"]).exit(2);
+    assert!(run.stderr.contains("team.pub exists"), "{}", run.stderr);
+    assert!(!path.exists());
+    let run = Golden::new().run(&["key", "new", "--out", "team"]).exit(2);
+    assert!(
+        run.stderr.contains("GOLDEN_SIGNING_PASSWORD"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn an_image_is_signed_in_both_formats_before_a_tag_points_to_it() {
+    for behaviour in behaviours() {
+        let has_api = behaviour.referrers;
+        let app = SignedApp::new(behaviour);
+        app.run(&["build", "--push"], 0);
+        let tree = app.referrers("app:1.2.3");
+        assert_eq!(tree["schema"], json!(1));
+        let kinds = |node: &Value| -> Vec<String> {
+            let nodes = node["referrers"].as_array().unwrap().iter();
+            nodes
+                .map(|node| node["artifactType"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        let both = [
+            "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "application/vnd.dev.cosign.simplesigning.v1+json",
+        ];
+        assert_eq!(kinds(&tree), both);
+        let images = tree["images"].as_array().unwrap();
+        assert_eq!(images.len(), 2);
+        assert!(images.iter().all(|image| kinds(image) == both));
+        let writes = app.writes();
+        let is_tag = |write: &&String| write.ends_with("/manifests/1.2.3");
+        let tag = writes.iter().position(|write| is_tag(&write)).unwrap();
+        let is_signature = |write: &String| write.contains(".sig");
+        let last = writes.iter().rposition(is_signature).unwrap();
+        assert!(last < tag, "{writes:?}");
+        let lists = writes
+            .iter()
+            .rposition(|write| write.contains("/manifests/sha256-") && !is_signature(write));
+        assert_eq!(lists.is_none(), has_api);
+        assert!(lists.is_none_or(|last| last < tag), "{writes:?}");
+    }
+}
+
+#[test]
+fn a_second_run_writes_nothing_and_a_lost_signature_is_repaired() {
+    for behaviour in behaviours() {
+        let app = SignedApp::new(behaviour);
+        app.run(&["build", "--push"], 0);
+        let before = app.writes().len();
+        let plan = app.run(&["plan"], 0).stdout;
+        assert!(plan.contains("skip") && !plan.contains("attach"), "{plan}");
+        app.run(&["build", "--push"], 0);
+        app.run(&["push"], 0);
+        app.run(&["sign", "app:1.2.3"], 0);
+        assert_eq!(app.writes().len(), before, "{:?}", app.writes());
+        // Another tool deletes the signatures of one platform.
+        let tree = app.referrers("app:1.2.3");
+        let image = &tree["images"][1];
+        let lost = image["referrers"].as_array().unwrap();
+        for signature in lost {
+            let digest = signature["digest"].as_str().unwrap();
+            app.run(
+                &[
+                    "delete",
+                    &app.at(&format!("app@{digest}")),
+                    "--all-tags",
+                    "--yes",
+                ],
+                0,
+            );
+        }
+        let plan = app.run(&["plan"], 0).stdout;
+        assert!(plan.contains("app:1.2.3  attach: "), "{plan}");
+        assert!(plan.contains("attach signature"), "{plan}");
+        // A plan does not need the password of the key.
+        let mut command = app.golden.command(&["plan", "--format", "json"]);
+        let run = Run::of(
+            command
+                .env_remove("GOLDEN_SIGNING_PASSWORD")
+                .output()
+                .unwrap(),
+        )
+        .exit(0);
+        let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(shown["images"][0]["step"], "attach");
+        assert_eq!(
+            shown["images"][0]["destinations"][0]["attach"],
+            json!(["signature"])
+        );
+        app.run(&["build", "--push"], 0);
+        let digest = image["digest"].as_str().unwrap();
+        let repaired = app.referrers(&app.at(&format!("app@{digest}")));
+        assert_eq!(repaired["referrers"].as_array().unwrap().len(), 2);
+        let after = app.writes().len();
+        app.run(&["build", "--push"], 0);
+        assert_eq!(app.writes().len(), after);
+    }
+}
+
+#[test]
+fn an_image_with_only_the_signature_of_an_old_key_is_signed_again() {
+    let app = SignedApp::new(Behaviour::default());
+    app.run(&["build", "--push"], 0);
+    for name in ["team.key", "team.pub"] {
+        std::fs::remove_file(app.golden.path().join(name)).unwrap();
+    }
+    app.run(&["key", "new", "--out", "team"], 0);
+    let plan = app.run(&["plan"], 0).stdout;
+    assert!(plan.contains("attach signature"), "{plan}");
+    let run = app.run(&["verify", &app.at("app:1.2.3"), "--signed"], 5);
+    assert!(
+        run.stderr
+            .contains("is made with a key that is not trusted"),
+        "{}",
+        run.stderr
+    );
+    app.run(&["build", "--push"], 0);
+    app.run(&["verify", "--signed"], 0);
+    let tree = app.referrers("app:1.2.3");
+    assert_eq!(tree["referrers"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_missing_or_foreign_signature_fails_the_verification() {
+    let app = SignedApp::new(Behaviour::default());
+    let other = Golden::new().env("GOLDEN_SIGNING_PASSWORD", "x");
+    other.run(&["key", "new", "--out", "other"]).exit(0);
+    let keys = other.path().join("other.pub");
+    app.golden.write("other.pub", std::fs::read(&keys).unwrap());
+    app.registry.image("plain", "a", &["1.0.0"]);
+    let verify = |name: &str, more: &[&str], code: i32| {
+        let reference = app.at(name);
+        let args = [&["verify", &reference, "--signed"], more].concat();
+        app.run(&args, code)
+    };
+    let run = verify("plain:1.0.0", &[], 5);
+    assert!(
+        run.stderr.contains("plain:1.0.0: is not signed"),
+        "{}",
+        run.stderr
+    );
+    app.run(&["sign", &app.at("plain:1.0.0")], 0);
+    let run = verify("plain:1.0.0", &[], 0);
+    assert!(run.stdout.contains("signed by team.key"), "{}", run.stdout);
+    verify("plain:1.0.0", &["--key", "team.pub"], 0);
+    let run = verify("plain:1.0.0", &["--key", "other.pub"], 5);
+    assert!(run.stderr.contains("not trusted"), "{}", run.stderr);
+    let run = verify("plain:1.0.0", &["--key", "team.key"], 2);
+    assert!(run.stderr.contains("it is a private key"), "{}", run.stderr);
+    // The tables of trust name the signers, and none is trusted for other images.
+    let host = app.registry.host();
+    app.golden.write(
+        "golden.toml",
+        format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n\
+             [[trust]]\nname = \"team\"\nimages = [\"{host}/plain\"]\nkeys = [\"other.pub\", \"team.pub\"]\n"
+        ),
+    );
+    let run = verify("plain:1.0.0", &[], 0);
+    assert!(run.stdout.contains("signed by team"), "{}", run.stdout);
+    app.registry.image("else", "b", &["1.0.0"]);
+    let run = verify("else:1.0.0", &[], 2);
+    assert!(
+        run.stderr.contains("no key is trusted for the images of"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_signature_of_another_digest_or_repository_does_not_count() {
+    for (format, because) in [
+        ("bundle", "is not signed"),
+        ("simple", "is for the digest sha256:"),
+    ] {
+        let app = SignedApp::new(Behaviour::default());
+        let text = std::fs::read_to_string(app.golden.path().join("golden.toml")).unwrap();
+        app.golden
+            .write("golden.toml", format!("{text}formats = [\"{format}\"]\n"));
+        app.registry.image("one", "a", &["1.0.0"]);
+        let other = app.registry.image("one", "b", &["2.0.0"]);
+        app.run(&["sign", &app.at("one:1.0.0")], 0);
+        let signed = app.registry.tags("one")["1.0.0"].replace(':', "-");
+        let moved = other.replace(':', "-");
+        let (from, to) = match format {
+            "bundle" => (signed, moved),
+            _ => (format!("{signed}.sig"), format!("{moved}.sig")),
+        };
+        let digest = app.registry.tags("one")[&from].clone();
+        app.registry.tag("one", &to, &digest);
+        let run = app.run(&["verify", &app.at("one:2.0.0"), "--signed"], 5);
+        assert!(run.stderr.contains(because), "{format}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_promoted_image_is_signed_for_its_new_repository() {
+    for behaviour in behaviours() {
+        let app = SignedApp::new(behaviour);
+        app.run(&["build", "--push"], 0);
+        app.run(
+            &["promote", "app:1.2.3", &app.at("prod/app"), "--dry-run"],
+            0,
+        );
+        assert!(app.registry.tags("prod/app").is_empty());
+        app.run(&["promote", "app:1.2.3", &app.at("prod/app")], 0);
+        let run = app.run(&["verify", &app.at("prod/app:1.2.3"), "--signed"], 0);
+        assert!(run.stdout.contains("signed by"), "{}", run.stdout);
+        let tree = app.referrers(&app.at("prod/app:1.2.3"));
+        // The copied bundle stays valid; the simple signature names the new repository.
+        assert_eq!(tree["referrers"].as_array().unwrap().len(), 2);
+        let before = app.writes().len();
+        let run = app.run(&["promote", "app:1.2.3", &app.at("prod/app")], 0);
+        assert!(!run.stderr.contains("signed for"), "{}", run.stderr);
+        let writes = app.writes().split_off(before);
+        assert!(
+            !writes.iter().any(|write| write.contains(".sig")),
+            "{writes:?}"
+        );
+        // Nothing remains after the deletion, and the source keeps everything.
+        app.run(
+            &["delete", &app.at("prod/app:1.2.3"), "--all-tags", "--yes"],
+            0,
+        );
+        assert!(app.registry.tags("prod/app").is_empty());
+        assert!(app.registry.manifests("prod/app").is_empty());
+        app.run(&["verify", "app:1.2.3", "--signed"], 0);
+        app.run(
+            &[
+                "promote",
+                "app:1.2.3",
+                &app.at("bare/app"),
+                "--no-referrers",
+            ],
+            0,
+        );
+    }
+}
+
+#[test]
+fn the_end_of_life_of_an_image_is_not_promoted() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let image = registry.image("app", "a", &["1.2.3"]);
+    let kind = "application/vnd.microsoft.artifact.lifecycle";
+    let empty = ("application/vnd.oci.empty.v1+json", "{}");
+    let ended = registry.artifact("app", Some(kind), empty, empty, Some(&image), &[]);
+    let bom = "application/spdx+json";
+    let bom = registry.artifact("app", Some(bom), empty, (bom, "{}"), Some(&image), &[]);
+    registry.fallback("app", &image, &[&ended, &bom]);
+    let host = registry.host();
+    let (from, to) = (format!("{host}/app:1.2.3"), format!("{host}/prod"));
+    Golden::new().run(&["promote", &from, &to]).exit(0);
+    assert!(registry.has("prod", &bom) && !registry.has("prod", &ended));
+}
+
+#[test]
+fn a_key_that_cannot_sign_stops_the_run_before_any_build() {
+    let app = SignedApp::new(Behaviour::default());
+    let key = |key: &str| {
+        let host = app.registry.host();
+        app.golden.write(
+            "golden.toml",
+            format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n[signing]\nkey = \"{key}\"\n"),
+        );
+    };
+    let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    app.golden.write("ed.key", ed25519.serialize_pem());
+    app.golden.write("notes.txt", "hunter2");
+    for (source, message) in [
+        ("absent.key", "cannot read"),
+        ("ed.key", "it is an Ed25519 key"),
+        ("notes.txt", "it is not a key in PEM format"),
+        (
+            "team.pub",
+            "it is a public key; signing needs the private key",
+        ),
+        ("env:NO_SUCH_KEY", "the environment variable is not set"),
+        (
+            "env:GOLDEN_SIGNING_PASSWORD",
+            "it is not a key in PEM format",
+        ),
+        (
+            "plugin:absent://key",
+            "sigstore-kms-absent failed: the program is not in PATH",
+        ),
+    ] {
+        key(source);
+        let run = app.golden.run(&["build", "--push"]);
+        assert!([1, 2].contains(&run.code), "{source}: {}", run.stderr);
+        assert!(run.stderr.contains(message), "{source}: {}", run.stderr);
+        assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+        assert!(!run.stderr.contains(PASSWORD), "{}", run.stderr);
+    }
+    assert_eq!(app.writes(), Vec::<String>::new());
+    key("team.key");
+    for (password, message) in [
+        (Some("wrong"), "its password is wrong"),
+        (None, "it is encrypted, and no password is given"),
+    ] {
+        let mut command = app.golden.command(&["build", "--push"]);
+        command.env_remove("GOLDEN_SIGNING_PASSWORD");
+        command.envs(password.map(|password| ("COSIGN_PASSWORD", password)));
+        let run = Run::of(command.output().unwrap()).exit(2);
+        assert!(run.stderr.contains(message), "{}", run.stderr);
+    }
+    let mut command = app.golden.command(&["build", "--push"]);
+    command.env_remove("GOLDEN_SIGNING_PASSWORD");
+    command.env("COSIGN_PASSWORD", PASSWORD);
+    Run::of(command.output().unwrap()).exit(0);
+}
+
+#[test]
+fn a_key_comes_from_the_environment_or_from_a_plugin() {
+    let app = SignedApp::new(Behaviour::default());
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let pem = pair.serialize_pem();
+    app.registry.image("one", "a", &["1.0.0"]);
+    let mut command = app
+        .golden
+        .command(&["sign", &app.at("one:1.0.0"), "--key", "env:MY_KEY"]);
+    Run::of(command.env("MY_KEY", &pem).output().unwrap()).exit(0);
+    app.golden.write("plain.pub", pair.public_key_pem());
+    app.run(
+        &[
+            "verify",
+            &app.at("one:1.0.0"),
+            "--signed",
+            "--key",
+            "plain.pub",
+        ],
+        0,
+    );
+}
+
+/// A plugin program with this script.
+fn plugin(golden: &Golden, script: &str) -> String {
+    let path = golden.write("bin/sigstore-kms-test", format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let directories = path.parent().unwrap().display();
+    format!("{directories}:{}", std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn a_plugin_that_hangs_or_prints_rubbish_is_an_error_with_its_name() {
+    let app = SignedApp::new(Behaviour::default());
+    app.registry.image("one", "a", &["1.0.0"]);
+    let reference = app.at("one:1.0.0");
+    for (script, message) in [
+        ("sleep 60", "it did not end within 1 s and was stopped"),
+        ("yes", "it printed more than 1048576 bytes and was stopped"),
+        ("echo hello", "did not answer with JSON"),
+        ("exit 3", "did not answer with JSON"),
+        ("echo '{}'", "did not return a public key"),
+        (
+            "echo '{\"errorMessage\":\"no such key\"}'; exit 1",
+            "failed: no such key",
+        ),
+        (
+            "echo '{\"publicKey\":{\"publicKeyPEM\":\"eA==\"}}'",
+            "returned a public key that cannot be used: it is not a key in PEM format",
+        ),
+    ] {
+        let path = plugin(&app.golden, script);
+        let mut command = app
+            .golden
+            .command(&["sign", &reference, "--key", "plugin:test://k"]);
+        command
+            .env("PATH", path)
+            .env("GOLDEN_KEY_PLUGIN_TIMEOUT", "1");
+        let run = Run::of(command.output().unwrap()).exit(1);
+        let expected = "the key plugin sigstore-kms-test ";
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        assert!(run.stderr.contains(message), "{script}: {}", run.stderr);
+    }
+    assert_eq!(app.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn mistakes_in_the_tables_of_keys_are_reported_with_their_place() {
+    let golden = Golden::new()
+        .workspace(
+            "[signing]\nkey = \"env://KEY\"\nformats = [\"notation\"]\nformat = \"bundle\"\n\
+             [[trust]]\nname = \"team\"\nimages = [\"[\"]\n[[trust]]\nname = \"team\"\nimage = \"x\"\nkeys = [\"a\"]\n",
+        )
+        .image("app", &spec("1.2.3"));
+    let run = golden.run(&["check"]).exit(2);
+    for expected in [
+        "golden.toml:2:7",
+        "golden.toml:3:12",
+        "golden.toml:4:1",
+        "`keys` is missing in [[trust]]",
+        "is not a valid glob",
+        "two [[trust]] tables have the name `team`",
+        "did you mean `images`?",
+    ] {
+        assert!(run.stderr.contains(expected), "{expected}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_lost_update_of_the_list_is_repaired_and_a_late_blob_is_put_again() {
+    let overwritten = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let refused = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (lose, late) = (overwritten.clone(), refused.clone());
+    let app = SignedApp::new(Behaviour {
+        instead: Some(Arc::new(move |seen: &Seen| {
+            let is_put = seen.method == "PUT" && seen.path.contains("/manifests/sha256-");
+            // distribution does not see a blob that another client is uploading.
+            if is_put && late.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 {
+                return Some(refuse(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown"));
+            }
+            // The registry accepts a list, and another client overwrites it at once.
+            (is_put && !lose.swap(true, std::sync::atomic::Ordering::SeqCst))
+                .then(|| crate::support::server::Answer::new(201, ""))
+        })),
+        ..Behaviour::default()
+    });
+    app.registry.image("one", "a", &["1.0.0"]);
+    app.run(&["sign", &app.at("one:1.0.0")], 0);
+    app.run(&["verify", &app.at("one:1.0.0"), "--signed"], 0);
+    assert!(refused.load(std::sync::atomic::Ordering::SeqCst) > 3);
+    let tree = app.referrers(&app.at("one:1.0.0"));
+    assert_eq!(tree["referrers"].as_array().unwrap().len(), 2);
+}

@@ -1,0 +1,281 @@
+//! Signatures of golden are accepted and refused by cosign and skopeo, golden accepts and refuses
+//! those of cosign, and no signature is lost when many processes sign one image.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::publisher::fresh_name;
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A workspace with a signing key and an index of two images, which is published.
+fn published() -> (Golden, String) {
+    let name = fresh_name("signed");
+    let host = services::registry();
+    let golden = Golden::new()
+        .workspace(&format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n[signing]\nkey = \"team.key\"\n"
+        ))
+        .env("SOURCE_DATE_EPOCH", "0")
+        .env("GOLDEN_SIGNING_PASSWORD", PASSWORD)
+        .image(
+            "app",
+            "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n\
+             platforms = [\"linux/amd64\", \"linux/arm64\"]\n[[files]]\ncontent = \"x\"\ntarget = \"/x\"\n",
+        );
+    for key in ["team", "other"] {
+        golden.run(&["key", "new", "--out", key]).exit(0);
+    }
+    golden.run(&["build", "--push"]).exit(0);
+    (golden, format!("{host}/{name}/app"))
+}
+
+/// Runs a program of the modern root in the directory of the workspace.
+fn modern(golden: &Golden, args: &[&str]) -> Output {
+    let directory = golden.path().display();
+    let words: Vec<String> = args.iter().map(|word| format!("'{word}'")).collect();
+    let line = format!(
+        "cd {directory} && COSIGN_PASSWORD='{PASSWORD}' {}",
+        words.join(" ")
+    );
+    Command::new(services::modern_run())
+        .args(["sh", "-c", &line])
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn expect(output: &Output, success: bool) -> String {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.success(), success, "{text}");
+    text
+}
+
+/// The digests of an index and of its images.
+fn digests(golden: &Golden, reference: &str) -> Vec<String> {
+    let run = golden
+        .run(&["inspect", reference, "--format", "json"])
+        .exit(0);
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    let images = shown["images"].as_array().unwrap().iter();
+    let digests = images.map(|image| &image["digest"]);
+    [&shown["digest"]]
+        .into_iter()
+        .chain(digests)
+        .map(|digest| digest.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn cosign_accepts_only_the_key_that_signed() {
+    let (golden, repository) = published();
+    let trusted_root =
+        json!({ "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1" });
+    golden.write("root.json", trusted_root.to_string());
+    for digest in digests(&golden, "app:1.2.3") {
+        let reference = format!("{repository}@{digest}");
+        for (key, success) in [("team.pub", true), ("other.pub", false)] {
+            let verify = [
+                "cosign",
+                "verify",
+                "--key",
+                key,
+                "--insecure-ignore-tlog=true",
+            ];
+            let verify = [verify.as_slice(), &["--allow-http-registry", &reference]].concat();
+            expect(&modern(&golden, &verify), success);
+            let bundle = [
+                "cosign",
+                "verify-attestation",
+                "--new-bundle-format",
+                "--trusted-root",
+                "root.json",
+                "--type",
+                "https://sigstore.dev/cosign/sign/v1",
+                "--key",
+                key,
+                "--insecure-ignore-tlog=true",
+                "--allow-http-registry",
+                &reference,
+            ];
+            expect(&modern(&golden, &bundle), success);
+        }
+    }
+}
+
+#[test]
+fn skopeo_accepts_the_signature_in_its_repository_only() {
+    let (golden, repository) = published();
+    let host = services::registry();
+    let promoted = format!("{repository}-copy");
+    let (from, to) = (format!("{repository}:1.2.3"), format!("{promoted}:1.2.3"));
+    let copy = |reference: &str, key: &str| {
+        let key = golden.path().join(key).display().to_string();
+        let policy = json!({
+            "default": [{ "type": "reject" }],
+            "transports": { "docker": { host: [{
+                "type": "sigstoreSigned",
+                "keyPath": key,
+                "signedIdentity": { "type": "matchRepository" },
+            }] } },
+        });
+        golden.write("policy.json", policy.to_string());
+        golden.write(
+            "registries.d/default.yaml",
+            "default-docker:\n  use-sigstore-attachments: true\n",
+        );
+        let name = fresh_name("copy");
+        modern(
+            &golden,
+            &[
+                "skopeo",
+                "--policy",
+                "policy.json",
+                "--registries.d",
+                "registries.d",
+                "--override-arch",
+                "amd64",
+                "copy",
+                "--src-tls-verify=false",
+                &format!("docker://{reference}"),
+                &format!("dir:{name}"),
+            ],
+        )
+    };
+    expect(&copy(&from, "team.pub"), true);
+    expect(&copy(&from, "other.pub"), false);
+    // Without the key of the workspace, the copied signature still names the source.
+    let text = std::fs::read_to_string(golden.path().join("golden.toml")).unwrap();
+    golden.write("golden.toml", text.replace("key = \"team.key\"\n", ""));
+    golden.run(&["promote", &from, &to]).exit(0);
+    expect(&copy(&to, "team.pub"), false);
+    golden.write("golden.toml", &text);
+    golden.run(&["promote", &from, &to]).exit(0);
+    expect(&copy(&to, "team.pub"), true);
+}
+
+#[test]
+fn golden_verifies_the_signatures_and_keys_of_cosign() {
+    let (golden, repository) = published();
+    let text = std::fs::read_to_string(golden.path().join("golden.toml")).unwrap();
+    golden.write("golden.toml", text.replace("key = \"team.key\"\n", ""));
+    let generate = [
+        "cosign",
+        "generate-key-pair",
+        "--output-key-prefix",
+        "theirs",
+    ];
+    expect(&modern(&golden, &generate), true);
+    let reference = format!("{repository}:1.2.3");
+    let verify = |key: &str| golden.run(&["verify", &reference, "--signed", "--key", key]);
+    let run = verify("theirs.pub").exit(5);
+    assert!(
+        run.stderr
+            .contains("is made with a key that is not trusted"),
+        "{}",
+        run.stderr
+    );
+    let digest = &digests(&golden, "app:1.2.3")[0];
+    let by_digest = format!("{repository}@{digest}");
+    let sign = [
+        "cosign",
+        "sign",
+        "--key",
+        "theirs.key",
+        "--tlog-upload=false",
+        "-y",
+    ];
+    let sign = [sign.as_slice(), &["--allow-http-registry", &by_digest]].concat();
+    expect(&modern(&golden, &sign), true);
+    verify("theirs.pub").exit(0);
+    verify("team.pub").exit(0);
+    // A key of cosign signs, and an attestation is no signature.
+    golden
+        .run(&["sign", &by_digest, "--key", "theirs.key"])
+        .exit(0);
+    golden.write("predicate.json", "{}");
+    let image = &digests(&golden, "app:1.2.3")[1];
+    let attested = format!("{repository}@{image}");
+    let attest = [
+        "cosign",
+        "attest",
+        "--key",
+        "other.key",
+        "--tlog-upload=false",
+        "-y",
+        "--allow-http-registry",
+        "--new-bundle-format",
+        "--predicate",
+        "predicate.json",
+        "--type",
+        "https://example.com/x",
+        &attested,
+    ];
+    expect(&modern(&golden, &attest), true);
+    golden
+        .run(&["verify", &attested, "--signed", "--key", "other.pub"])
+        .exit(5);
+}
+
+#[test]
+fn twenty_processes_that_sign_one_image_lose_no_signature() {
+    let (golden, repository) = published();
+    let reference = format!("{repository}:1.2.3");
+    let before = signatures(&golden, &reference);
+    let children: Vec<_> = (0..20)
+        .map(|n| {
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let key = golden.write(&format!("{n}.key"), pair.serialize_pem());
+            golden.write(&format!("{n}.pub"), pair.public_key_pem());
+            sign(&golden, &reference, &key)
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        expect(&output, true);
+    }
+    let (bundles, layers) = signatures(&golden, &reference);
+    assert_eq!((bundles, layers), (before.0 + 20, before.1 + 20));
+    for n in 0..20 {
+        let key = format!("{n}.pub");
+        golden
+            .run(&["verify", &reference, "--signed", "--key", &key])
+            .exit(0);
+    }
+}
+
+fn sign(golden: &Golden, reference: &str, key: &Path) -> std::process::Child {
+    golden
+        .command(&["sign", reference, "--key", key.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The numbers of bundles and of simple signatures of an index.
+fn signatures(golden: &Golden, reference: &str) -> (usize, usize) {
+    let run = golden
+        .run(&["referrers", reference, "--format", "json"])
+        .exit(0);
+    let tree: Value = serde_json::from_str(&run.stdout).unwrap();
+    let nodes = tree["referrers"].as_array().unwrap();
+    let bundles = nodes
+        .iter()
+        .filter(|node| node.get("tag").is_none())
+        .count();
+    let (digest, (host, path)) = (
+        tree["digest"].as_str().unwrap().replace(':', "-"),
+        reference.split_once('/').unwrap(),
+    );
+    let path = path.split(':').next().unwrap();
+    let body =
+        crate::support::curl::curl("GET", host, &format!("{path}/manifests/{digest}.sig")).body;
+    let manifest: Value = serde_json::from_str(&body).unwrap();
+    (bundles, manifest["layers"].as_array().unwrap().len())
+}
