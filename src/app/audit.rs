@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::destinations::Destinations;
+use super::destinations::{Destinations, registries as known_registries};
 use super::error::Error;
 use super::names::WorkspaceNames;
 use super::pipeline::Failed;
@@ -17,8 +17,9 @@ use crate::image::{DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::policy::{Built, check_built, named_user};
-use crate::reference::Reference;
+use crate::reference::{Reference, Repository};
 use crate::registry::Registries;
+use crate::resolve::Destination;
 use crate::workspace::Workspace;
 use crate::workspace::state::StateDirectory;
 
@@ -45,6 +46,8 @@ pub async fn audit(
         registries,
         policy: &workspace.spec.policy,
         events: &settings.events,
+        known: known_registries(&workspace.root, &workspace.spec),
+        now: settings.now,
     };
     let checks = stream::iter(&references).map(|reference| audit.check(reference));
     Ok(checks.buffered(CONCURRENCY).collect().await)
@@ -56,6 +59,10 @@ struct Audit<'a> {
     embedded: Embedded,
     policy: &'a Policy,
     events: &'a Events,
+    /// The registries of the workspace.
+    known: Vec<Destination>,
+    /// The current time, in seconds since 1970.
+    now: i64,
 }
 
 impl Audit<'_> {
@@ -70,6 +77,7 @@ impl Audit<'_> {
             let message = format!("{reference} is not an image: it has no image config to check");
             return Err(Error::failed(message));
         }
+        let known_as = self.known_as(&reference.repository);
         let mut found = Diagnostics::new();
         for image in &described.images {
             let name = if described.images.len() > 1 {
@@ -80,6 +88,8 @@ impl Audit<'_> {
             let user_id = self.user_id(reference, image).await?;
             let built = Built {
                 name: &name,
+                known_as: &known_as,
+                now: self.now,
                 config: &image.config,
                 user_id,
                 image: None,
@@ -87,6 +97,23 @@ impl Audit<'_> {
             found.extend(check_built(self.policy, &built));
         }
         Ok(found)
+    }
+
+    /// The names of a published image: its repository with and without the host, and without the
+    /// namespace of a registry of the workspace.
+    fn known_as(&self, repository: &Repository) -> Vec<String> {
+        let path = repository.path.as_str();
+        let inside = |destination: &Destination| {
+            let below = path
+                .strip_prefix(&destination.namespace)?
+                .strip_prefix('/')?;
+            (destination.host == repository.host).then(|| below.to_owned())
+        };
+        let short = self.known.iter().filter_map(inside);
+        [repository.to_string(), path.to_owned()]
+            .into_iter()
+            .chain(short)
+            .collect()
     }
 
     /// The user ID of an image, if the policy needs it and only /etc/passwd of the image contains

@@ -58,6 +58,13 @@ pub(super) static CODES: &[CodeDocs] = &[
         "It matches no row of the matrix. Correct its values or remove it.",
     ),
     code(
+        "policy.expired",
+        "an exception from a rule ends soon or has ended",
+        "`[[policy.except]]` in golden.toml excepts images from a rule until a date. The warning appears \
+         two weeks before that date. After it, the rule counts again. Correct the images and remove \
+         the exception, or move `until` to a later date.",
+    ),
+    code(
         "spec.attributes",
         "git may change a file that an image contains",
         "The attributes of the repository convert line endings or run a filter at checkout, so that \

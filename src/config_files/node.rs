@@ -14,6 +14,7 @@ use toml::de::{DeInteger, DeValue};
 use super::document::{SpecTable, Value};
 use super::fault::Fault;
 use super::quoted::quoted;
+use super::values::Day;
 
 /// A table, read as a type.
 pub(super) struct Root<'t, 'i>(pub(super) &'t SpecTable<'i>);
@@ -74,10 +75,15 @@ impl<'de> Deserializer<'de> for Node<'_, '_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        visitor.visit_newtype_struct(self)
+        match self.0.get_ref() {
+            DeValue::Datetime(date) if name == Day::TYPE => visitor
+                .visit_str(&date.to_string())
+                .map_err(|fault: Fault| fault.at(self.0.span())),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::pattern;
+use super::values::Day;
+
 /// Rules that every image of the workspace must follow. A rule whose key is absent does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -28,6 +31,29 @@ pub struct Policy {
     pub certs: CertsPolicy,
     /// The severity of each rule, by rule code; each rule has its own default.
     pub severity: BTreeMap<String, RuleLevel>,
+    /// Exceptions from rules, each until a date.
+    #[serde(deserialize_with = "super::table::list")]
+    pub except: Vec<PolicyException>,
+}
+
+/// An exception from a rule for some images, until a date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyException {
+    /// The code of the rule.
+    pub rule: String,
+    /// Globs over the names of images; `*` does not match `/`, `**` does.
+    #[serde(default = "every_image")]
+    pub images: Vec<String>,
+    /// The reason of the exception.
+    pub reason: String,
+    /// The last day of the exception, in UTC, such as 2026-11-20.
+    #[schemars(with = "String", extend("pattern" = pattern::DATE))]
+    pub until: Day,
+}
+
+fn every_image() -> Vec<String> {
+    vec!["**".to_owned()]
 }
 
 /// Conditions on the value of a label; all of them must hold.

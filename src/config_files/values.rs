@@ -390,6 +390,63 @@ impl TryFrom<String> for SnapshotDate {
     }
 }
 
+/// A day of the calendar: `2026-11-20`, as a date or as a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(pub time::Date);
+
+impl Day {
+    /// The name by which the deserializer of the spec knows that a TOML date is allowed.
+    pub(super) const TYPE: &'static str = "Day";
+}
+
+impl FromStr for Day {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let format = time::macros::format_description!("[year]-[month]-[day]");
+        time::Date::parse(text, format)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not a date such as 2026-11-20"))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsDay;
+        impl<'de> Visitor<'de> for AsDay {
+            type Value = Day;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a date such as 2026-11-20")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Day, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_newtype_struct<D: de::Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Day, D::Error> {
+                deserializer.deserialize_str(self)
+            }
+        }
+        deserializer.deserialize_newtype_struct(Self::TYPE, AsDay)
+    }
+}
+
 /// A variant; the empty string means none, so that one value of a matrix axis can have no variant.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -410,6 +467,23 @@ impl TryFrom<String> for OptionalVariant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_a_date_of_the_calendar() {
+        for good in ["2026-11-20", "2024-02-29"] {
+            assert_eq!(good.parse::<Day>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "2026-02-29",
+            "2026-11-2",
+            "20261120",
+            "2026-11-20T10:00:00Z",
+            "soon",
+            "",
+        ] {
+            assert!(bad.parse::<Day>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_follow_go() {

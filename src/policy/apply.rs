@@ -22,6 +22,9 @@ pub(super) fn apply_rules(
             _ => rule.severity,
         };
         let Some(check) = rule.check else { continue };
+        if compiled.excepts(rule.id, subject) {
+            continue;
+        }
         let mut findings = Vec::new();
         check(compiled, subject, &mut findings);
         for finding in findings {

@@ -6,7 +6,7 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 
-use super::compiled::CompiledPolicy;
+use super::compiled::{CompiledException, CompiledPolicy};
 use super::finding::WORKSPACE_FILE;
 use super::rules::{RULES, rule};
 use crate::config_files::policy::Policy;
@@ -36,16 +36,18 @@ impl<'a> CompiledPolicy<'a> {
             .base
             .allow
             .as_ref()
-            .map(|globs| problems.globs("allow", globs));
-        let deny_tags = problems.globs("deny_tags", &policy.base.deny_tags);
+            .map(|globs| problems.globs(&["base", "allow"], globs));
+        let deny_tags = problems.globs(&["base", "deny_tags"], &policy.base.deny_tags);
         problems.ports(policy);
         problems.severities(policy);
+        let exceptions = problems.exceptions(policy);
         (
             Self {
                 policy,
                 patterns,
                 allow,
                 deny_tags,
+                exceptions,
             },
             problems.found,
         )
@@ -110,14 +112,15 @@ impl Problems<'_> {
     }
 
     /// Compiles globs in which `*` does not match `/` and `**` does.
-    fn globs(&mut self, key: &str, globs: &[String]) -> Vec<GlobMatcher> {
+    fn globs(&mut self, key: &[&str], globs: &[String]) -> Vec<GlobMatcher> {
         let mut matchers = Vec::new();
         for (index, glob) in globs.iter().enumerate() {
             match GlobBuilder::new(glob).literal_separator(true).build() {
                 Ok(glob) => matchers.push(glob.compile_matcher()),
                 Err(error) => {
                     let message = format!("`{glob}` is not a glob: {}", error.kind());
-                    let path = ["policy", "base", key, &index.to_string()];
+                    let index = index.to_string();
+                    let path = [&["policy"], key, &[index.as_str()]].concat();
                     self.push(Diagnostic::error("spec.policy", message), &path);
                 }
             }
@@ -137,22 +140,56 @@ impl Problems<'_> {
     fn severities(&mut self, policy: &Policy) {
         for id in policy.severity.keys() {
             let path = ["policy", "severity", id.as_str()];
-            match rule(id) {
-                Some(rule) if rule.fixed => {
-                    let message = format!("the rule `{id}` is built in and cannot be changed");
-                    self.push_key(Diagnostic::error("spec.policy", message), &path);
-                }
-                Some(_) => {}
-                None => {
-                    let ids = || RULES.iter().filter(|rule| !rule.fixed).map(|rule| rule.id);
-                    let help = closest(id, ids()).map_or_else(
-                        || format!("the rules are {}", ids().collect::<Vec<_>>().join(", ")),
-                        |similar| format!("did you mean \"{similar}\"?"),
-                    );
-                    let message = format!("there is no rule `{id}`");
-                    self.push_key(Diagnostic::error("spec.policy", message).help(help), &path);
-                }
+            if let Some(problem) = wrong_rule(id) {
+                self.push_key(problem, &path);
             }
+        }
+    }
+
+    /// Compiles the exceptions. An exception with a mistake is ignored.
+    fn exceptions<'a>(&mut self, policy: &'a Policy) -> Vec<CompiledException<'a>> {
+        let mut compiled = Vec::new();
+        for (index, exception) in policy.except.iter().enumerate() {
+            let index = index.to_string();
+            let before = self.found.iter().count();
+            if let Some(problem) = wrong_rule(&exception.rule) {
+                self.push(problem, &["policy", "except", &index, "rule"]);
+            }
+            if exception.reason.trim().is_empty() {
+                let message = format!("the exception from `{}` has no reason", exception.rule);
+                let diagnostic = Diagnostic::error("spec.policy", message)
+                    .help("write why the images cannot follow the rule yet");
+                self.push(diagnostic, &["policy", "except", &index, "reason"]);
+            }
+            let images = self.globs(&["except", &index, "images"], &exception.images);
+            if self.found.iter().count() == before {
+                compiled.push(CompiledException {
+                    rule: &exception.rule,
+                    images,
+                    until: exception.until.0,
+                });
+            }
+        }
+        compiled
+    }
+}
+
+/// The error for the id of a rule that does not exist or that nobody can change.
+fn wrong_rule(id: &str) -> Option<Diagnostic> {
+    match rule(id) {
+        Some(rule) if rule.fixed => {
+            let message = format!("the rule `{id}` is built in and cannot be changed");
+            Some(Diagnostic::error("spec.policy", message))
+        }
+        Some(_) => None,
+        None => {
+            let ids = || RULES.iter().filter(|rule| !rule.fixed).map(|rule| rule.id);
+            let help = closest(id, ids()).map_or_else(
+                || format!("the rules are {}", ids().collect::<Vec<_>>().join(", ")),
+                |similar| format!("did you mean \"{similar}\"?"),
+            );
+            let message = format!("there is no rule `{id}`");
+            Some(Diagnostic::error("spec.policy", message).help(help))
         }
     }
 }

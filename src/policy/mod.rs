@@ -7,6 +7,7 @@
 mod apply;
 mod compile;
 mod compiled;
+mod expired;
 mod finding;
 pub mod rules;
 mod subject;
@@ -43,6 +44,11 @@ pub struct SpecFacts<'a> {
 pub struct Built<'a> {
     /// The name in reports: a display name or a reference.
     pub name: &'a str,
+    /// The names by which an exception may select the image: its name in the workspace, or its
+    /// repository.
+    pub known_as: &'a [String],
+    /// The current time, in seconds since 1970.
+    pub now: i64,
     /// The image config to check.
     pub config: &'a ImageConfig,
     /// The uid of its user, if the config has a user name that the image's /etc/passwd contains.
@@ -59,6 +65,7 @@ pub fn check_specs<'a>(
     facts: &SpecFacts<'_>,
 ) -> Diagnostics {
     let (compiled, mut found) = CompiledPolicy::new(policy, facts.places);
+    found.extend(expired::expired(policy, facts.now, facts.places));
     let images: Vec<&ResolvedImage> = images.into_iter().collect();
     let fleet = subject::ImageSet::of(&images);
     for image in images {

@@ -24,6 +24,8 @@ pub(super) enum LabelValue<'a> {
 pub struct PolicySubject<'a> {
     /// The name in reports.
     pub(super) name: String,
+    /// The names by which an exception may select the image.
+    pub(super) known_as: Vec<String>,
     /// The path of `image.toml`; only for a spec.
     pub(super) file: Option<&'a Path>,
     /// For a spec: its own labels and those that golden fills in. For a config: all labels.
@@ -60,6 +62,7 @@ impl<'a> PolicySubject<'a> {
     ) -> Self {
         Self {
             name: image.display(),
+            known_as: vec![image.name.to_string()],
             file: Some(&image.source),
             labels: spec_labels(image),
             inherited: Vec::new(),
@@ -107,6 +110,7 @@ impl<'a> PolicySubject<'a> {
         });
         Self {
             name: built.name.to_owned(),
+            known_as: built.known_as.to_vec(),
             file: None,
             labels: labels
                 .into_iter()
@@ -127,7 +131,7 @@ impl<'a> PolicySubject<'a> {
             base: None,
             locked: false,
             certificates: &[],
-            now: 0,
+            now: built.now,
         }
     }
 }

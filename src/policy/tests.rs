@@ -89,6 +89,8 @@ fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>)
         &policy(text),
         &Built {
             name: "host/app:1.2.3",
+            known_as: &["host/team/app".to_owned(), "team/app".to_owned()],
+            now: NOW,
             config: &config,
             user_id: None,
             image,
@@ -422,6 +424,8 @@ fn inherited_labels_that_describe_the_base_are_found() {
         &Built {
             user_id: None,
             name: "x",
+            known_as: &[],
+            now: NOW,
             config: &ImageConfig::parse(
                 serde_json::json!({ "config": runtime })
                     .to_string()
@@ -553,4 +557,94 @@ fn locations_point_to_the_defaults_and_to_the_policy() {
         found.iter().nth(1).unwrap().hidden,
         [("golden.toml".into(), 54..60)]
     );
+}
+
+/// NOW is 2023-11-14.
+#[test]
+fn an_exception_counts_until_its_date_for_the_images_that_it_names() {
+    let except = |rule: &str, images: &str, until: &str| {
+        format!(
+            "config.deny_root = true\n[[except]]\nrule = \"{rule}\"\nimages = [{images}]\nreason = \"legacy\"\nuntil = \"{until}\"\n"
+        )
+    };
+    let violation = "config.deny_root: the image runs as root";
+    for (rule, images, until, is_excepted) in [
+        ("config.deny_root", "'team/*'", "2023-12-31", true),
+        ("config.deny_root", "'**'", "2023-11-14", true),
+        (
+            "config.deny_root",
+            "'other', 'team/app'",
+            "2023-11-15",
+            true,
+        ),
+        ("config.deny_root", "'**'", "2023-11-13", false),
+        ("config.deny_root", "'*'", "2023-12-31", false),
+        ("config.deny_root", "'team'", "2023-12-31", false),
+        ("config.deny_root", "", "2023-12-31", false),
+        ("config.ports", "'**'", "2023-12-31", false),
+    ] {
+        let text = except(rule, images, until);
+        let of_spec = findings(&text, image(Base::Scratch));
+        let of_config = built(&text, &serde_json::json!({}), None);
+        for found in [&of_spec, &of_config] {
+            let is_found = found.iter().any(|line| line.starts_with(violation));
+            assert_eq!(is_found, !is_excepted, "{text}\n{found:?}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_an_exception_is_announced_for_two_weeks_and_reported_afterwards() {
+    let warnings = |until: &str| {
+        let text = format!(
+            "[[except]]\nrule = \"config.ports\"\nreason = \"legacy\"\nuntil = \"{until}\"\n"
+        );
+        findings(&text, image(Base::Scratch)).join("\n")
+    };
+    for (until, expected) in [
+        ("2023-11-29", ""),
+        ("2023-11-28", "ends in 14 days (2023-11-28)"),
+        ("2023-11-15", "ends tomorrow (2023-11-15)"),
+        ("2023-11-14", "ends today (2023-11-14)"),
+        (
+            "2023-11-13",
+            "ended on 2023-11-13, so the rule counts again",
+        ),
+    ] {
+        let expected = match expected {
+            "" => String::new(),
+            text => format!("policy.expired: the exception from `config.ports` {text}"),
+        };
+        assert_eq!(warnings(until), expected, "{until}");
+    }
+}
+
+#[test]
+fn a_wrong_exception_is_reported_and_does_not_count() {
+    for (rule, images, reason, expected) in [
+        ("config.port", "**", "x", "there is no rule `config.port`"),
+        (
+            "certs.private_key",
+            "**",
+            "x",
+            "the rule `certs.private_key` is built in and cannot be changed",
+        ),
+        (
+            "config.deny_root",
+            "**",
+            " ",
+            "the exception from `config.deny_root` has no reason",
+        ),
+        ("config.deny_root", "[", "x", "`[` is not a glob"),
+    ] {
+        let text = format!(
+            "config.deny_root = true\n[[except]]\nrule = \"{rule}\"\nimages = [\"{images}\"]\nreason = \"{reason}\"\nuntil = \"2030-01-01\"\n"
+        );
+        let found = findings(&text, image(Base::Scratch)).join("\n");
+        assert!(found.contains(expected), "{text}{found}");
+        assert!(
+            found.contains("config.deny_root: the image runs as root"),
+            "{found}"
+        );
+    }
 }

@@ -307,3 +307,51 @@ proptest! {
         prop_assert_eq!(forwards, backwards);
     }
 }
+
+#[test]
+fn a_move_says_what_it_does_and_why() {
+    let rules = TagRules::default();
+    let tags: Vec<Tag> = ["1.2.3", "1.2", "latest", "2.0.0"]
+        .map(|tag| tag.parse().unwrap())
+        .to_vec();
+    let existing = TagList::new(&tags, None, &[]);
+    let summary = |version: &str| {
+        let out = fan_out(&version.parse().unwrap(), None, &rules).unwrap();
+        let decided = decide(&out, &existing, &rules, PublishedContent::Different);
+        let line = |decided: &Move| {
+            let kind = match (decided.is_push(), decided.is_refusal()) {
+                (true, false) => "push",
+                (false, true) => "refuse",
+                (false, false) => "keep",
+                (true, true) => unreachable!("a tag is not both moved and refused"),
+            };
+            format!("{} {kind}: {}\n", decided.tag, decided.because)
+        };
+        decided.iter().map(line).collect::<String>()
+    };
+    for (version, expected) in [
+        (
+            "1.2.3",
+            "1.2.3 refuse: 1.2.3 is already published, and versions are immutable\n\
+             1.2 push: no stable version is higher\n\
+             1 push: does not exist yet\n\
+             latest keep: 2.0.0 is the higher version\n",
+        ),
+        (
+            "1.2.4",
+            "1.2.4 push: does not exist yet\n\
+             1.2 push: 1.2.3 is lower\n\
+             1 push: does not exist yet\n\
+             latest keep: 2.0.0 is the higher version\n",
+        ),
+        (
+            "2.0.1",
+            "2.0.1 push: does not exist yet\n\
+             2.0 push: does not exist yet\n\
+             2 push: does not exist yet\n\
+             latest push: 2.0.0 is lower\n",
+        ),
+    ] {
+        assert_eq!(summary(version), expected, "{version}");
+    }
+}

@@ -326,6 +326,18 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_replaces_the_build_metadata() {
+        for (version, number, expected) in [
+            ("1.2.3", 1, "1.2.3+r1"),
+            ("1.2.3+build.5", 2, "1.2.3+r2"),
+            ("1.2.3-rc.1+r1", 12, "1.2.3-rc.1+r12"),
+        ] {
+            let revised = revision(&version.parse().unwrap(), number);
+            assert_eq!(revised.to_string(), expected);
+        }
+    }
+
+    #[test]
     fn the_error_names_a_tag_that_is_too_long() {
         let version: Version = format!("1.2.3-{}", "a".repeat(123)).parse().unwrap();
         let message = fan_out(&version, None, &TagRules::default())

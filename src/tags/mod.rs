@@ -188,3 +188,22 @@ impl Default for TagRules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_has_lowercase_parts() {
+        for good in ["alpine", "alpine3.20", "slim-bookworm", "a_b.c-d", "x86"] {
+            let variant: Variant = good.parse().unwrap();
+            assert_eq!(String::from(variant), good);
+        }
+        for bad in [
+            "", "latest", "3alpine", "Alpine", "alPine", "a--b", "a-", "-a", "a b", ".", "a..b",
+            "ä",
+        ] {
+            assert!(bad.parse::<Variant>().is_err(), "{bad}");
+        }
+    }
+}

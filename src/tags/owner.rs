@@ -68,6 +68,12 @@ mod tests {
                 "{tag}"
             );
         }
+        // An extra tag belongs to the version that it points to, not to the highest one.
+        let rules = TagRules {
+            extra: vec!["edge".to_owned()],
+            ..TagRules::default()
+        };
+        assert_eq!(owner(&"edge".parse().unwrap(), &list, &rules), None);
         let rules = TagRules {
             withdrawn: vec!["1.3.0".parse().unwrap()],
             ..TagRules::default()

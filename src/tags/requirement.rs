@@ -233,6 +233,8 @@ mod tests {
             "1.2.3.4.5",
             "1.2.3.4-rc",
             "1.2.x.4",
+            "1.2.x.*",
+            "1.2.3.* x",
             "stable",
             "99999999999999999999",
         ] {
@@ -267,6 +269,25 @@ mod tests {
             let admits = |tag: &&str| parsed.admits(&TagVersion::parse(tag).unwrap());
             assert!(admitted.iter().all(admits), "{requirement}");
             assert!(!refused.iter().any(admits), "{requirement}");
+        }
+    }
+
+    #[test]
+    fn a_strict_version_satisfies_a_requirement() {
+        for (requirement, version, expected) in [
+            ("^1.2", "1.3.0", true),
+            ("^1.2", "2.0.0", false),
+            ("=1.2.3", "1.2.3", true),
+            ("=1.2.3.4", "1.2.3", false),
+            (">=1.2, <2", "1.1.9", false),
+        ] {
+            let parsed: Requirement = requirement.parse().unwrap();
+            let version: Version = version.parse().unwrap();
+            assert_eq!(
+                parsed.matches(&version),
+                expected,
+                "{requirement} {version}"
+            );
         }
     }
 

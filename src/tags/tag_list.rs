@@ -217,11 +217,32 @@ mod tests {
     }
 
     #[test]
+    fn only_revisions_of_the_version_are_counted() {
+        for (version, tags, expected) in [
+            ("1.2.3", "1.2.3", 0),
+            ("1.2.3", "1.2.3 1.2.3_r1 1.2.3_r10 1.2.3_r2", 10),
+            ("1.2.3", "1.2.3 1.2.4_r7 1.2.3_build.9 1.2.3_r1", 1),
+            ("1.2.3", "1.2.3_9 1.2.3_rc9", 0),
+            ("1.2.4", "1.2.3_r1", 0),
+        ] {
+            let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
+            let list = TagList::new(&tags, None, &[]);
+            assert_eq!(
+                list.revisions(&version.parse().unwrap()),
+                expected,
+                "{version} {tags:?}"
+            );
+        }
+    }
+
+    #[test]
     fn build_metadata_of_another_variant_is_ignored() {
         assert_eq!(versions("1.2.3_r1-alpine", "", &[]), "");
         assert_eq!(versions("1.2.3_r1-alpine", "alpine", &[]), "1.2.3+r1");
         assert_eq!(versions("1.2.3_r1-slim-alpine", "alpine", &[]), "");
         assert_eq!(versions("1.2.3_git-abc", "", &[]), "1.2.3+git-abc");
+        assert_eq!(versions("1.2.3_rx-abc", "", &[]), "1.2.3+rx-abc");
+        assert_eq!(versions("1.2.3_r-abc", "", &[]), "1.2.3+r-abc");
         assert_eq!(versions("1.2.3_git-abc 1.2.3-abc", "", &[]), "1.2.3-abc");
     }
 

@@ -78,7 +78,7 @@ pub(crate) fn unique() -> String {
     format!("b{}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos())
 }
 
-/// A docker-registry for one benchmark, empty at the start and removed at the end.
+/// A registry for one benchmark, empty at the start and removed at the end.
 pub(crate) struct Registry {
     process: Child,
     /// HOST:PORT.
@@ -87,14 +87,9 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Starts one on a free port.
+    /// Starts a docker-registry on a free port.
     pub(crate) fn start() -> Self {
-        let storage = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
-        let host = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .to_string();
+        let (storage, host) = place();
         let config = storage.path().join("config.yml");
         let log = "log: { level: error, accesslog: { disabled: true } }";
         let directory = storage.path().join("data");
@@ -105,9 +100,20 @@ impl Registry {
                 directory.display()
             ),
         );
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&config);
+        Self::run(&mut command, host, storage)
+    }
+
+    /// Starts `golden serve` on a free port.
+    pub(crate) fn serve() -> Self {
+        let (storage, host) = place();
+        let mut command = golden(storage.path(), &["serve", "data", "--addr", &host]);
+        Self::run(&mut command, host, storage)
+    }
+
+    fn run(command: &mut Command, host: String, storage: tempfile::TempDir) -> Self {
+        let process = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -121,6 +127,13 @@ impl Registry {
             _storage: storage,
         }
     }
+}
+
+/// A directory on the disk of the project, and a free address.
+fn place() -> (tempfile::TempDir, String) {
+    let storage = tempfile::tempdir_in(format!("{ROOT}/target")).unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    (storage, socket.local_addr().unwrap().to_string())
 }
 
 impl Drop for Registry {

@@ -8,6 +8,7 @@
 
 mod bare;
 mod copy;
+mod current;
 mod fan_out;
 mod fleets;
 mod images;
@@ -18,7 +19,7 @@ mod proxy;
 mod table;
 
 fn main() {
-    let benches: [(&str, fn()); 7] = [
+    let benches: [(&str, fn()); 8] = [
         (
             "fan_out: one image under 1, 4 and 16 tags",
             fan_out::run_bench,
@@ -26,6 +27,10 @@ fn main() {
         (
             "copy: 500 MB between repositories and registries",
             copy::run_bench,
+        ),
+        (
+            "current: twenty images against current clients and engines",
+            current::run_bench,
         ),
         ("memory: a layer of 1 GiB", memory::run_bench),
         ("images: twenty images on a 500 MB base", images::twenty),

@@ -191,3 +191,47 @@ fn the_workspace_of_init_passes_its_policy() {
     );
     golden.run(&["build", "--engine", "embedded"]).exit(0);
 }
+
+#[test]
+fn an_exception_is_written_with_a_date_and_has_its_own_mistakes() {
+    let image = "[image]\nname = \"legacy/app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n";
+    let run = |except: &str, image: &str| {
+        Golden::new()
+            .workspace(&format!(
+                "[policy.config]\ndeny_root = true\n[[policy.except]]\n{except}"
+            ))
+            .image("app", image)
+            .env("SOURCE_DATE_EPOCH", "1795219200")
+            .run(&["check"])
+    };
+    let valid = "rule = \"config.deny_root\"\nimages = [\"legacy/*\"]\nreason = \"installer\"\n";
+    run(&format!("{valid}until = 2027-01-31\n"), image).exit(0);
+    run(&format!("{valid}until = \"2027-01-31\"\n"), image).exit(0);
+    run(
+        &format!("{valid}until = 2027-01-31\n"),
+        &image.replace("legacy/", "team/"),
+    )
+    .exit(3);
+    let ended = run(&format!("{valid}until = 2026-01-31\n"), image).exit(3);
+    insta::assert_snapshot!(ended.stderr);
+    for (wrong, expected) in [
+        (valid.to_owned(), "missing"),
+        (format!("{valid}until = 2027-02-30\n"), "golden.toml"),
+        (
+            format!("{valid}until = \"soon\"\n"),
+            "`soon` is not a date such as 2026-11-20",
+        ),
+        (
+            format!("{valid}until = 2027-01-31T10:00:00Z\n"),
+            "is not a date such as 2026-11-20",
+        ),
+        (format!("{valid}until = 3\n"), "a date such as 2026-11-20"),
+        (
+            format!("{valid}until = 2027-01-31\nimage = \"x\"\n"),
+            "images",
+        ),
+    ] {
+        let found = run(&wrong, image).exit(2).stderr;
+        assert!(found.contains(expected), "{wrong}\n{found}");
+    }
+}

@@ -164,6 +164,8 @@ impl Run<'_> {
             self.policy,
             &Built {
                 name: &display,
+                known_as: &[image.name.to_string()],
+                now: self.now,
                 config: &built.config,
                 user_id,
                 image: Some(image),
