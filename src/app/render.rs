@@ -98,6 +98,9 @@ fn known_family(image: &ResolvedImage) -> Result<(), Error> {
         (_, Family::Static) if image.has_packages() => {
             "the name of its base shows that it has no package manager"
         }
+        (_, Family::Static) if image.adds_to_keystores() => {
+            "the name of its base shows that it has no shell to run keytool in"
+        }
         _ => return Ok(()),
     };
     Err(Error::invalid(format!("{}: {reason}", image.display())).hint(UNKNOWN_FAMILY))

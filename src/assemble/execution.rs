@@ -45,6 +45,9 @@ pub fn can_assemble(image: &ResolvedImage) -> Result<(), NeedsExecution> {
             Some(name) => format!("step `{name}`"),
             None => format!("step {} ({})", position + 1, first_line(&step.script)),
         }
+    } else if image.adds_to_keystores() {
+        "[certs] java = true: keytool of the image adds the certificates to its keystores"
+            .to_owned()
     } else if image.family == Family::Rhel && !image.certificates.is_empty() {
         format!("[certs] trust: {UPDATE_CA_TRUST}")
     } else {

@@ -103,6 +103,7 @@ pub fn assemble(
             created_by: CERTIFICATES,
         });
     }
+    certificates::link_bundle(image, &mut overlay)?;
     files::place(image, tree, &mut overlay)?;
     files::workdir(image, base.config.text("WorkingDir"), &mut overlay)?;
     let entries = overlay.finish_layer();

@@ -69,7 +69,7 @@ fn environment(image: &ResolvedImage, config: &mut ImageConfig) {
     if config.env_value("PATH").is_none() && config.platform().os != "windows" {
         config.set_env("PATH", DEFAULT_PATH);
     }
-    for (key, value) in &image.env {
+    for (key, value) in image.environment().iter() {
         match value {
             EnvValue::Set(value) => config.set_env(key, value),
             EnvValue::Extend { prepend, append } => {

@@ -82,6 +82,10 @@ pub struct ImageTable {
 pub struct CertsTable {
     /// PEM files, by path or glob, that golden adds to the trust store of the image.
     pub trust: Vec<String>,
+    /// Also add them to the keystores of the JDKs in the image, with their keytool.
+    pub java: bool,
+    /// Set the variables that lead programs with a bundle of their own to the bundle of the image.
+    pub env: bool,
 }
 
 /// Packages of the base's package manager.

@@ -123,6 +123,15 @@ impl Family {
             Self::Static => "static",
         }
     }
+
+    /// The path of the bundle with all trusted certificates.
+    #[must_use]
+    pub const fn bundle(self) -> &'static str {
+        match self {
+            Self::Debian | Self::Alpine | Self::Static => "/etc/ssl/certs/ca-certificates.crt",
+            Self::Rhel => "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        }
+    }
 }
 
 /// The value of a label.

@@ -10,7 +10,7 @@ use crate::assemble::runtime;
 use crate::oci::ImageConfig;
 use crate::render::{INPUTS, PinnedBase, Recipe, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{EnvValue, Layout};
+use crate::resolve::image::{EnvValue, Layout, TrustOptions};
 use crate::resolve::labels::FILLED;
 use crate::snapshot::Published;
 
@@ -116,7 +116,7 @@ fn labels(recipe: &Recipe, published: &Published) -> Vec<Reason> {
 }
 
 fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<Reason> {
-    let own = &recipe.image.env;
+    let own = recipe.image.environment();
     let differs = |key: &str, value: &EnvValue| match (value, published.env_value(key)) {
         (_, None) => true,
         (EnvValue::Set(value), Some(was)) => *value != was,
@@ -146,6 +146,7 @@ fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<Reason> {
     let mut expected = published.clone();
     let without_env = ResolvedImage {
         env: Vec::new(),
+        trust: TrustOptions::default(),
         ..image.clone()
     };
     runtime::apply(

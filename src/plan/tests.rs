@@ -6,7 +6,7 @@ use crate::reference::Tag;
 use crate::render::{PinnedBase, Rendered, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{
-    Base, Config, Family, FamilySource, Packages, Provenance, SpecLocations,
+    Base, Config, Family, FamilySource, Packages, Provenance, SpecLocations, TrustOptions,
 };
 use crate::snapshot::{ObservedRepository, Published};
 use crate::tags::{Rebuild, TagRules};
@@ -30,6 +30,7 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         env: Vec::new(),
         config: Config::default(),
         certificates: Vec::new(),
+        trust: TrustOptions::default(),
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),

@@ -8,7 +8,7 @@ use super::*;
 use crate::diagnostic::{Class, Nowhere, Severity};
 use crate::resolve::image::{
     Certificate, Config, EnvValue, Family, FamilySource, Packages, Port, Protocol, Provenance,
-    SpecLocations,
+    SpecLocations, TrustOptions,
 };
 use crate::tags::TagRules;
 
@@ -39,6 +39,7 @@ fn image(base: Base) -> ResolvedImage {
         env: Vec::new(),
         config: Config::default(),
         certificates: Vec::new(),
+        trust: TrustOptions::default(),
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),

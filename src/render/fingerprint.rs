@@ -108,7 +108,7 @@ fn spec(image: &ResolvedImage) -> Value {
         "template": image.template,
         "labels": labels.collect::<BTreeMap<_, _>>(),
         "suppressed_labels": image.suppressed_labels,
-        "env": image.env,
+        "env": image.environment(),
         "config": image.config,
         "packages": image.packages,
         "run": image.run,

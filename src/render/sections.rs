@@ -23,6 +23,7 @@ pub(super) struct Sections {
     add_certificates: String,
     add_repositories: String,
     certificates: Vec<String>,
+    java: bool,
     packages: PackageLists,
     files: String,
     workdir: String,
@@ -121,6 +122,7 @@ impl Sections {
             add_certificates: add_certificates(image, scratch, placed, form.scripts()),
             add_repositories: lines(placed.repository_instructions(form.scripts())),
             certificates: super::files::certificate_paths(image),
+            java: image.adds_to_keystores(),
             packages: package_lists(image),
             files: lines(placed.instructions(form.scripts())),
             workdir,
@@ -394,7 +396,8 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
 fn env(image: &ResolvedImage, options: &mut BuildOptions) -> Result<(String, String), Error> {
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let mut late_texts = Vec::new();
-    for (key, value) in &image.env {
+    let environment = image.environment();
+    for (key, value) in environment.iter() {
         let texts = match value {
             EnvValue::Set(text) => vec![text.as_str()],
             EnvValue::Extend { prepend, append } => vec![prepend.as_str(), append.as_str()],

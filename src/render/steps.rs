@@ -168,7 +168,7 @@ fn part_of_source(words: &[&str]) -> Option<SpecPart> {
 fn section_of(comment: &str) -> Option<SpecPart> {
     match comment {
         "# packages" => Some(SpecPart::Packages),
-        "# certificates" => Some(SpecPart::Certificates),
+        "# certificates" | "# certificates for Java" => Some(SpecPart::Certificates),
         "# files" => Some(SpecPart::Files),
         _ => None,
     }

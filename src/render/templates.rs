@@ -32,6 +32,9 @@ const BUILT_IN: [(&str, &str); 4] = [
     ),
 ];
 
+/// The part of the built-in templates for the keystores of Java, by the name to include it.
+const JAVA: (&str, &str) = ("builtin/java", include_str!("../../templates/java.j2"));
+
 /// The limit of work per template: a million steps, or about 64 MB of text.
 const FUEL: u64 = 1_000_000;
 
@@ -165,6 +168,7 @@ impl Templates {
         {
             environment.add_template(name, text)?;
         }
+        environment.add_template(JAVA.0, JAVA.1)?;
         for (name, text) in &self.own {
             if let Some((line, excess)) = excess(text) {
                 let message = format!("template `{name}`, line {line}: {excess}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::image::{
     Base, EnvValue, Family, FamilySource, FileOwner, PackageRepository, Packages, RunStep,
-    SpecLocation, SpecLocations,
+    SpecLocation, SpecLocations, TrustOptions,
 };
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
 use super::matrix::MatrixRow;
@@ -22,7 +22,7 @@ use crate::config_files::ImageSpec;
 use crate::config_files::base::BaseSpec;
 use crate::config_files::document::{SourceFiles, SpecTable, entry};
 use crate::config_files::image::{
-    FileTable, ImageTable, PackageRepositoryTable, PackagesTable, TagsTable,
+    CertsTable, FileTable, ImageTable, PackageRepositoryTable, PackagesTable, TagsTable,
 };
 use crate::config_files::values::{EnvSpec, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -58,6 +58,7 @@ pub(super) fn parse(
     let config = parser.config(spec.config);
     let family = known_family(&image);
     let packages = parser.packages(spec.packages, family.map(|(family, _)| family));
+    let trust = parser.trust_options(&spec.certs, &spec.env, family);
     let requests = parser.requests(image.template, spec.files, spec.certs.trust);
     let run = parser.run(spec.run);
     let extra_locations: Vec<SpecLocation> = (0..spec.tags.extra.len())
@@ -105,6 +106,7 @@ pub(super) fn parse(
         suppressed_labels,
         env: environment(spec.env),
         config,
+        trust,
         packages,
         run,
         tags,
@@ -443,6 +445,30 @@ impl SpecParser<'_, '_> {
             trust: trust.map(|(n, pattern)| self.trust(n, pattern)).collect(),
             location: self.location(&["image", "name"]),
             base_location: self.location(&["image", "base"]),
+        }
+    }
+
+    /// The options of `[certs]`. A variable that the spec sets or removes keeps its value.
+    fn trust_options(
+        &mut self,
+        certs: &CertsTable,
+        env: &indexmap::IndexMap<String, EnvSpec>,
+        family: Option<(Family, FamilySource)>,
+    ) -> TrustOptions {
+        if certs.java && family == Some((Family::Static, FamilySource::Spec)) {
+            let message = "the family `static` has no shell to run keytool in";
+            self.error(&["certs", "java"], "spec.value", message);
+        }
+        let variables = if certs.env {
+            let mut variables = TrustOptions::VARIABLES.to_vec();
+            variables.retain(|name| !env.contains_key(*name));
+            variables
+        } else {
+            Vec::new()
+        };
+        TrustOptions {
+            java: certs.java,
+            variables,
         }
     }
 

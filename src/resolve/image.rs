@@ -2,6 +2,7 @@
 //! its paths are absolute or relative to the workspace. It does not contain data that needs the
 //! network, such as the digest of the base.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub struct ResolvedImage {
     pub config: Config,
     /// The certificates to trust, sorted by file and position in the file.
     pub certificates: Vec<Certificate>,
+    /// The programs with a trust store of their own that also get the certificates.
+    pub trust: TrustOptions,
     /// The packages to install and to remove.
     pub packages: Packages,
     /// The files, expanded: one entry for each file, directory and symbolic link. They keep the
@@ -156,7 +159,26 @@ impl ResolvedImage {
     /// True if the build runs commands in containers, so that it needs an engine.
     #[must_use]
     pub fn needs_execution(&self) -> bool {
-        self.has_packages() || !self.run.is_empty()
+        self.has_packages() || !self.run.is_empty() || self.adds_to_keystores()
+    }
+
+    /// True if the keystores of the JDKs in the image get certificates.
+    #[must_use]
+    pub fn adds_to_keystores(&self) -> bool {
+        self.trust.java && !self.certificates.is_empty()
+    }
+
+    /// The environment of the image: that of the spec, and the variables that lead programs to the
+    /// bundle with the certificates.
+    #[must_use]
+    pub fn environment(&self) -> Cow<'_, [(String, EnvValue)]> {
+        if self.certificates.is_empty() || self.trust.variables.is_empty() {
+            return Cow::Borrowed(&self.env);
+        }
+        let bundle = EnvValue::Set(self.family.bundle().to_owned());
+        let variables = self.trust.variables.iter();
+        let to_bundle = variables.map(|name| ((*name).to_owned(), bundle.clone()));
+        Cow::Owned(self.env.iter().cloned().chain(to_bundle).collect())
     }
 }
 
@@ -183,6 +205,7 @@ impl ResolvedImage {
             env: Vec::new(),
             config: Config::default(),
             certificates: Vec::new(),
+            trust: TrustOptions::default(),
             packages: Packages::default(),
             files: Vec::new(),
             run: Vec::new(),
@@ -363,6 +386,26 @@ pub struct Certificate {
     pub not_after: i64,
     /// Its subject, for display.
     pub subject: String,
+}
+
+/// The programs with a trust store of their own that also get the certificates of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustOptions {
+    /// True if the keystores of the JDKs in the image get the certificates.
+    pub java: bool,
+    /// The variables to set to the path of the bundle.
+    pub variables: Vec<&'static str>,
+}
+
+impl TrustOptions {
+    /// The variables in which programs look for a bundle: OpenSSL and Go, Python's requests, Node
+    /// and git.
+    pub const VARIABLES: [&'static str; 4] = [
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "GIT_SSL_CAINFO",
+    ];
 }
 
 /// The packages of an image. `K` is what is known of the keys of the repositories.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::family;
 use super::image::{
     self, Base, Certificate, Config, EnvValue, Family, FamilySource, FileEntry, FileOwner, Layout,
-    Packages, Provenance, ResolvedImage, RunStep, SpecLocation, SpecLocations,
+    Packages, Provenance, ResolvedImage, RunStep, SpecLocation, SpecLocations, TrustOptions,
 };
 use crate::config_files::base::LayoutSpec;
 use crate::config_files::values::OptionalVariant;
@@ -50,6 +50,8 @@ pub struct ParsedImage {
     pub env: Vec<(String, EnvValue)>,
     /// The runtime config of the containers.
     pub config: Config,
+    /// The programs with a trust store of their own that also get the certificates.
+    pub trust: TrustOptions,
     /// The packages to install and to remove, and their repositories.
     pub packages: Packages<KeyRequest>,
     /// The steps to run, in order.
@@ -103,6 +105,7 @@ impl ParsedImage {
             env: self.env,
             config: self.config,
             certificates: assets.certificates,
+            trust: self.trust,
             packages: assets.packages,
             files: assets.files,
             run: self.run,

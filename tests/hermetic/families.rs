@@ -61,34 +61,54 @@ impl Fixture {
             .run(&["build", "--engine", "embedded", "--to", "oci:out"])
     }
 
-    /// The files of the layers that were added.
+    /// A blob of the output, by its descriptor.
+    fn blob(&self, descriptor: &Value) -> Vec<u8> {
+        let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+        read(&blob_path(&self.golden.path().join("out"), &digest))
+    }
+
+    fn manifest(&self) -> Value {
+        let index = read(&self.golden.path().join("out/index.json"));
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        serde_json::from_slice(&self.blob(&index["manifests"][0])).unwrap()
+    }
+
+    /// The variables of the image, except PATH.
+    fn env(&self) -> Vec<String> {
+        let config: Value = serde_json::from_slice(&self.blob(&self.manifest()["config"])).unwrap();
+        let env = config["config"]["Env"].as_array().unwrap();
+        let texts = env
+            .iter()
+            .map(|variable| variable.as_str().unwrap().to_owned());
+        texts.filter(|text| !text.starts_with("PATH=")).collect()
+    }
+
+    /// The files and links of the layers that were added: their content, or ` -> TARGET`.
     fn files(&self) -> BTreeMap<String, String> {
-        let out = self.golden.path().join("out");
-        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
-        let read = |path: &std::path::Path| std::fs::read(path).unwrap();
-        let index: Value = serde_json::from_slice(&read(&out.join("index.json"))).unwrap();
-        let blob = |descriptor: &Value| -> Vec<u8> {
-            let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
-            read(&blob_path(&out, &digest))
-        };
-        let manifest: Value = serde_json::from_slice(&blob(&index["manifests"][0])).unwrap();
         let mut files = BTreeMap::new();
-        for layer in manifest["layers"].as_array().unwrap().iter().skip(1) {
-            let bytes = blob(layer);
+        for layer in self.manifest()["layers"].as_array().unwrap().iter().skip(1) {
+            let bytes = self.blob(layer);
             let mut archive =
                 tar::Archive::new(flate2::read::MultiGzDecoder::new(bytes.as_slice()));
             for entry in archive.entries().unwrap() {
                 let mut entry = entry.unwrap();
                 let path = entry.path().unwrap().display().to_string();
+                let mut text = String::new();
                 if entry.header().entry_type().is_file() {
-                    let mut text = String::new();
                     entry.read_to_string(&mut text).unwrap();
                     files.insert(path, text);
+                } else if let Some(target) = entry.link_name().unwrap() {
+                    files.insert(path, format!(" -> {}", target.display()));
                 }
             }
         }
         files
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test owns this file")]
+fn read(path: &std::path::Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
 }
 
 #[test]
@@ -259,7 +279,7 @@ fn a_java_key_store_without_the_certificates_gives_a_warning() {
     let stderr = fixture.build().exit(0).stderr;
     let warnings: Vec<&str> = stderr
         .lines()
-        .filter(|line| line.contains("keytool"))
+        .filter(|line| line.contains("Java programs"))
         .collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
     assert!(
@@ -282,4 +302,51 @@ fn an_image_on_an_image_of_the_workspace_has_the_family_of_the_lowest_base() {
         stderr.contains("child:1.0.0: [packages]: `Curl` is not the name of a package"),
         "{stderr}"
     );
+}
+
+#[test]
+fn variables_lead_to_a_bundle_that_exists() {
+    let bundle = "etc/pki/tls/certs/ca-bundle.crt";
+    let base = [UBI, (bundle, 'f', "")];
+    let rest = "env = true\n[env]\nGIT_SSL_CAINFO = \"/own.pem\"\nREQUESTS_CA_BUNDLE = false\n";
+    let fixture = Fixture::new(&base, "", rest);
+    fixture.build().exit(0);
+    assert_eq!(
+        fixture.env(),
+        [
+            "GIT_SSL_CAINFO=/own.pem",
+            "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+            "NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt",
+        ]
+    );
+    assert_eq!(fixture.files()[bundle], fixture.certificate);
+    assert_eq!(
+        fixture.files()["etc/ssl/certs/ca-certificates.crt"],
+        format!(" -> /{bundle}")
+    );
+    let text = fixture.golden.run(&["render"]).exit(0).stdout;
+    assert!(text.contains("ENV SSL_CERT_FILE="), "{text}");
+}
+
+#[test]
+fn keystores_need_an_engine_and_a_shell() {
+    let bundle = ("etc/ssl/certs/ca-certificates.crt", 'f', "");
+    let fixture = Fixture::new(&[DEBIAN, APT, SHELL, TOOL, bundle], "", "java = true\n");
+    let stderr = fixture.build().exit(2).stderr;
+    let why =
+        "only the docker engine can build this image: [certs] java = true: keytool of the image";
+    assert!(stderr.contains(why), "{stderr}");
+    let stderr = fixture.golden.run(&["build"]).exit(1).stderr;
+    assert!(stderr.contains("/nowhere/docker.sock"), "{stderr}");
+
+    let fixture = Fixture::new(&[UBI, bundle], "", "java = true\n");
+    for engine in ["embedded", "docker"] {
+        let run = fixture.golden.run(&["build", "--engine", engine]).exit(2);
+        let why = "its base oci:../base:corp/base:1 has no shell to run keytool in";
+        assert!(run.stderr.contains(why), "{engine}: {}", run.stderr);
+    }
+    let fixture = Fixture::new(&[DEBIAN], "family = \"static\"", "java = true\n");
+    let stderr = fixture.golden.run(&["check"]).exit(2).stderr;
+    let why = "the family `static` has no shell to run keytool in";
+    assert!(stderr.contains(why), "{stderr}");
 }

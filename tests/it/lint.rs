@@ -62,6 +62,8 @@ LINES = "a\nb"
 PATH = {{ prepend = "/opt/bin:" }}
 [certs]
 trust = ["*.crt"]
+java = true
+env = true
 [config]
 expose = [80, "53/udp"]
 workdir = "/app"

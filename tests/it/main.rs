@@ -27,6 +27,7 @@ mod fleet_end_to_end;
 mod guide;
 mod hostile;
 mod images;
+mod keystores;
 mod layer_bounds;
 mod layouts;
 mod lifecycle;

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tokio_rustls::rustls::ServerConfig;
+
 use crate::support::publisher::fresh_name;
 use crate::support::server::{Answer, Server, handler};
-use crate::support::services;
 use crate::support::workspace::Golden;
+use crate::support::{services, tls};
 
 /// Makes a key pair in `gnupg`, and its public key in `key.asc`.
 const KEY: &str = r#"set -eu
@@ -34,16 +36,23 @@ gpg --batch --quiet --clearsign -o InRelease Release
 struct AptRepository {
     directory: tempfile::TempDir,
     server: Server,
+    scheme: &'static str,
 }
 
 impl AptRepository {
     fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// A repository over HTTPS if a configuration is given.
+    fn with(tls: Option<ServerConfig>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("repository");
         let server = Server::at(
             services::bridge_address(),
             0,
-            None,
+            tls,
             handler(move |seen| {
                 let path = seen.path.trim_start_matches('/').trim_start_matches("./");
                 match std::fs::read(root.join(path)) {
@@ -52,7 +61,11 @@ impl AptRepository {
                 }
             }),
         );
-        let repository = Self { directory, server };
+        let repository = Self {
+            directory,
+            server,
+            scheme,
+        };
         repository.shell(KEY, &[]);
         repository
     }
@@ -72,7 +85,8 @@ impl AptRepository {
     /// The table of the spec.
     fn table(&self) -> String {
         format!(
-            "[[packages.repository]]\nurl = \"http://{}\"\nsuite = \"./\"\nkey = \"key.asc\"\n",
+            "[[packages.repository]]\nurl = \"{}://{}\"\nsuite = \"./\"\nkey = \"key.asc\"\n",
+            self.scheme,
             self.server.host()
         )
     }
@@ -221,6 +235,39 @@ fn a_repository_with_another_key_is_refused() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn packages_come_through_tls_of_the_team_s_ca() {
+    let (server, root) = tls::signed(&[services::bridge_address()]);
+    let repository = AptRepository::with(Some(server));
+    repository.add("golden-tool", "1.0");
+    let base = services::base_debian();
+    let certificates = "[certs]\ntrust = [\"ca.crt\"]\nenv = true\n";
+    let image = |name: &str, certificates: &str| {
+        let packages = "install = [\"golden-tool\"]";
+        image(name, &format!("\"{base}\""), packages, &repository.table()) + certificates
+    };
+    let golden = Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace("")
+        .image("trusting", &image("trusting", certificates))
+        .image("other", &image("other", ""))
+        .file("trusting/ca.crt", &root)
+        .file("trusting/key.asc", std::fs::read(repository.key()).unwrap())
+        .file("other/key.asc", std::fs::read(repository.key()).unwrap());
+    golden
+        .run(&["build", "trusting", "--engine", "docker"])
+        .exit(0);
+    let script = "dpkg-query -W -f '${Version} ' golden-tool; for name in SSL_CERT_FILE REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS GIT_SSL_CAINFO; do printenv $name; done | uniq -c";
+    let shown = inside("localhost/trusting:1.0.0", script);
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert_eq!(words, ["1.0", "4", "/etc/ssl/certs/ca-certificates.crt"]);
+
+    let run = golden
+        .run(&["build", "other", "--engine", "docker"])
+        .exit(1);
+    assert!(run.stderr.contains("certificate"), "{}", run.stderr);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub enum EngineReason {
     NeedsEmbedded(String),
     /// The certificate tool of the base must run.
     CertificateTool,
+    /// The keytool of the image must run.
+    Keytool,
     /// The image has several platforms, and nothing to run on them.
     NoCommandsOnAnyPlatform,
     /// The image has nothing to run.
@@ -56,6 +58,7 @@ impl std::fmt::Display for EngineReason {
             Self::HasSteps => "the image has packages or [[run]] steps",
             Self::NeedsEmbedded(what) => return write!(f, "{what} needs it"),
             Self::CertificateTool => "the certificate tool of the base must run",
+            Self::Keytool => "[certs] java = true runs keytool in the image",
             Self::NoCommandsOnAnyPlatform => "no platform has commands to run",
             Self::NoCommands => "no commands to run",
             Self::Written => "the image is written to a file",
@@ -85,7 +88,13 @@ pub async fn choose(
     match (wanted, goal, crate::render::needs_embedded(image)) {
         (EngineKind::Docker | EngineKind::Embedded, ..) => choice(wanted, EngineReason::Requested),
         (EngineKind::Auto, ..) if image.needs_execution() => {
-            choice(EngineKind::Docker, EngineReason::HasSteps)
+            let has_steps = image.has_packages() || !image.run.is_empty();
+            let because = if has_steps {
+                EngineReason::HasSteps
+            } else {
+                EngineReason::Keytool
+            };
+            choice(EngineKind::Docker, because)
         }
         (EngineKind::Auto, _, Some(what)) => {
             choice(EngineKind::Embedded, EngineReason::NeedsEmbedded(what))

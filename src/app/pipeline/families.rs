@@ -41,6 +41,14 @@ pub enum Error {
         /// The reference of the base.
         base: String,
     },
+    /// The spec adds certificates to Java keystores, but the base has no shell to run keytool in.
+    #[error("{image}: [certs] java = true: its base {base} has no shell to run keytool in")]
+    NoKeytool {
+        /// Display name of the image.
+        image: String,
+        /// The reference of the base.
+        base: String,
+    },
     /// A tool has to run, but the base has no shell.
     #[error(
         "{image}: {what} needs the tools of the family {}, but its base {base} has no /bin/sh to run them",
@@ -94,6 +102,9 @@ impl Error {
                 "set family = \"static\" in [image]: golden then appends the certificates to the bundle of the base"
                     .to_owned(),
             ],
+            Self::NoKeytool { .. } => vec![
+                "remove `java` from [certs], or use a base with a shell and a JDK".to_owned(),
+            ],
             Self::NoShell { .. } => vec!["use a base with a shell and a package manager".to_owned()],
             Self::Package { refusal, .. } => refusal.help().into_iter().collect(),
             Self::PackageSource { .. } | Self::Pin(_) => Vec::new(),
@@ -123,6 +134,7 @@ pub async fn settle(
     {
         let root = &images[roots[position]];
         if matches!(root.base, Base::Scratch | Base::Workspace { .. }) {
+            check_static(image, "scratch")?;
             continue;
         }
         let (base, platform) = (
@@ -210,14 +222,8 @@ fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<
         }
     }
     let packages = &image.packages;
-    if image.family == Family::Static {
-        if image.has_packages() {
-            return Err(Error::NoPackageManager {
-                image: display,
-                base: base.to_owned(),
-            });
-        }
-    } else if !traits.shell {
+    check_static(image, base)?;
+    if image.family != Family::Static && !traits.shell {
         let what = if image.has_packages() {
             "[packages]"
         } else {
@@ -246,10 +252,31 @@ fn decide(image: &mut ResolvedImage, base: &str, traits: &Traits) -> Result<Vec<
         })?;
     }
     check_sources(image)?;
-    if !image.certificates.is_empty() {
-        warnings.extend(traits.key_stores.iter().map(|path| key_store(path)));
+    if !image.certificates.is_empty() && !image.trust.java {
+        warnings.extend(
+            traits
+                .key_stores
+                .iter()
+                .map(|path| key_store(path, image.family)),
+        );
     }
     Ok(warnings)
+}
+
+/// Fails if an image of the family `static` has a part that runs in a shell.
+fn check_static(image: &ResolvedImage, base: &str) -> Result<(), Error> {
+    let (display, base) = (image.display(), base.to_owned());
+    match image.family {
+        Family::Static if image.has_packages() => Err(Error::NoPackageManager {
+            image: display,
+            base,
+        }),
+        Family::Static if image.adds_to_keystores() => Err(Error::NoKeytool {
+            image: display,
+            base,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Fails if the family does not support the snapshot or a repository of `[packages]`.
@@ -279,11 +306,15 @@ fn describe(family: Family) -> String {
     }
 }
 
-/// The warning about a Java key store, which has its own list of certificates.
-fn key_store(path: &str) -> String {
+/// The warning about a Java keystore, which has its own list of certificates.
+fn key_store(path: &str, family: Family) -> String {
+    let next = if family == Family::Static {
+        "add a keystore that has them with [[files]]"
+    } else {
+        "set java = true in [certs]"
+    };
     format!(
-        "{path} does not get the certificates of [certs], so Java programs do not trust them; add them in a [[run]] \
-         step: keytool -importcert -noprompt -keystore {path} -storepass changeit -alias NAME -file FILE"
+        "{path} does not get the certificates of [certs], so Java programs do not trust them; {next}"
     )
 }
 

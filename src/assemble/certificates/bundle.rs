@@ -7,7 +7,7 @@ use x509_parser::pem::Pem;
 use super::super::overlay::Overlay;
 use super::super::tree::{Attributes, TreeNode};
 use super::super::{AssembleStop, Error};
-use super::file;
+use super::{file, link};
 use crate::oci::tar::Entry;
 use crate::resolve::image::Certificate;
 
@@ -43,6 +43,21 @@ pub(super) fn place(
     bundles
         .iter()
         .try_for_each(|bundle| append(certificates, bundle, overlay))
+}
+
+/// Links the path of the first bundle to a bundle that exists, unless the path itself exists.
+pub(super) fn link_first(overlay: &mut Overlay<'_>) -> Result<(), AssembleStop> {
+    let first = overlay.resolve(BUNDLES[0])?;
+    if overlay.entry(&first)?.is_some() {
+        return Ok(());
+    }
+    for path in &BUNDLES[1..] {
+        let existing = overlay.resolve(path)?;
+        if overlay.entry(&existing)?.is_some() {
+            return overlay.place(link(&first, &format!("/{path}")));
+        }
+    }
+    Ok(())
 }
 
 /// Appends to one bundle and creates it if it does not exist. An existing bundle keeps its owner

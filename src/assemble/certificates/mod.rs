@@ -14,6 +14,7 @@ use super::tree::TreeNode;
 use super::{AssembleStop, Error};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
+use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
 
 // The paths of Debian's and Alpine's tools. The paths are equal, although the tools differ.
@@ -49,6 +50,16 @@ pub fn place(
         Family::Alpine => alpine::place(certificates, overlay),
         Family::Rhel => Err(needs(UPDATE_CA_TRUST).into()),
     }
+}
+
+/// Links the path of the bundle to the base's own bundle, if the variables of the image lead to
+/// that path and it does not exist.
+pub fn link_bundle(image: &ResolvedImage, overlay: &mut Overlay<'_>) -> Result<(), AssembleStop> {
+    let is_used = !image.certificates.is_empty() && !image.trust.variables.is_empty();
+    if is_used && image.family == Family::Static {
+        bundle::link_first(overlay)?;
+    }
+    Ok(())
 }
 
 /// The error for certificates that only the tool itself can install.

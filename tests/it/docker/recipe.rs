@@ -104,6 +104,7 @@ fn image() -> ResolvedImage {
         env: Vec::new(),
         config: golden::resolve::image::Config::default(),
         certificates: Vec::new(),
+        trust: golden::resolve::image::TrustOptions::default(),
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),

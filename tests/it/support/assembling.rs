@@ -43,6 +43,7 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
         env: Vec::new(),
         config: Config::default(),
         certificates: Vec::new(),
+        trust: golden::resolve::image::TrustOptions::default(),
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),

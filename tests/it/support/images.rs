@@ -6,7 +6,7 @@ use golden::oci::Content;
 use golden::resolve::ResolvedImage;
 use golden::resolve::image::{
     Base, Config, EnvValue, Family, FamilySource, FileEntry, FileKind, FileOwner, Packages,
-    Provenance, RunStep, SpecLocations,
+    Provenance, RunStep, SpecLocations, TrustOptions,
 };
 use golden::tags::TagRules;
 
@@ -30,6 +30,7 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
         env: Vec::new(),
         config: Config::default(),
         certificates: Vec::new(),
+        trust: TrustOptions::default(),
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),

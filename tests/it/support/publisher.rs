@@ -307,6 +307,7 @@ impl Image {
             env: Vec::new(),
             config: Config::default(),
             certificates: Vec::new(),
+            trust: golden::resolve::image::TrustOptions::default(),
             packages: Packages::default(),
             files: Vec::new(),
             run: Vec::new(),

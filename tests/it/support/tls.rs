@@ -27,6 +27,29 @@ pub(crate) fn of(parameters: &rcgen::CertificateParams) -> (ServerConfig, String
     (config, certificate.pem())
 }
 
+/// A server configuration whose certificate is signed by a new CA, and the CA's certificate as PEM.
+pub(crate) fn signed(names: &[&str]) -> (ServerConfig, String) {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "CA of the team");
+    let authority_key = KeyPair::generate().unwrap();
+    let root = authority.self_signed(&authority_key).unwrap();
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&key, &Issuer::new(authority, authority_key))
+        .unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    (
+        with(leaf.der().clone(), key),
+        root.pem().replace("\r\n", "\n"),
+    )
+}
+
 /// A server configuration with the certificate of the TLS registry, which [`services::tls_ca`]
 /// signed.
 pub(crate) fn of_the_services() -> ServerConfig {
