@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::error::Error;
+use super::pipeline::ssh::{self, SshAgent};
 use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
 use super::readiness;
 use super::session::Session;
 use super::settings::Settings;
 use super::work::Work;
+use crate::config_files::workspace::BuildCache;
 use crate::engine::{Artifact, EngineKind};
 use crate::image::Blobs;
 use crate::observe::ConfigCache;
+use crate::resolve::Destination;
+use crate::resolve::image::StepNeed;
 use crate::secret::Secret;
 use crate::store::LocalDestination;
 use crate::store::destination::NamedImage;
@@ -36,6 +41,8 @@ pub struct BuildRequest {
     pub load: bool,
     /// The secrets for steps, by name.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    /// The ssh agent for steps.
+    pub ssh: Option<Arc<SshAgent>>,
     /// Run every step again, even if the engine has its result in the cache.
     pub no_cache: bool,
     /// Build even if the inputs are unchanged.
@@ -80,7 +87,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
     if request.atomic {
         readiness::refuse_any(&prepared.unready)?;
     }
-    need_secrets(&prepared, &request.secrets)?;
+    need_passed(&prepared, &request)?;
     prepared.write_lock()?;
     let is_local_only = !request.push && !request.load;
     let settings = &prepared.session.settings;
@@ -92,7 +99,9 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
         jobs: jobs(request.jobs),
         max_in_progress: max_in_progress(request.jobs),
         secrets: request.secrets,
+        ssh: request.ssh,
         no_cache: request.no_cache,
+        cache: cache_destinations(&prepared),
         load: request.load,
         keep_built: request.to.is_some() || is_local_only,
         proxy_args: proxies::build_args(&settings.env, docker_config(settings).as_ref()),
@@ -128,7 +137,9 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
         jobs: jobs(None),
         max_in_progress: max_in_progress(None),
         secrets: BTreeMap::new(),
+        ssh: None,
         no_cache: false,
+        cache: cache_destinations(&prepared),
         load: false,
         keep_built: false,
         proxy_args: BTreeMap::new(),
@@ -193,28 +204,38 @@ fn need_one_image(prepared: &Prepared) -> Result<(), Error> {
         .hint("select one image, or omit the name: each image then gets its own name"))
 }
 
-/// Fails if a secret that a step requires is missing.
-fn need_secrets(
-    prepared: &Prepared,
-    given: &BTreeMap<String, Secret<Vec<u8>>>,
-) -> Result<(), Error> {
+/// Fails if a secret or the ssh agent, which a step requires, was not passed.
+fn need_passed(prepared: &Prepared, request: &BuildRequest) -> Result<(), Error> {
     for Work {
         recipe, planned, ..
     } in &prepared.work
     {
-        let required = recipe.image.run.iter().flat_map(|step| &step.secrets);
-        if let Some(name) = required
-            .into_iter()
-            .find(|name| planned.step.is_build() && !given.contains_key(*name))
-        {
-            return Err(secrets::Error::Missing {
-                image: recipe.image.display(),
-                name: name.clone(),
+        if !planned.step.is_build() {
+            continue;
+        }
+        let image = recipe.image.display();
+        for need in recipe.image.step_needs() {
+            match need {
+                StepNeed::Secret(name) if !request.secrets.contains_key(&name) => {
+                    return Err(secrets::Error::Missing { image, name }.into());
+                }
+                StepNeed::Ssh if request.ssh.is_none() => {
+                    return Err(ssh::Error::Missing { image }.into());
+                }
+                StepNeed::Secret(_) | StepNeed::Ssh => {}
             }
-            .into());
         }
     }
     Ok(())
+}
+
+/// The destinations with a build cache.
+fn cache_destinations(prepared: &Prepared) -> Vec<Destination> {
+    let session = &prepared.session;
+    match session.workspace.spec.workspace.cache {
+        Some(BuildCache::Registry) => session.destinations.clone(),
+        None => Vec::new(),
+    }
 }
 
 /// Docker's config.json, for its proxy settings. An unreadable file is ignored.

@@ -71,6 +71,9 @@ pub enum Error {
     /// A secret cannot be read or is missing.
     #[error(transparent)]
     Secret(#[from] super::pipeline::secrets::Error),
+    /// The ssh agent of `--ssh` is not available.
+    #[error(transparent)]
+    Ssh(#[from] super::pipeline::ssh::Error),
     /// An image cannot be written to a file or directory.
     #[error(transparent)]
     Store(#[from] crate::store::Error),

@@ -16,6 +16,7 @@ use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag};
 use crate::registry::Repo;
+use crate::tags::is_build_cache;
 
 /// The content of a registry or of a repository.
 #[derive(Debug, Serialize)]
@@ -162,6 +163,8 @@ async fn tags(repo: &Repo, all: bool, events: &Events) -> Result<Vec<ListRow>, E
     let rows = tags.into_iter().map(|(tag, found)| {
         let described = described.get(&found.digest);
         let of_tag = ArtifactKind::of_tag(&tag);
+        let is_cache = is_build_cache(tag.as_str());
+        let is_version = |_: &&str| !is_cache;
         ListRow {
             kind: match (&of_tag, described.map(|described| &described.kind)) {
                 // cosign writes plain images under such tags. Any other kind is more precise than
@@ -171,13 +174,17 @@ async fn tags(repo: &Repo, all: bool, events: &Events) -> Result<Vec<ListRow>, E
                     None
                     | Some(ArtifactKind::Image | ArtifactKind::Index | ArtifactKind::Artifact(_)),
                 ) => Some(kind.clone()),
+                _ if is_cache => Some(ArtifactKind::BuildCache),
                 (_, kind) => kind.cloned(),
             },
             subject: of_tag.map(|(_, digest)| digest),
             tag,
             size: described.map(Described::size),
             created: described.and_then(Described::created).map(str::to_owned),
-            version: described.and_then(Described::version).map(str::to_owned),
+            version: described
+                .and_then(Described::version)
+                .filter(is_version)
+                .map(str::to_owned),
             digest: found.digest,
         }
     });

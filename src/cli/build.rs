@@ -10,6 +10,7 @@ use super::selection::SelectionArgs;
 use super::{next_steps, session, unready};
 use crate::app::build::{BuildRequest, build};
 use crate::app::pipeline::secrets;
+use crate::app::pipeline::ssh::SshAgent;
 use crate::engine::EngineKind;
 use crate::report;
 use crate::store::LocalDestination;
@@ -42,6 +43,9 @@ pub struct Args {
     /// Pass a secret to steps: id=NAME,src=FILE or id=NAME,env=VAR.
     #[arg(long, value_name = "SECRET", help_heading = "Build options")]
     pub secret: Vec<String>,
+    /// Forward an ssh agent to steps: default, default=SOCKET or default=KEY.
+    #[arg(long, value_name = "AGENT", help_heading = "Build options")]
+    pub ssh: Option<String>,
     /// Run all steps again, without the engine's cache.
     #[arg(long, help_heading = "Build options")]
     pub no_cache: bool,
@@ -71,6 +75,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         to,
         load: args.load,
         secrets: secrets::read(&args.secret, &context.env, &context.cwd)?,
+        ssh: match &args.ssh {
+            Some(agent) => Some(SshAgent::open(agent, &context.env, &context.cwd).await?),
+            None => None,
+        },
         no_cache: args.no_cache,
         force: args.force,
         locked: args.locked,

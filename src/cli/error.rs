@@ -114,6 +114,7 @@ ends_with_hints! {
         crate::workspace::discover::Error,
         crate::resolve::select::Error,
         crate::render::Error,
+        crate::app::pipeline::ssh::Error,
         crate::app::pipeline::families::Error;
     Failed: crate::registry::Error,
         crate::observe::Error;
@@ -136,7 +137,7 @@ impl From<crate::engine::Error> for Failure {
         let exit = match &error {
             Engine::Unsupported { .. }
             | Engine::NeedsBuildKit { .. }
-            | Engine::MissingSecret { .. } => Exit::Usage,
+            | Engine::NotPassed { .. } => Exit::Usage,
             Engine::Embedded(embedded) if embedded.needs_execution() => Exit::Usage,
             error if error.is_of_the_spec() => Exit::Usage,
             _ => Exit::Failed,
@@ -182,6 +183,7 @@ impl From<crate::app::Error> for Failure {
             Error::Render(error) => error.into(),
             Error::Image(failed) => failed.into(),
             Error::Secret(error) => error.into(),
+            Error::Ssh(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Publish(error) => error.into(),
             Error::Delete(error) => error.into(),

@@ -239,12 +239,14 @@ const ENGINE: &[&str] = &[
 ];
 const SIGNING: &[&str] = &["GOLDEN_SIGNING_PASSWORD", "COSIGN_PASSWORD"];
 const PLUGIN: &[&str] = &["GOLDEN_KEY_PLUGIN_TIMEOUT"];
+const SSH: &[&str] = &["SSH_AUTH_SOCK"];
 const TIME: &[&str] = &["SOURCE_DATE_EPOCH"];
 
 /// The environment variables that a command reads, in addition to those of every command.
 fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
-        "build" | "push" | "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
+        "build" => &[REGISTRY, ENGINE, SSH, TIME, SIGNING, PLUGIN],
+        "push" | "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
         "bump" => &[REGISTRY, ENGINE, TIME],
         "sign" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
         "key" => &[SIGNING],

@@ -164,6 +164,8 @@ pub struct RunTable {
     pub user: Option<String>,
     /// Secrets that the script reads at /run/secrets/NAME.
     pub secrets: Vec<String>,
+    /// Forward the ssh agent of `--ssh` to the script.
+    pub ssh: bool,
 }
 
 /// Rules for the tags of an image.

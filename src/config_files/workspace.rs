@@ -57,6 +57,16 @@ pub struct WorkspaceTable {
     pub compression: Compression,
     /// The format of manifests that the embedded engine creates.
     pub format: Format,
+    /// Where engines with BuildKit share the results of steps; nowhere by default.
+    pub cache: Option<BuildCache>,
+}
+
+/// The value of `[workspace] cache`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BuildCache {
+    /// In the destination, under the tag `buildcache` of each image.
+    Registry,
 }
 
 /// The value of `[workspace] format`.

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::moby::buildkit::v1::control_client::ControlClient;
-use bollard::moby::buildkit::v1::{ListWorkersRequest, SolveRequest, SolveResponse, StatusRequest};
+use bollard::moby::buildkit::v1::{
+    CacheOptions, CacheOptionsEntry, ListWorkersRequest, SolveRequest, SolveResponse, StatusRequest,
+};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -29,7 +31,7 @@ use crate::assemble::AssembledImage;
 use crate::config_files::engine_address::BUILDKIT;
 use crate::event::Events;
 use crate::platform::Platform;
-use crate::reference::Digest;
+use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe, Syntax};
 
 use self::session::BuildKitSession;
@@ -196,7 +198,10 @@ impl BuildKit {
         if options.no_cache {
             attributes.insert("no-cache".to_owned(), String::new());
         }
-        let solved = self.solve(attributes, &session, recipe, events).await?;
+        let cache = cache_options(options.cache.as_deref());
+        let solved = self
+            .solve(attributes, cache, &session, recipe, events)
+            .await?;
 
         let broken = |message: String| Error::Request {
             what: "export the image".to_owned(),
@@ -230,6 +235,7 @@ impl BuildKit {
     async fn solve(
         &self,
         attributes: BTreeMap<String, String>,
+        cache: CacheOptions,
         session: &BuildKitSession,
         recipe: &Recipe,
         events: &Events,
@@ -241,7 +247,7 @@ impl BuildKit {
             frontend: "dockerfile.v0".to_owned(),
             frontend_attrs: attributes.into_iter().collect(),
             exporter_deprecated: "docker".to_owned(),
-            cache: Some(bollard::moby::buildkit::v1::CacheOptions::default()),
+            cache: Some(cache),
             ..Default::default()
         };
         let image = recipe.image.display();
@@ -287,6 +293,24 @@ impl BuildKit {
                 None => progress.failure(message(&status)),
             }),
         }
+    }
+}
+
+/// The options for the build cache: the daemon reads it from images, and stores it in the config of
+/// the new image.
+fn cache_options(images: Option<&[Reference]>) -> CacheOptions {
+    let entry = |kind: &str, attributes: Vec<(String, String)>| CacheOptionsEntry {
+        r#type: kind.to_owned(),
+        attrs: attributes.into_iter().collect(),
+    };
+    let import = |image: &Reference| entry("registry", vec![("ref".to_owned(), image.to_string())]);
+    CacheOptions {
+        imports: images.into_iter().flatten().map(import).collect(),
+        exports: images
+            .map(|_| entry("inline", Vec::new()))
+            .into_iter()
+            .collect(),
+        ..CacheOptions::default()
     }
 }
 

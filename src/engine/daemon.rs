@@ -9,6 +9,7 @@ pub(super) mod context;
 pub(super) mod dial;
 mod parsing;
 pub(super) mod progress;
+mod ssh;
 pub(super) mod steps;
 pub(super) mod tls;
 pub(super) mod trees;

@@ -2,7 +2,7 @@
 
 use super::{BuildKit, EngineKind, EngineTrust};
 use crate::assemble::NeedsExecution;
-use crate::resolve::image::SpecLocation;
+use crate::resolve::image::{SpecLocation, StepNeed};
 
 /// A source error of any type: each client library has its own.
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
@@ -70,29 +70,25 @@ pub enum Error {
         /// The engine that does not support it.
         engine: EngineKind,
     },
-    /// A step requires a secret, but the engine builds with the classic builder.
-    #[error(
-        "a step requires the secret `{secret}`, but only BuildKit keeps secrets out of the image"
-    )]
+    /// A step requires a secret or the ssh agent, but the engine does not build with BuildKit.
+    #[error("a step requires {need}, but only BuildKit passes it without storing it in the image")]
     NeedsBuildKit {
-        /// The name of the secret.
-        secret: String,
+        /// The requirement.
+        need: StepNeed,
     },
-    /// A step requires a secret that the user did not pass.
-    #[error("a step requires the secret `{name}`, but it was not passed")]
-    MissingSecret {
-        /// The name of the secret.
-        name: String,
+    /// A step requires a secret or the ssh agent, but the user did not pass it.
+    #[error("a step requires {need}, but it was not passed")]
+    NotPassed {
+        /// The requirement.
+        need: StepNeed,
     },
-    /// A step requires a secret, but the engine is not trusted and receives no secrets.
-    #[error(
-        "a step requires the secret `{secret}`, but the engine `{engine}` receives no secrets: {trust}"
-    )]
+    /// A step requires a secret or the ssh agent, but the engine is not trusted.
+    #[error("a step requires {need}, but the engine `{engine}` receives no secrets: {trust}")]
     Untrusted {
         /// The name of the engine in `[[engine]]`.
         engine: String,
-        /// The name of the secret.
-        secret: String,
+        /// The requirement.
+        need: StepNeed,
         /// The reason why the engine is not trusted.
         trust: EngineTrust,
     },
@@ -376,8 +372,11 @@ impl Error {
                 vec!["unset DOCKER_BUILDKIT, or use an engine that has BuildKit".into()]
             }
             Self::Untrusted { engine, trust, .. } => vec![trust_hint(engine, *trust)],
-            Self::MissingSecret { name } => {
+            Self::NotPassed { need: StepNeed::Secret(name) } => {
                 vec![format!("pass it with --secret id={name},src=FILE or --secret id={name},env=VARIABLE")]
+            }
+            Self::NotPassed { need: StepNeed::Ssh } => {
+                vec!["pass it with --ssh default or --ssh default=KEY".into()]
             }
             Self::Base { cause, .. } | Self::Push { cause, .. } => cause.hints(),
             Self::Context(_) => vec!["run the command again when no other program changes the files".into()],

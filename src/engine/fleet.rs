@@ -141,16 +141,10 @@ impl FleetEngine {
             return Ok(Cow::Borrowed(options));
         }
         let (engine, trust) = (self.name.clone(), self.trust);
-        if let Some(secret) = recipe
-            .image
-            .run
-            .iter()
-            .flat_map(|step| &step.secrets)
-            .next()
-        {
+        if let Some(need) = recipe.image.step_needs().next() {
             return Err(Error::Untrusted {
                 engine,
-                secret: secret.clone(),
+                need,
                 trust,
             });
         }
@@ -172,6 +166,7 @@ impl FleetEngine {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             secrets: BTreeMap::new(),
+            ssh: None,
             logins: BTreeMap::new(),
             ..options.clone()
         }))

@@ -12,6 +12,7 @@ pub mod fleet;
 mod trust;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub use self::buildkit::BuildKit;
 pub use self::daemon::bounds::Timeouts;
@@ -36,8 +37,13 @@ use crate::secret::Secret;
 pub struct BuildOptions {
     /// Secrets by name, for the steps that require them.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    /// The socket of the ssh agent, for the steps that require it.
+    pub ssh: Option<PathBuf>,
     /// Run every step again, even if the engine has its result in the cache.
     pub no_cache: bool,
+    /// The images with the results of earlier builds, for BuildKit. `None` neither reads nor writes
+    /// a build cache.
+    pub cache: Option<Vec<Reference>>,
     /// Docker's predefined proxy build arguments, such as `HTTP_PROXY`.
     pub proxy_args: BTreeMap<String, String>,
     /// The reference of the parent, if the base is an image of this workspace: its most specific

@@ -10,7 +10,7 @@ use super::{Follow, Tree, children};
 use crate::oci::Descriptor;
 use crate::reference::{Digest, Tag};
 use crate::registry::{Error, Repo};
-use crate::tags::siblings;
+use crate::tags::{is_build_cache, siblings};
 
 /// The number of concurrent requests.
 const CONCURRENCY: usize = 8;
@@ -27,10 +27,11 @@ pub struct Inventory {
 impl Inventory {
     /// Reads a repository before a deletion. Fails if the tag list is incomplete: a tag that the
     /// registry serves but does not list may point to the manifest to be deleted. Tags that are
-    /// deleted concurrently are omitted.
+    /// deleted concurrently are omitted, and build caches, which do not keep a manifest.
     pub async fn read(repo: &Repo) -> Result<Self, Error> {
         let list = repo.tags().await?;
-        let list = repo.complete_tags(&siblings(&list)).await?;
+        let mut list = repo.complete_tags(&siblings(&list)).await?;
+        list.retain(|tag| !is_build_cache(tag.as_str()));
         let tags = Self::heads(repo, list).await?;
         let mut children = BTreeMap::new();
         for descriptor in tags.values() {
@@ -42,9 +43,12 @@ impl Inventory {
         Ok(Self { tags, children })
     }
 
-    /// Reads only the tags, with HEAD requests. Fails if the tag list cannot be read.
+    /// Reads only the tags, with HEAD requests, without build caches. Fails if the tag list cannot
+    /// be read.
     pub async fn tags(repo: &Repo) -> Result<BTreeMap<Tag, Descriptor>, Error> {
-        Self::heads(repo, repo.tags().await?).await
+        let mut list = repo.tags().await?;
+        list.retain(|tag| !is_build_cache(tag.as_str()));
+        Self::heads(repo, list).await
     }
 
     /// Resolves `tags` with HEAD requests; tags that do not exist are omitted.

@@ -28,6 +28,8 @@ pub enum ArtifactKind {
     /// An index of the manifests that refer to a manifest. Clients maintain it if the registry has
     /// no referrers API.
     Referrers,
+    /// The results of build steps, for other engines.
+    BuildCache,
     /// Any other artifact, with its type.
     #[serde(untagged)]
     Artifact(String),
@@ -43,6 +45,7 @@ impl fmt::Display for ArtifactKind {
             Self::Sbom => f.write_str("SBOM"),
             Self::HelmChart => f.write_str("Helm chart"),
             Self::Referrers => f.write_str("list of referrers"),
+            Self::BuildCache => f.write_str("build cache"),
             Self::Artifact(kind) => f.write_str(kind),
         }
     }

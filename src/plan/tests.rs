@@ -300,6 +300,7 @@ fn the_reasons_name_the_changed_keys_of_the_config() {
         script: "true".to_owned(),
         user: None,
         secrets: Vec::new(),
+        ssh: false,
         location: None,
     });
     let hidden = reasons(&image, &as_published, &PlannedParents::new());

@@ -73,8 +73,10 @@ pub(super) enum Instruction {
         form: ScriptForm,
     },
     Run {
-        /// Secrets to mount; `readable` if a user other than root reads them.
+        /// Secrets to mount; `readable` if a user other than root uses them.
         secrets: Vec<String>,
+        /// True if the ssh agent is mounted.
+        ssh: bool,
         readable: bool,
         script: String,
         form: ScriptForm,
@@ -185,10 +187,16 @@ impl Display for Instruction {
             }
             Self::Run {
                 secrets,
+                ssh,
                 readable,
                 script,
                 form,
             } => {
+                let agent = if *readable {
+                    "--mount=type=ssh,required=true,mode=0666"
+                } else {
+                    "--mount=type=ssh,required=true"
+                };
                 let mode = if *readable { ",mode=0444" } else { "" };
                 let mount = |name: &String| {
                     format!(
@@ -198,6 +206,7 @@ impl Display for Instruction {
                 let words: Vec<String> = ["RUN".to_owned()]
                     .into_iter()
                     .chain(secrets.iter().map(mount))
+                    .chain(ssh.then(|| agent.to_owned()))
                     .collect();
                 write!(f, "{} ", wrapped(words.iter()))?;
                 match form {

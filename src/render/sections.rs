@@ -495,6 +495,7 @@ fn steps(image: &ResolvedImage, users: &StepUsers<'_>, form: ScriptForm) -> (Str
 pub(super) fn run_instruction(step: &RunStep, form: ScriptForm) -> Instruction {
     Instruction::Run {
         secrets: step.secrets.clone(),
+        ssh: step.ssh,
         readable: !is_root(step.user.as_deref().unwrap_or(ROOT)),
         script: step.script.clone(),
         form,

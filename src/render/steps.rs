@@ -216,6 +216,7 @@ mod tests {
             script: (*script).to_owned(),
             user: None,
             secrets: Vec::new(),
+            ssh: false,
             location: None,
         };
         ResolvedImage {

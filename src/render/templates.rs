@@ -254,6 +254,7 @@ fn run(script: &str, form: ScriptForm) -> String {
     let script = script.trim_matches('\n').to_owned();
     Instruction::Run {
         secrets: Vec::new(),
+        ssh: false,
         readable: false,
         script,
         form,

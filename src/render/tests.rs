@@ -43,6 +43,7 @@ fn full(family: Family, base: Base) -> ResolvedImage {
         script: script.to_owned(),
         user: user.map(str::to_owned),
         secrets: secrets.iter().map(|name| (*name).to_owned()).collect(),
+        ssh: false,
         location: None,
     };
     let words = |list: &[&str]| {
@@ -321,6 +322,7 @@ fn root_is_set_only_if_the_base_has_another_user() {
         script: "true".to_owned(),
         user: user.map(str::to_owned),
         secrets: Vec::new(),
+        ssh: false,
         location: None,
     };
     image.run = vec![

@@ -584,6 +584,7 @@ impl SpecParser<'_, '_> {
                         script,
                         user: step.user,
                         secrets: step.secrets,
+                        ssh: step.ssh,
                         location: Some(self.location(&["run", &n])),
                     });
                 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -160,6 +161,14 @@ impl ResolvedImage {
     #[must_use]
     pub fn needs_execution(&self) -> bool {
         self.has_packages() || !self.run.is_empty() || self.adds_to_keystores()
+    }
+
+    /// The secrets that the steps require, and the ssh agent.
+    pub fn step_needs(&self) -> impl Iterator<Item = StepNeed> {
+        self.run.iter().flat_map(|step| {
+            let secrets = step.secrets.iter().cloned().map(StepNeed::Secret);
+            secrets.chain(step.ssh.then_some(StepNeed::Ssh))
+        })
     }
 
     /// True if the keystores of the JDKs in the image get certificates.
@@ -364,8 +373,8 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
-impl std::fmt::Display for Port {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.protocol.as_str())
     }
 }
@@ -594,9 +603,30 @@ pub struct RunStep {
     pub user: Option<String>,
     /// The names of the secrets that are mounted at /run/secrets/NAME.
     pub secrets: Vec<String>,
+    /// True if the ssh agent is forwarded to it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ssh: bool,
     /// The location of the step, for messages. Not part of the identity.
     #[serde(skip)]
     pub location: Option<SpecLocation>,
+}
+
+/// A possession of the user that a step requires during the build. It is not part of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepNeed {
+    /// The secret with this name.
+    Secret(String),
+    /// The ssh agent.
+    Ssh,
+}
+
+impl fmt::Display for StepNeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(name) => write!(f, "the secret `{name}`"),
+            Self::Ssh => f.write_str("the ssh agent"),
+        }
+    }
 }
 
 /// The origin and time of an image's inputs. They become labels and are never part of the identity.

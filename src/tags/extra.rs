@@ -2,8 +2,8 @@
 
 use semver::Version;
 
-use super::Variant;
 use super::fan_out::suffixed;
+use super::{Variant, is_build_cache};
 use crate::reference::{Error as ReferenceError, Tag};
 
 /// The reason why a text cannot be an extra tag.
@@ -17,6 +17,9 @@ pub enum ExtraError {
     /// It contains `latest`.
     #[error("extra tag `{0}` contains `latest`, which is reserved for the tag `latest`")]
     Latest(String),
+    /// It is the tag of a build cache.
+    #[error("extra tag `{0}` is reserved for the build cache")]
+    BuildCache(String),
     /// It is the name of a variant in the repository.
     #[error("extra tag `{0}` is the name of a variant")]
     Variant(String),
@@ -34,6 +37,9 @@ pub fn check_extra<'a>(
 ) -> Result<(), ExtraError> {
     if extra.to_ascii_lowercase().contains("latest") {
         return Err(ExtraError::Latest(extra.to_owned()));
+    }
+    if is_build_cache(extra) {
+        return Err(ExtraError::BuildCache(extra.to_owned()));
     }
     if looks_like_version(extra) {
         return Err(ExtraError::Version(extra.to_owned()));
@@ -84,6 +90,8 @@ mod tests {
             "latest",
             "latest-dev",
             "my.Latest",
+            "buildcache",
+            "buildcache-slim",
             "alpine",
             "slim",
             "1.2-slim",

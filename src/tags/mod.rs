@@ -1,6 +1,7 @@
 //! Tags: the semver fan-out of a version, and the decision which of its tags move. All functions
 //! are pure.
 
+mod build_cache;
 mod claimed;
 mod decide;
 mod extra;
@@ -14,6 +15,7 @@ mod siblings;
 mod tag_list;
 mod version;
 
+pub use build_cache::{build_cache, is_build_cache};
 pub use claimed::claimed;
 pub use decide::{Action, Move, PublishedContent, decide};
 pub use extra::{ExtraError, check_extra};
@@ -52,6 +54,9 @@ pub enum VariantError {
     /// It is `latest`, which is the name of another tag.
     #[error("a variant cannot be called `latest`")]
     Latest,
+    /// It is the name of a tag for build caches.
+    #[error("a variant cannot be called `{0}`: the build cache has this tag")]
+    BuildCache(String),
     /// It violates the grammar of variants.
     #[error(
         "`{0}` is not a variant (lower-case letters and digits, starting with a letter, parts joined by `.`, `_` or `-`)"
@@ -65,6 +70,9 @@ impl FromStr for Variant {
     fn from_str(text: &str) -> Result<Self, VariantError> {
         if text == "latest" {
             return Err(VariantError::Latest);
+        }
+        if is_build_cache(text) {
+            return Err(VariantError::BuildCache(text.to_owned()));
         }
         let part = |p: &str| {
             !p.is_empty()

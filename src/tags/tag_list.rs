@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use super::order::precedence;
-use super::{Variant, is_revision};
+use super::{Variant, is_build_cache, is_revision};
 use crate::reference::Tag;
 
 /// A version in a repository, with its tag.
@@ -26,13 +26,14 @@ pub struct TagList {
 
 impl TagList {
     /// Reads `tags` as versions of `variant`, without the versions in `withdrawn`. The order of
-    /// `tags` does not matter.
+    /// `tags` does not matter; build caches are ignored.
     pub fn new<'a>(
         tags: impl IntoIterator<Item = &'a Tag>,
         variant: Option<&Variant>,
         withdrawn: &[Version],
     ) -> Self {
-        let tags: BTreeSet<Tag> = tags.into_iter().cloned().collect();
+        let tags = tags.into_iter().filter(|tag| !is_build_cache(tag.as_str()));
+        let tags: BTreeSet<Tag> = tags.cloned().collect();
         let mut tag_of: BTreeMap<Version, Tag> = BTreeMap::new();
         for tag in &tags {
             let Some(version) = parse(tag, variant, &tags) else {

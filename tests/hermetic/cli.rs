@@ -249,3 +249,30 @@ fn a_deleted_current_directory_is_an_error() {
         run.stderr
     );
 }
+
+#[test]
+fn an_ssh_agent_that_is_not_available_is_named() {
+    let golden = Golden::new().workspace("").image(
+        "app",
+        "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+    );
+    let golden = golden.file("key", "not a key\n");
+    for (value, words) in [
+        (
+            "other",
+            "`--ssh other` does not have the form default, default=SOCKET or default=KEY",
+        ),
+        ("other=key", "`--ssh other=key` does not have the form"),
+        ("default=", "`--ssh default=` does not have the form"),
+        ("default", "no ssh agent runs: SSH_AUTH_SOCK is not set"),
+        ("default=none", "none: No such file or directory"),
+        ("default=key", "ssh-add failed for "),
+    ] {
+        let run = golden.run(&["build", "--ssh", value]).exit(2);
+        assert!(run.stderr.contains(words), "{value}: {}", run.stderr);
+    }
+    let golden = golden.env("SSH_AUTH_SOCK", "/nowhere/agent");
+    let run = golden.run(&["build", "--ssh", "default"]).exit(2);
+    let words = "the ssh agent at /nowhere/agent does not answer";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+}

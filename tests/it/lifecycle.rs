@@ -3,7 +3,7 @@
 //! results.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::support::built::{Built, client};
 use crate::support::engines::{Engine, modern};
 use crate::support::publisher::fresh_name;
 use crate::support::services;
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 #[test]
 fn an_image_lives_on_docker_20() {
@@ -45,6 +45,7 @@ fn life(engine: Engine) {
         published,
         odd_label_key,
         secret,
+        ssh_agent,
         failing_step,
         interrupted,
         loaded,
@@ -206,10 +207,11 @@ fn odd_label_key(engine: Engine) {
     }
 }
 
-/// A step reads a secret, and the secret is in no output. An engine without secrets refuses the
-/// image before the build.
+/// Steps of root and of a user read a secret, and the secret is in no output. An engine without
+/// secrets refuses the image before the build.
 fn secret(engine: Engine) {
-    let step = "script = \"wc -c </run/secrets/token; sha256sum </run/secrets/token\"\nsecrets = [\"token\"]";
+    let step = "script = \"wc -c </run/secrets/token; sha256sum </run/secrets/token\"\nsecrets = [\"token\"]\n\
+                [[run]]\nscript = \"id -u; wc -c </run/secrets/token\"\nuser = \"10001\"\nsecrets = [\"token\"]";
     let golden = with_step(engine, &fresh_name("secret"), step).env("TOKEN", "a-value-to-hide");
     let arguments = [
         "build",
@@ -222,7 +224,8 @@ fn secret(engine: Engine) {
     let run = golden.run(&arguments);
     if engine.has_buildkit() {
         let run = run.exit(0);
-        assert!(run.stderr.contains("| 15"), "{engine:?}: {}", run.stderr);
+        let read = run.stderr.matches("| 15").count();
+        assert_eq!(read, 2, "{engine:?}: {}", run.stderr);
         let output = run.stdout + &run.stderr;
         assert!(!output.contains("a-value-to-hide"), "{engine:?}: {output}");
         golden
@@ -237,6 +240,92 @@ fn secret(engine: Engine) {
         );
         assert!(!run.stderr.contains("| 15"), "{engine:?}: {}", run.stderr);
     }
+}
+
+/// Prints the comments of the keys that the forwarded agent has.
+const KEYS: &str = r#"perl -MIO::Socket::UNIX -e '
+$agent = IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK}) or die "$ENV{SSH_AUTH_SOCK}: $!";
+syswrite $agent, pack("NC", 1, 11);
+read $agent, $length, 4; read $agent, $keys, unpack("N", $length);
+(undef, undef, @keys) = unpack("CN(N/aN/a)*", $keys);
+print "user $< has the key $keys[1]\n";'"#;
+
+/// Steps of root and of a user use the ssh agent: the agent of the user, or one that golden starts
+/// for a key. An engine that cannot forward it refuses the image before the build.
+fn ssh_agent(engine: Engine) {
+    let (name, base) = (fresh_name("ssh"), services::base_debian_slim());
+    let script = toml::Value::from(KEYS);
+    let text = format!(
+        "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = \"{base}\"\nfamily = \"debian\"\n\
+         [[run]]\nssh = true\nscript = {script}\n[[run]]\nssh = true\nuser = \"10001\"\nscript = {script}\n\
+         [[run]]\nscript = \"test ! -e /run/buildkit && test -z $SSH_AUTH_SOCK\"\n"
+    );
+    let golden = engine.on(Golden::new().workspace("")).image("app", &text);
+    let made = Command::new("ssh-keygen")
+        .args([
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            "key-of-the-test",
+            "-f",
+        ])
+        .arg(golden.path().join("key"))
+        .status();
+    assert!(made.unwrap().success());
+    let build = ["build", "-vv", "--engine", "docker", "--no-cache"];
+    let with_key = [&build[..], &["--ssh", "default=key"]].concat();
+    if !engine.has_buildkit() {
+        let run = golden.run(&with_key);
+        assert_ne!(run.code, 0, "{engine:?}");
+        let words = "a step requires the ssh agent, but only BuildKit";
+        assert!(run.stderr.contains(words), "{engine:?}: {}", run.stderr);
+        return;
+    }
+    let uses_the_key = |run: Run, how: &str| {
+        let run = run.exit(0);
+        for user in ["0", "10001"] {
+            let words = format!("| user {user} has the key key-of-the-test");
+            assert!(
+                run.stderr.contains(&words),
+                "{engine:?}, {how}: {}",
+                run.stderr
+            );
+        }
+    };
+    uses_the_key(golden.run(&with_key), "a key");
+
+    let socket = golden.path().join("agent");
+    let mut agent = Command::new("ssh-agent")
+        .args(["-D", "-a"])
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut added = std::iter::repeat_with(|| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        Command::new("ssh-add")
+            .arg("-q")
+            .arg(golden.path().join("key"))
+            .env("SSH_AUTH_SOCK", &socket)
+            .status()
+            .unwrap()
+    });
+    assert!(added.by_ref().take(100).any(|status| status.success()));
+    let of_user = [&build[..], &["--ssh", "default"]].concat();
+    let run = golden
+        .command(&of_user)
+        .env("SSH_AUTH_SOCK", &socket)
+        .output();
+    uses_the_key(Run::of(run.unwrap()), "an agent");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+
+    let run = golden.run(&build).exit(2);
+    let words = "requires the ssh agent; pass it with --ssh default or --ssh default=KEY";
+    assert!(run.stderr.contains(words), "{engine:?}: {}", run.stderr);
 }
 
 /// A step that fails is named, with its exit code and its last lines.
@@ -279,7 +368,7 @@ fn interrupted(engine: Engine) {
     if engine.stops_steps() {
         assert!(cancel::appears(&argument, true), "{engine:?}: {output:#?}");
     }
-    let kill = std::process::Command::new("kill")
+    let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(kill.unwrap().success());

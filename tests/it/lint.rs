@@ -96,7 +96,7 @@ mode = "1777"
 
 const PACKAGES: &str = "[packages]\ninstall = [\"tini\", \"curl=7.88.*\", \"git\", \"a-package-with-a-long-name\", \"another-package-with-a-long-name\"]\nremove = [\"vim\"]\n";
 const STEPS: &str = "[[run]]\nname = \"create the user\"\nscript = \"adduser --system app\\necho \\\"$HOME\\\"\"\n\
-                     [[run]]\nscript = \"tool install\"\nuser = \"app\"\nsecrets = [\"token\", \"other_token\"]\n\
+                     [[run]]\nscript = \"tool install\"\nuser = \"app\"\nsecrets = [\"token\", \"other_token\"]\nssh = true\n\
                      [[run]]\nname = \"last\"\nscript = \"true\\n\"\n";
 
 /// Updates, and a repository of packages with its key.

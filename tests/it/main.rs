@@ -13,6 +13,7 @@ mod audit;
 mod auth;
 mod bad_answers;
 mod bad_bases;
+mod build_cache;
 mod compression;
 mod credentials;
 mod damage;

@@ -84,8 +84,10 @@ impl Run<'_> {
                 assembled => return assembled,
             }
         }
-        let options =
-            self.build_options(parent, |done| done.local.clone().or(done.published.clone()));
+        let options = BuildOptions {
+            cache: self.cached_builds(work).await,
+            ..self.build_options(parent, |done| done.local.clone().or(done.published.clone()))
+        };
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
         }
@@ -145,6 +147,11 @@ impl Run<'_> {
         BuildOptions {
             // The image is tagged after the policy check.
             secrets: self.options.secrets.clone(),
+            ssh: self
+                .options
+                .ssh
+                .as_ref()
+                .map(|agent| agent.socket().to_owned()),
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),
             parent: parent.done.and_then(parent_reference),
@@ -152,6 +159,7 @@ impl Run<'_> {
             childless: parent.childless,
             logins: self.options.logins.clone(),
             base_config: None,
+            cache: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Processes each image of a run from recipe to receipt: chooses an engine, builds the image, and
 //! publishes it with `publish`.
 
+pub mod cache;
 pub mod choose;
 pub mod engines;
 pub mod failed;
@@ -12,6 +13,7 @@ pub mod outcome;
 pub mod proxies;
 pub mod run;
 pub mod secrets;
+pub mod ssh;
 pub mod standalone;
 
 pub use choose::{EngineChoice, Goal, choose};

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Semaphore};
@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::engines::Engines;
 use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
+use super::ssh::SshAgent;
 use crate::app::unready::skipped;
 use crate::app::work::Work;
 use crate::config_files::policy::Policy;
@@ -24,6 +25,7 @@ use crate::publish::receipt::milliseconds;
 use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::{Credential, Registries};
+use crate::resolve::Destination;
 use crate::resolve::pin::ParentIndex;
 use crate::schedule::{self, Outcome};
 use crate::secret::Secret;
@@ -48,8 +50,12 @@ pub struct Options {
     pub max_in_progress: NonZeroUsize,
     /// Secrets for steps, by name.
     pub secrets: BTreeMap<String, Secret<Vec<u8>>>,
+    /// The ssh agent for steps.
+    pub ssh: Option<Arc<SshAgent>>,
     /// Run every step again, even if the engine has its result in the cache.
     pub no_cache: bool,
+    /// The destinations with a build cache.
+    pub cache: Vec<Destination>,
     /// Load assembled images into the Docker Engine.
     pub load: bool,
     /// Return the built images at the end. By default, an image is dropped when it is published.
@@ -279,11 +285,14 @@ impl Run<'_> {
         if self.options.atomic {
             let uploaded = publish::upload(self.job(work, slot.built.get(), slot).await).await?;
             done.published = published_reference(&uploaded, planned);
+            self.keep_cache(work, slot.built.get(), &uploaded.references())
+                .await;
             shared.held.lock().await.insert(position, uploaded);
         } else {
             let built = built.as_ref().or(slot.built.get());
             let uploaded = publish::upload(self.job(work, built, slot).await).await?;
             done.published = published_reference(&uploaded, planned);
+            self.keep_cache(work, built, &uploaded.references()).await;
             done.receipts = publish::release(uploaded).await?;
         }
         drop(permit);

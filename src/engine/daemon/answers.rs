@@ -23,14 +23,17 @@ use tonic::transport::server::Router;
 use tonic::{Response, Status};
 
 use super::super::BuildOptions;
+use super::ssh::{self, AgentForwarding};
 use crate::reference::Host;
 use crate::registry::Credential;
 use crate::secret::Secret;
 
 /// The gRPC methods that every session offers to the engine.
-pub(in crate::engine) const METHODS: [&str; 2] = [
+pub(in crate::engine) const METHODS: [&str; 4] = [
     "/moby.filesync.v1.Auth/Credentials",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+    ssh::METHODS[0],
+    ssh::METHODS[1],
 ];
 
 /// The gRPC services of a session that every build needs.
@@ -43,6 +46,7 @@ pub(in crate::engine) fn services(options: &BuildOptions) -> Router {
         .add_service(HealthServer::new(Healthy))
         .add_service(AuthServer::from_arc(Arc::clone(&answers)))
         .add_service(SecretsServer::from_arc(answers))
+        .add_service(AgentForwarding::service(options.ssh.clone()))
 }
 
 /// A random ID for a new session.

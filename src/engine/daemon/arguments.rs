@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::super::{BuildOptions, EngineKind, Error};
 use crate::oci::ImageConfig;
 use crate::render::{self, Recipe};
+use crate::resolve::image::StepNeed;
 
 /// The build argument with the user of the base. The Dockerfile restores this user after the steps
 /// that run as root.
@@ -42,7 +43,7 @@ pub(in crate::engine) fn labels(
 }
 
 /// Checks the recipe before anything is sent. Fails if no Dockerfile builder can build it, or if a
-/// secret is missing or too large.
+/// secret or the ssh agent was not passed, or a secret is too large.
 pub(in crate::engine) fn refuse_unsupported(
     recipe: &Recipe,
     options: &BuildOptions,
@@ -56,16 +57,14 @@ pub(in crate::engine) fn refuse_unsupported(
     if let Some(what) = render::needs_embedded(&recipe.image) {
         return unsupported(format!("{what} needs the embedded engine"));
     }
-    for name in recipe.image.run.iter().flat_map(|step| &step.secrets) {
-        let secret = options
-            .secrets
-            .get(name)
-            .ok_or_else(|| Error::MissingSecret { name: name.clone() })?;
-        if secret.expose().len() > MAX_SECRET {
-            return unsupported(format!(
-                "the secret `{name}` is larger than {} kB",
-                MAX_SECRET / 1024
-            ));
+    for need in recipe.image.step_needs() {
+        let passed = match &need {
+            StepNeed::Ssh => options.ssh.as_ref().map(|_| None),
+            StepNeed::Secret(name) => options.secrets.get(name).map(Some),
+        };
+        let secret = passed.ok_or_else(|| Error::NotPassed { need: need.clone() })?;
+        if secret.is_some_and(|secret| secret.expose().len() > MAX_SECRET) {
+            return unsupported(format!("{need} is larger than {} kB", MAX_SECRET / 1024));
         }
     }
     Ok(())

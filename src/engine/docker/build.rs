@@ -21,6 +21,9 @@ use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe};
 
+/// The build argument that stores the build cache in the config of the image.
+const INLINE_CACHE: &str = "BUILDKIT_INLINE_CACHE";
+
 /// The parameters of one build.
 pub(super) struct DockerBuild<'a> {
     pub(super) docker: &'a Docker,
@@ -66,13 +69,10 @@ impl DockerBuild<'_> {
         if self.recipe.image.platforms.len() > 1 {
             return unsupported("one Docker Engine builds for one platform at a time".to_owned());
         }
-        let mut secrets = self.recipe.image.run.iter().flat_map(|step| &step.secrets);
         if self.docker.builder != Builder::BuildKit
-            && let Some(name) = secrets.next()
+            && let Some(need) = self.recipe.image.step_needs().next()
         {
-            return Err(Error::NeedsBuildKit {
-                secret: name.clone(),
-            });
+            return Err(Error::NeedsBuildKit { need });
         }
         // Podman splits `KEY=VALUE` at the first `=`, so the label would get another key.
         let mut keys = self.recipe.rendered.api_labels.keys();
@@ -187,8 +187,14 @@ impl DockerBuild<'_> {
         base: Option<&(String, LocalImage)>,
     ) -> BuildImageOptions {
         let base = base.map(|(reference, image)| (reference.as_str(), &image.config));
-        let build_args = arguments::build_args(self.recipe, self.options, base);
+        let mut build_args = arguments::build_args(self.recipe, self.options, base);
+        let cache = self.options.cache.as_ref();
+        let cache = cache.filter(|_| self.docker.builder == Builder::BuildKit);
+        if cache.is_some() {
+            build_args.insert(INLINE_CACHE.to_owned(), "1".to_owned());
+        }
         BuildImageOptions {
+            cachefrom: cache.map(|images| images.iter().map(Reference::to_string).collect()),
             dockerfile: "Dockerfile".to_owned(),
             nocache: self.options.no_cache,
             rm: true,

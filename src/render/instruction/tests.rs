@@ -136,6 +136,7 @@ fn steps_are_heredocs_with_their_secrets() {
     let run = |secrets: &[&str], script: &str| {
         let run = Instruction::Run {
             secrets: secrets.iter().map(|name| (*name).to_owned()).collect(),
+            ssh: false,
             readable: false,
             script: script.to_owned(),
             form: ScriptForm::Heredoc,
@@ -198,6 +199,7 @@ fn copies_have_owners_modes_and_quoted_paths() {
 fn steps_are_exec_forms_with_their_secrets() {
     let run = Instruction::Run {
         secrets: vec!["npm".to_owned()],
+        ssh: false,
         readable: true,
         script: "set -x\necho \"$A\"\tb".to_owned(),
         form: ScriptForm::Exec,
@@ -206,6 +208,22 @@ fn steps_are_exec_forms_with_their_secrets() {
         run.to_string(),
         r#"RUN --mount=type=secret,id=npm,target=/run/secrets/npm,required=true,mode=0444 ["/bin/sh","-ec","set -x\necho \"$A\"\tb"]"#
     );
+}
+
+#[test]
+fn a_user_may_connect_to_the_agent_of_a_step() {
+    for (readable, mode) in [(false, ""), (true, ",mode=0666")] {
+        let run = Instruction::Run {
+            secrets: Vec::new(),
+            ssh: true,
+            readable,
+            script: "git fetch".to_owned(),
+            form: ScriptForm::Exec,
+        };
+        let expected =
+            format!(r#"RUN --mount=type=ssh,required=true{mode} ["/bin/sh","-ec","git fetch"]"#);
+        assert_eq!(run.to_string(), expected);
+    }
 }
 
 /// Joins continued lines as the parsers do. Fails on comments and blank lines between them, which

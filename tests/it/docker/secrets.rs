@@ -2,7 +2,7 @@
 
 use golden::engine::docker::Builder;
 use golden::engine::{BuildOptions, Error};
-use golden::resolve::image::RunStep;
+use golden::resolve::image::{RunStep, StepNeed};
 use golden::secret::Secret;
 
 use super::recipe::{build, docker, on_busybox, unique};
@@ -16,6 +16,7 @@ fn step(name: &str) -> RunStep {
         script: String::new(),
         user: None,
         secrets: vec![name.to_owned()],
+        ssh: false,
         location: None,
     }
 }
@@ -80,7 +81,7 @@ async fn the_classic_builder_and_a_missing_secret_are_refused_before_the_build()
     recipe.image.run = vec![step("npm_token")];
     let outcome = build(&classic, &recipe, &options()).await;
     assert!(
-        matches!(&outcome.result, Err(Error::NeedsBuildKit { secret }) if secret == "npm_token"),
+        matches!(&outcome.result, Err(Error::NeedsBuildKit { need: StepNeed::Secret(name) }) if name == "npm_token"),
         "{:?}",
         outcome.result
     );
@@ -90,7 +91,7 @@ async fn the_classic_builder_and_a_missing_secret_are_refused_before_the_build()
     recipe.image.run = vec![step("other")];
     let outcome = build(&buildkit, &recipe, &options()).await;
     assert!(
-        matches!(&outcome.result, Err(Error::MissingSecret { name }) if name == "other"),
+        matches!(&outcome.result, Err(Error::NotPassed { need: StepNeed::Secret(name) }) if name == "other"),
         "{:?}",
         outcome.result
     );

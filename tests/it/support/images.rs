@@ -80,6 +80,7 @@ pub(crate) fn step(script: &str, user: Option<&str>) -> RunStep {
         script: script.to_owned(),
         user: user.map(str::to_owned),
         secrets: Vec::new(),
+        ssh: false,
         location: None,
     }
 }

@@ -16,6 +16,7 @@ fn image() -> ResolvedImage {
         script: script.to_owned(),
         user: None,
         secrets: Vec::new(),
+        ssh: false,
         location: None,
     };
     ResolvedImage {

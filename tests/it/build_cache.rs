@@ -1,0 +1,129 @@
+//! `[workspace] cache = "registry"`: an engine uses the results of another engine's steps, and the
+//! tag of the cache is not a version.
+
+use serde_json::Value;
+
+use crate::support::built::Built;
+use crate::support::engines::Engine;
+use crate::support::publisher::fresh_name;
+use crate::support::services;
+use crate::support::workspace::Golden;
+
+const STEP: &str = "[[run]]\nname = \"take a while\"\nscript = \"echo executed; head -c 24 /dev/urandom | sha256sum >/random\"\n";
+
+fn golden_toml(cache: &str) -> String {
+    let registry = services::registry();
+    format!("[workspace]\n{cache}\n[[registry]]\nname = \"local\"\nhost = \"{registry}\"\n")
+}
+
+fn image(name: &str, version: &str, rest: &str) -> String {
+    let base = services::base_busybox();
+    format!(
+        "[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"{base}\"\n{rest}\n{STEP}"
+    )
+}
+
+#[test]
+fn another_engine_executes_no_unchanged_step() {
+    for (first, second) in [
+        (Engine::Docker20, Engine::Docker),
+        (Engine::Docker, Engine::DockerContainerd),
+        (Engine::DockerContainerd, Engine::Docker20),
+    ] {
+        let name = fresh_name("cache");
+        let on = |engine: Engine, rest: &str| {
+            engine
+                .on(Golden::new().workspace(&golden_toml("cache = \"registry\"")))
+                .image("app", &image(&name, "1.2.3", rest))
+        };
+        let built = on(first, "").run(&["build", "-vv", "--push"]).exit(0);
+        assert!(built.stderr.contains("| executed"), "{}", built.stderr);
+        let random = |engine: Engine, reference: &str| {
+            Built::in_engine(engine.host(), reference).run(&["cat", "/random"])
+        };
+        let local = format!("localhost/{name}:1.2.3");
+        let expected = random(first, &local);
+        let how = format!("{first:?}, then {second:?}");
+        // The label comes after the step, so only the label is new.
+        let other = on(second, "[labels]\nnew = \"x\"");
+        let built = other.run(&["build", "-vv", "--engine", "docker"]).exit(0);
+        assert!(
+            !built.stderr.contains("| executed"),
+            "{how}: {}",
+            built.stderr
+        );
+        assert_eq!(random(second, &local), expected, "{how}");
+
+        let verbose = ["build", "-vv", "--engine", "docker", "--no-cache"];
+        let built = other.run(&verbose).exit(0);
+        assert!(
+            built.stderr.contains("| executed"),
+            "{how}: {}",
+            built.stderr
+        );
+    }
+}
+
+#[test]
+fn the_tag_of_the_cache_is_not_a_version() {
+    let name = fresh_name("cache");
+    let golden = Engine::Docker20
+        .on(Golden::new().workspace(&golden_toml("cache = \"registry\"")))
+        .image("app", &image(&name, "1.0.0", ""))
+        .image("slim", &image(&name, "1.0.0", "variant = \"slim\""));
+    golden.run(&["build", "--push"]).exit(0);
+    let listed = |golden: &Golden| -> Vec<(String, Value, Value)> {
+        let text = golden
+            .run(&["ls", &name, "--format", "json"])
+            .exit(0)
+            .stdout;
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let rows = document["tags"].as_array().unwrap();
+        rows.iter()
+            .map(|row| {
+                let tag = row["tag"].as_str().unwrap().to_owned();
+                (tag, row["kind"].clone(), row["version"].clone())
+            })
+            .filter(|(tag, ..)| tag.starts_with("buildcache"))
+            .collect()
+    };
+    let cache = |tag: &str| (tag.to_owned(), Value::from("build-cache"), Value::Null);
+    assert_eq!(
+        listed(&golden),
+        [cache("buildcache"), cache("buildcache-slim")]
+    );
+    let again = golden.run(&["build", "--push"]).exit(0);
+    assert!(again.stdout.contains("2 unchanged"), "{}", again.stdout);
+    golden.run(&["verify"]).exit(0);
+
+    // A cache that is not updated does not keep the version that it points to.
+    golden.write("golden.toml", golden_toml(""));
+    golden.write("app/image.toml", image(&name, "1.0.1", ""));
+    golden.run(&["build", "--push", "app"]).exit(0);
+    let prune = ["prune", &name, "--keep", "1", "--yes"];
+    let pruned = golden.run(&prune).exit(0).stdout;
+    assert!(pruned.contains("1.0.0"), "{pruned}");
+    assert!(!pruned.contains("buildcache"), "{pruned}");
+    let left = listed(&golden);
+    assert_eq!(left, [cache("buildcache-slim")]);
+}
+
+#[test]
+fn names_of_the_cache_are_reserved() {
+    for (rest, words) in [
+        (
+            "variant = \"buildcache\"",
+            "a variant cannot be called `buildcache`",
+        ),
+        (
+            "[tags]\nextra = [\"buildcache-x\"]",
+            "is reserved for the build cache",
+        ),
+    ] {
+        let golden = Golden::new()
+            .workspace("")
+            .image("app", &image("app", "1.0.0", rest));
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+}
