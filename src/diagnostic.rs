@@ -266,6 +266,11 @@ impl SourceMap {
         self.texts.insert(file.into(), text.into());
     }
 
+    /// The files, sorted.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.texts.keys().map(PathBuf::as_path)
+    }
+
     /// Sets the path from the current directory to the workspace, so that the user can open the
     /// paths in the output.
     pub fn set_prefix(&mut self, prefix: impl Into<PathBuf>) {

@@ -13,6 +13,7 @@ pub mod diff;
 pub mod doctor;
 pub mod error;
 mod findings;
+pub mod fmt;
 pub mod inspect;
 pub mod key;
 pub mod list;

@@ -204,6 +204,13 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Sign an image of the workspace with the key of golden.toml",
             ),
         ],
+        "fmt" => &[
+            ("golden fmt", "Format all files of the workspace"),
+            (
+                "golden fmt --check",
+                "Show the differences, and exit 5 if there are any",
+            ),
+        ],
         "bump" => &[
             (
                 "golden bump app patch",

@@ -8,7 +8,7 @@ use super::{Failure, GlobalArgs};
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "Author",
-        &["init", "new", "check", "bump", "render", "graph"],
+        &["init", "new", "check", "fmt", "bump", "render", "graph"],
     ),
     ("Build", &["plan", "build", "push", "tags", "matrix"]),
     ("Bases", &["outdated", "update"]),
@@ -39,6 +39,7 @@ const WITHOUT_REGISTRY: &[&str] = &[
     "init",
     "new",
     "check",
+    "fmt",
     "render",
     "tags",
     "matrix",

@@ -15,6 +15,7 @@ pub mod error;
 pub mod examples;
 mod exit;
 mod explain;
+pub mod fmt;
 pub(crate) mod format;
 pub mod graph;
 mod groups;
@@ -146,6 +147,8 @@ pub enum Command {
     New(new::Args),
     /// Parse and validate the specs, and apply the policy to them.
     Check(check::Args),
+    /// Format golden.toml and image.toml in one layout.
+    Fmt(fmt::Args),
     /// Write the next version of images into their specs.
     Bump(bump::Args),
     /// Render the Dockerfiles.
@@ -214,6 +217,7 @@ impl Command {
             Self::Init(_) => "init",
             Self::New(_) => "new",
             Self::Check(_) => "check",
+            Self::Fmt(_) => "fmt",
             Self::Bump(_) => "bump",
             Self::Render(_) => "render",
             Self::Plan(_) => "plan",
@@ -269,6 +273,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Init(args) => init::run(args, context).await,
         Command::New(args) => new::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
+        Command::Fmt(args) => fmt::run(args, context).await,
         Command::Bump(args) => bump::run(args, context).await,
         Command::Render(args) => render::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,

@@ -11,6 +11,7 @@ pub mod document;
 pub mod edit;
 pub mod engine_address;
 mod fault;
+pub mod format;
 pub mod image;
 pub mod key_source;
 pub mod keyed;

@@ -22,6 +22,7 @@ mod engine_trust;
 mod families;
 mod files;
 mod fleet;
+mod fmt;
 mod hidden;
 mod interrupt;
 mod lag;
