@@ -107,7 +107,8 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     let environment = DockerEnv::from_vars(&session.settings.env);
     let trusted = trust::engines(&session.settings)?;
     let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
-    let engines = Engines::new(environment, embedded).with_fleet(fleet);
+    let engines =
+        Engines::new(environment, embedded).with_fleet(fleet, state.path("cache/engines"));
     require_locked(&session, request.locked)?;
     let newly_locked = if request.lock_new {
         lock_new(&mut session, &engines).await
@@ -240,14 +241,6 @@ async fn choose_engine(
             image: image.display(),
             needs,
         })?;
-    } else if image.platforms.len() > 1 && engines.fleet(image).is_none() {
-        let message = format!(
-            "{}: one Docker Engine builds for one platform at a time",
-            image.display()
-        );
-        return Err(
-            Error::invalid(message).hint("add an [[engine]] for each platform to golden.toml")
-        );
     } else if let Some(what) = crate::render::needs_embedded(image) {
         return Err(Error::invalid(format!(
             "{}: {what} needs the embedded engine",

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::moby::buildkit::v1::control_client::ControlClient;
+use bollard::moby::buildkit::v1::types::WorkerRecord;
 use bollard::moby::buildkit::v1::{
     CacheOptions, CacheOptionsEntry, ListWorkersRequest, SolveRequest, SolveResponse, StatusRequest,
 };
@@ -96,11 +97,6 @@ impl BuildKit {
             .await
             .map_err(failed)?
             .into_inner();
-        // A worker lists its native platform before the emulated ones.
-        let native = workers
-            .record
-            .iter()
-            .find_map(|worker| worker.platforms.first());
         // Workers report a version since BuildKit 0.11.
         let is_current = workers
             .record
@@ -111,10 +107,7 @@ impl BuildKit {
         } else {
             Syntax::Older
         };
-        let platform = native.map(|native| {
-            let variant = Some(native.variant.as_str()).filter(|variant| !variant.is_empty());
-            Platform::new(&native.os, &native.architecture, variant)
-        });
+        let platform = workers.record.iter().flat_map(platforms).next();
         let none = || Error::Request {
             what: "build".to_owned(),
             message: "it has no worker".to_owned(),
@@ -289,11 +282,22 @@ impl BuildKit {
             }
             Err(status) => Err(match session.context().failure() {
                 Some(error) => Error::Context(error),
-                None if is_connection(&status) => unreachable(&self.address, &status),
+                None if is_connection(&status) => {
+                    unreachable(&self.address, &status).during_build()
+                }
                 None => progress.failure(message(&status)),
             }),
         }
     }
+}
+
+/// The platforms of a worker: its own, then those that it emulates.
+pub(super) fn platforms(worker: &WorkerRecord) -> Vec<Platform> {
+    let platforms = worker.platforms.iter().map(|platform| {
+        let variant = Some(platform.variant.as_str()).filter(|variant| !variant.is_empty());
+        Platform::new(&platform.os, &platform.architecture, variant)
+    });
+    platforms.collect()
 }
 
 /// The options for the build cache: the daemon reads it from images, and stores it in the config of

@@ -16,6 +16,7 @@ mod session;
 mod transport;
 mod trees;
 mod version;
+mod workers;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};

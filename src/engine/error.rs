@@ -26,6 +26,15 @@ pub enum Error {
         #[source]
         source: BoxedError,
     },
+    /// The connection to the engine broke during a build.
+    #[error("the {} at {address} stopped during the build", daemon_at(address))]
+    Lost {
+        /// The address of the engine.
+        address: String,
+        /// The error of the connection.
+        #[source]
+        source: BoxedError,
+    },
     /// The socket of the engine exists, but this user has no permission to use it.
     #[error("no permission to use the {} at {address}", daemon_at(address))]
     PermissionDenied {
@@ -226,27 +235,68 @@ pub struct StepOutput {
     pub cause: StepCause,
 }
 
+/// The message of the operating system for a full disk, in lower case.
+const DISK_FULL: &str = "no space left on device";
+/// The hint for a full disk of the engine.
+const FREE_DISK: &str = "the disk of the engine is full: `docker system df` shows what uses it; `docker builder prune` and `docker image prune` free space";
+
+/// True if a message of the engine says that its disk is full.
+fn says_disk_full(message: &str) -> bool {
+    message.to_lowercase().contains(DISK_FULL)
+}
+
 /// The cause of a failed step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepCause {
     /// The engine cannot execute programs of the image's platform.
     ForeignPlatform,
+    /// The disk of the engine is full.
+    DiskFull,
+    /// The step cannot resolve the names of hosts.
+    NoNames,
     /// Any other cause.
     Other,
 }
 
+/// The messages of programs that cannot resolve the name of a host: apt, curl, git, Python, Java, npm,
+/// busybox, and the C library.
+const NO_NAMES: &[&str] = &[
+    "failure resolving",
+    "failure in name resolution",
+    "ould not resolve host",
+    "name or service not known",
+    "unknownhostexception",
+    "getaddrinfo",
+    "bad address '",
+    "dns: transient error",
+    "dns lookup error",
+    "no such host",
+];
+
 impl StepCause {
     /// Recognizes the cause in the texts of the engine and of the step: engines report no code.
-    pub(super) fn of<'t>(mut texts: impl Iterator<Item = &'t str>) -> Self {
-        if texts.any(|text| text.contains("exec format error")) {
-            Self::ForeignPlatform
-        } else {
-            Self::Other
+    pub(super) fn of<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let texts: Vec<String> = texts.map(str::to_lowercase).collect();
+        let has = |words: &[&str]| {
+            let mut found = texts
+                .iter()
+                .flat_map(|text| words.iter().map(move |word| (text, word)));
+            found.any(|(text, word)| text.contains(word))
+        };
+        match () {
+            () if has(&["exec format error"]) => Self::ForeignPlatform,
+            () if has(&[DISK_FULL]) => Self::DiskFull,
+            () if has(NO_NAMES) => Self::NoNames,
+            () => Self::Other,
         }
     }
 
     fn hints(self) -> Vec<String> {
         match self {
+            Self::DiskFull => vec![FREE_DISK.into()],
+            Self::NoNames => vec![
+                "the step cannot resolve the names of hosts: check the network of the engine and its DNS servers (`dns` in its /etc/docker/daemon.json); a network without DNS needs a proxy (HTTPS_PROXY)".into(),
+            ],
             Self::ForeignPlatform => vec!["the engine cannot execute programs of this platform: add an [[engine]] of this platform, or install emulation (binfmt)".into()],
             Self::Other => Vec::new(),
         }
@@ -262,6 +312,10 @@ pub enum TransferCause {
     UntrustedCertificate,
     /// The registry requires a login, or rejected it.
     Login,
+    /// The disk of the engine, or of the registry, is full.
+    DiskFull,
+    /// The engine has the image for another platform under the same digest.
+    OtherPlatform,
     /// No transfer took place.
     NoTransfer,
     /// Any other cause.
@@ -274,6 +328,8 @@ impl TransferCause {
         let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
         match () {
             () if has(&["server gave HTTP response to HTTPS client"]) => Self::PlainHttp,
+            () if says_disk_full(message) => Self::DiskFull,
+            () if has(&["annot overwrite digest"]) => Self::OtherPlatform,
             () if has(&["x509:", "certificate"]) => Self::UntrustedCertificate,
             () if has(&[
                 "unauthorized",
@@ -290,7 +346,8 @@ impl TransferCause {
 
     fn hints(self) -> Vec<String> {
         let first = match self {
-            Self::NoTransfer => return Vec::new(),
+            Self::NoTransfer | Self::OtherPlatform => return Vec::new(),
+            Self::DiskFull => return vec![FREE_DISK.to_owned()],
             Self::PlainHttp => Some(
                 "the registry uses plain HTTP: list it under `insecure-registries` in the engine's /etc/docker/daemon.json",
             ),
@@ -326,6 +383,14 @@ impl StepOutput {
 }
 
 impl Error {
+    /// The error during a build: the engine answered before, so it has stopped.
+    pub(super) fn during_build(self) -> Self {
+        match self {
+            Self::Unreachable { address, source } => Self::Lost { address, source },
+            other => other,
+        }
+    }
+
     /// True if the spec is invalid on this base. The exit code is then 2.
     #[must_use]
     pub const fn is_of_the_spec(&self) -> bool {
@@ -363,6 +428,9 @@ impl Error {
             Self::Render(error) => error.hints(),
             Self::Address { .. } => vec!["check DOCKER_HOST, DOCKER_CONTEXT and the current Docker context: they select the engine".into()],
             Self::Unreachable { address, .. } => unreachable_hints(address),
+            Self::Lost { .. } => vec![
+                "it was restarted, killed or out of memory: see its log (`journalctl -u docker`), then run the same command again".into(),
+            ],
             Self::PermissionDenied { .. } => vec![
                 "add yourself to the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again)".into(),
                 "or use your own engine: set DOCKER_HOST (a rootless engine listens at unix://$XDG_RUNTIME_DIR/docker.sock)".into(),
@@ -380,6 +448,7 @@ impl Error {
             }
             Self::Base { cause, .. } | Self::Push { cause, .. } => cause.hints(),
             Self::Context(_) => vec!["run the command again when no other program changes the files".into()],
+            Self::Build { message } | Self::Request { message, .. } | Self::Tag { message, .. } if says_disk_full(message) => vec![FREE_DISK.to_owned()],
             Self::Build { .. } | Self::Unsupported { .. } | Self::Tag { .. } | Self::Request { .. } => Vec::new(),
         }
     }

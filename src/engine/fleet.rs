@@ -9,11 +9,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex as BlockingMutex, PoisonError};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::io::SyncIoBridge;
 
 use super::daemon::archive;
@@ -29,6 +29,8 @@ use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::render::{PinnedBase, Recipe};
+use crate::resolve::ResolvedImage;
+use crate::resolve::image::Family;
 
 /// One engine of a fleet. It is connected once, at its first use.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub struct FleetEngine {
     platforms: Vec<Platform>,
     /// True if the engine is skipped when it does not answer.
     optional: bool,
+    /// True if the engine also builds for the platforms that it emulates.
+    emulates: bool,
+    /// Held during a build: an engine may have a base for one platform at a time.
+    turn: Mutex<()>,
     trust: EngineTrust,
     daemon: Daemon,
 }
@@ -69,6 +75,8 @@ impl FleetEngine {
             name: name.into(),
             platforms,
             optional: false,
+            emulates: false,
+            turn: Mutex::default(),
             trust: EngineTrust::Trusted,
             daemon,
         }
@@ -88,6 +96,8 @@ impl FleetEngine {
             name: name.into(),
             platforms,
             optional: false,
+            emulates: false,
+            turn: Mutex::default(),
             trust: EngineTrust::Trusted,
             daemon,
         }
@@ -99,6 +109,16 @@ impl FleetEngine {
     pub fn fallback(environment: DockerEnv) -> Self {
         Self {
             optional: true,
+            ..Self::docker("default", environment, Vec::new())
+        }
+    }
+
+    /// The engine that the environment selects. It builds all platforms of an image: its own, those
+    /// that it emulates, and every platform for which nothing is executed.
+    #[must_use]
+    pub fn of_all_platforms(environment: DockerEnv) -> Self {
+        Self {
+            emulates: true,
             ..Self::docker("default", environment, Vec::new())
         }
     }
@@ -198,15 +218,20 @@ impl FleetEngine {
         }
     }
 
-    /// True if this engine builds for a platform. An engine without `platforms` is connected to
-    /// read its own. Fails if it does not answer.
-    async fn builds(&self, platform: &Platform) -> Result<bool, Error> {
+    /// True if this engine builds an image for a platform. An engine without `platforms` is
+    /// connected to read its own. Fails if it does not answer.
+    async fn builds(&self, image: &ResolvedImage, platform: &Platform) -> Result<bool, Error> {
         if !self.platforms.is_empty() {
             return Ok(self.platforms.contains(platform));
         }
         match self.connected().await {
             Err(_) if self.optional => Ok(false),
             Err(error) => Err(error),
+            Ok(Connected::Docker(docker)) if self.emulates => {
+                let needs_shell = image.family != Family::Static && !image.certificates.is_empty();
+                let executes = image.needs_execution() || needs_shell;
+                Ok(!executes || docker.executable_platforms().await?.contains(platform))
+            }
             Ok(Connected::Docker(docker)) => Ok(docker.platform() == platform),
             Ok(Connected::BuildKit(daemon)) => Ok(daemon.platform() == platform),
         }
@@ -242,7 +267,7 @@ pub struct Fleet {
     embedded: Embedded,
     spool: PathBuf,
     /// The built parts, by inputs digest.
-    made: Mutex<BTreeMap<Digest, Vec<PlatformBuild>>>,
+    made: BlockingMutex<BTreeMap<Digest, Vec<PlatformBuild>>>,
 }
 
 impl Fleet {
@@ -254,7 +279,7 @@ impl Fleet {
             members,
             embedded,
             spool,
-            made: Mutex::new(BTreeMap::new()),
+            made: BlockingMutex::new(BTreeMap::new()),
         }
     }
 
@@ -321,23 +346,35 @@ impl Fleet {
         self.members.iter().find(|member| member.name == engine)
     }
 
-    /// The first engine that builds for a platform. Fails if there is none.
-    async fn member(&self, platform: &Platform) -> Result<&FleetEngine, Error> {
+    /// The first engine that builds an image for a platform. Fails if there is none.
+    async fn member(
+        &self,
+        image: &ResolvedImage,
+        platform: &Platform,
+    ) -> Result<&FleetEngine, Error> {
         for member in &self.members {
-            if member.builds(platform).await? {
+            if member.builds(image, platform).await? {
                 return Ok(member);
             }
         }
-        let names: Vec<&str> = self
-            .members
-            .iter()
-            .map(|member| member.name.as_str())
-            .collect();
-        Err(Error::Unsupported {
-            what: format!(
+        let what = if let [FleetEngine { emulates: true, .. }] = self.members.as_slice() {
+            format!(
+                "the Docker Engine cannot execute steps for {platform}: its machine has no emulator for this platform; \
+                 install one (qemu-user-static, binfmt), or add an [[engine]] of this platform to golden.toml"
+            )
+        } else {
+            let names: Vec<&str> = self
+                .members
+                .iter()
+                .map(|member| member.name.as_str())
+                .collect();
+            format!(
                 "no [[engine]] builds for {platform}; the engines are: {}",
                 names.join(", ")
-            ),
+            )
+        };
+        Err(Error::Unsupported {
+            what,
             engine: EngineKind::Docker,
         })
     }
@@ -350,7 +387,8 @@ impl Fleet {
         options: &BuildOptions,
         events: &Events,
     ) -> Result<AssembledImage, Error> {
-        let member = self.member(platform).await?;
+        let member = self.member(&recipe.image, platform).await?;
+        let _turn = member.turn.lock().await;
         let allowed = member.options(recipe, options, events)?;
         let allowed = allowed.as_ref();
         let step = Step::BuildOn {
@@ -529,7 +567,7 @@ impl Fleet {
                 .image
                 .platforms
                 .iter()
-                .map(|platform| self.member(platform)),
+                .map(|platform| self.member(&recipe.image, platform)),
         )
         .await?;
         let build_for = |platform| self.build_one(recipe, platform, options, events);

@@ -166,7 +166,7 @@ async fn decompress(
 }
 
 /// Writes a file of the archive. Fails if the content does not have exactly `size` bytes.
-async fn entry<W: AsyncWrite + Send + Unpin>(
+pub(super) async fn entry<W: AsyncWrite + Send + Unpin>(
     out: &mut W,
     path: &str,
     size: u64,

@@ -3,6 +3,7 @@
 mod oci;
 mod read;
 
+pub(super) use oci::image as to_oci;
 pub use read::LayoutReader;
 
 use std::fs::TryLockError;
@@ -54,7 +55,7 @@ pub async fn write(
             .buffer_unordered(PARALLEL)
             .try_collect::<()>()
             .await?;
-        let image = oci::image(image)?;
+        let image = to_oci(image)?;
         for one in &image.images {
             keep(&blobs_directory, &Digest::of(&one.config), &one.config)?;
             keep(&blobs_directory, &one.manifest.digest, &one.manifest.bytes)?;

@@ -5,6 +5,7 @@ pub mod destination;
 pub mod error;
 pub mod layout;
 mod named;
+pub mod oci_archive;
 
 pub use destination::{LocalDestination, NamedImage};
 pub use error::Error;

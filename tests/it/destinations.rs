@@ -130,8 +130,9 @@ fn an_archive_of_several_platforms_is_refused() {
         .run(&["build", "--engine", "embedded", "--load"])
         .exit(1);
     assert!(
-        run.stderr
-            .contains("has several platforms, but a docker archive can contain only one"),
+        run.stderr.contains(
+            "has several platforms, but the image store of the engine (overlay2) holds only one"
+        ),
         "{}",
         run.stderr
     );

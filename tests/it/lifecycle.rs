@@ -216,6 +216,7 @@ fn secret(engine: Engine) {
     let arguments = [
         "build",
         "-vv",
+        "--no-cache",
         "--engine",
         "docker",
         "--secret",
@@ -258,7 +259,7 @@ fn ssh_agent(engine: Engine) {
     let text = format!(
         "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = \"{base}\"\nfamily = \"debian\"\n\
          [[run]]\nssh = true\nscript = {script}\n[[run]]\nssh = true\nuser = \"10001\"\nscript = {script}\n\
-         [[run]]\nscript = \"test ! -e /run/buildkit && test -z $SSH_AUTH_SOCK\"\n"
+         [[run]]\nscript = \"test ! -S /run/buildkit/ssh_agent.0 && test -z $SSH_AUTH_SOCK\"\n"
     );
     let golden = engine.on(Golden::new().workspace("")).image("app", &text);
     let made = Command::new("ssh-keygen")

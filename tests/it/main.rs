@@ -34,6 +34,7 @@ mod layouts;
 mod lifecycle;
 mod lint;
 mod lock;
+mod platforms;
 mod promote;
 mod publish;
 mod races;

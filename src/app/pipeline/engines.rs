@@ -1,12 +1,13 @@
 //! The engines of a run. The Docker Engine is connected once, at its first use.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
 use crate::engine::docker::DockerEnv;
 use crate::engine::embedded::Embedded;
-use crate::engine::{Docker, Error, Fleet};
+use crate::engine::{Docker, Error, Fleet, FleetEngine};
 use crate::resolve::ResolvedImage;
 
 /// The engines that a run can use.
@@ -17,6 +18,8 @@ pub struct Engines {
     /// The embedded engine.
     pub embedded: Embedded,
     fleet: Option<Fleet>,
+    /// The Docker Engine, for images with several platforms.
+    alone: Option<Fleet>,
 }
 
 impl Engines {
@@ -28,19 +31,32 @@ impl Engines {
             docker: OnceCell::new(),
             embedded,
             fleet: None,
+            alone: None,
         }
     }
 
-    /// The same engines, and those of `[[engine]]` for images that list their platforms.
+    /// The same engines, and those of `[[engine]]` for images that list their platforms. Layers are
+    /// stored under `spool` until they are published or written.
     #[must_use]
-    pub fn with_fleet(self, fleet: Option<Fleet>) -> Self {
-        Self { fleet, ..self }
+    pub fn with_fleet(self, fleet: Option<Fleet>, spool: PathBuf) -> Self {
+        let docker = FleetEngine::of_all_platforms(self.environment.clone());
+        let alone = Fleet::new(vec![docker], self.embedded.clone(), spool);
+        Self {
+            fleet,
+            alone: Some(alone),
+            ..self
+        }
     }
 
-    /// The engines of `[[engine]]`, if the image lists its platforms.
+    /// The engines of `[[engine]]`, if the image lists its platforms; without them, the Docker
+    /// Engine for all platforms of an image that has several.
     #[must_use]
     pub fn fleet(&self, image: &ResolvedImage) -> Option<&Fleet> {
-        self.fleet.as_ref().filter(|_| !image.platforms.is_empty())
+        match image.platforms.len() {
+            0 => None,
+            1 => self.fleet.as_ref(),
+            _ => self.fleet.as_ref().or(self.alone.as_ref()),
+        }
     }
 
     /// The Docker Engine. It is connected once; the result, also an error, applies to the whole

@@ -136,7 +136,7 @@ impl DockerBuild<'_> {
             return Err(no_base(&reference.to_string(), why));
         }
         match &self.options.base_config {
-            Some(config) if image.is_complete() => image.config = config.clone(),
+            // The containerd store describes only one platform of an image that has several.
             Some(config) => {
                 image.config = config.clone();
                 image.platform = config.platform();
@@ -169,9 +169,21 @@ impl DockerBuild<'_> {
         platform: Option<&Platform>,
     ) -> Result<LocalImage, Error> {
         let login = self.options.logins.get(&reference.repository.host);
-        self.docker
-            .pull(reference, platform, login, self.image, self.events)
-            .await?;
+        let pull = || {
+            self.docker
+                .pull(reference, platform, login, self.image, self.events)
+        };
+        match pull().await {
+            // Docker's own store has the image of one platform under the digest of an index.
+            Err(Error::Base {
+                cause: TransferCause::OtherPlatform,
+                ..
+            }) => {
+                self.docker.remove(reference).await?;
+                pull().await?;
+            }
+            pulled => pulled?,
+        }
         let image = self.docker.image(reference).await?;
         image.ok_or_else(|| {
             no_base(
@@ -246,7 +258,7 @@ impl DockerBuild<'_> {
                     return Err(Error::Context(error));
                 }
                 return Err(match docker.connection_error(error) {
-                    Ok(error) => error,
+                    Ok(error) => error.during_build(),
                     Err(error) => progress.failure(failure::message(&error)),
                 });
             }

@@ -6,6 +6,9 @@ use super::super::{EngineFacts, Error};
 use super::version::EngineVersion;
 use super::{Builder, Docker};
 
+/// The name of the store that holds several platforms of an image.
+pub(super) const CONTAINERD: &str = "containerd";
+
 /// The part of the answer to `GET /info` that golden needs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -24,7 +27,7 @@ impl EngineInfo {
             .flatten()
             .any(|text| text.starts_with("io.containerd.snapshotter"));
         if is_containerd {
-            Some("containerd".to_owned())
+            Some(CONTAINERD.to_owned())
         } else {
             self.driver
         }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Error, TransferCause, embedded};
+use super::super::{EngineKind, Error, TransferCause, embedded};
+use super::facts::CONTAINERD;
 use super::{Docker, LocalImage};
 use crate::assemble::Assembled;
 use crate::image::Blobs;
@@ -11,13 +12,14 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::registry::{Registries, RegistryEnv};
 use crate::resolve::image::Layout;
-use crate::store::{NamedImage, archive};
+use crate::store::{NamedImage, archive, oci_archive};
 
 /// The buffer between the archive writer and the connection, in bytes.
 const PIPE: usize = 256 * 1024;
 
 impl Docker {
-    /// Streams an assembled image into the engine, as a docker archive with the tags `names`. Fails
+    /// Streams an assembled image into the engine with the tags `names`: as a docker archive, or an
+    /// image with several platforms as an OCI layout, which only the containerd store holds. Fails
     /// if a layer cannot be read, or if the engine refuses the archive.
     pub async fn load_assembled(
         &self,
@@ -29,12 +31,17 @@ impl Docker {
             image,
             references: names.to_vec(),
         }];
-        // Checked before anything is sent: for an incomplete archive, the engine would only report
-        // that it is empty.
-        archive::only(&named[0])?;
+        let has_several = image.images.len() > 1;
+        if has_several {
+            self.require_several_platforms(names).await?;
+        }
         let (reader, mut writer) = tokio::io::duplex(PIPE);
         let write = async {
-            let written = archive::write(&mut writer, &named, blobs).await;
+            let written = if has_several {
+                oci_archive::write(&mut writer, &named[0], blobs).await
+            } else {
+                archive::write(&mut writer, &named, blobs).await
+            };
             drop(writer);
             written
         };
@@ -43,6 +50,23 @@ impl Docker {
         // more.
         loaded?;
         Ok(written?)
+    }
+
+    /// Fails if the store of the engine holds only one platform of an image. An engine reports for an
+    /// archive of another format only that it is empty.
+    async fn require_several_platforms(&self, names: &[Reference]) -> Result<(), Error> {
+        let store = self.facts().await?.store.unwrap_or_default();
+        if store == CONTAINERD {
+            return Ok(());
+        }
+        let name = names.first().map(ToString::to_string).unwrap_or_default();
+        Err(Error::Unsupported {
+            what: format!(
+                "{name} has several platforms, but the image store of the engine ({store}) holds only one of them: \
+                 use an engine with the containerd image store, write the image with --to oci:DIR, or build one platform"
+            ),
+            engine: EngineKind::Docker,
+        })
     }
 
     /// The base of a layout in the engine, and its name there. It is loaded unless the engine

@@ -7,6 +7,8 @@ use crate::render::Syntax;
 
 /// The newest version of the API that golden supports.
 const NEWEST: ApiVersion = ApiVersion(1, 53);
+/// The oldest version of the API that golden supports (Docker 1.12).
+const OLDEST: ApiVersion = ApiVersion(1, 24);
 /// The first version of the API whose engines have BuildKit without the experimental mode.
 const BUILDKIT: ApiVersion = ApiVersion(1, 39);
 /// The first version of the API (Docker 23) whose BuildKit supports the current Dockerfile syntax.
@@ -119,9 +121,20 @@ pub(super) fn agree(
             engine: EngineKind::Docker,
         })
     };
+    let version = engine.version.as_deref().unwrap_or("of an unknown version");
+    if of_engine < OLDEST {
+        return unsupported(format!(
+            "the engine {version} is too old: it supports API versions up to {of_engine}, and golden needs {OLDEST} or later; update the engine"
+        ));
+    }
+    if oldest > NEWEST {
+        return unsupported(format!(
+            "the engine {version} is too new for this golden: it supports API versions from {oldest}, and golden supports versions up to {NEWEST}; update golden, or use another engine"
+        ));
+    }
     if api < oldest || api > of_engine {
         return unsupported(format!(
-            "the engine supports API versions {oldest} to {of_engine}, not {api}"
+            "the engine supports API versions {oldest} to {of_engine}, not {api}; unset DOCKER_API_VERSION"
         ));
     }
     let has_buildkit =
@@ -202,6 +215,22 @@ mod tests {
                 "has no BuildKit",
             ),
             ("1.38", "1.12", "Engine", None, None, "1.38 Classic"),
+            (
+                "1.23",
+                "1.12",
+                "Engine",
+                None,
+                None,
+                "of an unknown version is too old",
+            ),
+            (
+                "1.70",
+                "1.60",
+                "Engine",
+                None,
+                None,
+                "is too new for this golden",
+            ),
             ("1.99", "1.44", "Engine", None, None, "1.53 BuildKit"),
             (
                 "1.51",

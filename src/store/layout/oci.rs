@@ -9,7 +9,7 @@ use crate::assemble::{Assembled, AssembledImage};
 use crate::oci::{Manifest, RawManifest, media};
 
 /// Returns the image with all manifests converted to OCI.
-pub(super) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
+pub(in crate::store) fn image(image: &Assembled) -> Result<Cow<'_, Assembled>, Error> {
     let docker = |raw: &RawManifest| {
         matches!(
             raw.media_type.as_str(),

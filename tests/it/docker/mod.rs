@@ -5,6 +5,7 @@ mod build;
 mod buildkit;
 pub(crate) mod cancel;
 mod command;
+mod conditions;
 mod connect;
 mod cut;
 mod failure;

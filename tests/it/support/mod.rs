@@ -7,6 +7,7 @@ pub(crate) mod curl;
 pub(crate) mod engines;
 pub(crate) mod images;
 pub(crate) mod layout;
+pub(crate) mod private_engine;
 pub(crate) mod proxy;
 pub(crate) mod publisher;
 pub(crate) mod registry;
