@@ -1,6 +1,8 @@
 //! Formats golden.toml and image.toml in one layout. Comments, the order of keys and tables, and the
 //! notation of strings and numbers are kept.
 
+use std::fmt::Write as _;
+
 use toml_edit::{Array, Decor, DocumentMut, InlineTable, Item, KeyMut, Table, TomlError, Value};
 
 /// The length of the longest line with an array. A longer array has one line per element.
@@ -246,7 +248,8 @@ fn one_line_per_element(array: &mut Array, indent: usize) {
             .next()
             .map_or_else(String::new, |same| comment_after(same, 1));
         for comment in parts.filter(|line| !line.is_empty()) {
-            out.push_str(&format!("\n{inner}{comment}"));
+            // Writing into a String cannot fail.
+            let _ = write!(out, "\n{inner}{comment}");
         }
         out
     };
