@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod error;
 mod findings;
 pub mod fmt;
+pub mod graph;
 pub mod inspect;
 pub mod key;
 pub mod list;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, NodeKind};
+use super::color;
+use crate::app::graph::{Graph, NodeKind};
 
 /// Draws a directed graph from left to right.
 #[must_use]
@@ -20,7 +21,7 @@ pub fn dot(graph: &Graph) -> String {
         let _ = writeln!(
             text,
             "  n{n} [label=\"{name}\", shape={shape}, fillcolor=\"{}\"];",
-            node.state.color()
+            color(node.state)
         );
     }
     for edge in &graph.edges {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, NodeKind, NodeState};
+use super::{color, word};
+use crate::app::graph::{Graph, NodeKind, NodeState};
 
 /// Draws a flowchart from left to right.
 #[must_use]
@@ -10,7 +11,7 @@ pub fn mermaid(graph: &Graph) -> String {
     let mut text = String::from("flowchart LR\n");
     for (n, node) in graph.nodes.iter().enumerate() {
         let name = escaped(&node.name);
-        let class = node.state.word();
+        let class = word(node.state);
         // Writing into a String cannot fail.
         let _ = match node.kind {
             NodeKind::Image => writeln!(text, "  n{n}[\"{name}\"]:::{class}"),
@@ -24,8 +25,8 @@ pub fn mermaid(graph: &Graph) -> String {
         let _ = writeln!(
             text,
             "  classDef {} fill:{},stroke:#495057,color:#212529",
-            state.word(),
-            state.color()
+            word(state),
+            color(state)
         );
     }
     text

@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, NodeKind, NodeState};
+use super::{color, word};
+use crate::app::graph::{Graph, NodeKind, NodeState};
 
 const ROW: usize = 44;
 const BOX: usize = 30;
@@ -46,11 +47,11 @@ pub fn svg(graph: &Graph) -> String {
             NodeKind::Image => 4,
             NodeKind::Base => BOX / 2,
         };
-        let (color, name) = (node.state.color(), escaped(&node.name));
+        let (fill, name) = (color(node.state), escaped(&node.name));
         let (center, line) = (x + width / 2, y + BOX / 2 + 4);
         let _ = writeln!(
             text,
-            "  <rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\" rx=\"{round}\" fill=\"{color}\" stroke=\"#495057\"/>\n  <text x=\"{center}\" y=\"{line}\" text-anchor=\"middle\" fill=\"#212529\">{name}</text>"
+            "  <rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX}\" rx=\"{round}\" fill=\"{fill}\" stroke=\"#495057\"/>\n  <text x=\"{center}\" y=\"{line}\" text-anchor=\"middle\" fill=\"#212529\">{name}</text>"
         );
     }
     legend(&mut text, height);
@@ -69,9 +70,9 @@ fn legend(text: &mut String, height: usize) {
         let _ = writeln!(
             text,
             "  <rect x=\"{x}\" y=\"{y}\" width=\"{SWATCH}\" height=\"{SWATCH}\" fill=\"{}\" stroke=\"#495057\"/>\n  <text x=\"{}\" y=\"{line}\" fill=\"#868e96\">{}</text>",
-            state.color(),
+            color(state),
             x + SWATCH + 6,
-            state.word()
+            word(state)
         );
     }
 }
