@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::Glob;
 use serde::Serialize;
 
+use super::base_signatures::{self, CheckedBase};
 use super::error::Error;
 use super::registries;
 use super::session::Session;
@@ -132,6 +133,25 @@ fn compare_pin(
         images,
         pinned: true,
     })
+}
+
+/// Verifies the signatures of the bases that an update would record. Fails if the policy requires a
+/// signature that one of them lacks.
+pub async fn require_signed(session: &Session, compared: &[Compared]) -> Result<(), Error> {
+    let changed = compared
+        .iter()
+        .filter(|base| base.change != Change::Unchanged);
+    let bases = changed.map(|base| {
+        let LockedBase {
+            reference, digest, ..
+        } = &base.current;
+        CheckedBase {
+            name: reference.to_string(),
+            place: Some((reference.repository.clone(), digest.clone())),
+        }
+    });
+    let registries = registries::of_session(session)?;
+    base_signatures::require(session, &registries, bases).await
 }
 
 /// A base that is unavailable: the registry no longer has it, or did not answer.

@@ -23,6 +23,14 @@ pub enum Error {
         /// The next steps for the user, one line each.
         hints: Vec<String>,
     },
+    /// A rule of the policy is violated.
+    #[error("{message}")]
+    Policy {
+        /// The rule and the violations.
+        message: String,
+        /// The next steps for the user, one line each.
+        hints: Vec<String>,
+    },
     /// The embedded engine cannot assemble an image.
     #[error("{image}")]
     CannotAssemble {

@@ -2,6 +2,7 @@
 //! events. It knows nothing about the command line, exit codes or output.
 
 pub mod audit;
+pub mod base_signatures;
 pub mod bases;
 pub mod build;
 pub mod bump;

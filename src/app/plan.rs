@@ -1,5 +1,6 @@
 //! Plans what a build and its publication would do.
 
+use super::base_signatures::{self, CheckedBase};
 use super::error::Error;
 use super::pipeline::{Engines, Goal, choose};
 use super::prepare::{requested_engine, require_locked, survey_ready};
@@ -45,6 +46,10 @@ pub async fn plan(mut session: Session, request: &PlanRequest) -> Result<Planned
         force: request.force,
     };
     let (planned, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
+    let bases = planned
+        .iter()
+        .filter_map(|planned| CheckedBase::of(&planned.recipe.base));
+    base_signatures::require(&session, &registries, bases).await?;
     let goal = if options.destinations.is_empty() {
         Goal::Local
     } else {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::base_signatures::{self, CheckedBase};
 use super::error::{Error, NothingReady};
 use super::pipeline::{EngineChoice, Engines, Goal, choose};
 use super::readiness;
@@ -125,6 +126,10 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
         force: request.force,
     };
     let (planned, unready) = survey_ready(&mut session, &registries, &engines, &options).await?;
+    let bases = planned
+        .iter()
+        .filter_map(|planned| CheckedBase::of(&planned.recipe.base));
+    base_signatures::require(&session, &registries, bases).await?;
     let requested = requested_engine(&session, request.engine);
     let mut work = Vec::with_capacity(planned.len());
     for planned in planned {

@@ -167,6 +167,9 @@ impl From<crate::app::Error> for Failure {
             Error::Failed { message, hints } => {
                 Self::with_hints(Exit::Failed, hints, anyhow::anyhow!(message))
             }
+            Error::Policy { message, hints } => {
+                Self::with_hints(Exit::Policy, hints, anyhow::anyhow!(message))
+            }
             Error::CannotAssemble { ref needs, .. } => {
                 Self::with_hints(Exit::Usage, needs.hints(), error)
             }

@@ -53,6 +53,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ));
         return Err(Failure::shown(Exit::Failed));
     }
+    bases::require_signed(&session, &compared).await?;
     let mut lock = session.workspace.lock.clone();
     let used = bases::external(&session);
     let removed: Vec<String> = lock

@@ -98,6 +98,9 @@ pub struct BasePolicy {
     /// base is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
+    /// The names of `[[trust]]` tables; a key of one of them must have signed the base.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<String>,
     /// If true, the base must be pinned by digest, in its reference or in golden.lock.
     pub require_digest: bool,
     /// Tags that a base must not have.

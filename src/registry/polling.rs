@@ -122,6 +122,8 @@ impl Rewrites {
 
 /// The number of consecutive equal reads after which a written tag counts as calm.
 const CALM_READS: u32 = 3;
+/// The same number if another client was seen to write the tag.
+const CONTENDED_READS: u32 = 12;
 /// The shortest and the longest pause between these reads, in milliseconds. The pauses are random,
 /// so that several clients do not act in step.
 const CALM_PAUSES: std::ops::Range<u64> = 50..150;
@@ -132,6 +134,7 @@ const CALM_PAUSES: std::ops::Range<u64> = 50..150;
 pub struct Watch {
     last: Option<Digest>,
     reads: u32,
+    changes: u32,
 }
 
 impl Watch {
@@ -143,8 +146,14 @@ impl Watch {
         } else {
             self.last = seen.cloned();
             self.reads = 0;
+            self.changes += 1;
         }
-        if self.reads >= CALM_READS || polling.is_half_over() {
+        let required = if self.changes > 1 || polling.restarts > 0 {
+            CONTENDED_READS
+        } else {
+            CALM_READS
+        };
+        if self.reads >= required || polling.is_half_over() {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(fastrand::u64(CALM_PAUSES))).await;

@@ -62,6 +62,11 @@ pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<Signa
                 let descriptor = Descriptor::of(media::OCI_CONFIG, config);
                 to.push_blob(&descriptor, &Bytes::from(config.clone()))
                     .await?;
+                // The upload takes a moment, in which another client may have written the tag.
+                let now = to.head(tag).await?.map(|found| found.digest);
+                if now.as_ref() != seen && polling.again().await {
+                    continue;
+                }
             }
             drop(to.put_fresh(tag, &merged.manifest).await?);
             replaced.extend(seen.cloned());

@@ -11,6 +11,7 @@ use crate::config_files::places::Parsed;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
 use crate::process::Environment;
 use crate::resolve::{self, ImageFile, Names, ParsedImages, WorkspaceFile};
+use crate::suggest::closest;
 
 /// The code of the finding that a workspace has no images.
 pub(crate) const NO_IMAGES: &str = "spec.no-images";
@@ -312,6 +313,24 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
         let error = Diagnostic::error("spec.value", "no format of signatures is listed");
         let help = "remove the key, or list \"bundle\", \"simple\" or both";
         found.push(error.at(file, at, "").help(help));
+    }
+    for (n, name) in spec.policy.base.signed_by.iter().enumerate() {
+        let known = || spec.trust.iter().filter_map(|trust| trust.name.as_deref());
+        if known().any(|known| known == name) {
+            continue;
+        }
+        let path = ["policy", "base", "signed_by", &n.to_string()];
+        let at = Parsed(sources).value(file, &path).unwrap_or(0..0);
+        let message = format!("there is no [[trust]] table with the name `{name}`");
+        let help = closest(name, known()).map_or_else(
+            || "add a [[trust]] table with its images and keys".to_owned(),
+            |similar| format!("did you mean \"{similar}\"?"),
+        );
+        found.push(
+            Diagnostic::error("spec.policy", message)
+                .at(file, at, "")
+                .help(help),
+        );
     }
     let mut names = BTreeSet::new();
     for (n, trust) in spec.trust.iter().enumerate() {

@@ -516,3 +516,57 @@ fn a_lost_update_of_the_list_is_repaired_and_a_late_blob_is_put_again() {
     let tree = app.referrers(&app.at("one:1.0.0"));
     assert_eq!(tree["referrers"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_base_that_no_trusted_key_signed_stops_the_build() {
+    let app = SignedApp::new(Behaviour::default());
+    let host = app.registry.host();
+    app.registry.image("base", "a", &["1.0.0", "1.0"]);
+    let workspace = |more: &str| {
+        app.golden.write(
+            "golden.toml",
+            format!(
+                "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n\
+                 [[trust]]\nname = \"vendor\"\nimages = [\"{host}/base\"]\nkeys = [\"team.pub\"]\n\
+                 [policy.base]\nsigned_by = [\"vendor\"]\n{more}"
+            ),
+        );
+    };
+    workspace("");
+    app.golden.write(
+        "app/image.toml",
+        format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"{host}/base:1.0\"\n"),
+    );
+    let image = format!("base {host}/base:1.0 at sha256:");
+    for command in [&["plan"][..], &["build", "--push"], &["build"], &["update"]] {
+        let run = app.run(command, 3);
+        assert!(run.stderr.contains("base.signed_by"), "{}", run.stderr);
+        assert!(run.stderr.contains(&image), "{}", run.stderr);
+        assert!(run.stderr.contains("is not signed"), "{}", run.stderr);
+        assert!(!app.golden.path().join("golden.lock").exists());
+    }
+    assert_eq!(app.writes(), Vec::<String>::new());
+    workspace("[policy.severity]\n\"base.signed_by\" = \"warn\"\n");
+    let run = app.run(&["plan"], 0);
+    assert!(run.stderr.contains("is not signed"), "{}", run.stderr);
+    workspace("");
+    app.run(&["sign", &app.at("base:1.0"), "--key", "team.key"], 0);
+    app.run(&["update"], 0);
+    app.run(&["build", "--push"], 0);
+    // The tag moves to an image that is not signed; the lock keeps the signed one.
+    app.registry.image("base", "b", &["1.0"]);
+    app.run(&["plan"], 0);
+    app.run(&["update"], 3);
+    let run = app.golden.run(&["check"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    app.golden.write(
+        "golden.toml",
+        "[[trust]]\nname = \"vendor\"\nimages = [\"x\"]\nkeys = [\"team.pub\"]\n[policy.base]\nsigned_by = [\"vendr\"]\n",
+    );
+    let run = app.run(&["check"], 2);
+    assert!(
+        run.stderr.contains("did you mean \"vendor\"?"),
+        "{}",
+        run.stderr
+    );
+}

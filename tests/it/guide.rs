@@ -274,7 +274,7 @@ fn every_topic_is_shown_by_help() {
       help: did you mean `golden help tags`?
     ");
     let run = Golden::new().run(&["help", "promote"]).exit(0);
-    assert!(run.stdout.contains("--referrers"), "{}", run.stdout);
+    assert!(run.stdout.contains("--no-referrers"), "{}", run.stdout);
 }
 
 #[test]

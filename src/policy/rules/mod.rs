@@ -3,6 +3,7 @@
 mod base_allow;
 mod base_deny_tags;
 mod base_require_digest;
+mod base_signed_by;
 mod certs_min_days_left;
 mod certs_private_key;
 mod certs_unreadable;
@@ -48,6 +49,7 @@ pub static RULES: &[&Rule] = &[
     &base_allow::RULE,
     &base_deny_tags::RULE,
     &base_require_digest::RULE,
+    &base_signed_by::RULE,
     &certs_min_days_left::RULE,
     &certs_private_key::RULE,
     &certs_unreadable::RULE,
