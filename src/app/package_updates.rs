@@ -27,6 +27,9 @@ use crate::workspace::lock::LockedPackages;
 /// The number of images that are read concurrently.
 const CONCURRENT: usize = 2;
 
+/// The paths of a shell.
+const SHELLS: [&str; 2] = ["bin/sh", "usr/bin/sh"];
+
 /// The updates of one image.
 #[derive(Debug, Serialize)]
 pub struct ImageUpdates {
@@ -199,9 +202,10 @@ impl Checker<'_> {
         let inventory = self.inventory(&repository, &chosen, &name).await?;
         let mut updates = Vec::new();
         for kind in managers(&inventory) {
-            let output = self
-                .read_indexes(&published, &name, &update_script(kind))
-                .await?;
+            let Some(script) = update_script(kind) else {
+                continue;
+            };
+            let output = self.read_indexes(&published, &name, &script).await?;
             let Some(found) = parse_updates(kind, &output.stdout, &inventory) else {
                 return Err(unread(&output.stderr));
             };
@@ -210,7 +214,8 @@ impl Checker<'_> {
         Ok(Some((published.to_string(), updates)))
     }
 
-    /// The installed packages. Fails if a package database is damaged.
+    /// The installed packages. Fails if a package database is damaged, or if the image has packages
+    /// but no shell.
     async fn inventory(
         &self,
         repository: &Repository,
@@ -226,14 +231,25 @@ impl Checker<'_> {
         let settings = &self.session.settings;
         let reader = FileReader::new(Blobs::new(self.registries.clone()), settings.user_cache());
         let files = reader.merged(&layers, name, &settings.events);
-        let inventory = files.await.map_err(|error| error.to_string())?.inventory();
-        match inventory.gaps.first() {
-            Some(gap) => Err(format!(
+        let files = files.await.map_err(|error| error.to_string())?;
+        let inventory = files.inventory();
+        if let Some(gap) = inventory.gaps.first() {
+            return Err(format!(
                 "{} cannot be read completely: {}",
                 gap.path, gap.problem
-            )),
-            None => Ok(inventory),
+            ));
         }
+        let needs_shell = managers(&inventory)
+            .into_iter()
+            .any(|kind| update_script(kind).is_some());
+        let has_shell = SHELLS.iter().any(|path| files.files().contains_key(*path));
+        if needs_shell && !has_shell {
+            return Err(
+                "it has no shell, in which an engine could read the indexes; `golden outdated` compares its base"
+                    .to_owned(),
+            );
+        }
+        Ok(inventory)
     }
 
     /// Runs the script in a container of the image. The image is removed from the engine if it was

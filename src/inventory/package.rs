@@ -17,6 +17,19 @@ pub enum PackageKind {
     Deb,
     /// rpm.
     Rpm,
+    /// npm.
+    Npm,
+    /// pip, or another installer that writes `dist-info`.
+    Pypi,
+}
+
+impl PackageKind {
+    /// True if the packages belong to the distribution, so that its release is a part of their
+    /// names.
+    #[must_use]
+    pub const fn is_of_distribution(self) -> bool {
+        matches!(self, Self::Apk | Self::Deb | Self::Rpm)
+    }
 }
 
 impl fmt::Display for PackageKind {
@@ -25,6 +38,8 @@ impl fmt::Display for PackageKind {
             Self::Apk => "apk",
             Self::Deb => "deb",
             Self::Rpm => "rpm",
+            Self::Npm => "npm",
+            Self::Pypi => "pypi",
         })
     }
 }
@@ -43,7 +58,7 @@ pub struct SourcePackage {
 pub struct Package {
     /// The package manager.
     pub kind: PackageKind,
-    /// The name.
+    /// The name, for npm with its scope.
     pub name: String,
     /// The version without the epoch of rpm. dpkg's epoch is part of the version.
     pub version: String,
@@ -72,6 +87,7 @@ impl Package {
     /// The package URL.
     #[must_use]
     pub fn purl(&self, release: Option<&Release>) -> String {
+        let release = release.filter(|_| self.kind.is_of_distribution());
         let mut purl = format!("pkg:{}/", self.kind);
         if let Some(release) = release {
             let namespace = match (self.kind, release.id.as_str()) {
@@ -107,11 +123,12 @@ impl Package {
     }
 }
 
-/// Percent-encodes a component of a package URL. A colon is not encoded.
+/// Percent-encodes a component of a package URL. A colon is not encoded, nor is the slash between
+/// the scope and the name of npm.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b".-_~:/".contains(&byte) {
             encoded.push(byte.into());
         } else {
             // Writing into a String cannot fail.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::package_list::PackageList;
 use super::release::Release;
-use super::{apk, dpkg, rpm, spdx_packages};
+use super::{apk, dpkg, node, python, rpm, spdx_packages};
 
 /// The largest database that is read, in bytes.
 pub(super) const LARGEST: u64 = 64 << 20;
@@ -38,6 +38,11 @@ pub(super) enum Database {
     /// One package of an image of Chainguard.
     Spdx,
     Release,
+    PythonMetadata,
+    /// An installed package of npm.
+    NodePackage,
+    /// The `package.json` of an application, which may be a template.
+    NodeApplication,
 }
 
 impl Database {
@@ -64,6 +69,9 @@ impl Database {
             "lib/apk/db/installed" | "usr/lib/apk/db/installed" => Some(Self::Apk),
             "var/lib/rpmmanifest/container-manifest-2" => Some(Self::RpmManifest),
             "etc/os-release" | "usr/lib/os-release" => Some(Self::Release),
+            _ if python::is_metadata(path) => Some(Self::PythonMetadata),
+            _ if node::is_installed(path) => Some(Self::NodePackage),
+            _ if node::is_package(path) => Some(Self::NodeApplication),
             _ => None,
         }
     }
@@ -81,6 +89,12 @@ impl Database {
                 let release = Release::parse(&String::from_utf8_lossy(bytes));
                 return release.map(Reading::Release);
             }
+            Self::PythonMetadata => python::read(bytes),
+            Self::NodePackage => node::read(bytes),
+            Self::NodeApplication => PackageList {
+                problem: None,
+                ..node::read(bytes)
+            },
             Self::RpmJournal | Self::RpmBerkeley | Self::RpmNdb if bytes.is_empty() => return None,
             Self::RpmJournal => {
                 PackageList::unread("it has changes that are not in rpmdb.sqlite yet")

@@ -58,7 +58,8 @@ impl BillOfMaterials {
                 gap.path, gap.problem
             )
         });
-        let languages = "Packages of programming languages are not listed.";
+        let languages =
+            "Packages of programming languages other than Python and Node.js are not listed.";
         [languages.to_owned()].into_iter().chain(gaps).collect()
     }
 }

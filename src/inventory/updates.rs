@@ -29,9 +29,9 @@ const SECURITY: &str = "golden: security";
 const END: &str = "golden: end";
 
 /// The script that reads the indexes of a package manager and prints the updates. Messages of the
-/// package manager go to stderr.
+/// package manager go to stderr. `None` if the packages do not belong to the distribution.
 #[must_use]
-pub fn script(kind: PackageKind) -> String {
+pub fn script(kind: PackageKind) -> Option<String> {
     let (refresh, list, security) = match kind {
         PackageKind::Deb => (
             "apt-get -o APT::Update::Error-Mode=any update",
@@ -44,11 +44,12 @@ pub fn script(kind: PackageKind) -> String {
             "{ \"$manager\" -q check-update || [ $? = 100 ]; }",
             "\"$manager\" -q updateinfo list security || :",
         ),
+        PackageKind::Npm | PackageKind::Pypi => return None,
     };
-    format!(
+    Some(format!(
         "set -e\nexport LC_ALL=C DEBIAN_FRONTEND=noninteractive\n{refresh} >&2\necho '{UPDATES}'\n{list}\n\
          echo '{SECURITY}'\n{security}\necho '{END}'\n"
-    )
+    ))
 }
 
 /// The package managers whose packages an image has.
@@ -75,6 +76,7 @@ pub fn parse(kind: PackageKind, output: &str, inventory: &Inventory) -> Option<V
             let apks = updates.iter().filter_map(|line| apk(line, inventory));
             apks.collect()
         }
+        PackageKind::Npm | PackageKind::Pypi => Vec::new(),
         PackageKind::Rpm => {
             let until = updates
                 .iter()

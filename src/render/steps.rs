@@ -164,6 +164,14 @@ fn part_of_source(words: &[&str]) -> Option<SpecPart> {
     }
 }
 
+/// True if an instruction in the history of an image places the files or certificates of a spec, as
+/// `BuildKit` records it: `COPY --chmod=0644 files/a /a # buildkit`.
+#[must_use]
+pub fn places_files(history: &str) -> bool {
+    let words: Vec<&str> = history.split_whitespace().collect();
+    matches!(words.first(), Some(&"ADD" | &"COPY")) && part_of_source(&words).is_some()
+}
+
 /// The part that a comment of the built-in templates introduces.
 fn section_of(comment: &str) -> Option<SpecPart> {
     match comment {

@@ -35,9 +35,11 @@ pub fn packages(out: &Out, report: &PackageReport) {
         out.error(&one_line(&line));
     }
     let updates: usize = report.images.iter().map(|image| image.updates.len()).sum();
-    out.message(&format!(
-        "{} of {} have an update",
-        count(updates, "package"),
-        count(report.images.len(), "published image")
-    ));
+    if !report.images.is_empty() {
+        out.message(&format!(
+            "{} to update in {}",
+            count(updates, "package"),
+            count(report.images.len(), "published image")
+        ));
+    }
 }

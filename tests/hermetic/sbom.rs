@@ -114,6 +114,37 @@ fn an_image_of_a_registry_is_read_by_reference_and_by_name() {
 }
 
 #[test]
+fn packages_of_languages_are_listed_and_damaged_ones_are_reported() {
+    let python = "opt/v/lib/python3.11/site-packages/Jinja2-3.1.dist-info/METADATA";
+    let files = |module: &'static str| {
+        let plain = tar(&[
+            (python, 'f', "Name: Jinja2\nVersion: 3.1\n\nText"),
+            (
+                "app/node_modules/@s/a/package.json",
+                'f',
+                r#"{"name": "@s/a", "version": "1.0.0"}"#,
+            ),
+            ("app/node_modules/@s/a/test/package.json", 'f', "{"),
+            ("app/node_modules/b/package.json", 'f', module),
+            ("srv/template/package.json", 'f', "{{ template }}"),
+        ]);
+        let diff_id = Digest::of(&plain);
+        with_layout(&Base::new("linux/amd64").layer_as(media::OCI_LAYER, plain, diff_id))
+    };
+    let expected = ["pkg:npm/%40s/a@1.0.0", "pkg:pypi/jinja2@3.1"];
+    let run = files("{}").run(&["sbom", "oci:base"]).exit(0);
+    assert_eq!(purls(&run.stdout), expected);
+    let run = files("{").run(&["sbom", "oci:base"]).exit(1);
+    assert_eq!(purls(&run.stdout), expected);
+    assert!(
+        run.stderr
+            .contains("app/node_modules/b/package.json: it is not JSON"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn the_platform_selects_an_image_of_an_index() {
     let golden = Golden::new();
     let directory = golden.path().join("base");

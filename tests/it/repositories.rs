@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tokio_rustls::rustls::ServerConfig;
 
+use crate::support::layout::Base;
 use crate::support::publisher::fresh_name;
 use crate::support::server::{Answer, Server, handler};
 use crate::support::workspace::Golden;
@@ -211,6 +212,36 @@ fn an_update_of_a_package_is_found_recorded_and_published() {
     let published = format!("{registry}/{namespace}/tool:1.0.1");
     let purls = golden.run(&["sbom", &published]).exit(0).stdout;
     assert!(purls.contains("pkg:deb/debian/golden-tool@1.2"), "{purls}");
+}
+
+#[test]
+fn an_image_whose_indexes_cannot_be_read_is_reported() {
+    let (registry, namespace) = (services::registry(), fresh_name("shell"));
+    let golden = Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace(&format!(
+            "[[registry]]\nname = \"team\"\nhost = \"{registry}\"\nnamespace = \"{namespace}\"\n"
+        ))
+        .image(
+            "static",
+            "[image]\nname = \"static\"\nversion = \"1.0.0\"\nbase = \"oci:../base\"\n",
+        );
+    Base::here()
+        .layer(&[(
+            "var/lib/dpkg/status.d/a",
+            'f',
+            "Package: a\nVersion: 1\nArchitecture: all\n",
+        )])
+        .write(&golden.path().join("base"), "x:1");
+    golden
+        .run(&["build", "--push", "--engine", "embedded"])
+        .exit(0);
+    for command in ["outdated", "update"] {
+        let run = golden.run(&[command, "--packages"]).exit(1);
+        let problem = "the packages of static:1.0.0 could not be compared: it has no shell";
+        assert!(run.stderr.contains(problem), "{}", run.stderr);
+    }
+    assert!(!golden.path().join("golden.lock").exists());
 }
 
 #[test]

@@ -115,6 +115,33 @@ fn the_packages_are_those_that_syft_finds() {
             ("lib/apk/db/installed", APK.as_bytes()),
         ],
     );
+    let site = "opt/v/lib/python3.11/site-packages";
+    let metadata = |name: &str| format!("{site}/{name}.dist-info/METADATA");
+    layout(
+        &at("languages"),
+        &[
+            (
+                &metadata("Jinja2-3.1.4"),
+                b"Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.4\n\n",
+            ),
+            (
+                &metadata("ruamel.yaml-0.18"),
+                b"Metadata-Version: 2.1\nName: ruamel.yaml\nVersion: 0.18\n\n",
+            ),
+            (
+                "app/node_modules/@types/node/package.json",
+                br#"{"name": "@types/node", "version": "22.1.0", "license": "MIT"}"#,
+            ),
+            (
+                "app/node_modules/ms/package.json",
+                br#"{"name": "ms", "version": "2.1.3"}"#,
+            ),
+            (
+                "app/package.json",
+                br#"{"name": "app", "version": "1.0.0"}"#,
+            ),
+        ],
+    );
     let debian = services::base_debian();
     for (image, source, reader, count) in [
         (
@@ -128,6 +155,12 @@ fn the_packages_are_those_that_syft_finds() {
             format!("oci-dir:{}", at("apk").display()),
             "apk-db-cataloger",
             3,
+        ),
+        (
+            "oci:languages",
+            format!("oci-dir:{}", at("languages").display()),
+            "python-installed-package-cataloger,javascript-package-cataloger",
+            5,
         ),
         (
             debian,

@@ -138,6 +138,9 @@ fn component(package: &Package, release: Option<&Release>) -> Value {
 
 /// The source package in the properties of trivy, in alphabetical order.
 fn source(package: &Package) -> Vec<(&'static str, String)> {
+    if !package.kind.is_of_distribution() {
+        return Vec::new();
+    }
     let (name, version) = match &package.source {
         Some(source) if package.kind == PackageKind::Rpm => {
             let name = source.name.trim_end_matches(".src.rpm");
@@ -188,14 +191,21 @@ fn trivy(name: &str, value: &str) -> Value {
     property(&format!("aquasecurity:trivy:{name}"), value)
 }
 
-/// The image depends on its distribution and its files, and the distribution on the packages.
+/// The image depends on its distribution, its files and the packages of languages; the distribution
+/// depends on its packages.
 fn dependencies(
     bill: &BillOfMaterials,
     root: &str,
     system: Option<&Value>,
     packages: &BTreeMap<String, Value>,
 ) -> Value {
-    let packages: Vec<&str> = packages.keys().map(String::as_str).collect();
+    let is_of_language = |purl: &&str| {
+        [PackageKind::Npm, PackageKind::Pypi]
+            .iter()
+            .any(|kind| purl.starts_with(&format!("pkg:{kind}/")))
+    };
+    let packages = packages.keys().map(String::as_str);
+    let (languages, packages): (Vec<&str>, Vec<&str>) = packages.partition(is_of_language);
     let files = bill.files.iter().map(|(path, _)| format!("file:{path}"));
     let files: Vec<String> = files.collect();
     let system = system.and_then(|system| system["bom-ref"].as_str());
@@ -203,6 +213,7 @@ fn dependencies(
         Some(system) => vec![system],
         None => packages.clone(),
     };
+    direct.extend(languages);
     direct.extend(files.iter().map(String::as_str));
     let image = json!({"ref": root, "dependsOn": direct});
     let system = system.map(|system| json!({"ref": system, "dependsOn": packages}));
