@@ -329,3 +329,100 @@ impl RepositoryView<'_> {
         held.map_or_else(|| digest.short(), |held| held.version.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(tag: &str, role: TagRole, action: PlannedAction) -> PlannedMove {
+        PlannedMove {
+            tag: tag.parse().unwrap(),
+            role,
+            action,
+            from: None,
+            to: Some("1.2.3".to_owned()),
+            because: MoveReason::New,
+        }
+    }
+
+    fn destination(content: ContentSource, tags: Vec<PlannedMove>) -> PlannedDestination {
+        PlannedDestination {
+            registry: "t".to_owned(),
+            repository: "registry.example.com/app".parse().unwrap(),
+            content,
+            tags,
+            attach: vec![PlannedArtifact::Signature],
+        }
+    }
+
+    #[test]
+    fn a_destination_is_new_if_its_version_tag_is_created_with_an_upload() {
+        use PlannedAction::{Create, Move, Same};
+        let published = ContentSource::Published {
+            digest: Digest::of(b"x"),
+        };
+        for (content, full, latest, expected) in [
+            (ContentSource::Upload, Create, Create, true),
+            (ContentSource::Upload, Create, Move, true),
+            (ContentSource::Upload, Move, Create, false),
+            (ContentSource::Upload, Same, Same, false),
+            (published, Create, Create, false),
+            (ContentSource::Nothing, Create, Move, false),
+        ] {
+            let tags = vec![
+                planned("1.2.3", TagRole::Full, full),
+                planned("latest", TagRole::Latest, latest),
+            ];
+            let destination = destination(content.clone(), tags);
+            assert_eq!(
+                destination.is_new(),
+                expected,
+                "{content:?} {full:?} {latest:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_action_for_a_tag_is_found_by_the_tag() {
+        let tags = vec![
+            planned("1.2.3", TagRole::Full, PlannedAction::Create),
+            planned("latest", TagRole::Latest, PlannedAction::Keep),
+        ];
+        let destination = destination(ContentSource::Upload, tags);
+        let action = |tag: &str| Some(destination.of(&tag.parse().unwrap())?.action);
+        assert_eq!(action("1.2.3"), Some(PlannedAction::Create));
+        assert_eq!(action("latest"), Some(PlannedAction::Keep));
+        assert_eq!(action("1.2"), None);
+    }
+
+    #[test]
+    fn a_refused_image_changes_nothing() {
+        let tags = vec![
+            planned("1.2.3", TagRole::Full, PlannedAction::Create),
+            planned("1.2", TagRole::Minor, PlannedAction::Move),
+            planned("latest", TagRole::Latest, PlannedAction::Same),
+            planned("1.2.3_r0", TagRole::Original, PlannedAction::Create),
+        ];
+        let stopped = destination(ContentSource::Upload, tags).stopped();
+        assert_eq!(stopped.attach, []);
+        let lines: Vec<String> = stopped
+            .tags
+            .iter()
+            .map(|planned| {
+                let to = planned.to.as_deref().unwrap_or("-");
+                format!(
+                    "{} {:?} {to} {:?}",
+                    planned.tag, planned.action, planned.because
+                )
+            })
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "1.2.3 Refuse - ImageRefused",
+                "1.2 Keep - ImageRefused",
+                "latest Same 1.2.3 New",
+            ]
+        );
+    }
+}
