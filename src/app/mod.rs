@@ -1,6 +1,7 @@
 //! The work of each command. It takes resolved settings, returns values and errors, and sends
 //! events. It knows nothing about the command line, exit codes or output.
 
+pub mod attest;
 pub mod audit;
 pub mod base_signatures;
 pub mod bases;

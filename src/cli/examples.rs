@@ -204,6 +204,14 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Sign an image of the workspace with the key of golden.toml",
             ),
         ],
+        "attest" => &[(
+            "golden attest app:1.2.3 --type https://cosign.sigstore.dev/attestation/vuln/v1 --predicate scan.json",
+            "Attach the result of a scan",
+        )],
+        "attach" => &[(
+            "golden attach HOST/team/app:1.2.3 app.sigstore.json",
+            "Attach a bundle that cosign made",
+        )],
         "fmt" => &[
             ("golden fmt", "Format all files of the workspace"),
             (
@@ -255,12 +263,12 @@ fn variables(command: &str) -> Vec<&'static str> {
         "build" => &[REGISTRY, ENGINE, SSH, TIME, SIGNING, PLUGIN],
         "push" | "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
         "bump" => &[REGISTRY, ENGINE, TIME],
-        "sign" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
+        "sign" | "attest" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
         "key" => &[SIGNING],
         "doctor" | "outdated" | "update" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
-        "audit" | "ls" | "inspect" | "referrers" | "delete" | "rollback" | "graph" | "prune"
-        | "sbom" | "diff" => &[REGISTRY],
+        "attach" | "audit" | "ls" | "inspect" | "referrers" | "delete" | "rollback" | "graph"
+        | "prune" | "sbom" | "diff" => &[REGISTRY],
         _ => &[],
     };
     lists.concat()

@@ -27,7 +27,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "prune",
         ],
     ),
-    ("Trust", &["key", "sign", "sbom"]),
+    ("Trust", &["key", "sign", "attest", "attach", "sbom"]),
     (
         "Tool",
         &["serve", "schema", "completions", "man", "doctor", "help"],

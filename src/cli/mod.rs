@@ -1,5 +1,7 @@
 //! The command line: arguments, dispatch, and one file for each command.
 
+pub mod attach;
+pub mod attest;
 pub mod audit;
 pub mod build;
 pub mod bump;
@@ -177,6 +179,10 @@ pub enum Command {
     Referrers(referrers::Args),
     /// Sign published images: the index and the image of each platform.
     Sign(sign::Args),
+    /// Attach a signed statement to a published image, such as the result of a scan.
+    Attest(attest::Args),
+    /// Attach a Sigstore bundle that another program made to a published image.
+    Attach(attach::Args),
     /// Create keys for signing.
     Key(key::Args),
     /// Delete images by digest, and verify the deletion.
@@ -232,6 +238,8 @@ impl Command {
             Self::Sbom(_) => "sbom",
             Self::Referrers(_) => "referrers",
             Self::Sign(_) => "sign",
+            Self::Attest(_) => "attest",
+            Self::Attach(_) => "attach",
             Self::Key(_) => "key",
             Self::Delete(_) => "delete",
             Self::Promote(_) => "promote",
@@ -257,6 +265,8 @@ impl Command {
             | Self::Push(_)
             | Self::Promote(_)
             | Self::Sign(_)
+            | Self::Attest(_)
+            | Self::Attach(_)
             | Self::Rollback(_)
             | Self::Prune(_)
             | Self::Update(_) => Some("run the same command again to finish the work"),
@@ -288,6 +298,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Sbom(args) => sbom::run(args, context).await,
         Command::Referrers(args) => referrers::run(args, context).await,
         Command::Sign(args) => sign::run(args, context).await,
+        Command::Attest(args) => attest::run(args, context).await,
+        Command::Attach(args) => attach::run(args, context).await,
         Command::Key(args) => key::run(args, context).await,
         Command::Delete(args) => delete::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,

@@ -12,6 +12,7 @@ use crate::config_files::KeySource;
 use crate::config_files::workspace::SigningTable;
 use crate::report::{self, OutputFormat};
 use crate::signing::Signing;
+use crate::workspace::Workspace;
 
 /// Sign published images: the index and the image of each platform.
 ///
@@ -36,12 +37,28 @@ struct SignDocument<'a> {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let workspace = workspace(context).await?;
     let settings = context.settings();
-    let table = workspace
-        .as_ref()
-        .map_or_else(SigningTable::default, |workspace| {
-            workspace.spec.signing.clone()
-        });
-    let signing = match (&args.key, &workspace) {
+    let signing = signing(args.key.as_ref(), context, workspace.as_ref()).await?;
+    let destinations = destinations_of(context, workspace.as_ref())?;
+    let names = names(context, &destinations, &args.references).await?;
+    let signed = sign(&args.references, &signing, &names, &settings, &destinations).await?;
+    match context.format {
+        OutputFormat::Json => context.out.json(&SignDocument { signed: &signed }),
+        _ => context.out.data(&report::signed(&signed)),
+    }
+    Ok(Exit::Done)
+}
+
+/// The key to sign with: `given`, or the key of the workspace. Fails if there is none.
+pub(super) async fn signing(
+    given: Option<&KeySource>,
+    context: &Context,
+    workspace: Option<&Workspace>,
+) -> Result<Signing, Failure> {
+    let settings = context.settings();
+    let table = workspace.map_or_else(SigningTable::default, |workspace| {
+        workspace.spec.signing.clone()
+    });
+    let signing = match (given, workspace) {
         (Some(key), _) => Some(Signing {
             signer: signatures::read(&settings, &context.cwd, key).await?,
             formats: table.formats(),
@@ -51,16 +68,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         (None, None) => None,
     };
-    let signing = signing.ok_or_else(|| {
+    signing.ok_or_else(|| {
         Failure::usage("there is no key to sign with")
             .hint("use --key, or set key under [signing] in golden.toml")
-    })?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let names = names(context, &destinations, &args.references).await?;
-    let signed = sign(&args.references, &signing, &names, &settings, &destinations).await?;
-    match context.format {
-        OutputFormat::Json => context.out.json(&SignDocument { signed: &signed }),
-        _ => context.out.data(&report::signed(&signed)),
-    }
-    Ok(Exit::Done)
+    })
 }

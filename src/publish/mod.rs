@@ -31,7 +31,7 @@ pub use receipt::Receipt;
 pub use records::{BuildRecord, InputsRecord};
 pub use release::release;
 pub use settle::{Correction, Settled, settle};
-pub use sign::sign;
+pub use sign::{attach_bundle, attest, sign};
 pub use upload::{Uploaded, upload};
 
 use crate::engine::{BuiltImage, Docker};

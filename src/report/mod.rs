@@ -1,6 +1,7 @@
 //! All output of golden: prints events, diagnostics and results as text, JSON, GitHub annotations
 //! or SARIF.
 
+mod attested;
 mod conceal;
 pub mod deletion;
 pub mod difference;
@@ -36,6 +37,7 @@ pub mod waves;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 
+pub use attested::attested;
 pub use failure::failure;
 pub use format::OutputFormat;
 pub use inspected::inspected;

@@ -14,7 +14,7 @@ use crate::image::{Follow, Tree};
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
 use crate::reference::Digest;
 use crate::registry::{self, Repo};
-use crate::trust::{PublicKey, bundle, simple};
+use crate::trust::{PublicKey, bundle, simple, statement};
 
 /// The result of signing a digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,16 +80,34 @@ async fn attach_bundle(
     let (text, payload) = bundle::to_sign(&subject.digest);
     let signature = signer.sign(&text).await?;
     let content = bundle::bundle(&payload, &signature, signer.public());
+    let key = Some(signer.public());
+    let (_, superseded) =
+        put_bundle(repo, subject, content, statement::SIGNATURE, key, now).await?;
+    Ok(superseded)
+}
+
+/// Attaches a bundle to `subject`. `now` is in seconds since 1970. Returns the digest of its
+/// manifest, and the lists that were replaced.
+pub(super) async fn put_bundle(
+    repo: &Repo,
+    subject: &Descriptor,
+    content: Vec<u8>,
+    predicate_type: &str,
+    key: Option<&PublicKey>,
+    now: i64,
+) -> Result<(Digest, Vec<Digest>), Error> {
     let created = OffsetDateTime::from_unix_timestamp(now)
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_default();
-    let manifest = bundle::manifest(&content, subject, signer.public(), &created);
+    let manifest = bundle::manifest(&content, subject, predicate_type, key, &created);
+    let digest = manifest.digest.clone();
     push(repo, &bundle::empty_config(), bundle::EMPTY.to_vec()).await?;
     push(repo, &Descriptor::of(bundle::BUNDLE, &content), content).await?;
-    Ok(repo
+    let superseded = repo
         .put_referrers(&subject.digest, &[(manifest, None)])
-        .await?)
+        .await?;
+    Ok((digest, superseded))
 }
 
 async fn attach_simple(

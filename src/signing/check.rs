@@ -53,7 +53,7 @@ async fn bundles(
         let verdict = match repo.manifest(&digest).await? {
             None if may_be_bundle(referrer) => Err(Refusal::Missing),
             None => continue,
-            Some(raw) => match bundle_of(&raw, subject) {
+            Some(raw) => match bundle_of(&raw, subject, statement::SIGNATURE) {
                 None => continue,
                 Some(blob) => match read(repo, &blob).await? {
                     Ok(bytes) => bundle::verify(&bytes, subject, keys),
@@ -87,13 +87,29 @@ fn names_signature(referrer: &Referrer) -> bool {
     kind.is_some_and(|kind| kind == statement::SIGNATURE)
 }
 
+/// The blobs of the bundles that refer to `subject` and do not declare a predicate type other than
+/// `predicate_type`.
+pub(super) async fn bundle_blobs(
+    repo: &Repo,
+    subject: &Digest,
+    predicate_type: &str,
+) -> Result<Vec<Descriptor>, Error> {
+    let mut blobs = Vec::new();
+    for referrer in repo.referrers(subject).await?.iter().take(MOST_SIGNATURES) {
+        if let Some(raw) = repo.manifest(&referrer.descriptor.digest).await? {
+            blobs.extend(bundle_of(&raw, subject, predicate_type));
+        }
+    }
+    Ok(blobs)
+}
+
 /// The blob with the bundle, if a manifest is a bundle that refers to `subject` and does not declare
-/// another predicate type.
-fn bundle_of(raw: &RawManifest, subject: &Digest) -> Option<Descriptor> {
+/// a predicate type other than `predicate_type`.
+fn bundle_of(raw: &RawManifest, subject: &Digest, predicate_type: &str) -> Option<Descriptor> {
     let value: Value = serde_json::from_slice(&raw.bytes).ok()?;
     let declared = value["annotations"][bundle::PREDICATE_TYPE].as_str();
     if subject_of(raw).as_ref() != Some(subject)
-        || declared.is_some_and(|kind| kind != statement::SIGNATURE)
+        || declared.is_some_and(|kind| kind != predicate_type)
     {
         return None;
     }

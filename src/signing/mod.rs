@@ -2,12 +2,14 @@
 //! module reads keys, runs key plugins, and transfers signatures.
 
 pub mod attach;
+pub mod attest;
 pub mod check;
 pub(crate) mod cosign;
 mod error;
 mod signer;
 
 pub use attach::{Attached, attach, lacking, subjects};
+pub use attest::{AttachedBundle, Claim, attach_bundle, attest};
 pub use check::{FoundSignature, signatures, simple_tag};
 pub use error::Error;
 pub use signer::{AskPassword, KeyReader, PASSWORDS, Signer, given_password};

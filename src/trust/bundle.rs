@@ -34,11 +34,29 @@ struct Bundle {
     dsse_envelope: Option<Envelope>,
 }
 
+impl Bundle {
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let bundle: Self =
+            serde_json::from_slice(bytes).map_err(|error| Refusal::of_json(&error))?;
+        if bundle.media_type.starts_with(BUNDLES) {
+            Ok(bundle)
+        } else {
+            Err(Refusal::Malformed("it is not a Sigstore bundle"))
+        }
+    }
+}
+
 /// The text to sign for a signature of `subject`, with the payload that it encloses.
 #[must_use]
 pub fn to_sign(subject: &Digest) -> (Vec<u8>, Vec<u8>) {
     let payload = statement::signature(subject);
-    (signed_text(envelope::IN_TOTO, &payload), payload)
+    (text_of(&payload), payload)
+}
+
+/// The text to sign for a statement.
+#[must_use]
+pub fn text_of(statement: &[u8]) -> Vec<u8> {
+    signed_text(envelope::IN_TOTO, statement)
 }
 
 /// The bundle of a payload that `key` signed.
@@ -59,10 +77,7 @@ pub fn verify(bytes: &[u8], subject: &Digest, keys: &[PublicKey]) -> Result<usiz
     if bytes.len() as u64 > MOST_SIGNATURE_BYTES {
         return Err(Refusal::TooLarge(bytes.len() as u64));
     }
-    let bundle: Bundle = serde_json::from_slice(bytes).map_err(|error| Refusal::of_json(&error))?;
-    if !bundle.media_type.starts_with(BUNDLES) {
-        return Err(Refusal::Malformed("it is not a Sigstore bundle"));
-    }
+    let bundle = Bundle::parse(bytes)?;
     let envelope = bundle.dsse_envelope.ok_or(Refusal::NoEnvelope)?;
     let is_keyless = bundle.verification_material["publicKey"].is_null();
     match envelope.verify(keys) {
@@ -75,21 +90,44 @@ pub fn verify(bytes: &[u8], subject: &Digest, keys: &[PublicKey]) -> Result<usiz
     }
 }
 
-/// The manifest that attaches a signature bundle to `subject`. `created` is the time in RFC 3339.
+/// The statement that a bundle encloses: its predicate type, and its text, without regard to the
+/// signatures. Fails if the bundle is not about `subject`.
+pub fn enclosed(bytes: &[u8], subject: &Digest) -> Result<(String, Vec<u8>), Refusal> {
+    let bundle = Bundle::parse(bytes)?;
+    let payload = bundle.dsse_envelope.ok_or(Refusal::NoEnvelope)?.payload()?;
+    let predicate_type = statement::predicate_type(&payload)?;
+    statement::check(&payload, subject, &predicate_type)?;
+    Ok((predicate_type, payload))
+}
+
+/// The statement that a bundle encloses, if `key` signed it.
+#[must_use]
+pub fn signed_by(bytes: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
+    let envelope = Bundle::parse(bytes).ok()?.dsse_envelope?;
+    let (payload, _) = envelope.verify(std::slice::from_ref(key)).ok()?;
+    Some(payload)
+}
+
+/// The manifest that attaches a bundle to `subject`. The bundle encloses a statement with the
+/// predicate type `predicate_type`. `key` is the key, if golden made the bundle. `created` is the
+/// time in RFC 3339.
 #[must_use]
 pub fn manifest(
     bundle: &[u8],
     subject: &Descriptor,
-    key: &PublicKey,
+    predicate_type: &str,
+    key: Option<&PublicKey>,
     created: &str,
 ) -> RawManifest {
-    let annotations = BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
-        (PREDICATE_TYPE, statement::SIGNATURE.to_owned()),
-        ("in-toto.io/predicate-type", statement::SIGNATURE.to_owned()),
+        (PREDICATE_TYPE, predicate_type.to_owned()),
+        ("in-toto.io/predicate-type", predicate_type.to_owned()),
         ("org.opencontainers.image.created", created.to_owned()),
-        (KEY_HINT, key.hint()),
     ]);
+    if let Some(key) = key {
+        annotations.insert(KEY_HINT, key.hint());
+    }
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": media::OCI_MANIFEST,

@@ -51,6 +51,13 @@ pub fn signature(subject: &Digest) -> Vec<u8> {
     statement(subject, SIGNATURE, &json!({}))
 }
 
+/// The predicate type of a statement.
+pub fn predicate_type(payload: &[u8]) -> Result<String, Refusal> {
+    let statement: Statement =
+        serde_json::from_slice(payload).map_err(|error| Refusal::of_json(&error))?;
+    Ok(statement.predicate_type)
+}
+
 /// Fails unless the statement has the predicate type `predicate_type` and is about `subject`.
 pub fn check(payload: &[u8], subject: &Digest, predicate_type: &str) -> Result<(), Refusal> {
     let statement: Statement =

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::support::curl::curl;
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::server::Seen;
 use crate::support::workspace::{Golden, Run};
@@ -569,4 +570,133 @@ fn a_base_that_no_trusted_key_signed_stops_the_build() {
         "{}",
         run.stderr
     );
+}
+
+const SCAN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
+
+#[test]
+fn a_statement_is_attached_once_and_is_not_a_signature() {
+    for behaviour in behaviours() {
+        let app = SignedApp::new(behaviour);
+        let unsigned = app.golden.path().join("golden.toml");
+        let text = std::fs::read_to_string(&unsigned).unwrap();
+        app.golden
+            .write("golden.toml", text.replace("key = \"team.key\"\n", ""));
+        app.run(&["build", "--push"], 0);
+        app.golden
+            .write("scan.json", "{ \"result\": [\"CVE-2026-1\"] }");
+        let attest = |predicate: &str, code: i32| {
+            let args = ["attest", "app:1.2.3", "--type", SCAN, "--key", "team.key"];
+            app.run(
+                &[args.as_slice(), &["--predicate", predicate]].concat(),
+                code,
+            )
+        };
+        let first = attest("scan.json", 0).stdout;
+        assert!(
+            first.contains(SCAN) && first.trim_end().ends_with(" attached"),
+            "{first}"
+        );
+        let before = app.writes().len();
+        let second = attest("scan.json", 0).stdout;
+        assert!(second.trim_end().ends_with("already attached"), "{second}");
+        assert_eq!(app.writes().len(), before);
+        app.golden.write("scan.json", "{ \"result\": [] }");
+        attest("scan.json", 0);
+        let tree = app.referrers("app:1.2.3");
+        let nodes = tree["referrers"].as_array().unwrap();
+        assert_eq!(nodes.len(), 2, "{tree}");
+        assert!(
+            nodes
+                .iter()
+                .all(|node| node["annotations"]["in-toto.io/predicate-type"] == SCAN)
+        );
+        let run = app.run(&["verify", "app:1.2.3", "--signed", "--key", "team.pub"], 5);
+        assert!(run.stderr.contains("is not signed"), "{}", run.stderr);
+        app.golden.write("scan.json", "{");
+        let run = attest("scan.json", 2);
+        assert!(
+            run.stderr.contains("scan.json is not valid JSON"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn a_statement_needs_a_uri_a_key_and_an_image() {
+    let app = SignedApp::new(Behaviour::default());
+    app.golden.write("scan.json", "{}");
+    let run = |reference: &str, kind: &str, code: i32| {
+        let args = [
+            "attest",
+            reference,
+            "--type",
+            kind,
+            "--predicate",
+            "scan.json",
+        ];
+        app.run(&args, code).stderr
+    };
+    let text = run("app:1.2.3", "scan", 2);
+    assert!(text.contains("it is not a URI"), "{text}");
+    let text = run("app:1.2.3", "https://sigstore.dev/cosign/sign/v1", 2);
+    assert!(text.contains("use `golden sign`"), "{text}");
+    let text = run("app:1.2.3", SCAN, 1);
+    assert!(text.contains("app"), "{text}");
+    let golden = Golden::new();
+    golden.write("scan.json", "{}");
+    let args = [
+        "attest",
+        "localhost:1/app:1",
+        "--type",
+        SCAN,
+        "--predicate",
+        "scan.json",
+    ];
+    let text = golden.run(&args).exit(2).stderr;
+    assert!(text.contains("there is no key to sign with"), "{text}");
+}
+
+#[test]
+fn only_a_bundle_about_the_image_is_attached() {
+    let app = SignedApp::new(Behaviour::default());
+    app.run(&["build", "--push"], 0);
+    let tree = app.referrers("app:1.2.3");
+    let index = tree["digest"].as_str().unwrap().to_owned();
+    // The bundle of the signature is the one of another program here.
+    let digest = tree["referrers"][0]["digest"].as_str().unwrap();
+    let host = app.registry.host();
+    let manifest = curl("GET", &host, &format!("app/manifests/{digest}")).json();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    let bundle = curl("GET", &host, &format!("app/blobs/{layer}")).body;
+    app.golden.write("bundle.json", bundle);
+    let run = app.run(&["attach", "app:1.2.3", "bundle.json"], 0);
+    assert!(
+        run.stdout.trim_end().ends_with("already attached"),
+        "{}",
+        run.stdout
+    );
+    let image = tree["images"][0]["digest"].as_str().unwrap();
+    let run = app.run(
+        &["attach", &app.at(&format!("app@{image}")), "bundle.json"],
+        2,
+    );
+    assert!(
+        run.stderr.contains(&format!("is for the digest {index}")),
+        "{}",
+        run.stderr
+    );
+    for (content, reason) in [
+        ("", "is truncated"),
+        ("{}", "it is not a Sigstore bundle"),
+        (
+            "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}",
+            "has no envelope",
+        ),
+    ] {
+        app.golden.write("bundle.json", content);
+        let run = app.run(&["attach", "app:1.2.3", "bundle.json"], 2);
+        assert!(run.stderr.contains(reason), "{}", run.stderr);
+    }
 }

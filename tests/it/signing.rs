@@ -109,6 +109,48 @@ fn cosign_accepts_only_the_key_that_signed() {
 }
 
 #[test]
+fn cosign_accepts_an_attestation() {
+    let (golden, repository) = published();
+    let trusted_root =
+        json!({ "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1" });
+    golden.write("root.json", trusted_root.to_string());
+    golden.write("scan.json", "{ \"result\": [] }");
+    let kind = "https://cosign.sigstore.dev/attestation/vuln/v1";
+    golden
+        .run(&[
+            "attest",
+            "app:1.2.3",
+            "--type",
+            kind,
+            "--predicate",
+            "scan.json",
+        ])
+        .exit(0);
+    let reference = format!("{repository}:1.2.3");
+    for (key, kind, success) in [
+        ("team.pub", kind, true),
+        ("other.pub", kind, false),
+        ("team.pub", "https://spdx.dev/Document", false),
+    ] {
+        let verify = [
+            "cosign",
+            "verify-attestation",
+            "--new-bundle-format",
+            "--trusted-root",
+            "root.json",
+            "--type",
+            kind,
+            "--key",
+            key,
+            "--insecure-ignore-tlog=true",
+            "--allow-http-registry",
+            &reference,
+        ];
+        expect(&modern(&golden, &verify), success);
+    }
+}
+
+#[test]
 fn skopeo_accepts_the_signature_in_its_repository_only() {
     let (golden, repository) = published();
     let host = services::registry();
