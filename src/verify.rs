@@ -102,6 +102,12 @@ pub enum Difference {
         /// The problem, as a clause.
         problem: String,
     },
+    /// An artifact that the policy requires is missing.
+    #[error("{problem}")]
+    Required {
+        /// The problem, as a predicate.
+        problem: String,
+    },
     /// The image has no signature by a trusted key.
     #[error("{}", unsigned(refused))]
     Signature {

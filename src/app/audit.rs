@@ -6,6 +6,7 @@ use super::destinations::{Destinations, registries as known_registries};
 use super::error::Error;
 use super::names::WorkspaceNames;
 use super::pipeline::Failed;
+use super::published::Requirements;
 use super::registries;
 use super::settings::Settings;
 use crate::assemble::{BaseImage, Layer, LayerSource};
@@ -48,6 +49,7 @@ pub async fn audit(
         events: &settings.events,
         known: known_registries(&workspace.root, &workspace.spec),
         now: settings.now,
+        requirements: Requirements::of(workspace)?,
     };
     let checks = stream::iter(&references).map(|reference| audit.check(reference));
     Ok(checks.buffered(CONCURRENCY).collect().await)
@@ -63,6 +65,8 @@ struct Audit<'a> {
     known: Vec<Destination>,
     /// The current time, in seconds since 1970.
     now: i64,
+    /// The artifacts that published images must have.
+    requirements: Option<Requirements>,
 }
 
 impl Audit<'_> {
@@ -80,6 +84,13 @@ impl Audit<'_> {
         let known_as = self.known_as(&reference.repository);
         let mut found = Diagnostics::new();
         for image in &described.images {
+            let lacking = match &self.requirements {
+                Some(required) => {
+                    let top = &described.raw.digest;
+                    required.lacking(&repo, top, &image.digest).await?
+                }
+                None => Vec::new(),
+            };
             let name = if described.images.len() > 1 {
                 format!("{reference} ({})", image.platform)
             } else {
@@ -90,6 +101,7 @@ impl Audit<'_> {
                 name: &name,
                 known_as: &known_as,
                 now: self.now,
+                lacking: &lacking,
                 config: &image.config,
                 user_id,
                 image: None,

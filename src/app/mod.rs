@@ -30,6 +30,7 @@ pub mod prepare;
 pub mod promote;
 mod provenance;
 pub mod prune;
+pub mod published;
 mod readiness;
 pub mod referrers;
 pub mod registries;

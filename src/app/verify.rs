@@ -1,18 +1,21 @@
 //! Checks that tags exist and point to the right images.
 
+use std::collections::BTreeSet;
+
 use super::destinations::Destinations;
 use super::error::Error;
 use super::names::WorkspaceNames;
+use super::published::Requirements;
 use super::registries;
 use super::session::{Session, check};
 use super::settings::Settings;
 use super::signatures::Verifier;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
-use crate::registry::Repo;
+use crate::registry::{Registries, Repo};
 use crate::resolve::{Destination, ResolvedImage};
 use crate::tags;
-use crate::verify::{self, VerifyFinding, VerifySubject};
+use crate::verify::{self, Difference, VerifyFinding, VerifySubject};
 use crate::workspace::state::StateDirectory;
 
 /// True if a text is a reference: it has a tag, a digest or a host. Names of images have none of
@@ -30,6 +33,40 @@ pub struct VerifyRequest {
     pub deep: bool,
     /// Also verify signatures, with these keys.
     pub signatures: Option<Verifier>,
+    /// The artifacts that published images must have.
+    pub requirements: Option<Requirements>,
+}
+
+impl VerifyRequest {
+    /// Adds the differences of the signatures and of the required artifacts.
+    async fn add_artifacts(
+        &self,
+        registries: &Registries,
+        findings: &mut [VerifyFinding],
+    ) -> Result<(), Error> {
+        if let Some(verifier) = &self.signatures {
+            verifier.verify(registries, findings).await?;
+        }
+        let Some(requirements) = &self.requirements else {
+            return Ok(());
+        };
+        let mut seen = BTreeSet::new();
+        for finding in findings {
+            let Some(digest) = finding.digest.clone() else {
+                continue;
+            };
+            if !seen.insert((finding.repository.clone(), digest.clone())) {
+                continue;
+            }
+            let repo = registries.repo(&finding.repository);
+            let lacking = requirements.of_digest(&repo, &digest).await?;
+            let problems = lacking
+                .into_iter()
+                .map(|problem| Difference::Required { problem });
+            finding.differences.extend(problems);
+        }
+        Ok(())
+    }
 }
 
 /// Verifies the images of a session. Fails if no registry is configured, or a registry fails.
@@ -45,9 +82,7 @@ pub async fn workspace_images(
         let receipt = |tag: &Tag| receipts.digest(tag);
         findings.extend(verify::image(&repo, &subject, receipt, request.deep).await?);
     }
-    if let Some(verifier) = &request.signatures {
-        verifier.verify(&registries, &mut findings).await?;
-    }
+    request.add_artifacts(&registries, &mut findings).await?;
     Ok(findings)
 }
 
@@ -82,9 +117,7 @@ pub async fn named_references(
         let repo = registries.repo(&reference.repository);
         findings.extend(named_reference(&repo, reference, &own, request.deep).await?);
     }
-    if let Some(verifier) = &request.signatures {
-        verifier.verify(&registries, &mut findings).await?;
-    }
+    request.add_artifacts(&registries, &mut findings).await?;
     Ok(findings)
 }
 

@@ -9,6 +9,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations, names};
+use crate::app::published::Requirements;
 use crate::app::signatures::Verifier;
 use crate::app::verify::{VerifyRequest, is_reference, named_references, workspace_images};
 use crate::report::{self, OutputFormat};
@@ -45,20 +46,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .subjects
         .into_iter()
         .partition(|text| is_reference(text));
-    let workspace = if args.signed {
-        session::workspace(context).await?
-    } else {
-        None
-    };
+    let workspace = session::workspace(context).await?;
     let settings = context.settings();
     let signatures = if args.signed {
         Some(Verifier::of(&settings, workspace.as_ref(), args.key.as_deref()).await?)
     } else {
         None
     };
+    let requirements = workspace.as_ref().map(Requirements::of).transpose()?;
     let request = VerifyRequest {
         deep: args.deep,
         signatures,
+        requirements: requirements.flatten().filter(|all| !all.only_warns),
     };
     let mut findings = Vec::new();
     if !images.is_empty() || references.is_empty() {

@@ -29,6 +29,9 @@ pub struct Policy {
     /// Rules for certificates.
     #[serde(deserialize_with = "super::table::one")]
     pub certs: CertsPolicy,
+    /// Rules for published images.
+    #[serde(deserialize_with = "super::table::one")]
+    pub published: PublishedPolicy,
     /// The severity of each rule, by rule code; each rule has its own default.
     pub severity: BTreeMap<String, RuleLevel>,
     /// Exceptions from rules, each until a date.
@@ -153,6 +156,29 @@ pub struct CertsPolicy {
     /// The number of days that every certificate must still be valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_days_left: Option<u32>,
+}
+
+/// Rules for published images, which `audit` and `verify` apply.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublishedPolicy {
+    /// The artifacts that must be attached to every published image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<RequiredArtifact>,
+}
+
+/// An artifact that must be attached to a published image.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum RequiredArtifact {
+    /// A signature by a key of `[[trust]]`.
+    Signature,
+    /// A bill of materials.
+    Sbom,
+    /// A provenance statement of SLSA.
+    Provenance,
 }
 
 /// The severity of a rule.

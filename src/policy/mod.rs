@@ -49,6 +49,8 @@ pub struct Built<'a> {
     pub known_as: &'a [String],
     /// The current time, in seconds since 1970.
     pub now: i64,
+    /// The required artifacts that the published image lacks, as predicates.
+    pub lacking: &'a [String],
     /// The image config to check.
     pub config: &'a ImageConfig,
     /// The uid of its user, if the config has a user name that the image's /etc/passwd contains.

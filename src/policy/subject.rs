@@ -47,6 +47,9 @@ pub struct PolicySubject<'a> {
     pub(super) base: Option<&'a Base>,
     /// True if golden.lock has the digest of the base.
     pub(super) locked: bool,
+    /// The required artifacts that a published image lacks, as predicates such as `has no bill of
+    /// materials`.
+    pub(super) lacking: &'a [String],
     /// The certificates; only for a spec.
     pub(super) certificates: &'a [Certificate],
     /// The current time, in seconds since 1970.
@@ -82,6 +85,7 @@ impl<'a> PolicySubject<'a> {
                 .collect(),
             base: Some(&image.base),
             locked: (facts.is_locked)(&image.base),
+            lacking: &[],
             certificates: &image.certificates,
             now: facts.now,
         }
@@ -130,6 +134,7 @@ impl<'a> PolicySubject<'a> {
             env: built.config.env().into_iter().map(split_variable).collect(),
             base: None,
             locked: false,
+            lacking: built.lacking,
             certificates: &[],
             now: built.now,
         }

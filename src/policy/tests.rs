@@ -92,6 +92,7 @@ fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>)
             name: "host/app:1.2.3",
             known_as: &["host/team/app".to_owned(), "team/app".to_owned()],
             now: NOW,
+            lacking: &[],
             config: &config,
             user_id: None,
             image,
@@ -427,6 +428,7 @@ fn inherited_labels_that_describe_the_base_are_found() {
             name: "x",
             known_as: &[],
             now: NOW,
+            lacking: &[],
             config: &ImageConfig::parse(
                 serde_json::json!({ "config": runtime })
                     .to_string()

@@ -700,3 +700,67 @@ fn only_a_bundle_about_the_image_is_attached() {
         assert!(run.stderr.contains(reason), "{}", run.stderr);
     }
 }
+
+#[test]
+fn required_artifacts_of_published_images_are_checked() {
+    for behaviour in behaviours() {
+        let app = SignedApp::new(behaviour);
+        app.run(&["build", "--push"], 0);
+        let text = std::fs::read_to_string(app.golden.path().join("golden.toml")).unwrap();
+        let policy = "[policy.published]\nrequire = [\"signature\", \"sbom\", \"provenance\"]\n";
+        app.golden.write("golden.toml", format!("{text}{policy}"));
+        let run = app.run(&["audit", "app:1.2.3"], 3);
+        for problem in [
+            "cannot be verified: no [[trust]] table has a glob",
+            "the image has no bill of materials",
+            "the image has no provenance statement",
+        ] {
+            assert!(run.stderr.contains(problem), "{}", run.stderr);
+        }
+        let trust = format!(
+            "[[trust]]\nname = \"team\"\nimages = [\"{}/**\"]\nkeys = [\"team.pub\"]\n",
+            app.registry.host()
+        );
+        app.golden
+            .write("golden.toml", format!("{text}{policy}{trust}"));
+        let run = app.run(&["verify", "app:1.2.3"], 5);
+        assert!(!run.stderr.contains("[[trust]]"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("has no provenance statement"),
+            "{}",
+            run.stderr
+        );
+        app.golden.write("statement.json", "{}");
+        for kind in [
+            "https://cyclonedx.org/bom",
+            "https://slsa.dev/provenance/v1",
+        ] {
+            let args = [
+                "attest",
+                "app:1.2.3",
+                "--type",
+                kind,
+                "--predicate",
+                "statement.json",
+            ];
+            app.run(&args, 0);
+        }
+        app.run(&["audit", "app:1.2.3"], 0);
+        app.run(&["verify", "app:1.2.3"], 0);
+        let others = [
+            text.as_str(),
+            policy,
+            &trust.replace("team.pub", "other.pub"),
+        ]
+        .concat();
+        app.run(&["key", "new", "--out", "other"], 0);
+        app.golden.write("golden.toml", others);
+        let run = app.run(&["audit", "app:1.2.3"], 3);
+        assert!(
+            run.stderr
+                .contains("is made with a key that is not trusted"),
+            "{}",
+            run.stderr
+        );
+    }
+}

@@ -174,6 +174,7 @@ impl Run<'_> {
                 name: &display,
                 known_as: &[image.name.to_string()],
                 now: self.now,
+                lacking: &[],
                 config: &built.config,
                 user_id,
                 image: Some(image),

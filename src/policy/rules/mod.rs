@@ -15,6 +15,7 @@ mod labels_format;
 mod labels_inherited;
 mod labels_one_of;
 mod labels_pattern;
+mod published_require;
 mod required_labels;
 
 use super::compiled::CompiledPolicy;
@@ -61,6 +62,7 @@ pub static RULES: &[&Rule] = &[
     &labels_inherited::RULE,
     &labels_one_of::RULE,
     &labels_pattern::RULE,
+    &published_require::RULE,
     &required_labels::RULE,
 ];
 

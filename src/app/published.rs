@@ -1,0 +1,152 @@
+//! Requires signatures and statements of published images: `[policy.published] require`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::signatures::TrustedKeys;
+use crate::config_files::policy::{RequiredArtifact, RuleLevel};
+use crate::image::{Follow, Tree};
+use crate::oci::RawManifest;
+use crate::reference::Digest;
+use crate::registry::Repo;
+use crate::trust::{PublicKey, bundle};
+use crate::verify;
+use crate::workspace::Workspace;
+
+/// The maximum number of referrers of one image that are read.
+const MOST_REFERRERS: usize = 200;
+
+/// The rule.
+const RULE: &str = "published.require";
+
+/// The artifact types of bills of materials that are attached without an envelope.
+const SBOMS: [&str; 4] = [
+    "application/vnd.cyclonedx+json",
+    "application/spdx+json",
+    "application/vnd.cyclonedx",
+    "text/spdx+json",
+];
+
+/// The artifacts that the policy requires, and the keys whose signatures count.
+#[derive(Debug)]
+pub struct Requirements {
+    required: Vec<RequiredArtifact>,
+    trusted: TrustedKeys,
+    /// True if the policy only warns.
+    pub only_warns: bool,
+}
+
+impl Requirements {
+    /// The requirements of a workspace; `None` if it has none. Fails if a key cannot be read.
+    pub fn of(workspace: &Workspace) -> Result<Option<Self>, Error> {
+        let policy = &workspace.spec.policy;
+        let required = policy.published.require.clone();
+        if required.is_empty() || policy.severity.get(RULE) == Some(&RuleLevel::Off) {
+            return Ok(None);
+        }
+        let trusted = TrustedKeys::of(&workspace.root, &workspace.spec)?;
+        Ok(Some(Self {
+            required,
+            trusted,
+            only_warns: policy.severity.get(RULE) == Some(&RuleLevel::Warn),
+        }))
+    }
+
+    /// The required artifacts that an image lacks, as predicates. `top` is the index or the image
+    /// that a tag points to, and `image` is the image itself. Fails if the registry fails.
+    pub async fn lacking(
+        &self,
+        repo: &Repo,
+        top: &Digest,
+        image: &Digest,
+    ) -> Result<Vec<String>, Error> {
+        let mut attached = attached(repo, top).await?;
+        if image != top {
+            attached.extend(self::attached(repo, image).await?);
+        }
+        let mut lacking = Vec::new();
+        for artifact in &self.required {
+            let problem = match artifact {
+                RequiredArtifact::Signature => self.unsigned(repo, top).await?,
+                found if attached.contains(found) => None,
+                RequiredArtifact::Sbom => Some("has no bill of materials".to_owned()),
+                RequiredArtifact::Provenance => Some("has no provenance statement".to_owned()),
+            };
+            lacking.extend(problem);
+        }
+        Ok(lacking)
+    }
+
+    /// The required artifacts that the images of a digest lack, as predicates, each once.
+    pub async fn of_digest(&self, repo: &Repo, digest: &Digest) -> Result<Vec<String>, Error> {
+        let Some(raw) = repo.manifest(digest).await? else {
+            return Ok(Vec::new());
+        };
+        let tree = Tree::load(repo, raw, Follow::Images).await?;
+        let mut lacking = Vec::new();
+        for image in tree.children_first() {
+            let is_index = image.digest == *digest && !tree.below.is_empty();
+            if is_index {
+                continue;
+            }
+            for problem in self.lacking(repo, digest, &image.digest).await? {
+                if !lacking.contains(&problem) {
+                    lacking.push(problem);
+                }
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// The reason why no signature counts; `None` if one does.
+    async fn unsigned(&self, repo: &Repo, digest: &Digest) -> Result<Option<String>, Error> {
+        let trusted = self.trusted.for_repository(repo.name());
+        let keys: Vec<PublicKey> = trusted.into_iter().map(|key| key.key).collect();
+        if keys.is_empty() {
+            let name = repo.name();
+            return Ok(Some(format!(
+                "cannot be verified: no [[trust]] table has a glob for {name}"
+            )));
+        }
+        let verdict = verify::signature(repo, digest, &keys).await?;
+        Ok(verdict.err().map(|problem| problem.to_string()))
+    }
+}
+
+/// The kinds of statements that are attached to a manifest.
+async fn attached(repo: &Repo, digest: &Digest) -> Result<BTreeSet<RequiredArtifact>, Error> {
+    let mut kinds = BTreeSet::new();
+    for referrer in repo.referrers(digest).await?.iter().take(MOST_REFERRERS) {
+        // Lists may contain entries without types and annotations, so every manifest is read.
+        if let Some(raw) = repo.manifest(&referrer.descriptor.digest).await? {
+            kinds.extend(kind_of(&raw));
+        }
+    }
+    Ok(kinds)
+}
+
+/// The kind of the statement in the manifest of an artifact.
+fn kind_of(raw: &RawManifest) -> Option<RequiredArtifact> {
+    let manifest: Value = serde_json::from_slice(&raw.bytes).ok()?;
+    let annotations = &manifest["annotations"];
+    let predicate = [bundle::PREDICATE_TYPE, "in-toto.io/predicate-type"]
+        .iter()
+        .find_map(|key| annotations[*key].as_str())
+        .unwrap_or_default();
+    let artifact = manifest["artifactType"]
+        .as_str()
+        .or(manifest["config"]["mediaType"].as_str())
+        .unwrap_or_default();
+    if predicate.starts_with("https://slsa.dev/provenance/") {
+        Some(RequiredArtifact::Provenance)
+    } else if predicate.starts_with("https://cyclonedx.org/bom")
+        || predicate.starts_with("https://spdx.dev/Document")
+        || SBOMS.contains(&artifact)
+    {
+        Some(RequiredArtifact::Sbom)
+    } else {
+        None
+    }
+}
