@@ -149,7 +149,7 @@ fn referrers(host: &str, repository: &str, digest: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_referrers_option_copies_signatures() {
+fn signatures_are_copied_unless_the_option_forbids_it() {
     let source = FakeRegistry::start(Behaviour {
         referrers: true,
         ..Behaviour::default()
@@ -182,10 +182,10 @@ fn the_referrers_option_copies_signatures() {
             unreachable!()
         };
         let (from, to_name) = (format!("{from}/{old}:1.2.3"), format!("{to}/{new}"));
-        let plain = promote(&[&from, &format!("{to_name}-plain")]).exit(0);
+        let plain = promote(&[&from, &format!("{to_name}-plain"), "--no-referrers"]).exit(0);
         assert!(!plain.stderr.contains("referrer"), "{}", plain.stderr);
         assert!(referrers(to, &format!("{new}-plain"), &image).is_empty());
-        let run = promote(&[&from, &to_name, "--tags", "--referrers"]).exit(0);
+        let run = promote(&[&from, &to_name, "--tags"]).exit(0);
         assert!(
             run.stderr.contains("4 referrers copied with it"),
             "{}",

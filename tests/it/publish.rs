@@ -337,7 +337,7 @@ async fn tags_are_read_again_just_before_the_first_write() {
         .unwrap();
     assert_eq!(
         (requests[last_blob + 1].as_str(), decided),
-        ("GET tags/list", last_blob + 2 + 4)
+        ("GET tags/list", last_blob + 2 + 1)
     );
 }
 
