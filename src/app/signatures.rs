@@ -1,6 +1,6 @@
 //! The keys of a workspace: the one that signs, and those that are trusted.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -9,12 +9,12 @@ use super::error::Error;
 use super::settings::Settings;
 use crate::config_files::workspace::{SigningTable, TrustTable};
 use crate::config_files::{KeySource, WorkspaceSpec};
-use crate::reference::Repository;
+use crate::reference::{Digest, Repository};
 use crate::registry::Registries;
 use crate::signing::{KeyReader, Signer, Signing};
 use crate::trust::PublicKey;
 use crate::trust::key::MOST_KEY_BYTES;
-use crate::verify::{self, VerifyFinding};
+use crate::verify::{self, Difference, VerifyFinding};
 use crate::workspace::{Workspace, fs};
 
 /// Reads the signing key of a workspace; `None` if nothing is signed. Fails if the key or its
@@ -168,29 +168,46 @@ impl Verifier {
         Ok(keys)
     }
 
-    /// Verifies the signatures of the images of `findings`. An image without a valid signature gets a
-    /// difference, once for each digest. Fails if the registry fails.
+    /// Verifies the signatures of the images of `findings`, each digest once. An image without a
+    /// valid signature gets a difference. Fails if the registry fails.
     pub async fn verify(
         &self,
         registries: &Registries,
         findings: &mut [VerifyFinding],
     ) -> Result<(), Error> {
-        let mut seen = BTreeSet::new();
+        let mut known: BTreeMap<(Repository, Digest), Result<String, Difference>> = BTreeMap::new();
         for finding in findings {
             let Some(digest) = finding.digest.clone() else {
                 continue;
             };
-            let keys = self.keys(&finding.repository)?;
-            if !seen.insert((finding.repository.clone(), digest.clone())) {
-                continue;
-            }
-            let repo = registries.repo(&finding.repository);
-            let public: Vec<PublicKey> = keys.iter().map(|one| one.key.clone()).collect();
-            match verify::signature(&repo, &digest, &public).await? {
-                Ok(position) => finding.signed_by = keys.get(position).map(|key| key.name.clone()),
+            let place = (finding.repository.clone(), digest);
+            let verdict = match known.get(&place) {
+                Some(verdict) => verdict.clone(),
+                None => self.verdict(registries, &place.0, &place.1).await?,
+            };
+            match verdict.clone() {
+                Ok(signer) => finding.signed_by = Some(signer),
                 Err(difference) => finding.differences.push(difference),
             }
+            known.insert(place, verdict);
         }
         Ok(())
+    }
+
+    /// The name of the signer of a digest, or the difference if no trusted key signed it.
+    async fn verdict(
+        &self,
+        registries: &Registries,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Result<String, Difference>, Error> {
+        let keys = self.keys(repository)?;
+        let public: Vec<PublicKey> = keys.iter().map(|one| one.key.clone()).collect();
+        let repo = registries.repo(repository);
+        let verdict = verify::signature(&repo, digest, &public).await?;
+        Ok(verdict.map(|position| {
+            let signer = keys.get(position);
+            signer.map_or_else(String::new, |key| key.name.clone())
+        }))
     }
 }

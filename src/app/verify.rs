@@ -1,6 +1,6 @@
 //! Checks that tags exist and point to the right images.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::destinations::Destinations;
 use super::error::Error;
@@ -50,20 +50,23 @@ impl VerifyRequest {
         let Some(requirements) = &self.requirements else {
             return Ok(());
         };
-        let mut seen = BTreeSet::new();
+        let mut known: BTreeMap<(Repository, Digest), Vec<String>> = BTreeMap::new();
         for finding in findings {
             let Some(digest) = finding.digest.clone() else {
                 continue;
             };
-            if !seen.insert((finding.repository.clone(), digest.clone())) {
-                continue;
-            }
-            let repo = registries.repo(&finding.repository);
-            let lacking = requirements.of_digest(&repo, &digest).await?;
-            let problems = lacking
-                .into_iter()
-                .map(|problem| Difference::Required { problem });
+            let place = (finding.repository.clone(), digest);
+            let lacking = if let Some(lacking) = known.get(&place) {
+                lacking.clone()
+            } else {
+                let repo = registries.repo(&place.0);
+                requirements.of_digest(&repo, &place.1).await?
+            };
+            let problems = lacking.iter().map(|problem| Difference::Required {
+                problem: problem.clone(),
+            });
             finding.differences.extend(problems);
+            known.insert(place, lacking);
         }
         Ok(())
     }

@@ -764,3 +764,27 @@ fn required_artifacts_of_published_images_are_checked() {
         );
     }
 }
+
+/// Every tag of an image shows whether it is signed, although the digest is verified once.
+#[test]
+fn every_tag_of_an_image_shows_its_signer_or_its_lack() {
+    let app = SignedApp::new(Behaviour::default());
+    app.run(&["build", "--push"], 0);
+    let verify = |key: &str, code: i32| {
+        let args = [
+            "verify", "app", "--signed", "--key", key, "--format", "json",
+        ];
+        let run = app.run(&args, code);
+        let document: Value = serde_json::from_str(&run.stdout).unwrap();
+        document["findings"].as_array().unwrap().clone()
+    };
+    app.run(&["key", "new", "--out", "other"], 0);
+    let (signed, unsigned) = (verify("team.pub", 0), verify("other.pub", 5));
+    assert_eq!((signed.len(), unsigned.len()), (4, 4));
+    assert!(
+        signed.iter().all(|one| one["signed_by"] == "team.pub"),
+        "{signed:?}"
+    );
+    let lacks = |one: &Value| one["differences"].as_array().unwrap().len() == 1;
+    assert!(unsigned.iter().all(lacks), "{unsigned:?}");
+}
