@@ -128,6 +128,9 @@ const CONTENDED_READS: u32 = 12;
 /// so that several clients do not act in step.
 const CALM_PAUSES: std::ops::Range<u64> = 50..150;
 
+/// A tag is calm for at least this number of times the longest read.
+const CALM_TIMES: u32 = 10;
+
 /// Watches a tag after our write. Registries have no compare-and-swap: a client that read the tag
 /// before our write may still overwrite it.
 #[derive(Debug, Default)]
@@ -135,28 +138,43 @@ pub struct Watch {
     last: Option<Digest>,
     reads: u32,
     changes: u32,
+    /// The time of the last change.
+    since: Option<Instant>,
+    /// The end of the last pause.
+    paused: Option<Instant>,
+    /// The longest time that a read took. Other clients are as slow as this one.
+    slowest: Duration,
 }
 
 impl Watch {
-    /// Records the digest that is seen now. Returns true if several reads in a row saw it, or if
-    /// half of the time until the deadline has passed; else it waits before the next read.
+    /// Records the digest that is seen now. Returns true if several reads in a row saw it for long
+    /// enough, or if half of the time until the deadline has passed; else it waits before the next
+    /// read.
     pub async fn is_calm(&mut self, seen: Option<&Digest>, polling: &Polling) -> bool {
+        let now = Instant::now();
+        if let Some(paused) = self.paused {
+            self.slowest = self.slowest.max(now - paused);
+        }
         if self.last.as_ref() == seen {
             self.reads += 1;
         } else {
             self.last = seen.cloned();
             self.reads = 0;
             self.changes += 1;
+            self.since = Some(now);
         }
         let required = if self.changes > 1 || polling.restarts > 0 {
             CONTENDED_READS
         } else {
             CALM_READS
         };
-        if self.reads >= required || polling.is_half_over() {
+        let calm = self.since.map_or(Duration::ZERO, |since| now - since);
+        let is_long = calm >= self.slowest * CALM_TIMES;
+        if self.reads >= required && is_long || polling.is_half_over() {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(fastrand::u64(CALM_PAUSES))).await;
+        self.paused = Some(Instant::now());
         false
     }
 }
