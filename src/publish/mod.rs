@@ -2,8 +2,8 @@
 //!
 //! There are two steps, so that a run can upload all images before it moves any moving tag.
 //! [`upload`] sends the content, reads the current tag lists, decides for every registry, signs the
-//! image by digest and puts the immutable tag. [`release`] moves the other tags and verifies them. Both steps can be
-//! interrupted at any point; running the same command again completes the work.
+//! image by digest and puts the immutable tag. [`release`] moves the other tags and verifies them.
+//! Both steps can be interrupted at any point; running the same command again completes the work.
 
 pub mod attached;
 mod decide;

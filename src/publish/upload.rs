@@ -84,6 +84,7 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
                 {
                     content.send(job.registries, &destination.repo).await?;
                 }
+                sign_published(&job, &destination, &raw).await?;
                 Some(raw)
             }
             None if job.is_withdrawn() => None,
@@ -92,9 +93,6 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
                 Some(put_immutable_tag(&job, &destination, content.as_ref()).await?)
             }
         };
-        if let Some(raw) = &raw {
-            sign_published(&job, &destination, raw).await?;
-        }
         done.push((destination, raw));
     }
     Ok(Uploaded {
@@ -137,7 +135,8 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
     }
 }
 
-/// Puts the content under the immutable tag only.
+/// Signs the content, and puts it under the immutable tag only. An engine can push only to a tag, so
+/// what it pushed is signed afterwards.
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
@@ -145,7 +144,11 @@ async fn put_immutable_tag(
 ) -> Result<RawManifest, Error> {
     let Some(content) = content else {
         return match job.built.map(|built| &built.artifact) {
-            Some(Artifact::Docker { id }) => through_engine(job, destination, id).await,
+            Some(Artifact::Docker { id }) => {
+                let raw = through_engine(job, destination, id).await?;
+                sign_published(job, destination, &raw).await?;
+                Ok(raw)
+            }
             _ => Err(Error::NotBuilt(job.image().to_owned())),
         };
     };

@@ -98,3 +98,32 @@ fn a_tag_that_appears_before_the_first_write_is_not_overwritten() {
     assert!(requested.load(Ordering::SeqCst) > 1);
     assert_eq!(registry.tags("app")["1.2.3"], theirs);
 }
+
+/// A new image is known to have no signature once it is signed, so its signatures are read once.
+#[test]
+fn the_signatures_of_a_new_image_are_not_read_twice() {
+    let registry = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
+    let host = registry.host();
+    let golden = app(&host)
+        .env("GOLDEN_SIGNING_PASSWORD", "x")
+        .workspace(&format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n[signing]\nkey = \"team.key\"\n"
+        ));
+    golden.run(&["key", "new", "--out", "team"]).exit(0);
+    golden.run(&["build", "--push"]).exit(0);
+    let requests = registry.requests();
+    let put = requests
+        .iter()
+        .position(|line| line.starts_with("PUT") && line.ends_with("/manifests/1.2.3"))
+        .unwrap();
+    let is_referrers = |line: &&String| line.contains("/referrers/");
+    assert!(
+        requests[..put].iter().any(|line| is_referrers(&line)),
+        "{requests:?}"
+    );
+    let later: Vec<&String> = requests[put..].iter().filter(is_referrers).collect();
+    assert_eq!(later, Vec::<&String>::new(), "{requests:?}");
+}
