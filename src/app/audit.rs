@@ -18,7 +18,7 @@ use crate::image::{DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::policy::{Built, check_built, named_user};
-use crate::reference::{Reference, Repository};
+use crate::reference::{Digest, Reference, Repository};
 use crate::registry::Registries;
 use crate::resolve::Destination;
 use crate::workspace::Workspace;
@@ -83,14 +83,15 @@ impl Audit<'_> {
         }
         let known_as = self.known_as(&reference.repository);
         let mut found = Diagnostics::new();
-        for image in &described.images {
-            let lacking = match &self.requirements {
-                Some(required) => {
-                    let top = &described.raw.digest;
-                    required.lacking(&repo, top, &image.digest).await?
-                }
-                None => Vec::new(),
-            };
+        let digests: Vec<&Digest> = described.images.iter().map(|image| &image.digest).collect();
+        let lacking = match &self.requirements {
+            Some(required) => {
+                let top = &described.raw.digest;
+                required.lacking(&repo, top, &digests).await?
+            }
+            None => vec![Vec::new(); digests.len()],
+        };
+        for (image, lacking) in described.images.iter().zip(&lacking) {
             let name = if described.images.len() > 1 {
                 format!("{reference} ({})", image.platform)
             } else {
@@ -101,7 +102,7 @@ impl Audit<'_> {
                 name: &name,
                 known_as: &known_as,
                 now: self.now,
-                lacking: &lacking,
+                lacking,
                 config: &image.config,
                 user_id,
                 image: None,
@@ -114,17 +115,10 @@ impl Audit<'_> {
     /// The names of a published image: its repository with and without the host, and without the
     /// namespace of a registry of the workspace.
     fn known_as(&self, repository: &Repository) -> Vec<String> {
-        let path = repository.path.as_str();
-        let inside = |destination: &Destination| {
-            let below = path
-                .strip_prefix(&destination.namespace)?
-                .strip_prefix('/')?;
-            (destination.host == repository.host).then(|| below.to_owned())
-        };
-        let short = self.known.iter().filter_map(inside);
-        [repository.to_string(), path.to_owned()]
+        let short = self.known.iter().filter_map(|one| one.image_in(repository));
+        [repository.to_string(), repository.path.to_string()]
             .into_iter()
-            .chain(short)
+            .chain(short.map(str::to_owned))
             .collect()
     }
 

@@ -54,50 +54,54 @@ impl Requirements {
         }))
     }
 
-    /// The required artifacts that an image lacks, as predicates. `top` is the index or the image
-    /// that a tag points to, and `image` is the image itself. Fails if the registry fails.
+    /// The required artifacts that images lack, as predicates: one list for each of `images`. `top`
+    /// is the index that contains them, or the only image itself. Fails if the registry fails.
     pub async fn lacking(
         &self,
         repo: &Repo,
         top: &Digest,
-        image: &Digest,
-    ) -> Result<Vec<String>, Error> {
-        let mut attached = attached(repo, top).await?;
-        if image != top {
-            attached.extend(self::attached(repo, image).await?);
-        }
-        let mut lacking = Vec::new();
-        for artifact in &self.required {
-            let problem = match artifact {
-                RequiredArtifact::Signature => self.unsigned(repo, top).await?,
+        images: &[&Digest],
+    ) -> Result<Vec<Vec<String>>, Error> {
+        let of_top = attached(repo, top).await?;
+        let unsigned = if self.required.contains(&RequiredArtifact::Signature) {
+            self.unsigned(repo, top).await?
+        } else {
+            None
+        };
+        let mut lists = Vec::with_capacity(images.len());
+        for image in images {
+            let mut attached = of_top.clone();
+            if *image != top {
+                attached.extend(self::attached(repo, image).await?);
+            }
+            let problem = |artifact: &RequiredArtifact| match artifact {
+                RequiredArtifact::Signature => unsigned.clone(),
                 found if attached.contains(found) => None,
                 RequiredArtifact::Sbom => Some("has no bill of materials".to_owned()),
                 RequiredArtifact::Provenance => Some("has no provenance statement".to_owned()),
             };
-            lacking.extend(problem);
+            lists.push(self.required.iter().filter_map(problem).collect());
         }
-        Ok(lacking)
+        Ok(lists)
     }
 
-    /// The required artifacts that the images of a digest lack, as predicates, each once.
+    /// The required artifacts that any image of a digest lacks, as predicates, each once.
     pub async fn of_digest(&self, repo: &Repo, digest: &Digest) -> Result<Vec<String>, Error> {
         let Some(raw) = repo.manifest(digest).await? else {
             return Ok(Vec::new());
         };
         let tree = Tree::load(repo, raw, Follow::Images).await?;
-        let mut lacking = Vec::new();
-        for image in tree.children_first() {
-            let is_index = image.digest == *digest && !tree.below.is_empty();
-            if is_index {
-                continue;
-            }
-            for problem in self.lacking(repo, digest, &image.digest).await? {
-                if !lacking.contains(&problem) {
-                    lacking.push(problem);
-                }
+        let mut images: Vec<&Digest> = tree.below.iter().map(|image| &image.digest).collect();
+        if images.is_empty() {
+            images.push(digest);
+        }
+        let mut all: Vec<String> = Vec::new();
+        for problem in self.lacking(repo, digest, &images).await?.concat() {
+            if !all.contains(&problem) {
+                all.push(problem);
             }
         }
-        Ok(lacking)
+        Ok(all)
     }
 
     /// The reason why no signature counts; `None` if one does.

@@ -1,6 +1,5 @@
 //! The keys of a workspace: the one that signs, and those that are trusted.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -10,11 +9,11 @@ use super::settings::Settings;
 use crate::config_files::workspace::{SigningTable, TrustTable};
 use crate::config_files::{KeySource, WorkspaceSpec};
 use crate::reference::{Digest, Repository};
-use crate::registry::Registries;
+use crate::registry::Repo;
 use crate::signing::{KeyReader, Signer, Signing};
 use crate::trust::PublicKey;
 use crate::trust::key::MOST_KEY_BYTES;
-use crate::verify::{self, Difference, VerifyFinding};
+use crate::verify::{self, Difference};
 use crate::workspace::{Workspace, fs};
 
 /// Reads the signing key of a workspace; `None` if nothing is signed. Fails if the key or its
@@ -168,43 +167,16 @@ impl Verifier {
         Ok(keys)
     }
 
-    /// Verifies the signatures of the images of `findings`, each digest once. An image without a
-    /// valid signature gets a difference. Fails if the registry fails.
-    pub async fn verify(
+    /// The name of the signer of a digest, or the difference if no trusted key signed it. Fails if
+    /// no key is trusted for the repository, or the registry fails.
+    pub async fn verdict(
         &self,
-        registries: &Registries,
-        findings: &mut [VerifyFinding],
-    ) -> Result<(), Error> {
-        let mut known: BTreeMap<(Repository, Digest), Result<String, Difference>> = BTreeMap::new();
-        for finding in findings {
-            let Some(digest) = finding.digest.clone() else {
-                continue;
-            };
-            let place = (finding.repository.clone(), digest);
-            let verdict = match known.get(&place) {
-                Some(verdict) => verdict.clone(),
-                None => self.verdict(registries, &place.0, &place.1).await?,
-            };
-            match verdict.clone() {
-                Ok(signer) => finding.signed_by = Some(signer),
-                Err(difference) => finding.differences.push(difference),
-            }
-            known.insert(place, verdict);
-        }
-        Ok(())
-    }
-
-    /// The name of the signer of a digest, or the difference if no trusted key signed it.
-    async fn verdict(
-        &self,
-        registries: &Registries,
-        repository: &Repository,
+        repo: &Repo,
         digest: &Digest,
     ) -> Result<Result<String, Difference>, Error> {
-        let keys = self.keys(repository)?;
+        let keys = self.keys(repo.name())?;
         let public: Vec<PublicKey> = keys.iter().map(|one| one.key.clone()).collect();
-        let repo = registries.repo(repository);
-        let verdict = verify::signature(&repo, digest, &public).await?;
+        let verdict = verify::signature(repo, digest, &public).await?;
         Ok(verdict.map(|position| {
             let signer = keys.get(position);
             signer.map_or_else(String::new, |key| key.name.clone())

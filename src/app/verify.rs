@@ -37,38 +37,55 @@ pub struct VerifyRequest {
     pub requirements: Option<Requirements>,
 }
 
+/// The artifacts of a digest, as far as a request requires them.
+#[derive(Debug, Clone, Default)]
+struct Artifacts {
+    signed_by: Option<String>,
+    differences: Vec<Difference>,
+}
+
 impl VerifyRequest {
-    /// Adds the differences of the signatures and of the required artifacts.
+    /// Adds the signers, and the differences of signatures and of required artifacts. Each digest is
+    /// read once.
     async fn add_artifacts(
         &self,
         registries: &Registries,
         findings: &mut [VerifyFinding],
     ) -> Result<(), Error> {
-        if let Some(verifier) = &self.signatures {
-            verifier.verify(registries, findings).await?;
-        }
-        let Some(requirements) = &self.requirements else {
-            return Ok(());
-        };
-        let mut known: BTreeMap<(Repository, Digest), Vec<String>> = BTreeMap::new();
+        let mut known: BTreeMap<(Repository, Digest), Artifacts> = BTreeMap::new();
         for finding in findings {
             let Some(digest) = finding.digest.clone() else {
                 continue;
             };
             let place = (finding.repository.clone(), digest);
-            let lacking = if let Some(lacking) = known.get(&place) {
-                lacking.clone()
+            let artifacts = if let Some(artifacts) = known.get(&place) {
+                artifacts.clone()
             } else {
-                let repo = registries.repo(&place.0);
-                requirements.of_digest(&repo, &place.1).await?
+                self.artifacts(&registries.repo(&place.0), &place.1).await?
             };
-            let problems = lacking.iter().map(|problem| Difference::Required {
-                problem: problem.clone(),
-            });
-            finding.differences.extend(problems);
-            known.insert(place, lacking);
+            finding.signed_by.clone_from(&artifacts.signed_by);
+            finding.differences.extend(artifacts.differences.clone());
+            known.insert(place, artifacts);
         }
         Ok(())
+    }
+
+    async fn artifacts(&self, repo: &Repo, digest: &Digest) -> Result<Artifacts, Error> {
+        let mut artifacts = Artifacts::default();
+        if let Some(verifier) = &self.signatures {
+            match verifier.verdict(repo, digest).await? {
+                Ok(signer) => artifacts.signed_by = Some(signer),
+                Err(difference) => artifacts.differences.push(difference),
+            }
+        }
+        if let Some(requirements) = &self.requirements {
+            let lacking = requirements.of_digest(repo, digest).await?;
+            let problems = lacking
+                .into_iter()
+                .map(|problem| Difference::Required { problem });
+            artifacts.differences.extend(problems);
+        }
+        Ok(artifacts)
     }
 }
 

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::session::{self, destinations, names};
+use super::session::{self, destinations_of, names};
 use crate::app::published::Requirements;
 use crate::app::signatures::Verifier;
 use crate::app::verify::{VerifyRequest, is_reference, named_references, workspace_images};
@@ -46,26 +46,37 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .subjects
         .into_iter()
         .partition(|text| is_reference(text));
-    let workspace = session::workspace(context).await?;
-    let settings = context.settings();
-    let signatures = if args.signed {
-        Some(Verifier::of(&settings, workspace.as_ref(), args.key.as_deref()).await?)
+    let session = if !images.is_empty() || references.is_empty() {
+        Some(session::open(context, SelectionArgs::of(images, args.set)).await?)
     } else {
         None
     };
-    let requirements = workspace.as_ref().map(Requirements::of).transpose()?;
+    let alone = match &session {
+        Some(_) => None,
+        None => session::workspace(context).await?,
+    };
+    let workspace = session
+        .as_ref()
+        .map(|session| &session.workspace)
+        .or(alone.as_ref());
+    let settings = context.settings();
+    let signatures = if args.signed {
+        Some(Verifier::of(&settings, workspace, args.key.as_deref()).await?)
+    } else {
+        None
+    };
+    let requirements = workspace.map(Requirements::of).transpose()?.flatten();
     let request = VerifyRequest {
         deep: args.deep,
         signatures,
-        requirements: requirements.flatten().filter(|all| !all.only_warns),
+        requirements: requirements.filter(|all| !all.only_warns),
     };
     let mut findings = Vec::new();
-    if !images.is_empty() || references.is_empty() {
-        let session = session::open(context, SelectionArgs::of(images, args.set)).await?;
-        findings.extend(workspace_images(&session, &request).await?);
+    if let Some(session) = &session {
+        findings.extend(workspace_images(session, &request).await?);
     }
     if !references.is_empty() {
-        let destinations = destinations(context).await?;
+        let destinations = destinations_of(context, workspace)?;
         let names = names(context, &destinations, &references).await?;
         let found = named_references(settings, &destinations, &names, &references, &request);
         findings.extend(found.await?);

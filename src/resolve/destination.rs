@@ -30,6 +30,20 @@ impl Destination {
     }
 }
 
+impl Destination {
+    /// The name of the image that this registry has in a repository; `None` if the repository is
+    /// outside of this registry or of its namespace.
+    #[must_use]
+    pub fn image_in<'r>(&self, repository: &'r Repository) -> Option<&'r str> {
+        let path = repository.path.as_str();
+        let below = match self.namespace.as_str() {
+            "" => Some(path),
+            namespace => path.strip_prefix(namespace)?.strip_prefix('/'),
+        };
+        below.filter(|_| self.host == repository.host)
+    }
+}
+
 impl std::str::FromStr for Destination {
     type Err = Error;
 
@@ -48,5 +62,35 @@ impl std::str::FromStr for Destination {
             ca: None,
             http: false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_image_is_found_in_its_repository() {
+        for (registry, repository, expected) in [
+            (
+                "r.example/golden",
+                "r.example/golden/team/app",
+                Some("team/app"),
+            ),
+            ("r.example", "r.example/team/app", Some("team/app")),
+            ("r.example/golden", "r.example/golden", None),
+            ("r.example/golden", "r.example/goldenrod/app", None),
+            ("r.example/golden", "r.example/team/app", None),
+            ("r.example/golden", "other.example/golden/app", None),
+        ] {
+            let destination: Destination = registry.parse().unwrap();
+            let repository: Repository = repository.parse().unwrap();
+            let found = destination.image_in(&repository);
+            assert_eq!(found, expected, "{repository} in {registry}");
+            if let Some(name) = found {
+                let name = name.parse().unwrap();
+                assert_eq!(destination.repository(&name).unwrap(), repository);
+            }
+        }
     }
 }
