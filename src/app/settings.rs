@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::error::Error;
 use crate::event::Events;
+use crate::oci::rfc3339;
 use crate::process::Environment;
 use crate::signing::AskPassword;
 use crate::workspace::load::Surroundings;
@@ -98,12 +99,7 @@ impl Settings {
 
     /// The input of loading a workspace. Fails if `SOURCE_DATE_EPOCH` is invalid.
     pub fn surroundings(&self) -> Result<Surroundings, Error> {
-        let seconds = self.epoch()?.unwrap_or(self.now);
-        let now = time::OffsetDateTime::from_unix_timestamp(seconds)
-            .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-        let now = now
-            .format(&time::format_description::well_known::Rfc3339)
-            .unwrap_or_default();
+        let now = rfc3339(self.epoch()?.unwrap_or(self.now));
         Ok(Surroundings {
             start: self.cwd.clone(),
             named: self.workspace.clone(),

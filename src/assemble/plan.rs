@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::base::BaseImage;
 use super::image::{AssembledImage, Layer, LayerSource};
 use super::overlay::{Overlay, TrustLayer};
@@ -14,7 +11,7 @@ use crate::config_files::workspace::Format;
 use crate::oci::config::HistoryEntry;
 use crate::oci::layer::{Compression, WrittenLayer};
 use crate::oci::tar::Entry;
-use crate::oci::{Descriptor, ImageConfig, media};
+use crate::oci::{Descriptor, ImageConfig, media, rfc3339};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Certificate, Family};
 
@@ -161,11 +158,4 @@ impl Assembly {
         let config = self.config.to_bytes();
         AssembledImage::new(self.config.platform(), config, layers, self.docker)
     }
-}
-
-/// Formats seconds since 1970 as RFC 3339.
-fn rfc3339(seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339)
-        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }

@@ -12,12 +12,14 @@ pub mod layer;
 pub mod layout;
 pub mod manifest;
 pub mod tar;
+mod timestamp;
 pub(crate) mod unpacked;
 
 pub use config::ImageConfig;
 pub use content::{Bytes, Content};
 pub use descriptor::{Descriptor, EntryRole};
 pub use manifest::{ImageManifest, Index, Manifest, RawManifest};
+pub use timestamp::rfc3339;
 
 /// Media types (OCI image spec 1.1 and Docker distribution, schema 2).
 pub mod media {

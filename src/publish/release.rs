@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::decide::{PublishTarget, has_inputs};
 use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
@@ -15,7 +13,7 @@ use super::upload::Uploaded;
 use super::{Error, PublishJob};
 use crate::engine::{Artifact, EngineKind};
 use crate::event::Step;
-use crate::oci::{ImageConfig, Manifest, RawManifest};
+use crate::oci::{ImageConfig, Manifest, RawManifest, rfc3339};
 use crate::reference::{Digest, Tag};
 use crate::tags::{Action, Move};
 
@@ -275,9 +273,6 @@ fn receipt(
         Some(EngineKind::Embedded) => "embedded",
         Some(EngineKind::Auto) | None => "none",
     };
-    let published = OffsetDateTime::from_unix_timestamp(job.now)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok());
     let base = job.recipe.base.name();
     Receipt {
         schema: 1,
@@ -295,7 +290,7 @@ fn receipt(
         }),
         engine: engine.to_owned(),
         durations,
-        published: published.unwrap_or_default(),
+        published: rfc3339(job.now),
     }
 }
 

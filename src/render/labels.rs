@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::{PinnedBase, Recipe, Rendered};
+use crate::oci::rfc3339;
 use crate::reference::Digest;
 use crate::resolve::ResolvedImage;
 
@@ -80,11 +78,4 @@ fn base(base: &PinnedBase, published: Option<&Digest>) -> (Option<String>, Optio
             Some(published.map(Digest::to_string).unwrap_or_default()),
         ),
     }
-}
-
-/// Formats seconds since 1970 as RFC 3339; a value out of range becomes 1970-01-01.
-fn rfc3339(seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339)
-        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }

@@ -3,15 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::check::{present, simple_tag};
 use super::cosign::{self, SignatureCopy};
 use super::{Error, Signer};
 use crate::config_files::SignatureFormat;
 use crate::image::{Follow, Tree};
-use crate::oci::{Bytes, Descriptor, RawManifest, media};
+use crate::oci::{Bytes, Descriptor, RawManifest, media, rfc3339};
 use crate::reference::Digest;
 use crate::registry::{self, Repo};
 use crate::trust::{PublicKey, bundle, simple, statement};
@@ -96,11 +94,7 @@ pub(super) async fn put_bundle(
     key: Option<&PublicKey>,
     now: i64,
 ) -> Result<(Digest, Vec<Digest>), Error> {
-    let created = OffsetDateTime::from_unix_timestamp(now)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default();
-    let manifest = bundle::manifest(&content, subject, predicate_type, key, &created);
+    let manifest = bundle::manifest(&content, subject, predicate_type, key, &rfc3339(now));
     let digest = manifest.digest.clone();
     push(repo, &bundle::empty_config(), bundle::EMPTY.to_vec()).await?;
     push(repo, &Descriptor::of(bundle::BUNDLE, &content), content).await?;
