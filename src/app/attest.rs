@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::destinations::Destinations;
 use super::error::Error;
+use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::registries;
 use super::settings::Settings;
-use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::publish;
 use crate::reference::{Digest, Reference};
@@ -119,10 +119,8 @@ impl Subject<'_> {
         let mut found = Vec::new();
         for reference in self.names.references(self.argument)? {
             let repo = registries.repo(&reference.repository);
-            let Some(raw) = repo.manifest(reference.target()).await? else {
-                return Err(Box::new(Absent::find(&repo, &reference).await).into());
-            };
-            found.push((repo, reference, raw.descriptor()));
+            let descriptor = manifest_of(&repo, &reference).await?.descriptor();
+            found.push((repo, reference, descriptor));
         }
         Ok(found)
     }

@@ -12,7 +12,8 @@ use crate::inventory::{Merged, layer_owners};
 use crate::observe::Absent;
 use crate::oci::{Manifest, RawManifest};
 use crate::platform::Platform;
-use crate::registry::Registries;
+use crate::reference::Reference;
+use crate::registry::{Registries, Repo};
 use crate::store::layout::LayoutReader;
 
 /// The arguments of a command that reads images.
@@ -79,9 +80,7 @@ impl Finder<'_> {
         let named = self.names.with_host([&written.to_owned()]);
         let registries = registries::open(self.settings, self.destinations, &named)?;
         let repo = registries.repo(&reference.repository);
-        let Some(raw) = repo.manifest(reference.target()).await? else {
-            return Err(Box::new(Absent::find(&repo, &reference).await).into());
-        };
+        let raw = manifest_of(&repo, &reference).await?;
         let chosen = choose(&repo, raw, self.platform).await?;
         let layers = chosen.manifest.layers.iter().map(|layer| Layer {
             descriptor: layer.clone(),
@@ -106,6 +105,14 @@ impl LocatedImage {
         let layers: Vec<_> = self.layers.iter().cloned().zip(owners).collect();
         let merged = reader.merged(&layers, &self.reference, &settings.events);
         Ok(merged.await?)
+    }
+}
+
+/// The manifest that a reference points to. Fails with the reason if it does not exist.
+pub(super) async fn manifest_of(repo: &Repo, reference: &Reference) -> Result<RawManifest, Error> {
+    match repo.manifest(reference.target()).await? {
+        Some(raw) => Ok(raw),
+        None => Err(Box::new(Absent::find(repo, reference).await).into()),
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::destinations::Destinations;
 use super::error::Error;
+use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::registries;
 use super::settings::Settings;
 use crate::image::children;
-use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{EntryRole, RawManifest};
 use crate::reference::{Digest, Tag};
@@ -80,9 +80,7 @@ pub async fn referrers(
     let named = names.with_host([&written.to_owned()]);
     let registries = registries::open(settings, destinations, &named)?;
     let repo = registries.repo(&reference.repository);
-    let Some(raw) = repo.manifest(reference.target()).await? else {
-        return Err(Box::new(Absent::find(&repo, &reference).await).into());
-    };
+    let raw = manifest_of(&repo, &reference).await?;
     let tags = repo.tags().await?;
     let reader = ReferrerReader::new(&repo, &tags);
     Ok(ReferrerTree {

@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::destinations::Destinations;
 use super::error::Error;
+use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::registries;
 use super::settings::Settings;
 use crate::config_files::SignatureFormat;
-use crate::observe::Absent;
 use crate::publish;
 use crate::reference::{Digest, Reference};
 use crate::registry::Repo;
@@ -64,9 +64,7 @@ async fn sign_one(
     signing: &Signing,
     now: i64,
 ) -> Result<SignedImage, Error> {
-    let Some(raw) = repo.manifest(reference.target()).await? else {
-        return Err(Box::new(Absent::find(repo, &reference).await).into());
-    };
+    let raw = manifest_of(repo, &reference).await?;
     let manifests = publish::sign(repo, &raw, signing, now).await?;
     Ok(SignedImage {
         reference,
