@@ -42,10 +42,6 @@ fn record(fields: &BTreeMap<&str, &str>, line: usize, packages: &mut PackageList
     };
     let origin = field("o").filter(|origin| *origin != name);
     packages.packages.push(Package {
-        kind: PackageKind::Apk,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        epoch: None,
         architecture: field("A").map(str::to_owned),
         source: origin.map(|origin| SourcePackage {
             name: origin.to_owned(),
@@ -53,6 +49,7 @@ fn record(fields: &BTreeMap<&str, &str>, line: usize, packages: &mut PackageList
         }),
         license: field("L").map(str::to_owned),
         supplier: field("m").map(str::to_owned),
+        ..Package::new(PackageKind::Apk, name.to_owned(), version.to_owned())
     });
 }
 

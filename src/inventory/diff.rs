@@ -419,15 +419,8 @@ mod tests {
     use super::*;
 
     fn inventory(packages: &[(&str, &str)]) -> Inventory {
-        let package = |(name, version): &(&str, &str)| Package {
-            kind: PackageKind::Deb,
-            name: (*name).to_owned(),
-            version: (*version).to_owned(),
-            epoch: None,
-            architecture: None,
-            source: None,
-            license: None,
-            supplier: None,
+        let package = |(name, version): &(&str, &str)| {
+            Package::new(PackageKind::Deb, (*name).to_owned(), (*version).to_owned())
         };
         Inventory {
             packages: packages.iter().map(package).collect(),

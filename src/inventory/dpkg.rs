@@ -58,14 +58,10 @@ fn paragraph(lines: &[(usize, &str)], packages: &mut PackageList) {
         return;
     };
     packages.packages.push(Package {
-        kind: PackageKind::Deb,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        epoch: None,
         architecture: field("Architecture").map(str::to_owned),
         source: field("Source").map(source),
-        license: None,
         supplier: field("Maintainer").map(str::to_owned),
+        ..Package::new(PackageKind::Deb, name.to_owned(), version.to_owned())
     });
 }
 

@@ -47,14 +47,9 @@ pub(super) fn read(bytes: &[u8]) -> PackageList {
     if let (Some(name), Some(version)) = (field("name"), field("version")) {
         let license = value.pointer("/license/type").and_then(Value::as_str);
         packages.packages.push(Package {
-            kind: PackageKind::Npm,
-            name,
-            version,
-            epoch: None,
-            architecture: None,
-            source: None,
             license: field("license").or_else(|| license.map(str::to_owned)),
             supplier: field("author"),
+            ..Package::new(PackageKind::Npm, name, version)
         });
     }
     packages

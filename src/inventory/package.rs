@@ -75,6 +75,21 @@ pub struct Package {
 }
 
 impl Package {
+    /// A package of which only the name and the version are known.
+    #[must_use]
+    pub const fn new(kind: PackageKind, name: String, version: String) -> Self {
+        Self {
+            kind,
+            name,
+            version,
+            epoch: None,
+            architecture: None,
+            source: None,
+            license: None,
+            supplier: None,
+        }
+    }
+
     /// The version with the epoch, as the package manager shows it.
     #[must_use]
     pub fn full_version(&self) -> String {
@@ -143,16 +158,7 @@ mod tests {
     use super::*;
 
     fn package(kind: PackageKind, name: &str, version: &str) -> Package {
-        Package {
-            kind,
-            name: name.to_owned(),
-            version: version.to_owned(),
-            epoch: None,
-            architecture: None,
-            source: None,
-            license: None,
-            supplier: None,
-        }
+        Package::new(kind, name.to_owned(), version.to_owned())
     }
 
     #[test]

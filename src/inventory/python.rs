@@ -26,14 +26,9 @@ pub(super) fn read(bytes: &[u8]) -> PackageList {
     };
     let license = field("License-Expression").or_else(|| field("License"));
     packages.packages.push(Package {
-        kind: PackageKind::Pypi,
-        name: normalized(name),
-        version: version.to_owned(),
-        epoch: None,
-        architecture: None,
-        source: None,
         license: license.filter(|text| *text != "UNKNOWN").map(str::to_owned),
         supplier: field("Author").map(str::to_owned),
+        ..Package::new(PackageKind::Pypi, normalized(name), version.to_owned())
     });
     packages
 }

@@ -58,14 +58,9 @@ fn package(found: DocumentPackage) -> Option<Package> {
     let architecture = qualifiers.find_map(|qualifier| qualifier.strip_prefix("arch="));
     let is_known = |text: &String| !matches!(text.as_str(), "" | "NOASSERTION" | "NONE");
     Some(Package {
-        kind: PackageKind::Apk,
-        name: found.name,
-        version: found.version_info?,
-        epoch: None,
         architecture: architecture.map(str::to_owned),
-        source: None,
         license: found.license_declared.filter(is_known),
-        supplier: None,
+        ..Package::new(PackageKind::Apk, found.name, found.version_info?)
     })
 }
 

@@ -159,14 +159,8 @@ mod tests {
 
     fn inventory(kind: PackageKind, packages: &[(&str, &str)]) -> Inventory {
         let package = |(name, version): &(&str, &str)| Package {
-            kind,
-            name: (*name).to_owned(),
-            version: (*version).to_owned(),
-            epoch: None,
             architecture: Some("x86_64".to_owned()),
-            source: None,
-            license: None,
-            supplier: None,
+            ..Package::new(kind, (*name).to_owned(), (*version).to_owned())
         };
         Inventory {
             packages: packages.iter().map(package).collect(),
