@@ -1,6 +1,6 @@
-//! A strict parser and a writer for PEM (RFC 7468). A block may begin and end anywhere in a line, because files
-//! that are joined without a newline have such lines. A malformed block is an error, because
-//! skipping it would lose a certificate.
+//! A strict parser and a writer for PEM (RFC 7468). A block may begin and end anywhere in a line,
+//! because files that are joined without a newline have such lines. A malformed block is an error,
+//! because skipping it would lose a certificate.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

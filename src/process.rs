@@ -1,5 +1,5 @@
-//! Starts other programs: git, ssh, credential helpers and key plugins. Each program receives a reduced
-//! environment. Its running time and its output are limited.
+//! Starts other programs: git, ssh, credential helpers and key plugins. Each program receives a
+//! reduced environment. Its running time and its output are limited.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

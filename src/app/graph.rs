@@ -61,8 +61,8 @@ pub struct Edge {
     pub to: usize,
 }
 
-/// The locked bases, each with `true` if it has moved. Bases that are not locked are not checked. If a
-/// registry does not answer, its bases stay unknown and the graph is still shown.
+/// The locked bases, each with `true` if it has moved. Bases that are not locked are not checked.
+/// If a registry does not answer, its bases stay unknown and the graph is still shown.
 async fn moved(session: &Session) -> BTreeMap<String, bool> {
     let external = bases::external(session);
     let locked: Vec<String> = external

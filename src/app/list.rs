@@ -164,7 +164,6 @@ async fn tags(repo: &Repo, all: bool, events: &Events) -> Result<Vec<ListRow>, E
         let described = described.get(&found.digest);
         let of_tag = ArtifactKind::of_tag(&tag);
         let is_cache = is_build_cache(tag.as_str());
-        let is_version = |_: &&str| !is_cache;
         ListRow {
             kind: match (&of_tag, described.map(|described| &described.kind)) {
                 // cosign writes plain images under such tags. Any other kind is more precise than
@@ -183,7 +182,7 @@ async fn tags(repo: &Repo, all: bool, events: &Events) -> Result<Vec<ListRow>, E
             created: described.and_then(Described::created).map(str::to_owned),
             version: described
                 .and_then(Described::version)
-                .filter(is_version)
+                .filter(|_| !is_cache)
                 .map(str::to_owned),
             digest: found.digest,
         }

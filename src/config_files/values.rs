@@ -391,8 +391,7 @@ impl TryFrom<String> for SnapshotDate {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let format = time::macros::format_description!("[year]-[month]-[day]");
-        match time::Date::parse(&text, format) {
+        match text.parse::<Day>() {
             Ok(_) => Ok(Self(text)),
             Err(_) => Err(format!("`{text}` is not a date such as \"2026-11-20\"")),
         }

@@ -174,7 +174,7 @@ impl Problems<'_> {
     }
 }
 
-/// The error for the id of a rule that does not exist or that nobody can change.
+/// The error for the id of a rule that does not exist, or that a policy cannot change.
 fn wrong_rule(id: &str) -> Option<Diagnostic> {
     match rule(id) {
         Some(rule) if rule.fixed => {

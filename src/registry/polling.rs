@@ -110,9 +110,7 @@ impl Rewrites {
         }
         calls
     }
-}
 
-impl Rewrites {
     /// True if a write was recorded.
     #[must_use]
     pub const fn wrote(&self) -> bool {

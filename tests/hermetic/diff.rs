@@ -8,6 +8,18 @@ use crate::support::workspace::Golden;
 
 const STATUS: &str = "var/lib/dpkg/status";
 
+/// The lowest layer of both images.
+const LOWEST: &[(&str, char, &str)] = &[
+    (
+        STATUS,
+        'f',
+        "Package: openssl\nVersion: 3.0.1\n\nPackage: gone\nVersion: 1\n",
+    ),
+    ("etc/a`b", 'f', "1"),
+    ("etc/removed", 'f', "1"),
+    ("bin", 's', "usr/bin"),
+];
+
 /// A layout with the images `a` and `b`.
 fn images(a: &Base, b: &Base) -> Golden {
     let golden = Golden::new();
@@ -27,16 +39,7 @@ fn first() -> Base {
                 "old": "1",
             }),
         )
-        .layer(&[
-            (
-                STATUS,
-                'f',
-                "Package: openssl\nVersion: 3.0.1\n\nPackage: gone\nVersion: 1\n",
-            ),
-            ("etc/a`b", 'f', "1"),
-            ("etc/removed", 'f', "1"),
-            ("bin", 's', "usr/bin"),
-        ])
+        .layer(LOWEST)
 }
 
 fn second() -> Base {
@@ -50,16 +53,7 @@ fn second() -> Base {
         )
         .runtime("User", json!("10001"))
         .runtime("Env", json!(["PATH=/bin:/opt/bin"]))
-        .layer(&[
-            (
-                STATUS,
-                'f',
-                "Package: openssl\nVersion: 3.0.1\n\nPackage: gone\nVersion: 1\n",
-            ),
-            ("etc/a`b", 'f', "1"),
-            ("etc/removed", 'f', "1"),
-            ("bin", 's', "usr/bin"),
-        ])
+        .layer(LOWEST)
         .layer(&[
             (
                 STATUS,

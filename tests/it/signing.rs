@@ -71,12 +71,31 @@ fn digests(golden: &Golden, reference: &str) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn cosign_accepts_only_the_key_that_signed() {
-    let (golden, repository) = published();
+/// Verifies a statement of a type with cosign and a public key.
+fn verify_attestation(golden: &Golden, reference: &str, kind: &str, key: &str) -> Output {
     let trusted_root =
         json!({ "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1" });
     golden.write("root.json", trusted_root.to_string());
+    let verify = [
+        "cosign",
+        "verify-attestation",
+        "--new-bundle-format",
+        "--trusted-root",
+        "root.json",
+        "--type",
+        kind,
+        "--key",
+        key,
+        "--insecure-ignore-tlog=true",
+        "--allow-http-registry",
+        reference,
+    ];
+    modern(golden, &verify)
+}
+
+#[test]
+fn cosign_accepts_only_the_key_that_signed() {
+    let (golden, repository) = published();
     for digest in digests(&golden, "app:1.2.3") {
         let reference = format!("{repository}@{digest}");
         for (key, success) in [("team.pub", true), ("other.pub", false)] {
@@ -89,21 +108,8 @@ fn cosign_accepts_only_the_key_that_signed() {
             ];
             let verify = [verify.as_slice(), &["--allow-http-registry", &reference]].concat();
             expect(&modern(&golden, &verify), success);
-            let bundle = [
-                "cosign",
-                "verify-attestation",
-                "--new-bundle-format",
-                "--trusted-root",
-                "root.json",
-                "--type",
-                "https://sigstore.dev/cosign/sign/v1",
-                "--key",
-                key,
-                "--insecure-ignore-tlog=true",
-                "--allow-http-registry",
-                &reference,
-            ];
-            expect(&modern(&golden, &bundle), success);
+            let kind = "https://sigstore.dev/cosign/sign/v1";
+            expect(&verify_attestation(&golden, &reference, kind, key), success);
         }
     }
 }
@@ -111,9 +117,6 @@ fn cosign_accepts_only_the_key_that_signed() {
 #[test]
 fn cosign_accepts_an_attestation() {
     let (golden, repository) = published();
-    let trusted_root =
-        json!({ "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1" });
-    golden.write("root.json", trusted_root.to_string());
     golden.write("scan.json", "{ \"result\": [] }");
     let kind = "https://cosign.sigstore.dev/attestation/vuln/v1";
     golden
@@ -132,21 +135,7 @@ fn cosign_accepts_an_attestation() {
         ("other.pub", kind, false),
         ("team.pub", "https://spdx.dev/Document", false),
     ] {
-        let verify = [
-            "cosign",
-            "verify-attestation",
-            "--new-bundle-format",
-            "--trusted-root",
-            "root.json",
-            "--type",
-            kind,
-            "--key",
-            key,
-            "--insecure-ignore-tlog=true",
-            "--allow-http-registry",
-            &reference,
-        ];
-        expect(&modern(&golden, &verify), success);
+        expect(&verify_attestation(&golden, &reference, kind, key), success);
     }
 }
 
