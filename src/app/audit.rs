@@ -1,6 +1,9 @@
-//! Applies the policy of the workspace to published images.
+//! Applies the policy of the workspace to published images: single images, repositories, and all
+//! repositories of a namespace.
 
 use futures_util::{StreamExt as _, stream};
+use globset::{GlobBuilder, GlobMatcher};
+use serde::Serialize;
 
 use super::destinations::{Destinations, registries as known_registries};
 use super::error::Error;
@@ -8,51 +11,153 @@ use super::names::WorkspaceNames;
 use super::pipeline::Failed;
 use super::published::Requirements;
 use super::registries;
+use super::scan::{self, ScanProblem, ScannedImage};
 use super::settings::Settings;
 use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Severity};
 use crate::engine::Embedded;
 use crate::event::Events;
-use crate::image::{DescribedImage, describe};
+use crate::image::{Described, DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::policy::{Built, check_built, named_user};
-use crate::reference::{Digest, Reference, Repository};
+use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::Registries;
 use crate::resolve::Destination;
 use crate::workspace::Workspace;
 use crate::workspace::state::StateDirectory;
 
-/// Maximum number of images that are read concurrently.
-const CONCURRENCY: usize = 8;
+/// Maximum number of images that are checked concurrently.
+const CONCURRENCY: usize = 16;
 
-/// Applies the policy to references and workspace images. An image that cannot be read does not
-/// stop the others.
+/// An image and its findings.
+#[derive(Debug, Serialize)]
+pub struct AuditedImage {
+    /// The reference: by its most specific tag in a survey of a repository.
+    pub reference: Reference,
+    /// The digest of the index or of the image.
+    pub digest: Digest,
+    /// The tags that were checked and point to it.
+    pub tags: Vec<Tag>,
+    /// The platforms.
+    pub platforms: Vec<String>,
+    /// True if no finding is an error.
+    pub compliant: bool,
+    /// The number of errors.
+    pub errors: usize,
+    /// The number of warnings.
+    pub warnings: usize,
+    /// The codes of the violated rules, each once.
+    pub rules: Vec<String>,
+    /// The findings.
+    #[serde(skip)]
+    pub found: Diagnostics,
+}
+
+/// The result of an audit.
+#[derive(Debug, Default)]
+pub struct Audited {
+    /// The images, sorted by repository in a survey.
+    pub images: Vec<AuditedImage>,
+    /// The images that cannot be read, in addition to `problems`.
+    pub failures: Vec<Error>,
+    /// The repositories and images of a survey that cannot be read.
+    pub problems: Vec<ScanProblem>,
+    /// The number of repositories that were read as a whole.
+    pub repositories: usize,
+    /// True if a whole repository was requested.
+    pub is_survey: bool,
+}
+
+/// The images that an argument selects.
+enum Target {
+    /// One image.
+    Image(Reference),
+    /// Every tag of a repository.
+    Repository(Repository),
+    /// Every repository of a registry whose name matches.
+    Matching(Host, GlobMatcher),
+}
+
+/// Applies the policy to references, repositories and workspace images. An image that cannot be read
+/// does not stop the others. Fails if an argument is invalid, or a registry has no catalog.
 pub async fn audit(
     arguments: &[String],
     names: &WorkspaceNames,
     workspace: &Workspace,
     settings: &Settings,
     destinations: &Destinations,
-) -> Result<Vec<Result<Diagnostics, Error>>, Error> {
-    let mut references: Vec<Reference> = Vec::new();
+) -> Result<Audited, Error> {
+    let mut targets = Vec::new();
     for argument in arguments {
-        references.extend(names.references(argument)?);
+        targets.extend(targets_of(argument, names)?);
     }
-    let registries = registries::open(settings, destinations, &names.with_host(arguments))?;
+    let hosts = names.with_host(arguments);
+    let hosts: Vec<String> = hosts.iter().map(|text| without_glob(text)).collect();
+    let registries = registries::open(settings, destinations, &hosts)?;
     let cache = StateDirectory::of(&workspace.root).path("cache");
     let audit = Audit {
         embedded: Embedded::new(registries.clone(), cache),
-        registries,
+        registries: registries.clone(),
         policy: &workspace.spec.policy,
         events: &settings.events,
         known: known_registries(&workspace.root, &workspace.spec),
+        names: WorkspaceNames::of_workspace(settings, destinations).await?,
         now: settings.now,
         requirements: Requirements::of(workspace)?,
     };
-    let checks = stream::iter(&references).map(|reference| audit.check(reference));
-    Ok(checks.buffered(CONCURRENCY).collect().await)
+    let mut audited = Audited::default();
+    let mut images = audit.survey(&targets, settings, &mut audited).await?;
+    for target in &targets {
+        if let Target::Image(reference) = target {
+            match audit.read(reference).await {
+                Ok(image) => images.push((reference.clone(), image)),
+                Err(error) => audited.failures.push(error),
+            }
+        }
+    }
+    let checks = stream::iter(&images).map(|(name, image)| audit.check(name, image));
+    let checks: Vec<_> = checks.buffered(CONCURRENCY).collect().await;
+    for check in checks {
+        match check {
+            Ok(image) => audited.images.push(image),
+            Err(error) => audited.failures.push(error),
+        }
+    }
+    Ok(audited)
+}
+
+/// The images of an argument: a reference, a repository without tag and digest, or a repository
+/// with `*` or `**`.
+fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<Target>, Error> {
+    if argument.contains('*') {
+        let invalid = || {
+            Error::invalid(format!("`{argument}` is not a glob over repositories"))
+                .hint("write HOST/** for a whole registry, or HOST/NAMESPACE/** for a namespace")
+        };
+        let (host, glob) = argument.split_once('/').ok_or_else(invalid)?;
+        let host: Host = host.parse().map_err(|_| invalid())?;
+        let glob = GlobBuilder::new(glob).literal_separator(true).build();
+        let glob = glob.map_err(|_| invalid())?.compile_matcher();
+        return Ok(vec![Target::Matching(host, glob)]);
+    }
+    let references = names.references(argument)?.into_iter();
+    let target = |reference: Reference| match reference {
+        Reference {
+            repository,
+            tag: None,
+            digest: None,
+        } => Target::Repository(repository),
+        image => Target::Image(image),
+    };
+    Ok(references.map(target).collect())
+}
+
+/// The part of an argument before its glob, by which its host is known.
+fn without_glob(argument: &str) -> String {
+    let end = argument.find('*').unwrap_or(argument.len());
+    argument[..end].trim_end_matches('/').to_owned()
 }
 
 /// The policy, and the handles that read images.
@@ -63,15 +168,73 @@ struct Audit<'a> {
     events: &'a Events,
     /// The registries of the workspace.
     known: Vec<Destination>,
+    /// The images of the workspace.
+    names: WorkspaceNames,
     /// The current time, in seconds since 1970.
     now: i64,
     /// The artifacts that published images must have.
     requirements: Option<Requirements>,
 }
 
+/// An image with the tags that were checked.
+type NamedImage = (Reference, ScannedImage);
+
 impl Audit<'_> {
-    /// Checks every image that a reference points to: one image, or the images of an index.
-    async fn check(&self, reference: &Reference) -> Result<Diagnostics, Error> {
+    /// Reads the repositories of the targets. Fails if a registry has no catalog.
+    async fn survey(
+        &self,
+        targets: &[Target],
+        settings: &Settings,
+        audited: &mut Audited,
+    ) -> Result<Vec<NamedImage>, Error> {
+        let mut repositories: Vec<Repository> = Vec::new();
+        for target in targets {
+            match target {
+                Target::Image(_) => {}
+                Target::Repository(repository) => repositories.push(repository.clone()),
+                Target::Matching(host, glob) => {
+                    let Some(all) = scan::catalog(&self.registries, host).await? else {
+                        let message = format!("{host} has no list of its repositories");
+                        return Err(Error::failed(message)
+                            .hint(format!("name the repositories: golden audit {host}/REPO…")));
+                    };
+                    let matching = all
+                        .into_iter()
+                        .filter(|one| glob.is_match(one.path.as_str()));
+                    let before = repositories.len();
+                    repositories.extend(matching);
+                    if repositories.len() == before {
+                        let pattern = glob.glob();
+                        let message = format!("no repository of {host} matches `{pattern}`");
+                        return Err(Error::failed(message)
+                            .hint(format!("`golden ls {host}` lists the repositories")));
+                    }
+                }
+            }
+        }
+        audited.is_survey = !repositories.is_empty();
+        repositories.sort();
+        repositories.dedup();
+        audited.repositories = repositories.len();
+        let cache = settings.user_cache();
+        let scan = scan::scan(&self.registries, repositories, &cache).await;
+        audited.problems = scan.problems;
+        for target in targets {
+            if let Target::Repository(repository) = target
+                && scan.empty.contains(repository)
+            {
+                let repo = self.registries.repo(repository);
+                let reference = repository.clone().into();
+                let absent = Absent::find(&repo, &reference).await;
+                audited.failures.push(Box::new(absent).into());
+            }
+        }
+        let images = scan.images.into_iter();
+        Ok(images.map(|image| (image.reference(), image)).collect())
+    }
+
+    /// Reads the image that a reference points to. Fails if it is not an image.
+    async fn read(&self, reference: &Reference) -> Result<ScannedImage, Error> {
         let repo = self.registries.repo(&reference.repository);
         let described = describe(&repo, reference.target()).await?;
         let Some(described) = described else {
@@ -81,35 +244,59 @@ impl Audit<'_> {
             let message = format!("{reference} is not an image: it has no image config to check");
             return Err(Error::failed(message));
         }
-        let known_as = self.known_as(&reference.repository);
+        Ok(ScannedImage {
+            repository: reference.repository.clone(),
+            tags: reference.tag.iter().cloned().collect(),
+            described,
+        })
+    }
+
+    /// Checks one image, or the images of an index.
+    async fn check(&self, name: &Reference, image: &ScannedImage) -> Result<AuditedImage, Error> {
+        let repo = self.registries.repo(&image.repository);
+        let Described { raw, images, .. } = &image.described;
+        let known_as = self.known_as(&image.repository);
         let mut found = Diagnostics::new();
-        let digests: Vec<&Digest> = described.images.iter().map(|image| &image.digest).collect();
+        let digests: Vec<&Digest> = images.iter().map(|image| &image.digest).collect();
         let lacking = match &self.requirements {
-            Some(required) => {
-                let top = &described.raw.digest;
-                required.lacking(&repo, top, &digests).await?
-            }
+            Some(required) => required.lacking(&repo, &raw.digest, &digests).await?,
             None => vec![Vec::new(); digests.len()],
         };
-        for (image, lacking) in described.images.iter().zip(&lacking) {
-            let name = if described.images.len() > 1 {
-                format!("{reference} ({})", image.platform)
+        for (platform, lacking) in images.iter().zip(&lacking) {
+            let shown = if images.len() > 1 {
+                format!("{name} ({})", platform.platform)
             } else {
-                reference.to_string()
+                name.to_string()
             };
-            let user_id = self.user_id(reference, image).await?;
+            let user_id = self.user_id(name, platform).await?;
             let built = Built {
-                name: &name,
+                name: &shown,
                 known_as: &known_as,
                 now: self.now,
                 lacking,
-                config: &image.config,
+                config: &platform.config,
                 user_id,
                 image: None,
+                is_foreign: !self.names.publishes(&image.repository),
             };
             found.extend(check_built(self.policy, &built));
         }
-        Ok(found)
+        let count = |severity| found.iter().filter(|one| one.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let mut rules: Vec<String> = found.iter().map(|one| one.rule.to_string()).collect();
+        rules.sort();
+        rules.dedup();
+        Ok(AuditedImage {
+            reference: name.clone(),
+            digest: raw.digest.clone(),
+            tags: image.tags.clone(),
+            platforms: images.iter().map(|one| one.platform.to_string()).collect(),
+            compliant: errors == 0,
+            errors,
+            warnings,
+            rules,
+            found,
+        })
     }
 
     /// The names of a published image: its repository with and without the host, and without the

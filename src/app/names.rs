@@ -7,7 +7,7 @@ use super::destinations::Destinations;
 use super::error::Error;
 use super::settings::Settings;
 use crate::diagnostic::{Diagnostics, SourceMap};
-use crate::reference::{Reference, RepositoryPath};
+use crate::reference::{Reference, Repository, RepositoryPath};
 use crate::resolve::Destination;
 use crate::workspace::discover;
 use crate::workspace::load;
@@ -34,6 +34,15 @@ impl WorkspaceNames {
         if !arguments.iter().any(|text| name_of(text).is_some()) {
             return Ok(Self::default());
         }
+        Self::of_workspace(settings, destinations).await
+    }
+
+    /// Reads the names of the workspace images; empty if there is no workspace. Fails as
+    /// [`Self::read`] does.
+    pub async fn of_workspace(
+        settings: &Settings,
+        destinations: &Destinations,
+    ) -> Result<Self, Error> {
         let mut loaded = match load::load(&settings.surroundings()?).await {
             Ok(loaded) => loaded,
             Err(discover::Error::NotFound(_)) => return Ok(Self::default()),
@@ -58,6 +67,21 @@ impl WorkspaceNames {
             found: loaded.found.sorted(),
             sources: loaded.sources,
         })
+    }
+
+    /// The repositories of all images in the selected registries.
+    pub fn repositories(&self) -> impl Iterator<Item = Repository> {
+        let destinations = self.destinations.iter();
+        destinations.flat_map(|one| {
+            let images = self.images.iter();
+            images.filter_map(|name| one.repository(name).ok())
+        })
+    }
+
+    /// True if the repository is that of a workspace image in a selected registry.
+    #[must_use]
+    pub fn publishes(&self, repository: &Repository) -> bool {
+        self.repositories().any(|own| own == *repository)
     }
 
     /// True if the argument names an image of the workspace, with or without a tag or a digest.

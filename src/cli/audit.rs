@@ -5,17 +5,19 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::{self, destinations, names};
 use crate::app::audit::audit;
-use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
 
 /// Apply the policy of the workspace to published images, from any tool or publisher.
 ///
-/// The rules about labels, user, ports and environment are applied.
+/// The rules about labels, user, ports, environment and required artifacts are applied. For a
+/// repository without a tag, every tag is checked; HOST/NAMESPACE/** means every repository of a
+/// namespace. Then the output is a table.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// References, such as registry.example.com/team/app:1.2.3, or names of workspace images.
-    #[arg(required = true, value_name = "REF")]
+    /// References, repositories such as registry.example.com/team/app, globs such as
+    /// registry.example.com/team/**, or names of workspace images.
+    #[arg(required = true, value_name = "REF|HOST/REPO")]
     pub references: Vec<String>,
 }
 
@@ -30,7 +32,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations(context).await?;
     let names = names(context, &destinations, &args.references).await?;
     let settings = context.settings();
-    let results = audit(
+    let mut audited = audit(
         &args.references,
         &names,
         &workspace,
@@ -38,27 +40,26 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         &destinations,
     )
     .await?;
-    let number = results.len();
-    let mut found = Diagnostics::new();
-    let mut failures = Vec::new();
-    for result in results {
-        match result {
-            Ok(diagnostics) => found.extend(diagnostics),
-            Err(error) => failures.push(Failure::from(error)),
-        }
-    }
-    report::diagnostics(&context.out, context.format, &found, &SourceMap::default());
+    report::scan_problems(&context.events, &audited.problems);
+    report::audited(&context.out, context.format, &audited);
+    let mut failures = std::mem::take(&mut audited.failures);
     if let Some(last) = failures.pop() {
         for failure in failures {
-            failure.show(context);
+            Failure::from(failure).show(context);
         }
-        return Err(last);
+        return Err(last.into());
     }
-    if found.is_empty() && context.format == OutputFormat::Text {
+    if !audited.problems.is_empty() {
+        return Err(Failure::shown(Exit::Failed));
+    }
+    let found = audited.images.iter();
+    let has_errors = found.clone().any(|image| !image.compliant);
+    let is_clean = found.clone().all(|image| image.found.is_empty());
+    if is_clean && !audited.is_survey && context.format == OutputFormat::Text {
         context.out.message(&format!(
             "{} checked; no policy violations",
-            count(number, "image")
+            count(audited.images.len(), "image")
         ));
     }
-    Ok(session::exit_of(&found).unwrap_or(Exit::Done))
+    Ok(if has_errors { Exit::Policy } else { Exit::Done })
 }

@@ -76,10 +76,26 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Read every layer of one image",
             ),
         ],
-        "audit" => &[(
-            "golden audit HOST/team/app",
-            "Apply the policy to a published image",
-        )],
+        "audit" => &[
+            (
+                "golden audit HOST/team/app:1.2.3",
+                "Apply the policy to a published image",
+            ),
+            (
+                "golden audit HOST/team/**",
+                "Check every tag of all repositories of a namespace",
+            ),
+        ],
+        "impact" => &[
+            (
+                "golden impact HOST/golden/base:1.2.3",
+                "List the images that are built on one version",
+            ),
+            (
+                "golden impact --package 'openssl<3.0.15' --registry localhost:5000",
+                "List the images with an old package, by their bills of materials",
+            ),
+        ],
         "ls" => &[
             (
                 "golden ls localhost:5000",
@@ -267,8 +283,8 @@ fn variables(command: &str) -> Vec<&'static str> {
         "key" => &[SIGNING],
         "doctor" | "outdated" | "update" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
-        "attach" | "audit" | "ls" | "inspect" | "referrers" | "delete" | "rollback" | "graph"
-        | "prune" | "sbom" | "diff" => &[REGISTRY],
+        "attach" | "audit" | "impact" | "ls" | "inspect" | "referrers" | "delete" | "rollback"
+        | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],
         _ => &[],
     };
     lists.concat()

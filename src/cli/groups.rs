@@ -21,6 +21,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "diff",
             "verify",
             "audit",
+            "impact",
             "promote",
             "rollback",
             "delete",

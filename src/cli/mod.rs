@@ -22,6 +22,7 @@ pub(crate) mod format;
 pub mod graph;
 mod groups;
 pub mod help;
+pub mod impact;
 pub mod init;
 pub mod inspect;
 pub mod key;
@@ -167,6 +168,8 @@ pub enum Command {
     Verify(verify::Args),
     /// Apply the policy to published images, from any tool or publisher.
     Audit(audit::Args),
+    /// List the published images that are built on an image.
+    Impact(impact::Args),
     /// List the repositories of a registry, or the tags of a repository.
     Ls(ls::Args),
     /// Show the manifest, config, labels and layers of an image, and all tags of its digest.
@@ -232,6 +235,7 @@ impl Command {
             Self::Tags(_) => "tags",
             Self::Verify(_) => "verify",
             Self::Audit(_) => "audit",
+            Self::Impact(_) => "impact",
             Self::Ls(_) => "ls",
             Self::Inspect(_) => "inspect",
             Self::Diff(_) => "diff",
@@ -292,6 +296,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Tags(args) => tags::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,
+        Command::Impact(args) => impact::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Inspect(args) => inspect::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,

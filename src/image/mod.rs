@@ -5,6 +5,7 @@
 //! nested indexes.
 
 mod blobs;
+mod cached;
 mod check;
 mod config;
 mod content;
@@ -13,6 +14,7 @@ mod describe;
 mod error;
 mod files;
 mod inventory;
+mod lineage;
 mod select;
 mod source;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod tests;
 mod tree;
 
 pub use blobs::{Blobs, LayerBlob};
+pub use cached::CachedConfigs;
 pub use check::{Damage, check, missing};
 pub(crate) use config::METADATA_LIMIT;
 pub use config::{VERSION, config, first_config};
@@ -29,6 +32,7 @@ pub use describe::{Described, DescribedImage, describe};
 pub use error::{Error, Unfit};
 pub use files::{FileReader, LayerError};
 pub use inventory::Inventory;
+pub use lineage::{BASE_DIGEST, BASE_NAME, Evidence, Lineage};
 pub(crate) use select::name_variant;
 pub use select::{Chosen, choose, platforms, single};
 pub use source::Source;

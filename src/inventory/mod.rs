@@ -5,6 +5,7 @@
 //! packages of the databases that are visible at the top.
 
 mod apk;
+mod bill_reader;
 mod diff;
 mod dpkg;
 mod layer;
@@ -22,7 +23,9 @@ mod spdx_packages;
 #[cfg(test)]
 mod tests;
 mod updates;
+mod version_order;
 
+pub use bill_reader::{ListedPackage, listed_packages};
 pub use diff::{
     BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
     ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
@@ -34,3 +37,4 @@ pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;
 pub use sbom::{BillOfMaterials, SbomFormat};
 pub use updates::{PackageUpdate, managers, parse as parse_updates, script as update_script};
+pub use version_order::compare_versions;

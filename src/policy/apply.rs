@@ -31,7 +31,9 @@ pub(super) fn apply_rules(
             let mut diagnostic = Diagnostic::error(rule.id, finding.message.clone()).of_policy();
             diagnostic.severity = severity;
             diagnostic.image = Some(subject.name.clone());
-            diagnostic.help.clone_from(&finding.help);
+            let foreign = finding.foreign_help.as_ref();
+            let foreign = foreign.filter(|_| subject.is_foreign);
+            diagnostic.help = foreign.or(finding.help.as_ref()).cloned();
             if let (Some(places), Some(file)) = (places, subject.file) {
                 locate(&mut diagnostic, &finding, file, places);
             }

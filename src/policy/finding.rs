@@ -22,6 +22,8 @@ pub(crate) struct Finding {
     /// The text under the marked key.
     pub(super) note: String,
     pub(super) help: Option<String>,
+    /// The hint for an image that another publisher owns, if it differs.
+    pub(super) foreign_help: Option<String>,
     /// True if the value at `key` looks like a credential, which reports must not show.
     pub(super) hide_value: bool,
 }
@@ -50,6 +52,12 @@ impl Finding {
     /// Adds a hint about the correction.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Replaces the hint for an image that another publisher owns.
+    pub(super) fn foreign_help(mut self, help: impl Into<String>) -> Self {
+        self.foreign_help = Some(help.into());
         self
     }
 

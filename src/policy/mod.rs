@@ -57,6 +57,8 @@ pub struct Built<'a> {
     pub user_id: Option<u32>,
     /// The spec, if golden built the image now. It distinguishes its labels from those of the base.
     pub image: Option<&'a ResolvedImage>,
+    /// True if the image is not one of the workspace, so that its publisher must correct it.
+    pub is_foreign: bool,
 }
 
 /// Applies the policy to specs. Also reports mistakes in the policy itself, as errors of the spec.

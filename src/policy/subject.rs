@@ -54,6 +54,8 @@ pub struct PolicySubject<'a> {
     pub(super) certificates: &'a [Certificate],
     /// The current time, in seconds since 1970.
     pub(super) now: i64,
+    /// True if another publisher owns the image.
+    pub(super) is_foreign: bool,
 }
 
 impl<'a> PolicySubject<'a> {
@@ -88,6 +90,7 @@ impl<'a> PolicySubject<'a> {
             lacking: &[],
             certificates: &image.certificates,
             now: facts.now,
+            is_foreign: false,
         }
     }
 
@@ -137,6 +140,7 @@ impl<'a> PolicySubject<'a> {
             lacking: built.lacking,
             certificates: &[],
             now: built.now,
+            is_foreign: built.is_foreign,
         }
     }
 }

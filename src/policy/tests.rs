@@ -96,6 +96,7 @@ fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>)
             config: &config,
             user_id: None,
             image,
+            is_foreign: false,
         },
     );
     found
@@ -435,6 +436,7 @@ fn inherited_labels_that_describe_the_base_are_found() {
                     .as_bytes(),
             )
             .unwrap(),
+            is_foreign: false,
             image: Some(&own),
         },
     );

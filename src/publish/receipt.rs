@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::reference::{Digest, Repository, RepositoryPath, Tag};
 use crate::workspace::state::{Error, StateDirectory};
 
+/// The directory of the receipts in the state directory.
+const DIRECTORY: &str = "receipts";
+
 /// The time since `start`, as receipts contain it.
 pub(crate) fn milliseconds(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -53,7 +56,7 @@ impl Receipt {
     #[must_use]
     pub fn file(registry: &str, name: &RepositoryPath, full: &Tag) -> PathBuf {
         let registry = registry.replace('/', "_");
-        PathBuf::from("receipts")
+        PathBuf::from(DIRECTORY)
             .join(registry)
             .join(name.as_str())
             .join(format!("{full}.json"))
@@ -69,6 +72,17 @@ impl Receipt {
     ) -> Result<Option<Self>, Error> {
         let bytes = state.read(Self::file(registry, name, full))?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Reads all receipts of a workspace. Files of another format are skipped. Fails if a file cannot
+    /// be read.
+    pub fn all(state: &StateDirectory) -> Result<Vec<Self>, Error> {
+        let mut receipts = Vec::new();
+        for file in state.files_in(DIRECTORY) {
+            let bytes = state.read(&file)?.unwrap_or_default();
+            receipts.extend(serde_json::from_slice::<Self>(&bytes).ok());
+        }
+        Ok(receipts)
     }
 
     /// Writes the receipt atomically. Fails if the file cannot be written.

@@ -27,6 +27,11 @@ pub(crate) fn text(document: &Value) -> String {
 
 /// Serializes all findings as one document.
 pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
+    with_schema(&findings(found, sources))
+}
+
+/// All findings, and their number by severity.
+pub(super) fn findings(found: &Diagnostics, sources: &SourceMap) -> Value {
     let diagnostics: Vec<Value> = found
         .iter()
         .map(|diagnostic| {
@@ -50,9 +55,9 @@ pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
             .filter(|diagnostic| diagnostic.severity == severity)
             .count()
     };
-    with_schema(&json!({
+    json!({
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
         "diagnostics": diagnostics,
-    }))
+    })
 }

@@ -2,6 +2,7 @@
 //! or SARIF.
 
 mod attested;
+mod audited;
 mod conceal;
 pub mod deletion;
 pub mod difference;
@@ -10,6 +11,7 @@ mod failure;
 pub mod format;
 mod github;
 pub mod graph;
+mod impact;
 mod inspected;
 pub(crate) mod json;
 mod listing;
@@ -38,8 +40,10 @@ pub mod waves;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 
 pub use attested::attested;
+pub use audited::audited;
 pub use failure::failure;
 pub use format::OutputFormat;
+pub use impact::{impact, impact_summary, scan_problems};
 pub use inspected::inspected;
 pub use listing::listing;
 pub use moves::moves;

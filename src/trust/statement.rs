@@ -58,6 +58,16 @@ pub fn predicate_type(payload: &[u8]) -> Result<String, Refusal> {
     Ok(statement.predicate_type)
 }
 
+/// The predicate of a statement about `subject`, with its type. Fails if the statement is not about
+/// `subject`.
+pub fn predicate(payload: &[u8], subject: &Digest) -> Result<(String, Value), Refusal> {
+    let kind = predicate_type(payload)?;
+    check(payload, subject, &kind)?;
+    let mut value: Value =
+        serde_json::from_slice(payload).map_err(|error| Refusal::of_json(&error))?;
+    Ok((kind, value["predicate"].take()))
+}
+
 /// Fails unless the statement has the predicate type `predicate_type` and is about `subject`.
 pub fn check(payload: &[u8], subject: &Digest, predicate_type: &str) -> Result<(), Refusal> {
     let statement: Statement =

@@ -437,6 +437,29 @@ pub async fn file_at(
         .ok()
 }
 
+/// The texts of a workspace file in the commits that changed it, newest first; at most `most`.
+/// Empty if the workspace is not in a git repository.
+pub async fn versions(
+    root: &Path,
+    file: &str,
+    most: usize,
+    environment: &Environment,
+) -> Vec<String> {
+    let Some(repository) = repository(root, environment).await else {
+        return Vec::new();
+    };
+    let number = format!("--max-count={most}");
+    let log = ["log", "--format=%H", &number, "--", file];
+    let commits = repository.ask(&log).await.unwrap_or_default();
+    let mut texts = Vec::new();
+    for commit in commits.lines() {
+        let object = format!("{commit}:./{file}");
+        let show = ["show", "--no-textconv", "--end-of-options", &object];
+        texts.extend(repository.ask(&show).await.ok());
+    }
+    texts
+}
+
 /// The provenance of an image. `epoch` is `SOURCE_DATE_EPOCH`.
 #[must_use]
 pub fn provenance(history: &GitHistory, touched: &Touched, epoch: Option<i64>) -> Provenance {

@@ -86,6 +86,21 @@ impl StateDirectory {
         super::fs::read_beneath(&self.directory, file.as_ref())
     }
 
+    /// The paths of the regular files in a directory of the state directory, at every level. Symbolic
+    /// links are not followed.
+    #[must_use]
+    pub fn files_in(&self, directory: impl AsRef<Path>) -> Vec<PathBuf> {
+        let entries = walkdir::WalkDir::new(self.path(directory)).sort_by_file_name();
+        let files = entries.into_iter().filter_map(Result::ok);
+        files
+            .filter(|entry| entry.file_type().is_file())
+            .filter_map(|entry| {
+                let path = entry.path().strip_prefix(&self.directory);
+                path.ok().map(Path::to_owned)
+            })
+            .collect()
+    }
+
     /// Creates the directory with a `.gitignore` that contains `*`.
     pub fn make(&self) -> Result<(), Error> {
         if self.directory.join(".gitignore").exists() {

@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod attached;
+mod audit;
 mod base_indexes;
 mod base_locks;
 mod bump;
@@ -24,6 +25,7 @@ mod files;
 mod fleet;
 mod fmt;
 mod hidden;
+mod impact;
 mod interrupt;
 mod lag;
 mod layers;

@@ -178,6 +178,7 @@ impl Run<'_> {
                 config: &built.config,
                 user_id,
                 image: Some(image),
+                is_foreign: false,
             },
         );
         if found.has_errors() {

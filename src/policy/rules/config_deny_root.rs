@@ -43,7 +43,10 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         Finding::new(message)
             .key(&["config", "user"], "this is root")
             .required_by(&["config", "deny_root"])
-            .help("set another user in [config], preferably as numbers: user = \"10001:10001\""),
+            .help("set another user in [config], preferably as numbers: user = \"10001:10001\"")
+            .foreign_help(
+                "its publisher must set another user, such as with USER 10001:10001 in the Dockerfile",
+            ),
     );
 }
 

@@ -102,6 +102,9 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
                 .required_by(&["env", "deny_secrets"])
                 .help(
                     "pass secrets to containers at run time, and to build steps with [[run]] secrets = […]",
+                )
+                .foreign_help(
+                    "its publisher must remove it and replace the secret; pass secrets to containers at run time",
                 ),
         );
     }

@@ -37,6 +37,9 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
                 .help(format!(
                     "add it to [labels]: {} = \"…\"",
                     super::toml_key(label)
+                ))
+                .foreign_help(format!(
+                    "its publisher must set it, such as with LABEL {label}=\"…\" in the Dockerfile"
                 )),
         );
     }

@@ -143,6 +143,51 @@ impl FakeRegistry {
         )
     }
 
+    /// Adds an image of these layers, bottom first, to a repository; returns its digest. Its history
+    /// has one step for each layer.
+    pub(crate) fn layered(
+        &self,
+        repository: &str,
+        architecture: &str,
+        layers: &[&str],
+        labels: &Value,
+        tags: &[&str],
+    ) -> String {
+        let mut state = lock(&self.state);
+        let repository = state.repositories.entry(repository.to_owned()).or_default();
+        let mut blob = |kind: &str, bytes: Vec<u8>| {
+            let descriptor =
+                json!({ "mediaType": kind, "digest": Digest::of(&bytes), "size": bytes.len() });
+            repository
+                .blobs
+                .insert(Digest::of(&bytes).to_string(), bytes);
+            descriptor
+        };
+        let history: Vec<Value> = layers
+            .iter()
+            .map(|layer| json!({ "created_by": layer }))
+            .collect();
+        let layers: Vec<Value> = layers
+            .iter()
+            .map(|layer| blob(golden::oci::media::OCI_LAYER, layer.as_bytes().to_vec()))
+            .collect();
+        let diff_ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+        let config = json!({ "architecture": architecture, "os": "linux", "config": { "Labels": labels },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids }, "history": history });
+        let config = blob(
+            golden::oci::media::OCI_CONFIG,
+            config.to_string().into_bytes(),
+        );
+        let media_type = golden::oci::media::OCI_MANIFEST;
+        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers });
+        put(
+            repository,
+            media_type,
+            manifest.to_string().into_bytes(),
+            tags,
+        )
+    }
+
     /// Adds a manifest or an index to a repository unchanged; returns its digest.
     pub(crate) fn manifest(
         &self,

@@ -1,0 +1,111 @@
+//! The table and the summary of `golden audit` on repositories.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::text::count;
+use super::{Out, OutputFormat, json as documents, table::TextTable};
+use crate::app::audit::{Audited, AuditedImage};
+use crate::diagnostic::{Diagnostics, SourceMap};
+
+/// The number of findings that the text shows in full below the table.
+const MOST_SHOWN: usize = 20;
+
+/// Shows the result of an audit. With a whole repository, the text is a table of the images on
+/// stdout; the findings follow on stderr if there are few.
+pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
+    let mut found = Diagnostics::new();
+    for image in &audited.images {
+        found.extend(image.found.clone());
+    }
+    match format {
+        OutputFormat::Json => {
+            let mut document = documents::findings(&found, &SourceMap::default());
+            document["images"] = json!(audited.images);
+            document["summary"] = summary(audited);
+            out.data(&documents::with_schema(&document));
+        }
+        OutputFormat::Text if audited.is_survey => {
+            if !audited.images.is_empty() {
+                out.data(&table(&audited.images));
+            }
+            if found.iter().count() <= MOST_SHOWN {
+                super::diagnostics(out, format, &found, &SourceMap::default());
+            } else {
+                out.message(&by_rule(&audited.images));
+            }
+            out.message(&totals(audited));
+        }
+        _ => super::diagnostics(out, format, &found, &SourceMap::default()),
+    }
+}
+
+fn table(images: &[AuditedImage]) -> String {
+    let mut table = TextTable::new(["RESULT", "IMAGE", "DIGEST", "PLATFORMS", "FINDINGS"]);
+    for image in images {
+        let result = match (image.compliant, image.warnings) {
+            (true, 0) => "ok".to_owned(),
+            (true, number) => count(number, "warning"),
+            (false, _) => count(image.errors, "error"),
+        };
+        table.row([
+            result,
+            image.reference.to_string(),
+            image.digest.short(),
+            image.platforms.join(", "),
+            image.rules.join(", "),
+        ]);
+    }
+    table.to_string()
+}
+
+/// The number of images that violate each rule.
+fn by_rule(images: &[AuditedImage]) -> String {
+    let mut rules: BTreeMap<&str, Vec<&AuditedImage>> = BTreeMap::new();
+    for image in images {
+        for rule in &image.rules {
+            rules.entry(rule).or_default().push(image);
+        }
+    }
+    let mut table = TextTable::new(["RULE", "IMAGES", "SUCH AS"]);
+    for (rule, images) in rules {
+        let first = images.first().map(|image| image.reference.to_string());
+        table.row([
+            rule.to_owned(),
+            images.len().to_string(),
+            first.unwrap_or_default(),
+        ]);
+    }
+    format!(
+        "{table}`golden audit REF` shows the findings of one image; --format json shows all of them"
+    )
+}
+
+fn summary(audited: &Audited) -> Value {
+    let compliant = audited.images.iter().filter(|image| image.compliant);
+    json!({
+        "images": audited.images.len(),
+        "compliant": compliant.count(),
+        "repositories": audited.repositories,
+        "unreadable": audited.problems.len() + audited.failures.len(),
+        "problems": audited.problems,
+    })
+}
+
+/// The last line.
+fn totals(audited: &Audited) -> String {
+    let compliant = audited.images.iter().filter(|image| image.compliant);
+    let repositories = match audited.repositories {
+        1 => "1 repository".to_owned(),
+        number => format!("{number} repositories"),
+    };
+    let compliant = compliant.count();
+    let verb = if compliant == 1 { "complies" } else { "comply" };
+    let others = audited.images.len() - compliant;
+    let violate = if others == 1 { "violates" } else { "violate" };
+    format!(
+        "{} in {repositories} checked: {compliant} {verb}, {others} {violate} the policy",
+        count(audited.images.len(), "image"),
+    )
+}

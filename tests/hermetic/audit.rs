@@ -1,0 +1,169 @@
+//! `golden audit` on whole repositories and namespaces, which need not be in the workspace.
+
+use serde_json::{Value, json};
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::Golden;
+
+const POLICY: &str = "[policy]\nrequired_labels = [\"owner\"]\n[policy.config]\ndeny_root = true\n\
+    [policy.severity]\n\"config.deny_root\" = \"warn\"\n";
+
+/// A registry with images of two teams. Each image runs as root.
+fn registry() -> FakeRegistry {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let owned = json!({ "owner": "team" });
+    registry.labelled("team/app", "a", &owned, &["1.0.0", "1.0", "latest"]);
+    registry.labelled("team/app", "b", &json!({}), &["0.9.0"]);
+    registry.labelled("team/sub/tool", "c", &owned, &["2"]);
+    registry.labelled("other/app", "d", &json!({}), &["1"]);
+    registry
+}
+
+fn text(run: crate::support::workspace::Run, registry: &FakeRegistry) -> (String, String) {
+    let hide = |text: String| {
+        let text = text.replace(&registry.host(), "HOST");
+        let digest = regex::Regex::new("sha256:[0-9a-f]{12}").unwrap();
+        digest.replace_all(&text, "DIGEST").into_owned()
+    };
+    (hide(run.stdout), hide(run.stderr))
+}
+
+#[test]
+fn every_tag_of_a_repository_is_checked_and_shown_in_a_table() {
+    let registry = registry();
+    let golden = Golden::new().workspace(POLICY);
+    let host = registry.host();
+    let run = golden.run(&["audit", &format!("{host}/team/app")]).exit(3);
+    let (table, findings) = text(run, &registry);
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "RESULT IMAGE DIGEST PLATFORMS FINDINGS",
+            "1 error HOST/team/app:0.9.0 DIGEST linux/amd64 config.deny_root, required_labels",
+            "1 warning HOST/team/app:1.0.0 DIGEST linux/amd64 config.deny_root",
+        ]
+    );
+    assert!(
+        findings.contains(
+            "its publisher must set it, such as with LABEL owner=\"…\" in the Dockerfile"
+        ) && findings.contains("USER 10001:10001 in the Dockerfile")
+            && !findings.contains("[labels]"),
+        "{findings}"
+    );
+    assert!(
+        findings.ends_with("2 images in 1 repository checked: 1 complies, 1 violates the policy\n"),
+        "{findings}"
+    );
+    for (glob, images) in [("team/**", 3), ("team/*", 2), ("**", 4), ("*/app", 3)] {
+        let glob = format!("{host}/{glob}");
+        let run = golden.run(&["audit", &glob]);
+        assert_eq!(
+            run.stdout.lines().count(),
+            images + 1,
+            "{glob}: {}",
+            run.stdout
+        );
+    }
+    let run = golden.run(&["audit", &format!("{host}/none/**")]).exit(1);
+    assert!(run.stderr.contains("no repository of"), "{}", run.stderr);
+    let run = golden.run(&["audit", "team/**"]).exit(2);
+    assert!(run.stderr.contains("write HOST/** for"), "{}", run.stderr);
+    let absent = format!("{host}/team/none");
+    let run = golden
+        .run(&["audit", &absent, &format!("{host}/team/sub/tool")])
+        .exit(1);
+    assert!(
+        run.stderr.contains("team/none") && run.stdout.contains("tool:2"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn the_document_of_a_survey_lists_every_image() {
+    let registry = registry();
+    let golden = Golden::new().workspace(POLICY);
+    let all = format!("{}/**", registry.host());
+    let run = golden.run(&["audit", &all, "--format", "json"]).exit(3);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let images = document["images"].as_array().unwrap().iter();
+    let compliant: Vec<bool> = images
+        .clone()
+        .map(|image| image["compliant"].as_bool().unwrap())
+        .collect();
+    assert_eq!(compliant.iter().filter(|one| **one).count(), 2);
+    let tags: Vec<usize> = images
+        .map(|image| image["tags"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(tags.iter().sum::<usize>(), 6);
+    let summary = &document["summary"];
+    assert_eq!(
+        (
+            &summary["images"],
+            &summary["compliant"],
+            &summary["repositories"],
+            &summary["unreadable"]
+        ),
+        (&json!(4), &json!(2), &json!(3), &json!(0))
+    );
+    assert_eq!(
+        (&document["errors"], &document["warnings"]),
+        (&json!(2), &json!(4))
+    );
+    let run = golden.run(&["audit", &all, "--format", "sarif"]).exit(3);
+    let sarif: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn many_findings_are_counted_by_rule() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    for repository in 0..20 {
+        for tag in 0..3 {
+            let name = format!("fleet/i{repository:02}");
+            let tag = format!("1.0.{tag}");
+            registry.labelled(&name, &format!("{name}{tag}"), &json!({}), &[&tag]);
+        }
+    }
+    let golden = Golden::new().workspace(POLICY);
+    let run = golden
+        .run(&["audit", &format!("{}/fleet/**", registry.host())])
+        .exit(3);
+    let (table, findings) = text(run, &registry);
+    assert_eq!(table.lines().count(), 61);
+    insta::assert_snapshot!(findings, @r"
+    RULE              IMAGES  SUCH AS
+    config.deny_root  60      HOST/fleet/i00:1.0.0
+    required_labels   60      HOST/fleet/i00:1.0.0
+    `golden audit REF` shows the findings of one image; --format json shows all of them
+    60 images in 20 repositories checked: 0 comply, 60 violate the policy
+    ");
+    let requests = registry.requests();
+    // The catalog, one list for each repository, and two requests for each image.
+    assert!(requests.len() <= 1 + 20 + 120 + 2, "{}", requests.len());
+}
+
+/// The images of the workspace keep the hint about their spec.
+#[test]
+fn the_hints_for_an_image_of_the_workspace_name_its_spec() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new()
+        .workspace(&format!(
+            "{POLICY}[[registry]]\nname = \"r\"\nhost = \"{host}\"\nnamespace = \"team\"\n"
+        ))
+        .image(
+            "app",
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+        );
+    for argument in ["app:0.9.0".to_owned(), format!("{host}/team/app:0.9.0")] {
+        let run = golden.run(&["audit", &argument]).exit(3);
+        assert!(run.stderr.contains("add it to [labels]"), "{}", run.stderr);
+    }
+    let run = golden.run(&["audit", "app"]).exit(3);
+    assert_eq!(run.stdout.lines().count(), 3, "{}", run.stdout);
+}
