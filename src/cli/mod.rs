@@ -33,6 +33,7 @@ pub mod matrix;
 pub mod new;
 mod next_steps;
 pub mod outdated;
+mod packages;
 mod panic;
 mod password;
 pub mod plan;

@@ -5,11 +5,10 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session;
 use super::unavailable::show_unavailable;
+use super::{packages, session};
 use crate::app::bases::{self, Change, Compared};
-use crate::app::bump::{Bumped, NextVersion};
-use crate::app::{Session, package_updates};
+use crate::app::bump::NextVersion;
 use crate::report::{self, OutputFormat};
 use crate::workspace::lock::FILE;
 
@@ -42,7 +41,7 @@ struct UpdateReport {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = session::open_for_bases(context, args.set).await?;
     if args.packages {
-        return packages(&session, args.bump.as_ref(), context).await;
+        return packages::update(&session, args.bump.as_ref(), context).await;
     }
     let (compared, lost) = bases::compare(&session, &args.bases).await?;
     // If one base is unavailable, nothing is written: a partial update would look complete.
@@ -78,37 +77,4 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         _ => report::updated(&context.out, &compared, &removed),
     }
     Ok(Exit::Done)
-}
-
-/// Records newer versions of packages in golden.lock. Writes nothing if an image could not be
-/// compared.
-async fn packages(
-    session: &Session,
-    bump: Option<&NextVersion>,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let found = package_updates::outdated(session).await?;
-    if found.unchecked.is_empty() {
-        let mut lock = session.workspace.lock.clone();
-        lock.packages = package_updates::recorded(&found, &lock.packages);
-        lock.write(&session.workspace.root)?;
-        if let Some(next) = bump {
-            for image in package_updates::bump(session, &found, next)? {
-                let Bumped {
-                    image, from, to, ..
-                } = image;
-                context.out.message(&format!("{image}: {from} → {to}"));
-            }
-        }
-    }
-    match context.format {
-        OutputFormat::Json => context.out.json(&found),
-        _ => report::packages(&context.out, &found),
-    }
-    if found.unchecked.is_empty() {
-        Ok(Exit::Done)
-    } else {
-        context.out.message(&format!("{FILE} is unchanged"));
-        Err(Failure::shown(Exit::Failed))
-    }
 }
