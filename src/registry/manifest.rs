@@ -99,8 +99,9 @@ impl Repo {
         self.put_at(url, manifest).await.map(drop)
     }
 
-    /// Puts a manifest whose blobs were just uploaded. distribution may report a blob as missing for
-    /// a moment while another client uploads the same one, so this error is repeated a few times.
+    /// Puts a manifest whose blobs are in the repository. distribution may report a blob as missing
+    /// for a moment while another client uploads the same one, so the request is repeated a few
+    /// times after this error.
     pub async fn put_fresh(
         &self,
         target: impl Into<Target>,
@@ -123,7 +124,7 @@ impl Repo {
         for group in tags.chunks(TAGS_AT_ONCE) {
             let done = self.fan_out(group, manifest).await?;
             for tag in group.iter().filter(|tag| !done.contains(*tag)) {
-                self.put(tag, manifest).await?;
+                drop(self.put_fresh(tag, manifest).await?);
             }
         }
         Ok(())

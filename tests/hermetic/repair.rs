@@ -116,11 +116,12 @@ fn a_blob_whose_check_fails_is_uploaded() {
 /// a blob that it lost.
 #[test]
 fn a_manifest_is_put_again_if_the_registry_misses_its_blobs() {
-    for times in [1, 3] {
+    for (tag, times) in [("1.2.3", 1), ("1.2.3", 3), ("1", 2), ("latest", 1)] {
         let refused = Arc::new(AtomicUsize::new(0));
         let count = refused.clone();
         let registry = registry(move |seen| {
-            let is_put = seen.method == "PUT" && seen.route().ends_with("/manifests/1.2.3");
+            let is_put =
+                seen.method == "PUT" && seen.route().ends_with(&format!("/manifests/{tag}"));
             (is_put && count.fetch_add(1, Ordering::SeqCst) < times)
                 .then(|| refuse(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
         });
