@@ -19,13 +19,14 @@
 //! |---|---|
 //! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` |
 //! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` |
-//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `trust` |
+//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `checks` `trust` |
 //! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `publish` `verify` `schedule` `serve` |
 //! | 3½: the application | `app` |
 //! | 4: the user interface | `help` `report` `cli` |
 
 pub mod app;
 pub mod assemble;
+pub mod checks;
 pub mod cli;
 pub mod config_files;
 pub mod diagnostic;

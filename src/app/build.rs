@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::examiner::Examiner;
 use super::pipeline::ssh::{self, SshAgent};
 use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
@@ -15,8 +16,9 @@ use super::settings::Settings;
 use super::work::Work;
 use crate::config_files::workspace::BuildCache;
 use crate::engine::{Artifact, EngineKind};
-use crate::image::Blobs;
+use crate::image::{Blobs, FileReader};
 use crate::observe::ConfigCache;
+use crate::registry::Registries;
 use crate::resolve::Destination;
 use crate::resolve::image::StepNeed;
 use crate::secret::Secret;
@@ -25,7 +27,7 @@ use crate::store::destination::NamedImage;
 use crate::workspace::fs;
 
 /// The request to build images.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct BuildRequest {
     /// Publish the images.
     pub push: bool,
@@ -95,6 +97,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
         push: request.push,
         atomic: request.atomic,
         only_push: false,
+        only_test: false,
         rebuild: request.force || request.no_cache,
         jobs: jobs(request.jobs),
         max_in_progress: max_in_progress(request.jobs),
@@ -133,6 +136,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
         push: true,
         atomic,
         only_push: true,
+        only_test: false,
         rebuild: false,
         jobs: jobs(None),
         max_in_progress: max_in_progress(None),
@@ -154,7 +158,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
 }
 
 /// Runs the prepared builds.
-async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
+pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
     let unready = std::mem::take(&mut prepared.unready);
     let settings = &prepared.session.settings;
     let run = Run {
@@ -166,6 +170,7 @@ async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
         cache: &ConfigCache::of(prepared.state.clone()),
         state: &prepared.state,
         options,
+        examiner: &examiner(settings, &prepared.registries),
         events: &settings.events,
         now: settings.now,
     };
@@ -174,8 +179,17 @@ async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
     ended
 }
 
+/// Runs tests on images whose layers these registries have.
+pub(super) fn examiner(settings: &Settings, registries: &Registries) -> Examiner {
+    let blobs = Blobs::new(registries.clone());
+    Examiner {
+        reader: FileReader::new(blobs, settings.user_cache()),
+        events: settings.events.clone(),
+    }
+}
+
 /// The maximum number of parallel builds. The default is the number of CPUs.
-fn jobs(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+pub(super) fn jobs(requested: Option<NonZeroUsize>) -> NonZeroUsize {
     requested
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN)
@@ -183,7 +197,7 @@ fn jobs(requested: Option<NonZeroUsize>) -> NonZeroUsize {
 
 /// The maximum number of images in progress. The default is higher than the number of CPUs, because
 /// publishing mostly waits for the network.
-fn max_in_progress(requested: Option<NonZeroUsize>) -> NonZeroUsize {
+pub(super) fn max_in_progress(requested: Option<NonZeroUsize>) -> NonZeroUsize {
     requested.unwrap_or_else(|| jobs(None).max(NonZeroUsize::MIN.saturating_add(31)))
 }
 
@@ -205,7 +219,7 @@ fn need_one_image(prepared: &Prepared) -> Result<(), Error> {
 }
 
 /// Fails if a secret or the ssh agent, which a step requires, was not passed.
-fn need_passed(prepared: &Prepared, request: &BuildRequest) -> Result<(), Error> {
+pub(super) fn need_passed(prepared: &Prepared, request: &BuildRequest) -> Result<(), Error> {
     for Work {
         recipe, planned, ..
     } in &prepared.work

@@ -40,7 +40,11 @@ pub async fn plan(mut session: Session, request: &PlanRequest) -> Result<Planned
     require_locked(&session, request.locked)?;
     let registries = registries::of_session(&session)?;
     let embedded = session.embedded(registries.clone());
-    let engines = Engines::new(DockerEnv::from_vars(&session.settings.env), embedded);
+    let engines = Engines::new(
+        DockerEnv::from_vars(&session.settings.env),
+        embedded,
+        session.state.path("cache/engines"),
+    );
     let options = PlanOptions {
         destinations: session.destinations.clone(),
         force: request.force,

@@ -109,7 +109,7 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     let trusted = trust::engines(&session.settings)?;
     let fleet = fleet(&session, &environment, &embedded, &state, &trusted)?;
     let engines =
-        Engines::new(environment, embedded).with_fleet(fleet, state.path("cache/engines"));
+        Engines::new(environment, embedded, state.path("cache/engines")).with_fleet(fleet);
     require_locked(&session, request.locked)?;
     let newly_locked = if request.lock_new {
         lock_new(&mut session, &engines).await

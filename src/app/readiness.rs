@@ -98,6 +98,7 @@ pub(super) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
             local: Vec::new(),
             durations: BTreeMap::new(),
             in_place: Vec::new(),
+            tests: Vec::new(),
             receipts: Vec::new(),
         });
     }

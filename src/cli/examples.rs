@@ -59,6 +59,13 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             "golden push app",
             "Publish exactly the image of the last build",
         )],
+        "test" => &[
+            ("golden test app", "Build an image and run its tests"),
+            (
+                "golden test HOST/team/app:1.2.3 --junit tests.xml",
+                "Test a published image, and write a report for CI",
+            ),
+        ],
         "tags" => &[
             ("golden tags 1.2.3", "Show the tags of a version"),
             (
@@ -278,7 +285,7 @@ fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
         "build" => &[REGISTRY, ENGINE, SSH, TIME, SIGNING, PLUGIN],
         "push" | "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
-        "bump" => &[REGISTRY, ENGINE, TIME],
+        "bump" | "test" => &[REGISTRY, ENGINE, TIME],
         "sign" | "attest" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
         "key" => &[SIGNING],
         "doctor" | "outdated" | "update" => &[REGISTRY, ENGINE],

@@ -11,7 +11,7 @@ use crate::suggest::closest;
 /// The formats that a command supports. The first one is the default.
 fn formats(command: &str) -> &'static [OutputFormat] {
     use OutputFormat::{
-        CycloneDx, Dot, Github, Gitlab, Json, Markdown, Mermaid, Sarif, Spdx, Svg, Text,
+        CycloneDx, Dot, Github, Gitlab, Json, Junit, Markdown, Mermaid, Sarif, Spdx, Svg, Text,
     };
     match command {
         "check" | "audit" => &[Text, Json, Github, Sarif],
@@ -20,6 +20,7 @@ fn formats(command: &str) -> &'static [OutputFormat] {
         "completions" | "man" | "help" => &[Text],
         "schema" => &[Json],
         "diff" => &[Text, Json, Markdown],
+        "test" => &[Text, Json, Junit],
         "sbom" => &[CycloneDx, Spdx],
         _ => &[Text, Json],
     }

@@ -10,7 +10,10 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Author",
         &["init", "new", "check", "fmt", "bump", "render", "graph"],
     ),
-    ("Build", &["plan", "build", "push", "tags", "matrix"]),
+    (
+        "Build",
+        &["plan", "build", "push", "test", "tags", "matrix"],
+    ),
     ("Bases", &["outdated", "update"]),
     (
         "Registry",

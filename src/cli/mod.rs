@@ -53,6 +53,7 @@ pub mod sign;
 mod surroundings;
 mod synonyms;
 pub mod tags;
+pub mod test;
 mod unavailable;
 mod unready;
 pub mod update;
@@ -163,6 +164,8 @@ pub enum Command {
     Build(build::Args),
     /// Publish the built images.
     Push(push::Args),
+    /// Run the tests of images: their `[[test]]` tables.
+    Test(test::Args),
     /// Show the tags of a version, and which of them may move.
     Tags(tags::Args),
     /// Check that every tag exists and points to the right image.
@@ -233,6 +236,7 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Build(_) => "build",
             Self::Push(_) => "push",
+            Self::Test(_) => "test",
             Self::Tags(_) => "tags",
             Self::Verify(_) => "verify",
             Self::Audit(_) => "audit",
@@ -294,6 +298,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Plan(args) => plan::run(args, context).await,
         Command::Build(args) => build::run(args, context).await,
         Command::Push(args) => push::run(args, context).await,
+        Command::Test(args) => test::run(args, context).await,
         Command::Tags(args) => tags::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,

@@ -135,6 +135,21 @@ impl Protocol {
     }
 }
 
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            first,
+            last,
+            protocol,
+        } = self;
+        if first == last {
+            write!(f, "{first}/{}", protocol.as_str())
+        } else {
+            write!(f, "{first}-{last}/{}", protocol.as_str())
+        }
+    }
+}
+
 impl std::str::FromStr for Exposed {
     type Err = String;
 

@@ -9,6 +9,7 @@ use super::base::BaseSpec;
 use super::config::ConfigTable;
 use super::matrix::MatrixTable;
 use super::schema::pattern;
+use super::test_table::TestTable;
 use super::values::{EnvSpec, LabelSpec, OptionalVariant};
 use crate::platform::Platform;
 use crate::reference::RepositoryPath;
@@ -44,6 +45,9 @@ pub struct ImageSpec {
     /// Rules for the tags of the image.
     #[serde(deserialize_with = "super::table::one")]
     pub tags: TagsTable,
+    /// Conditions that must hold before a tag moves.
+    #[serde(deserialize_with = "super::table::list")]
+    pub test: Vec<TestTable>,
     /// One image for each combination of the values of the axes.
     pub matrix: MatrixTable,
 }

@@ -6,6 +6,7 @@
 //! the same types.
 
 pub mod base;
+pub mod byte_size;
 pub mod config;
 pub mod document;
 pub mod edit;
@@ -17,11 +18,13 @@ pub mod key_source;
 pub mod keyed;
 pub mod matrix;
 mod node;
+pub mod package_requirement;
 pub mod places;
 pub mod policy;
 pub mod quoted;
 pub mod schema;
 mod table;
+pub mod test_table;
 pub mod typed;
 mod unquoted;
 pub mod values;
@@ -68,8 +71,8 @@ mod tests {
 
         #[test]
         fn no_value_at_any_key_makes_the_parser_panic(
-            table in "image|labels|env|config|certs|packages|tags|matrix|registry|signing|trust|policy|defaults|workspace|x",
-            key in "name|version|base|key|keys|formats|expose|entrypoint|healthcheck|trust|install|extra|host|a|\"\"",
+            table in "image|labels|env|config|certs|packages|tags|matrix|registry|signing|trust|policy|defaults|workspace|test|x",
+            key in "name|version|base|key|keys|formats|expose|entrypoint|healthcheck|trust|install|extra|host|file|port|config|max|type|matches|a|\"\"",
             value in "0|-1|1e400|true|\"\"|\"x\"|\\[\\]|\\[1, \"a\"\\]|\\{\\}|\\{ image = 1 \\}|1979-05-27|nan",
             list in proptest::bool::ANY,
         ) {

@@ -8,6 +8,7 @@ use super::KeySource;
 use super::config::ConfigTable;
 use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
 use super::policy::Policy;
+use super::test_table::TestTable;
 use super::values::{EnvSpec, LabelSpec};
 use crate::oci::layer::Compression;
 use crate::platform::Platform;
@@ -234,4 +235,7 @@ pub struct DefaultsTable {
     /// Rules for tags; an image replaces them key by key.
     #[serde(deserialize_with = "super::table::one")]
     pub tags: TagsTable,
+    /// Tests, placed before those of the image.
+    #[serde(deserialize_with = "super::table::list")]
+    pub test: Vec<TestTable>,
 }

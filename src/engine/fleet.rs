@@ -469,6 +469,36 @@ impl Fleet {
         self.unpacked(docker, part, base().await).await.map(Some)
     }
 
+    /// Exports an image of a Docker Engine that is not a part of a fleet. With options, the layers of
+    /// the base keep the form that the registry of the base has. Fails if the engine cannot export the
+    /// image.
+    pub async fn export_of(
+        &self,
+        docker: &Docker,
+        recipe: &Recipe,
+        platform: &Platform,
+        id: &Digest,
+        options: Option<&BuildOptions>,
+        events: &Events,
+    ) -> Result<Assembled, Error> {
+        let part = PlatformBuild {
+            engine: "docker".to_owned(),
+            platform: platform.clone(),
+            id: id.clone(),
+        };
+        let step = Step::Export {
+            platform: platform.clone(),
+            engine: part.engine.clone(),
+        };
+        events.step(&recipe.image.display(), step);
+        let base = match options {
+            Some(options) => self.known_base(recipe, platform, options, events).await,
+            None => BaseImage::scratch(platform),
+        };
+        let image = self.unpacked(docker, &part, base).await?;
+        Ok(Assembled::new(vec![image]))
+    }
+
     /// Reads an image of a Docker Engine from the archive that the engine exports.
     async fn unpacked(
         &self,

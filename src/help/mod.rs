@@ -31,6 +31,7 @@ topics! {
     spec "spec" "every key of golden.toml and image.toml";
     tags "tags" "the fan-out, and which tags may move";
     policy "policy" "rules that images must follow";
+    gates "gates" "tests that must pass before a tag moves";
     engines "engines" "how images are built";
     registry "registry" "logins, publishing, verifying, promoting, deleting";
     trust "trust" "signing images, and verifying signatures";

@@ -17,7 +17,7 @@ use crate::registry::BlobSource as _;
 use crate::workspace::user_cache::UserCache;
 
 /// The version of the cached form, and of the rules that it depends on.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// The compression level of cached files.
 const LEVEL: i32 = 1;
 /// The largest cached form that is read, uncompressed.
@@ -56,6 +56,11 @@ impl FileReader {
         Self { blobs, cache }
     }
 
+    /// The source of the layers.
+    pub(super) const fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
     /// The files of the image with these layers, the lowest first. Fails if a layer cannot be read.
     pub async fn merged(
         &self,
@@ -63,8 +68,8 @@ impl FileReader {
         image: &str,
         events: &Events,
     ) -> Result<Merged, LayerError> {
-        let read = stream::iter(layers)
-            .map(async |(layer, owner)| Ok((self.layer(layer, image, events).await?, *owner)));
+        let read = stream::iter(layers.to_vec())
+            .map(async |(layer, owner)| Ok((self.layer(&layer, image, events).await?, owner)));
         let mut merged = Merged::default();
         let mut read = read.buffered(LAYERS_AT_ONCE);
         while let Some((files, owner)) = read.try_next().await? {

@@ -9,6 +9,7 @@ mod cached;
 mod check;
 mod config;
 mod content;
+mod contents;
 mod copy;
 mod describe;
 mod error;

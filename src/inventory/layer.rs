@@ -61,6 +61,8 @@ pub struct LayerFiles {
     pub(super) files: BTreeMap<String, ImageFile>,
     pub(super) whiteouts: BTreeSet<String>,
     pub(super) opaque: BTreeSet<String>,
+    /// The total size of the regular files, in bytes. A hard link counts nothing.
+    pub(super) size: u64,
     /// The parsed content of databases, by path.
     pub(super) readings: BTreeMap<String, Reading>,
 }
@@ -147,6 +149,7 @@ impl LayerFiles {
         path: &str,
     ) -> io::Result<FileKind> {
         let size = entry.size();
+        self.size = self.size.saturating_add(size);
         let mut hasher = Hasher::sha256();
         let reading = match Database::at(path) {
             Some(database) if size <= LARGEST => {

@@ -15,6 +15,8 @@ pub struct Merged {
     readings: BTreeMap<String, Reading>,
     /// The paths that the image's own layers have written last.
     own: BTreeSet<String>,
+    /// The total size of the regular files of all layers, in bytes.
+    unpacked: u64,
 }
 
 /// The image that a layer belongs to.
@@ -63,6 +65,7 @@ impl Merged {
             self.insert(path, file);
         }
         self.readings.extend(layer.readings);
+        self.unpacked = self.unpacked.saturating_add(layer.size);
     }
 
     fn insert(&mut self, path: String, mut file: ImageFile) {
@@ -120,6 +123,13 @@ impl Merged {
     #[must_use]
     pub const fn files(&self) -> &BTreeMap<String, ImageFile> {
         &self.files
+    }
+
+    /// The total size of the regular files of all layers in bytes, also of those that a higher layer
+    /// replaces or removes. An engine needs this space.
+    #[must_use]
+    pub const fn unpacked(&self) -> u64 {
+        self.unpacked
     }
 
     /// The regular files that the image's own layers have written, with their digests.

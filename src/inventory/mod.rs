@@ -23,6 +23,7 @@ mod spdx_packages;
 #[cfg(test)]
 mod tests;
 mod updates;
+mod version;
 mod version_order;
 
 pub use bill_reader::{ListedPackage, listed_packages};

@@ -35,6 +35,7 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         files: Vec::new(),
         run: Vec::new(),
         tags: rules,
+        tests: Vec::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     };

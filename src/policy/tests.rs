@@ -44,6 +44,7 @@ fn image(base: Base) -> ResolvedImage {
         files: Vec::new(),
         run: Vec::new(),
         tags: TagRules::default(),
+        tests: Vec::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

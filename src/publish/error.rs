@@ -57,6 +57,12 @@ pub enum Error {
         /// The digest that the tag points to.
         found: Digest,
     },
+    /// A test or a gate does not allow that tags move.
+    #[error("{because}; no tag was moved")]
+    Blocked {
+        /// The reason, as a clause.
+        because: String,
+    },
     /// There is nothing to upload: the image was not built, and no registry has it.
     #[error("{0} was not built, so there is nothing to upload")]
     NotBuilt(String),
@@ -107,7 +113,11 @@ impl Error {
             Self::Registry(error) => return error.hints(),
             Self::Signing(error) => return error.hints(),
             Self::Engine(error) => return error.hints(),
-            Self::Vanished(_) | Self::Manifest { .. } | Self::Tags(_) | Self::State(_) => {
+            Self::Blocked { .. }
+            | Self::Vanished(_)
+            | Self::Manifest { .. }
+            | Self::Tags(_)
+            | Self::State(_) => {
                 return Vec::new();
             }
         };

@@ -1,14 +1,15 @@
 //! Publishing: one upload and one manifest; every tag is put with the same bytes.
 //!
 //! There are two steps, so that a run can upload all images before it moves any moving tag.
-//! [`upload`] sends the content, reads the current tag lists, decides for every registry, signs the
-//! image by digest and puts the immutable tag. [`release`] moves the other tags and verifies them.
+//! [`upload`] sends the content by digest, reads the current tag lists, decides for every registry,
+//! asks the [`Gatekeeper`], signs the image and puts the immutable tag. [`release`] moves the other tags and verifies them.
 //! Both steps can be interrupted at any point; running the same command again completes the work.
 
 pub mod attached;
 mod decide;
 pub mod delete;
 mod error;
+mod gatekeeper;
 mod hold;
 pub mod promote;
 pub mod prune;
@@ -26,6 +27,7 @@ mod upload;
 use std::collections::BTreeMap;
 
 pub use error::Error;
+pub use gatekeeper::Gatekeeper;
 pub use hold::{Cause, Unsettled};
 pub use receipt::Receipt;
 pub use records::{BuildRecord, InputsRecord};
@@ -93,10 +95,4 @@ impl<'a> PublishJob<'a> {
             .iter()
             .filter(|planned| !planned.is_up_to_date())
     }
-}
-
-/// Publishes one image to all its registries. Returns a receipt for each registry that was changed.
-/// Fails if a registry refuses or cannot be reached.
-pub async fn publish(job: PublishJob<'_>) -> Result<Vec<Receipt>, Error> {
-    release(upload(job).await?).await
 }

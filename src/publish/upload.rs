@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
 use super::sign::sign;
-use super::{Error, PublishJob};
+use super::{Error, Gatekeeper, PublishJob};
 use crate::engine::Artifact;
 use crate::event::Step;
 use crate::image::Content;
@@ -46,12 +46,15 @@ impl Uploaded<'_> {
 }
 
 /// Uploads an image to every registry that lacks it, and puts its immutable tag. Fails if any
-/// registry refuses or cannot be reached.
+/// registry refuses or cannot be reached, or if the gatekeeper does not admit the image.
 ///
 /// The blobs are sent first: they have no tag, so no reader sees them. Then all tag lists are read
 /// and everything is decided for every registry before the first tag is written, so that the
 /// decision does not depend on how long the blobs took.
-pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
+pub async fn upload<'a>(
+    job: PublishJob<'a>,
+    gatekeeper: Option<&dyn Gatekeeper>,
+) -> Result<Uploaded<'a>, Error> {
     if let PlanStep::Refuse { because, help } = &job.planned.step {
         let (because, help) = (because.clone(), help.clone());
         return Err(Error::Refused {
@@ -70,8 +73,12 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
             content.send(job.registries, &repo).await?;
         }
     }
+    let destinations = decide(&job).await?;
+    if let Some(gatekeeper) = gatekeeper.filter(|_| !job.is_withdrawn()) {
+        admit(&job, &destinations, content.as_ref(), gatekeeper).await?;
+    }
     let mut done = Vec::new();
-    for mut destination in decide(&job).await? {
+    for mut destination in destinations {
         let raw = match destination.published.take() {
             Some(raw) => {
                 let is_republished = destination.planned.content == ContentSource::Upload
@@ -100,6 +107,40 @@ pub async fn upload(job: PublishJob<'_>) -> Result<Uploaded<'_>, Error> {
         destinations: done,
         milliseconds: milliseconds(start),
     })
+}
+
+/// Puts the image by digest into every registry that lacks it, and asks the gatekeeper. Fails if it
+/// does not admit the image.
+async fn admit(
+    job: &PublishJob<'_>,
+    destinations: &[PublishTarget<'_>],
+    content: Option<&Content>,
+    gatekeeper: &dyn Gatekeeper,
+) -> Result<(), Error> {
+    let mut present = None;
+    for destination in destinations {
+        let repo = &destination.repo;
+        let raw = match (&destination.published, content) {
+            (Some(raw), _) => raw,
+            (None, Some(content)) => {
+                if !destination.planned.is_new() {
+                    content.send(job.registries, repo).await?;
+                }
+                let top = &content.top;
+                content.put(job.registries, repo, &top.digest, top).await?;
+                top
+            }
+            (None, _) => continue,
+        };
+        present.get_or_insert((repo, raw));
+    }
+    match present {
+        Some((repo, raw)) => {
+            let admitted = gatekeeper.admit(repo, raw).await;
+            admitted.map_err(|because| Error::Blocked { because })
+        }
+        None => Ok(()),
+    }
 }
 
 fn full_tag(job: &PublishJob<'_>) -> Result<Tag, Error> {

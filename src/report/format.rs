@@ -21,6 +21,8 @@ pub enum OutputFormat {
     Svg,
     /// Markdown for release notes.
     Markdown,
+    /// JUnit XML.
+    Junit,
     /// A bill of materials in CycloneDX.
     CycloneDx,
     /// A bill of materials in SPDX.
@@ -41,6 +43,7 @@ impl OutputFormat {
             Self::Dot => "dot",
             Self::Svg => "svg",
             Self::Markdown => "markdown",
+            Self::Junit => "junit",
             Self::CycloneDx => "cyclonedx",
             Self::Spdx => "spdx",
         }

@@ -32,6 +32,7 @@ mod signed;
 mod source;
 mod summary;
 pub mod table;
+mod tested;
 pub mod text;
 mod unavailable;
 mod updated;
@@ -58,7 +59,9 @@ pub use referrers::referrers;
 pub use rendered::rendered;
 pub use signed::signed;
 pub(crate) use summary::Summary;
-pub use summary::summary;
+pub use summary::{failures, summary};
+pub(crate) use tested::TestSummary;
+pub use tested::{junit, tested};
 pub use unavailable::unavailable;
 pub use updated::updated;
 pub use verified::verified;
@@ -77,6 +80,7 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
         | OutputFormat::Dot
         | OutputFormat::Svg
         | OutputFormat::Markdown
+        | OutputFormat::Junit
         | OutputFormat::CycloneDx
         | OutputFormat::Spdx => {
             source::draw(out, found, sources);

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::table::TextTable;
 use super::text::{bytes, count, duration};
-use super::{Out, OutputFormat, diagnostics, failure, unavailable};
+use super::{Out, OutputFormat, diagnostics, failure, tested, unavailable};
 use crate::app::build::Built;
-use crate::app::pipeline::{Failed, ImageOutcome, ImageReport, PublishedTags};
+use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
 use crate::diagnostic::SourceMap;
 use crate::engine;
 use crate::publish::Receipt;
@@ -31,18 +31,7 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
         ended,
         places,
     } = built;
-    let sources = &prepared.session.sources;
-    let (mut bases, mut others) = (Vec::new(), Vec::new());
-    for (position, failed) in std::mem::take(&mut ended.failures) {
-        match failed {
-            Failed::Base { error, location } => bases.push((error, location)),
-            failed => others.push((position, failed)),
-        }
-    }
-    unavailable(out, sources, &bases);
-    for (position, failed) in others {
-        explain(out, sources, &ended.reports[position], failed);
-    }
+    failures(out, &prepared.session.sources, ended);
     if format == OutputFormat::Json {
         out.json(&Summary {
             images: &ended.reports,
@@ -56,18 +45,37 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
     }
 }
 
+/// Shows the failures of a run.
+pub fn failures(out: &Out, sources: &SourceMap, ended: &mut Ended) {
+    let (mut bases, mut others) = (Vec::new(), Vec::new());
+    for (position, failed) in std::mem::take(&mut ended.failures) {
+        match failed {
+            Failed::Base { error, location } => bases.push((error, location)),
+            failed => others.push((position, failed)),
+        }
+    }
+    unavailable(out, sources, &bases);
+    for (position, failed) in others {
+        explain(out, sources, &ended.reports[position], failed);
+    }
+}
+
 fn explain(out: &Out, sources: &SourceMap, report: &ImageReport, failed: Failed) {
     let image = format!("{}:{}", report.image, report.version);
     if let Failed::Policy { found, .. } = &failed {
         diagnostics(out, OutputFormat::Text, found, &SourceMap::default());
     }
     let hints = failed.hints();
+    let tests = tested::failures(&report.tests, sources);
     let what = what_failed(&failed, sources);
     let named = NamedFailure {
         what: format!("{image}: {what}"),
         failed,
     };
     failure(out, &named, &hints);
+    if !tests.is_empty() {
+        out.error(tests.trim_end());
+    }
 }
 
 /// The failure, with the location of a failed step.

@@ -1,6 +1,7 @@
 //! Converts an image.toml to a [`ParsedImage`], with the checks that serde cannot express. Each
 //! error has its location.
 
+mod conditions;
 mod config;
 
 use std::collections::BTreeSet;
@@ -65,6 +66,7 @@ pub(super) fn parse(
         .map(|n| parser.location(&["tags", "extra", &n.to_string()]))
         .collect();
     let tags = rules(spec.tags);
+    let tests = parser.tests(spec.test);
     let variant = image.variant.and_then(|variant| variant.0);
     let base = image
         .base
@@ -110,6 +112,7 @@ pub(super) fn parse(
         packages,
         run,
         tags,
+        tests,
         extra_locations,
         locations: parser.locations(),
         requests,

@@ -5,11 +5,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::image_test::ImageTest;
+pub use super::location::SpecLocation;
 pub use crate::config_files::config::{Invocation, Protocol};
 pub use crate::config_files::values::Family;
 use crate::oci::Content;
@@ -66,11 +67,16 @@ pub struct ResolvedImage {
     pub run: Vec<RunStep>,
     /// The rules for its tags.
     pub tags: TagRules,
+    /// The conditions that must hold before a tag moves; not part of the image's identity.
+    pub tests: Vec<ResolvedTest>,
     /// The origin and time of the inputs; not part of the image's identity.
     pub provenance: Provenance,
     /// The locations of parts of its spec, for messages; not part of the image's identity.
     pub locations: SpecLocations,
 }
+
+/// A test whose certificates are read.
+pub type ResolvedTest = ImageTest<Vec<Certificate>>;
 
 /// The locations of parts of an image's spec. A part that is not written has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,15 +89,6 @@ pub struct SpecLocations {
     pub certificates: Option<SpecLocation>,
     /// The location of `[[files]]`.
     pub files: Option<SpecLocation>,
-}
-
-/// A location in a spec file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecLocation {
-    /// The path of the file, relative to the workspace.
-    pub file: PathBuf,
-    /// The byte range in the file.
-    pub span: Range<usize>,
 }
 
 /// The display name of an image: name, version and variant.
@@ -219,6 +216,7 @@ impl ResolvedImage {
             files: Vec::new(),
             run: Vec::new(),
             tags: TagRules::default(),
+            tests: Vec::new(),
             provenance: Provenance::default(),
             locations: SpecLocations::default(),
         }

@@ -1,5 +1,5 @@
 //! Merges `[defaults]` with an image. Tables are merged key by key, and the image has precedence.
-//! Arrays are replaced, except for four arrays that are appended to the defaults.
+//! Arrays are replaced, except for five arrays that are appended to the defaults.
 
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
@@ -7,9 +7,10 @@ use toml::de::{DeArray, DeValue};
 use crate::config_files::document::{SpecTable, Value};
 
 /// The arrays of the image that are appended to those of the defaults.
-const APPENDED: [&[&str]; 4] = [
+const APPENDED: [&[&str]; 5] = [
     &["files"],
     &["run"],
+    &["test"],
     &["certs", "trust"],
     &["packages", "install"],
 ];

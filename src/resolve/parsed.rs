@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use super::family;
 use super::image::{
     self, Base, Certificate, Config, EnvValue, Family, FamilySource, FileEntry, FileOwner, Layout,
-    Packages, Provenance, ResolvedImage, RunStep, SpecLocation, SpecLocations, TrustOptions,
+    Packages, Provenance, ResolvedImage, ResolvedTest, RunStep, SpecLocation, SpecLocations,
+    TrustOptions,
 };
+use super::image_test::ImageTest;
 use crate::config_files::base::LayoutSpec;
 use crate::config_files::values::OptionalVariant;
 use crate::platform::Platform;
@@ -58,6 +60,8 @@ pub struct ParsedImage {
     pub run: Vec<RunStep>,
     /// The rules for its tags.
     pub tags: TagRules,
+    /// The conditions that must hold before a tag moves.
+    pub tests: Vec<ImageTest<TrustRequest>>,
     /// The location of each extra tag.
     pub extra_locations: Vec<SpecLocation>,
     /// The locations of parts of the spec, for messages.
@@ -110,6 +114,7 @@ impl ParsedImage {
             files: assets.files,
             run: self.run,
             tags: self.tags,
+            tests: assets.tests,
             provenance,
             locations: self.locations,
         }
@@ -197,6 +202,8 @@ pub struct ImageAssets {
     pub certificates: Vec<Certificate>,
     /// The packages, with the keys of their repositories.
     pub packages: Packages,
+    /// The tests, with the certificates that they name.
+    pub tests: Vec<ResolvedTest>,
 }
 
 /// The key of a repository of packages, which is not read.

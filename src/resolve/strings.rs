@@ -134,7 +134,7 @@ impl Default for Strings {
 
 impl Strings {
     /// Fills in every string of `table`. A string that fails keeps its text. `volatile_is_fine` is
-    /// true if `now` and `git` may be used, as in `[tags]`.
+    /// true if `now` and `git` may be used, as in `[tags]` and `[[test]]`.
     pub(super) fn fill(
         &self,
         table: &mut SpecTable<'_>,
@@ -344,7 +344,9 @@ struct Filling<'a> {
 impl Filling<'_> {
     fn table(&mut self, table: &mut SpecTable<'_>, volatile_is_fine: bool) {
         for (key, value) in table.iter_mut() {
-            self.value(value, volatile_is_fine || key.get_ref() == "tags");
+            // The other tables are inputs of the image.
+            let is_no_input = matches!(&**key.get_ref(), "tags" | "test");
+            self.value(value, volatile_is_fine || is_no_input);
         }
     }
 

@@ -87,11 +87,16 @@ impl<'a> Assets<'a> {
             })
         });
         let base = self.base(&image.base, &image.requests.base_location, found);
+        let tests = image.tests.iter().cloned();
+        let tests = tests
+            .map(|test| test.with_certificates(|request| self.trust(&[request], found)))
+            .collect();
         Some(ImageAssets {
             base: base?,
             files,
             certificates,
             packages: packages.ok()?,
+            tests,
         })
     }
 

@@ -52,4 +52,5 @@ mod spec;
 #[allow(dead_code, reason = "the tests with services use the rest")]
 mod support;
 mod tags;
+mod testing;
 mod words;

@@ -18,34 +18,35 @@ pub struct Engines {
     /// The embedded engine.
     pub embedded: Embedded,
     fleet: Option<Fleet>,
-    /// The Docker Engine, for images with several platforms.
-    alone: Option<Fleet>,
+    /// The Docker Engine, for images with several platforms, and to export images.
+    alone: Fleet,
 }
 
 impl Engines {
-    /// The engines for this environment. Nothing is connected yet.
+    /// The engines for this environment. Nothing is connected yet. Layers are stored under `spool`
+    /// until they are published or written.
     #[must_use]
-    pub fn new(environment: DockerEnv, embedded: Embedded) -> Self {
+    pub fn new(environment: DockerEnv, embedded: Embedded, spool: PathBuf) -> Self {
+        let docker = FleetEngine::of_all_platforms(environment.clone());
         Self {
             environment,
             docker: OnceCell::new(),
-            embedded,
             fleet: None,
-            alone: None,
+            alone: Fleet::new(vec![docker], embedded.clone(), spool),
+            embedded,
         }
     }
 
-    /// The same engines, and those of `[[engine]]` for images that list their platforms. Layers are
-    /// stored under `spool` until they are published or written.
+    /// The same engines, and those of `[[engine]]` for images that list their platforms.
     #[must_use]
-    pub fn with_fleet(self, fleet: Option<Fleet>, spool: PathBuf) -> Self {
-        let docker = FleetEngine::of_all_platforms(self.environment.clone());
-        let alone = Fleet::new(vec![docker], self.embedded.clone(), spool);
-        Self {
-            fleet,
-            alone: Some(alone),
-            ..self
-        }
+    pub fn with_fleet(self, fleet: Option<Fleet>) -> Self {
+        Self { fleet, ..self }
+    }
+
+    /// Exports images of the Docker Engine.
+    #[must_use]
+    pub const fn exporter(&self) -> &Fleet {
+        &self.alone
     }
 
     /// The engines of `[[engine]]`, if the image lists its platforms; without them, the Docker
@@ -55,7 +56,7 @@ impl Engines {
         match image.platforms.len() {
             0 => None,
             1 => self.fleet.as_ref(),
-            _ => self.fleet.as_ref().or(self.alone.as_ref()),
+            _ => Some(self.fleet.as_ref().unwrap_or(&self.alone)),
         }
     }
 

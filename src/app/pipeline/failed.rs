@@ -33,6 +33,15 @@ pub enum Failed {
         /// The violations.
         found: Diagnostics,
     },
+    /// A test failed. The report has the results.
+    #[error("{0}")]
+    Tests(String),
+    /// A layer cannot be read for a test.
+    #[error(transparent)]
+    Layer(#[from] crate::image::LayerError),
+    /// The config of an image cannot be read for a test.
+    #[error(transparent)]
+    Config(#[from] crate::oci::config::Error),
     /// `golden push` found no local build of the current inputs.
     #[error("no up-to-date local build of {image}")]
     NotBuilt {
@@ -88,7 +97,12 @@ impl Failed {
                 let name = image.split(':').next().unwrap_or(image);
                 vec![format!("run `golden build {name}`")]
             }
-            Self::Policy { .. } | Self::Tags(_) | Self::State(_) => Vec::new(),
+            Self::Policy { .. }
+            | Self::Tests(_)
+            | Self::Layer(_)
+            | Self::Config(_)
+            | Self::Tags(_)
+            | Self::State(_) => Vec::new(),
         }
     }
 

@@ -139,7 +139,7 @@ impl Run<'_> {
             .await?)
     }
 
-    fn build_options(
+    pub(super) fn build_options(
         &self,
         parent: Parent<'_>,
         parent_reference: fn(&Done) -> Option<Reference>,

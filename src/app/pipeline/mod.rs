@@ -4,6 +4,8 @@
 pub mod cache;
 pub mod choose;
 pub mod engines;
+mod examine;
+mod export;
 pub mod failed;
 pub mod families;
 mod load;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::checks::TestedPlatform;
 use crate::engine::EngineKind;
 use crate::publish::receipt::Receipt;
 use crate::reference::{Digest, Reference, Repository, Tag};
@@ -105,6 +106,9 @@ pub struct ImageReport {
     /// The places where the image was already published, if it is unchanged.
     #[serde(skip)]
     pub in_place: Vec<PublishedTags>,
+    /// The results of the tests, for each platform.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestedPlatform>,
     /// One receipt for each registry that was changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,

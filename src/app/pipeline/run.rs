@@ -12,8 +12,10 @@ use super::engines::Engines;
 use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
 use super::ssh::SshAgent;
+use crate::app::examiner::Examiner;
 use crate::app::unready::skipped;
 use crate::app::work::Work;
+use crate::checks::TestedPlatform;
 use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
@@ -41,6 +43,8 @@ pub struct Options {
     pub atomic: bool,
     /// Build nothing; publish earlier builds.
     pub only_push: bool,
+    /// Run the tests of the selected images and report the results; change nothing else.
+    pub only_test: bool,
     /// Build again even if an earlier build exists.
     pub rebuild: bool,
     /// The maximum number of images that are built in parallel.
@@ -85,6 +89,8 @@ pub struct Run<'a> {
     pub state: &'a StateDirectory,
     /// The options of the command line.
     pub options: &'a Options,
+    /// Runs the tests of the images.
+    pub examiner: &'a Examiner,
     /// The receiver of progress events.
     pub events: &'a Events,
     /// Seconds since 1970.
@@ -93,9 +99,11 @@ pub struct Run<'a> {
 
 /// The results of one image that remain after its work. Each field is set at most once.
 #[derive(Debug, Default)]
-struct Slot {
+pub(super) struct Slot {
     /// The engine that built the image, and the digest of the result.
     made: OnceLock<(EngineKind, Digest)>,
+    /// The results of the tests, for each platform.
+    pub(super) tests: OnceLock<Vec<TestedPlatform>>,
     /// Durations in milliseconds, by phase.
     durations: OnceLock<BTreeMap<String, u64>>,
     /// The built image, if it is returned at the end or its tags are moved later.
@@ -263,9 +271,9 @@ impl Run<'_> {
                 }
                 None => self.build(work, parent).await?,
             };
-            self.check_policy(work, &image).await?;
-            done.local = self.tag_locally(work, &image).await?;
-            self.record(work, &image)?;
+            let image = self
+                .settle_locally(work, image, parent, slot, &mut done)
+                .await?;
             let spent = milliseconds(start);
             slot.durations
                 .get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
@@ -283,14 +291,14 @@ impl Run<'_> {
             return Ok(done);
         }
         if self.options.atomic {
-            let uploaded = publish::upload(self.job(work, slot.built.get(), slot).await).await?;
+            let uploaded = self.upload(work, slot.built.get(), slot).await?;
             done.published = published_reference(&uploaded, planned);
             self.keep_cache(work, slot.built.get(), &uploaded.references())
                 .await;
             shared.held.lock().await.insert(position, uploaded);
         } else {
             let built = built.as_ref().or(slot.built.get());
-            let uploaded = publish::upload(self.job(work, built, slot).await).await?;
+            let uploaded = self.upload(work, built, slot).await?;
             done.published = published_reference(&uploaded, planned);
             self.keep_cache(work, built, &uploaded.references()).await;
             done.receipts = publish::release(uploaded).await?;
@@ -299,7 +307,37 @@ impl Run<'_> {
         Ok(done)
     }
 
-    async fn job<'j>(
+    /// Checks a built image, and tags and records it on this machine. Returns the image in the form
+    /// in which it is published.
+    async fn settle_locally(
+        &self,
+        work: &Work,
+        image: BuiltImage,
+        parent: Parent<'_>,
+        slot: &Slot,
+        done: &mut Done,
+    ) -> Result<BuiltImage, Failed> {
+        let tests_now = !self.options.push && work.has_conditions();
+        if self.options.only_test {
+            if tests_now {
+                self.test_built(work, &image, slot).await?;
+            }
+            done.local = self.tag_locally(work, &image).await?;
+            return Ok(image);
+        }
+        self.check_policy(work, &image).await?;
+        if tests_now {
+            self.test_built(work, &image, slot).await?;
+        }
+        done.local = self.tag_locally(work, &image).await?;
+        self.record(work, &image)?;
+        if self.options.push && work.has_conditions() {
+            return self.published_by_golden(work, image, parent).await;
+        }
+        Ok(image)
+    }
+
+    pub(super) async fn job<'j>(
         &'j self,
         work: &'j Work,
         built: Option<&'j BuiltImage>,
@@ -372,6 +410,7 @@ impl Run<'_> {
         for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
             let work = &self.work[position];
             let mut report = self.report(work, slot.made.into_inner());
+            report.tests = slot.tests.into_inner().unwrap_or_default();
             report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {
@@ -454,6 +493,7 @@ impl Run<'_> {
             local: Vec::new(),
             durations: BTreeMap::new(),
             in_place: in_place(planned),
+            tests: Vec::new(),
             receipts: Vec::new(),
         }
     }

@@ -11,9 +11,9 @@ use super::{file, link};
 use crate::oci::tar::Entry;
 use crate::resolve::image::Certificate;
 
-/// The bundles that programs look for, in the order that Go uses. If none exists, the first is
-/// created.
-const BUNDLES: &[&str] = &[
+/// The bundles that programs look for, in the order that Go uses, relative to the root. If none
+/// exists, the first is created.
+pub const BUNDLES: &[&str] = &[
     "etc/ssl/certs/ca-certificates.crt",
     "etc/pki/tls/certs/ca-bundle.crt",
     "etc/ssl/ca-bundle.pem",

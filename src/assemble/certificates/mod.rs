@@ -8,6 +8,8 @@ mod debian;
 mod rehash;
 mod subject;
 
+pub use bundle::BUNDLES;
+
 use super::execution::{NeedsExecution, UPDATE_CA_TRUST};
 use super::overlay::Overlay;
 use super::tree::TreeNode;

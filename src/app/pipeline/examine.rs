@@ -1,0 +1,129 @@
+//! Runs the tests of an image before its tags move.
+
+use super::failed::Failed;
+use super::run::{Run, Slot};
+use crate::app::readable::ReadableImage;
+use crate::app::work::Work;
+use crate::checks::TestedPlatform;
+use crate::engine::{Artifact, BuiltImage};
+use crate::oci::RawManifest;
+use crate::plan::PlanStep;
+use crate::publish::{self, Gatekeeper, Uploaded};
+use crate::registry::Repo;
+
+impl Run<'_> {
+    /// Uploads an image. Its tests run before its first tag is put.
+    pub(super) async fn upload<'j>(
+        &'j self,
+        work: &'j Work,
+        built: Option<&'j BuiltImage>,
+        slot: &'j Slot,
+    ) -> Result<Uploaded<'j>, Failed> {
+        let job = self.job(work, built, slot).await;
+        let guard = TagGuard {
+            run: self,
+            work,
+            built,
+            slot,
+        };
+        // Artifacts that are attached to an image move no tag.
+        let is_guarded =
+            work.has_conditions() && !matches!(work.planned.step, PlanStep::Attach { .. });
+        let gatekeeper = is_guarded.then_some(&guard as &dyn Gatekeeper);
+        Ok(publish::upload(job, gatekeeper).await?)
+    }
+
+    /// Runs the tests of an image that stays on this machine. Fails if a test fails, unless the
+    /// command only reports the results.
+    pub(super) async fn test_built(
+        &self,
+        work: &Work,
+        built: &BuiltImage,
+        slot: &Slot,
+    ) -> Result<(), Failed> {
+        if self.options.only_test && !work.selected {
+            return Ok(());
+        }
+        let images = match &built.artifact {
+            Artifact::Assembled(assembled) => ReadableImage::of_assembled(assembled)?,
+            Artifact::Docker { .. } => {
+                let exported = self.exported(work, built, None).await?;
+                ReadableImage::of_assembled(&exported)?
+            }
+        };
+        match self.test(work, &images, slot).await? {
+            Some(because) if !self.options.only_test => Err(Failed::Tests(because)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the tests and keeps their results for the report. Returns the reason if one fails.
+    async fn test(
+        &self,
+        work: &Work,
+        images: &[ReadableImage],
+        slot: &Slot,
+    ) -> Result<Option<String>, Failed> {
+        let image = &work.recipe.image;
+        let display = &work.planned.image;
+        let examined = self.examiner.examine_all(display, images, &image.tests);
+        let tested = examined.await?;
+        let because = summary(&tested);
+        if because.is_none() && !image.tests.is_empty() {
+            let count = image.tests.len();
+            let tests = if count == 1 { "test" } else { "tests" };
+            self.events
+                .note(Some(display), format!("{count} {tests} passed"));
+        }
+        slot.tests.get_or_init(|| tested);
+        Ok(because)
+    }
+}
+
+/// The number of failed tests; `None` if every test passed.
+fn summary(tested: &[TestedPlatform]) -> Option<String> {
+    let failed: usize = tested.iter().map(TestedPlatform::failed).sum();
+    let all: usize = tested.iter().map(|platform| platform.tests.len()).sum();
+    let tests = if all == 1 { "test" } else { "tests" };
+    (failed > 0).then(|| format!("{failed} of {all} {tests} failed"))
+}
+
+/// Runs the tests of an image between its upload and its first tag.
+pub(super) struct TagGuard<'r> {
+    pub(super) run: &'r Run<'r>,
+    pub(super) work: &'r Work,
+    /// The image of this run. `None` if a registry already has the image.
+    pub(super) built: Option<&'r BuiltImage>,
+    pub(super) slot: &'r Slot,
+}
+
+impl TagGuard<'_> {
+    /// The images of the manifest that the tags will point to.
+    async fn images(&self, repo: &Repo, raw: &RawManifest) -> Result<Vec<ReadableImage>, Failed> {
+        match self.built.map(|built| &built.artifact) {
+            Some(Artifact::Assembled(assembled)) if assembled.top.digest == raw.digest => {
+                Ok(ReadableImage::of_assembled(assembled)?)
+            }
+            _ => {
+                let found = ReadableImage::of_registry(repo, raw.clone()).await;
+                Ok(found.map_err(publish::Error::from)?)
+            }
+        }
+    }
+
+    async fn failure(&self, repo: &Repo, raw: &RawManifest) -> Result<Option<String>, Failed> {
+        let images = self.images(repo, raw).await?;
+        self.run.test(self.work, &images, self.slot).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Gatekeeper for TagGuard<'_> {
+    async fn admit(&self, repo: &Repo, raw: &RawManifest) -> Result<(), String> {
+        match self.failure(repo, raw).await {
+            Ok(None) => Ok(()),
+            Ok(Some(because)) => Err(because),
+            Err(error) => Err(format!("the tests could not be run: {error}")),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Exports images of the Docker Engine, so that golden can read them and upload them by digest. An
+//! engine pushes only to tags, and no tag may move before the tests have passed.
+
+use super::failed::Failed;
+use super::run::{Parent, Run};
+use crate::app::work::Work;
+use crate::engine::{Artifact, Assembled, BuildOptions, BuiltImage};
+
+impl Run<'_> {
+    /// The image in the form in which golden uploads it. Fails if the engine cannot export it.
+    pub(super) async fn published_by_golden(
+        &self,
+        work: &Work,
+        built: BuiltImage,
+        parent: Parent<'_>,
+    ) -> Result<BuiltImage, Failed> {
+        if !matches!(built.artifact, Artifact::Docker { .. }) {
+            return Ok(built);
+        }
+        let options = self.build_options(parent, |done| done.published.clone());
+        let exported = self.exported(work, &built, Some(&options)).await?;
+        Ok(BuiltImage {
+            artifact: Artifact::Assembled(exported),
+            ..built
+        })
+    }
+
+    /// Exports an image. With options, the layers of the base keep the form that its registry has.
+    pub(super) async fn exported(
+        &self,
+        work: &Work,
+        built: &BuiltImage,
+        options: Option<&BuildOptions>,
+    ) -> Result<Assembled, Failed> {
+        let id = match &built.artifact {
+            Artifact::Assembled(assembled) => return Ok(assembled.clone()),
+            Artifact::Docker { id } => id,
+        };
+        let docker = self.engines.docker().await?;
+        let platform = built.config.platform();
+        let exporter = self.engines.exporter();
+        let export = exporter.export_of(docker, &work.recipe, &platform, id, options, self.events);
+        Ok(Box::pin(export).await?)
+    }
+}

@@ -1,0 +1,178 @@
+//! Evaluates the tests of an image that need no execution, from its files and its config.
+//!
+//! [`needed_contents`] lists the files whose content the tests need. The caller reads them, and
+//! [`evaluate`] compares each assertion with the image.
+
+mod certificate;
+mod file;
+mod paths;
+#[cfg(test)]
+mod tests;
+mod value;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use crate::config_files::byte_size::ByteSize;
+use crate::config_files::test_table::SizeKind;
+use crate::inventory::{Inventory, Merged, Package};
+use crate::oci::ImageConfig;
+use crate::reference::Digest;
+use crate::resolve::image::{Certificate, ResolvedTest};
+use crate::resolve::image_test::{PackageExpectation, TestSubject};
+
+pub use verdict::{Mismatch, TestVerdict, TestedPlatform};
+
+/// The largest file whose content is read, in bytes.
+pub const LARGEST_CONTENT: u64 = 64 << 20;
+
+/// The facts about an image that tests are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageFacts<'a> {
+    /// The image config.
+    pub config: &'a ImageConfig,
+    /// The files.
+    pub files: &'a Merged,
+    /// The packages.
+    pub inventory: &'a Inventory,
+    /// The contents of the files that the tests need, by their digest.
+    pub contents: &'a BTreeMap<Digest, Vec<u8>>,
+    /// The size of the compressed layers, in bytes.
+    pub packed: u64,
+}
+
+/// True if a test needs the files of the image, and not only its config.
+#[must_use]
+pub fn needs_files(tests: &[ResolvedTest]) -> bool {
+    tests.iter().any(|test| match &test.subject {
+        TestSubject::File { .. }
+        | TestSubject::Package { .. }
+        | TestSubject::Certificate { .. } => true,
+        TestSubject::Size { kind, .. } => *kind == SizeKind::Unpacked,
+        TestSubject::Env { .. }
+        | TestSubject::Label { .. }
+        | TestSubject::Config { .. }
+        | TestSubject::Port { .. }
+        | TestSubject::Volume { .. } => false,
+    })
+}
+
+/// The digests and the sizes of the files whose content the tests need.
+#[must_use]
+pub fn needed_contents(tests: &[ResolvedTest], files: &Merged) -> BTreeMap<Digest, u64> {
+    let mut needed = BTreeMap::new();
+    for test in tests {
+        match &test.subject {
+            TestSubject::File { path, expected } => {
+                needed.extend(file::needed(files, path, expected));
+            }
+            TestSubject::Certificate { .. } => needed.extend(certificate::needed(files)),
+            TestSubject::Package { .. }
+            | TestSubject::Env { .. }
+            | TestSubject::Label { .. }
+            | TestSubject::Config { .. }
+            | TestSubject::Port { .. }
+            | TestSubject::Volume { .. }
+            | TestSubject::Size { .. } => {}
+        }
+    }
+    needed.retain(|_, size| *size <= LARGEST_CONTENT);
+    needed
+}
+
+/// Compares the image with the assertions of a test.
+#[must_use]
+pub fn evaluate(test: &ResolvedTest, facts: &ImageFacts<'_>) -> TestVerdict {
+    TestVerdict::new(test, mismatches(&test.subject, facts))
+}
+
+/// The assertions that do not hold.
+fn mismatches(subject: &TestSubject<Vec<Certificate>>, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
+    match subject {
+        TestSubject::File { path, expected } => file::mismatches(path, expected, facts),
+        TestSubject::Package { name, expected } => package(name, expected, facts.inventory),
+        TestSubject::Env { name, expected } => {
+            value::mismatches(value::variable(facts.config, name).as_deref(), expected)
+        }
+        TestSubject::Label { key, expected } => {
+            value::mismatches(facts.config.label(key), expected)
+        }
+        TestSubject::Config { key, equals } => value::config(facts.config, *key, equals),
+        TestSubject::Port { port, exists } => value::ports(facts.config, *port, *exists),
+        TestSubject::Volume { path, exists } => value::volume(facts.config, path, *exists),
+        TestSubject::Certificate { certificates, .. } => {
+            certificate::mismatches(certificates, facts)
+        }
+        TestSubject::Size { kind, max } => size(*kind, *max, facts),
+    }
+}
+
+fn size(kind: SizeKind, max: ByteSize, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
+    let found = match kind {
+        SizeKind::Packed => facts.packed,
+        SizeKind::Unpacked => facts.files.unpacked(),
+    };
+    if found <= max.0 {
+        return Vec::new();
+    }
+    let found = format!("{} ({found} bytes)", ByteSize(found));
+    vec![Mismatch::new("max", format!("at most {max}"), found)]
+}
+
+fn package(name: &str, expected: &PackageExpectation, inventory: &Inventory) -> Vec<Mismatch> {
+    let named = || {
+        inventory
+            .packages
+            .iter()
+            .filter(|package| package.name == name)
+    };
+    // A package of the distribution hides a package of a language with the same name.
+    let of_distribution: Vec<&Package> = named()
+        .filter(|package| package.kind.is_of_distribution())
+        .collect();
+    let installed = match of_distribution.as_slice() {
+        [] => named().collect(),
+        _ => of_distribution,
+    };
+    let shown = |package: &&Package| format!("{} ({})", package.full_version(), package.kind);
+    let unknown = || {
+        let gaps = inventory.gaps.iter();
+        let gaps: Vec<String> = gaps
+            .map(|gap| format!("{}: {}", gap.path, gap.problem))
+            .collect();
+        match gaps.as_slice() {
+            [] => "not installed".to_owned(),
+            gaps => format!(
+                "not found, but packages may be missing: {}",
+                gaps.join("; ")
+            ),
+        }
+    };
+    match (expected, installed.as_slice()) {
+        (PackageExpectation::Absent, []) if inventory.gaps.is_empty() => Vec::new(),
+        (PackageExpectation::Absent, []) => {
+            vec![Mismatch::new("exists", "not installed", unknown())]
+        }
+        (PackageExpectation::Absent, installed) => {
+            let versions: Vec<String> = installed.iter().map(shown).collect();
+            vec![Mismatch::new(
+                "exists",
+                "not installed",
+                versions.join(", "),
+            )]
+        }
+        (PackageExpectation::Installed, []) => {
+            vec![Mismatch::new("exists", "installed", unknown())]
+        }
+        (PackageExpectation::Installed, _) => Vec::new(),
+        (PackageExpectation::Version(requirement), []) => {
+            vec![Mismatch::new("version", requirement.to_string(), unknown())]
+        }
+        (PackageExpectation::Version(requirement), installed) => {
+            let wrong = installed.iter().filter(|one| !one.fulfils(requirement));
+            let wrong =
+                wrong.map(|one| Mismatch::new("version", requirement.to_string(), shown(one)));
+            wrong.collect()
+        }
+    }
+}

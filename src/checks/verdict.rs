@@ -1,0 +1,83 @@
+//! The result of a test.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::platform::Platform;
+use crate::resolve::image::{ResolvedTest, SpecLocation};
+
+/// An assertion that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mismatch {
+    /// The key of the assertion, such as `mode`.
+    pub assertion: String,
+    /// The expected value.
+    pub expected: String,
+    /// The value in the image.
+    pub found: String,
+}
+
+impl Mismatch {
+    pub(super) fn new(
+        assertion: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self {
+            assertion: assertion.to_owned(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}
+
+/// The result of one test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TestVerdict {
+    /// The name of the test, or else its subject.
+    pub name: String,
+    /// The subject, such as `file /etc/motd`.
+    pub subject: String,
+    /// True if every assertion holds.
+    pub passed: bool,
+    /// The assertions that do not hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Mismatch>,
+    /// The duration.
+    #[serde(skip)]
+    pub duration: Duration,
+    /// The location of the test.
+    #[serde(skip)]
+    pub location: SpecLocation,
+}
+
+impl TestVerdict {
+    pub(super) fn new(test: &ResolvedTest, failures: Vec<Mismatch>) -> Self {
+        Self {
+            name: test.to_string(),
+            subject: test.subject.to_string(),
+            passed: failures.is_empty(),
+            failures,
+            duration: Duration::ZERO,
+            location: test.location.clone(),
+        }
+    }
+}
+
+/// The results of the tests of an image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TestedPlatform {
+    /// The platform.
+    pub platform: Platform,
+    /// The results, in the order of the spec.
+    pub tests: Vec<TestVerdict>,
+}
+
+impl TestedPlatform {
+    /// The number of failed tests.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.tests.iter().filter(|test| !test.passed).count()
+    }
+}

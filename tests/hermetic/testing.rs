@@ -1,0 +1,311 @@
+//! `[[test]]`: the spec, `golden test`, and publishing.
+
+use serde_json::Value;
+
+use crate::support::layout::Base;
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::Golden;
+
+/// An image on scratch with a file, a label and a port.
+const APP: &str = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
+    [labels]\nowner = \"team@example.com\"\n[config]\nexpose = [8080]\nuser = \"10001\"\n\
+    [[files]]\ncontent = \"hello\\nworld\\n\"\ntarget = \"/etc/motd\"\n";
+
+fn app(tests: &str) -> Golden {
+    let golden = Golden::new().workspace("").env("SOURCE_DATE_EPOCH", "0");
+    golden.image("app", &format!("{APP}{tests}"))
+}
+
+/// A workspace that publishes to a registry.
+fn published(registry: &FakeRegistry, tests: &str) -> Golden {
+    let host = registry.host();
+    app(tests).workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"))
+}
+
+#[test]
+fn mistakes_in_tests_have_their_place() {
+    for (test, message, place) in [
+        ("mode = \"0644\"", "a [[test]] needs a subject", "14:1"),
+        (
+            "file = \"/a\"\npackage = \"b\"",
+            "this one has `file` and `package`",
+            "16:11",
+        ),
+        ("fil = \"/a\"", "unknown key `fil` in `test`", "15:1"),
+        (
+            "file = \"/a\"\nversion = \">=1\"",
+            "`version` is not an assertion about `file`",
+            "16:11",
+        ),
+        (
+            "package = \"a\"\nversion = \"newest!\"",
+            "`newest!` is not a requirement",
+            "16:11",
+        ),
+        ("file = \"a\"", "`a` is not an absolute path", "15:8"),
+        (
+            "file = \"/a\"\nmode = \"0999\"",
+            "`0999` is not a mode",
+            "16:8",
+        ),
+        (
+            "file = \"/a\"\nmode = 644",
+            "invalid type: integer `644`",
+            "16:8",
+        ),
+        (
+            "file = \"/a\"\nmatches = \"(\"",
+            "`(` is not a regular expression",
+            "16:11",
+        ),
+        (
+            "file = \"/a\"\nsha256 = \"12\"",
+            "`12` is not a SHA-256",
+            "16:10",
+        ),
+        (
+            "file = \"/a\"\ntype = \"socket\"",
+            "\"socket\" is not one of",
+            "16:8",
+        ),
+        (
+            "file = \"/a\"\nexists = false\nmode = \"0644\"",
+            "cannot both hold",
+            "17:8",
+        ),
+        (
+            "file = \"/a\"\ntype = \"dir\"\ncontains = \"x\"",
+            "a directory has no content",
+            "17:12",
+        ),
+        (
+            "env = \"A\"\nequals = [\"x\"]",
+            "the value is a string, not a list",
+            "16:10",
+        ),
+        (
+            "config = \"user\"",
+            "a test of `config` needs `equals`",
+            "15:10",
+        ),
+        (
+            "config = \"users\"\nequals = \"x\"",
+            "\"users\" is not one of",
+            "15:10",
+        ),
+        ("port = \"0\"", "port 0 does not exist", "15:8"),
+        ("certificate = \"none.crt\"", "none.crt", "15:15"),
+        ("size = \"packed\"", "a test of `size` needs `max`", "15:8"),
+        (
+            "size = \"packed\"\nmax = \"1 mile\"",
+            "`1 mile` is not a size",
+            "16:7",
+        ),
+        (
+            "label = \"a\"\nequals = \"{{ vars.none }}\"",
+            "`vars.none` is not defined",
+            "16:10",
+        ),
+    ] {
+        let run = app(&format!("[[test]]\n{test}\n")).run(&["check"]).exit(2);
+        assert!(run.stderr.contains(message), "{test}: {}", run.stderr);
+        let place = format!("app/image.toml:{place}");
+        assert!(run.stderr.contains(&place), "{test}: {}", run.stderr);
+    }
+}
+
+const TESTS: &str = r#"
+[[test]]
+file = "/etc/motd"
+mode = "0644"
+matches = "(?m)^world$"
+
+[[test]]
+name = "the owner is the team"
+label = "owner"
+equals = "operations@example.com"
+
+[[test]]
+config = "user"
+equals = "10001"
+
+[[test]]
+file = "/etc/motd"
+mode = "0600"
+contains = "<hello>"
+"#;
+
+#[test]
+fn all_results_are_shown_and_a_failure_exits_with_1() {
+    let golden = app(TESTS).file(
+        "golden.toml",
+        "[[defaults.test]]\nport = 8080\n\n[[defaults.test]]\nlabel = \"org.opencontainers.image.title\"\nequals = \"{{ image.name }}\"\n",
+    );
+    let run = golden.run(&["test", "app", "--junit", "out.xml"]).exit(1);
+    insta::assert_snapshot!(run.stdout, @r#"
+    app:1.0.0 linux/amd64
+      passed  port 8080/tcp
+      passed  label org.opencontainers.image.title
+      passed  file /etc/motd
+      failed  the owner is the team (label owner), app/image.toml:20
+              equals: expected "operations@example.com", found "team@example.com"
+      passed  config user
+      failed  file /etc/motd, app/image.toml:29
+              mode: expected 0600, found 0644
+              contains: expected <hello>, found "hello\nworld\n"
+    6 tests: 4 passed, 2 failed
+    "#);
+    assert!(!golden.path().join(".golden/oci").exists());
+    let junit = std::fs::read_to_string(golden.path().join("out.xml")).unwrap();
+    let times = regex::Regex::new("time=\"[0-9.]+\"").unwrap();
+    insta::assert_snapshot!(times.replace_all(&junit, "time=\"\""), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="golden" tests="6" failures="2" errors="0">
+      <testsuite name="app:1.0.0 linux/amd64" tests="6" failures="2" errors="0" time="">
+        <testcase classname="app:1.0.0" name="port 8080/tcp" time=""/>
+        <testcase classname="app:1.0.0" name="label org.opencontainers.image.title" time=""/>
+        <testcase classname="app:1.0.0" name="file /etc/motd" time=""/>
+        <testcase classname="app:1.0.0" name="the owner is the team (label owner)" time="">
+          <failure message="equals: expected &quot;operations@example.com&quot;, found &quot;team@example.com&quot;">equals: expected &quot;operations@example.com&quot;, found &quot;team@example.com&quot;</failure>
+        </testcase>
+        <testcase classname="app:1.0.0" name="config user" time=""/>
+        <testcase classname="app:1.0.0" name="file /etc/motd" time="">
+          <failure message="mode: expected 0600, found 0644">mode: expected 0600, found 0644&#10;contains: expected &lt;hello&gt;, found &quot;hello\nworld\n&quot;</failure>
+        </testcase>
+      </testsuite>
+    </testsuites>
+    "#);
+    let run = golden.run(&["test", "--format", "json"]).exit(1);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        (
+            &document["schema"],
+            &document["passed"],
+            &document["failed"]
+        ),
+        (&1.into(), &4.into(), &2.into())
+    );
+    let tests = document["images"][0]["platforms"][0]["tests"]
+        .as_array()
+        .unwrap();
+    insta::assert_snapshot!(tests[3], @r#"{"name":"the owner is the team","subject":"label owner","passed":false,"failures":[{"assertion":"equals","expected":"\"operations@example.com\"","found":"\"team@example.com\""}]}"#);
+    assert_eq!(
+        golden
+            .run(&["test", "--format", "junit"])
+            .exit(1)
+            .stdout
+            .lines()
+            .count(),
+        junit.lines().count()
+    );
+    let run = golden.run(&["build", "--engine", "embedded"]).exit(1);
+    assert!(
+        run.stderr.contains("app:1.0.0: 2 of 6 tests failed"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("mode: expected 0600, found 0644"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_failing_test_moves_no_tag() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = published(&registry, TESTS);
+    let run = golden.run(&["build", "--push", "--format", "json"]).exit(1);
+    assert!(
+        run.stderr.contains("2 of 4 tests failed; no tag was moved"),
+        "{}",
+        run.stderr
+    );
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let image = &document["images"][0];
+    assert_eq!(image["outcome"], "failed");
+    assert_eq!(image["tests"][0]["tests"].as_array().unwrap().len(), 4);
+    assert!(registry.tags("app").is_empty());
+    assert_eq!(
+        registry.manifests("app").len(),
+        1,
+        "the image was uploaded by digest"
+    );
+
+    golden.write(
+        "app/image.toml",
+        format!("{APP}[[test]]\nfile = \"/etc/motd\"\n"),
+    );
+    golden.run(&["build", "--push"]).exit(0);
+    assert_eq!(registry.tags("app").len(), 4);
+    // Tags that move to an image that is already published need passing tests as well.
+    let other = registry.image("app", "other", &["1.0"]);
+    golden.write("app/image.toml", format!("{APP}{TESTS}"));
+    let run = golden.run(&["build", "--push"]).exit(1);
+    assert!(run.stderr.contains("no tag was moved"), "{}", run.stderr);
+    assert_eq!(registry.tags("app")["1.0"], other);
+}
+
+#[test]
+fn published_images_and_layouts_are_tested_as_they_are() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = published(&registry, "");
+    golden.run(&["build", "--push"]).exit(0);
+    golden
+        .run(&["build", "--engine", "embedded", "--to", "oci:out"])
+        .exit(0);
+    golden.write(
+        "app/image.toml",
+        format!("{APP}{TESTS}").replace("hello\\n", "changed\\n"),
+    );
+    let reference = format!("{}/app:1.0.0", registry.host());
+    for image in ["app:1.0.0", "oci:out", &reference] {
+        let run = golden.run(&["test", image]).exit(1);
+        assert!(
+            run.stdout.contains("found \"hello\\nworld\\n\""),
+            "{image}: {}",
+            run.stdout
+        );
+        assert!(
+            run.stdout.contains("4 tests: 2 passed, 2 failed"),
+            "{image}: {}",
+            run.stdout
+        );
+    }
+    Base::new("linux/amd64")
+        .layer(&[("etc/x", 'f', "1")])
+        .write(&golden.path().join("base"), "base:1");
+    let run = golden.run(&["test", "oci:base"]).exit(2);
+    assert!(run.stderr.contains("--spec"), "{}", run.stderr);
+    let run = golden.run(&["test", "oci:base", "--spec", "app"]).exit(1);
+    assert!(
+        run.stdout
+            .contains("exists: expected exists, found does not exist"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn a_certificate_of_the_bundle_is_trusted() {
+    let certificate = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.self_signed(&key).unwrap().pem()
+    };
+    let tests = "[certs]\ntrust = [\"a.crt\"]\n[[test]]\ncertificate = \"a.crt\"\n[[test]]\ncertificate = \"b.crt\"\n";
+    let golden = app(tests)
+        .file("app/a.crt", certificate("a"))
+        .file("app/b.crt", certificate("b"));
+    let run = golden.run(&["test"]).exit(1);
+    assert!(
+        run.stdout.contains("passed  certificate a.crt"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout.contains("trusted: expected in the system bundle, found /etc/ssl/certs/ca-certificates.crt does not contain"),
+        "{}",
+        run.stdout
+    );
+}
