@@ -96,3 +96,9 @@ impl<'a> PublishJob<'a> {
             .filter(|planned| !planned.is_up_to_date())
     }
 }
+
+/// Publishes one image to all its registries without tests. Returns a receipt for each registry that
+/// was changed. Fails if a registry refuses or cannot be reached.
+pub async fn publish(job: PublishJob<'_>) -> Result<Vec<Receipt>, Error> {
+    release(upload(job, None).await?).await
+}

@@ -109,6 +109,7 @@ fn image() -> ResolvedImage {
         files: Vec::new(),
         run: Vec::new(),
         tags: TagRules::default(),
+        tests: Vec::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

@@ -48,6 +48,7 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
         files: Vec::new(),
         run: Vec::new(),
         tags: golden::tags::TagRules::default(),
+        tests: Vec::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

@@ -35,6 +35,7 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
         files: Vec::new(),
         run: Vec::new(),
         tags: TagRules::default(),
+        tests: Vec::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

@@ -312,6 +312,7 @@ impl Image {
             files: Vec::new(),
             run: Vec::new(),
             tags: self.rules.clone(),
+            tests: Vec::new(),
             provenance: Provenance::default(),
             locations: SpecLocations::default(),
         };
