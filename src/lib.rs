@@ -18,7 +18,7 @@
 //! | level | modules, in order |
 //! |---|---|
 //! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` |
-//! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` |
+//! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` `dockerfile` |
 //! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `checks` `trust` |
 //! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `publish` `verify` `schedule` `serve` |
 //! | 3½: the application | `app` |
@@ -30,6 +30,7 @@ pub mod checks;
 pub mod cli;
 pub mod config_files;
 pub mod diagnostic;
+pub mod dockerfile;
 pub mod engine;
 pub mod event;
 pub mod help;

@@ -1,0 +1,396 @@
+//! Evaluates quotes and variables in a word, as the shell lexer of `BuildKit` does.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use super::scope::{Scope, Value};
+
+/// The longest result, in bytes.
+const MAX_LENGTH: usize = 1 << 20;
+/// The deepest nesting of `${…}`.
+const MAX_DEPTH: usize = 32;
+
+/// The reason why a word cannot be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A quote is not closed.
+    #[error("the quote {0} is not closed")]
+    OpenQuote(char),
+    /// A `${` is malformed or unknown.
+    #[error("the substitution ${{{0} is not valid")]
+    Substitution(String),
+    /// `${NAME:?MESSAGE}` of a variable without a value.
+    #[error("{name}: {message}")]
+    Required {
+        /// The variable.
+        name: String,
+        /// The message of the Dockerfile.
+        message: String,
+    },
+    /// The result depends on a variable of the base.
+    #[error("the value of {0} in the base is not known")]
+    Unknown(String),
+    /// The result is too long.
+    #[error("the value is longer than {} MiB", MAX_LENGTH >> 20)]
+    TooLong,
+    /// The nesting is too deep.
+    #[error("the substitutions are nested too deeply")]
+    TooDeep,
+}
+
+/// Evaluates a word: removes quotes and escape characters, and replaces variables.
+pub fn word(text: &str, escape: char, scope: &Scope) -> Result<Value, Error> {
+    Lexer::new(text, escape, scope, Quotes::Removed).all()
+}
+
+/// Replaces variables in a text in which quotes have no meaning: the content of a here-document.
+pub fn here_document(text: &str, escape: char, scope: &Scope) -> Result<Value, Error> {
+    Lexer::new(text, escape, scope, Quotes::Kept).all()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Removed,
+    Kept,
+}
+
+struct Lexer<'a> {
+    chars: Peekable<Chars<'a>>,
+    escape: char,
+    scope: &'a Scope,
+    quotes: Quotes,
+    depth: usize,
+}
+
+impl<'a> Lexer<'a> {
+    fn new(text: &'a str, escape: char, scope: &'a Scope, quotes: Quotes) -> Self {
+        Self {
+            chars: text.chars().peekable(),
+            escape,
+            scope,
+            quotes,
+            depth: 0,
+        }
+    }
+
+    fn all(mut self) -> Result<Value, Error> {
+        self.until(None)
+    }
+
+    /// Evaluates the text up to `stop`, which is consumed, or up to the end.
+    fn until(&mut self, stop: Option<char>) -> Result<Value, Error> {
+        let mut out = Value::default();
+        while let Some(c) = self.chars.next() {
+            match c {
+                c if Some(c) == stop => return checked(out),
+                '\'' if self.quotes == Quotes::Removed => self.single_quoted(&mut out)?,
+                '"' if self.quotes == Quotes::Removed => self.double_quoted(&mut out)?,
+                '$' => out.append(self.dollar()?),
+                c if c == self.escape => self.escaped(&mut out),
+                c => out.push(c),
+            }
+            if out.len() > MAX_LENGTH {
+                return Err(Error::TooLong);
+            }
+        }
+        match stop {
+            Some(stop) => Err(Error::Substitution(format!("without {stop}"))),
+            None => checked(out),
+        }
+    }
+
+    /// An escape character. In a here-document, it escapes only `$` and itself.
+    fn escaped(&mut self, out: &mut Value) {
+        let Some(next) = self.chars.peek().copied() else {
+            if self.quotes == Quotes::Kept {
+                out.push(self.escape);
+            }
+            return;
+        };
+        if self.quotes == Quotes::Kept && next != '$' && next != self.escape {
+            out.push(self.escape);
+            return;
+        }
+        self.chars.next();
+        out.push(next);
+    }
+
+    fn single_quoted(&mut self, out: &mut Value) -> Result<(), Error> {
+        for c in self.chars.by_ref() {
+            if c == '\'' {
+                // Empty quotes are an empty text, not nothing.
+                out.append(Value::text(""));
+                return Ok(());
+            }
+            out.push(c);
+        }
+        Err(Error::OpenQuote('\''))
+    }
+
+    fn double_quoted(&mut self, out: &mut Value) -> Result<(), Error> {
+        while let Some(c) = self.chars.next() {
+            match c {
+                '"' => {
+                    out.append(Value::text(""));
+                    return Ok(());
+                }
+                '$' => out.append(self.dollar()?),
+                c if c == self.escape => match self.chars.next() {
+                    None => return Err(Error::OpenQuote('"')),
+                    Some(next) => {
+                        if next != '"' && next != '$' && next != self.escape {
+                            out.push(c);
+                        }
+                        out.push(next);
+                    }
+                },
+                c => out.push(c),
+            }
+            if out.len() > MAX_LENGTH {
+                return Err(Error::TooLong);
+            }
+        }
+        Err(Error::OpenQuote('"'))
+    }
+
+    /// The value after a `$`.
+    fn dollar(&mut self) -> Result<Value, Error> {
+        if self.chars.next_if_eq(&'{').is_none() {
+            let name = self.name();
+            if name.is_empty() {
+                return Ok(Value::text("$"));
+            }
+            return Ok(self.scope.value(&name).unwrap_or_default());
+        }
+        if self.depth == MAX_DEPTH {
+            return Err(Error::TooDeep);
+        }
+        self.depth += 1;
+        let value = self.braced();
+        self.depth -= 1;
+        value
+    }
+
+    /// The value of `${NAME…}`, after the brace.
+    fn braced(&mut self) -> Result<Value, Error> {
+        let name = self.name();
+        if name.is_empty() {
+            return Err(Error::Substitution(String::new()));
+        }
+        let value = self.scope.value(&name);
+        match self.chars.next() {
+            Some('}') => Ok(value.unwrap_or_default()),
+            Some(':') => {
+                let operator = self.chars.next();
+                let is_set = value.as_ref().map_or(Ok(false), is_not_empty)?;
+                self.alternative(&name, value, operator, is_set)
+            }
+            Some(operator @ ('-' | '+' | '?')) => {
+                let is_set = match &value {
+                    Some(value) => is_known_to_exist(value)?,
+                    None => false,
+                };
+                self.alternative(&name, value, Some(operator), is_set)
+            }
+            Some(operator @ ('#' | '%' | '/')) => self.pattern(value, operator),
+            _ => Err(Error::Substitution(name)),
+        }
+    }
+
+    /// The value of `${NAME-WORD}`, `${NAME+WORD}` or `${NAME?MESSAGE}`, after the operator.
+    fn alternative(
+        &mut self,
+        name: &str,
+        value: Option<Value>,
+        operator: Option<char>,
+        is_set: bool,
+    ) -> Result<Value, Error> {
+        let word = self.until(Some('}'))?;
+        let value = value.unwrap_or_default();
+        match operator {
+            Some('-') => Ok(if is_set { value } else { word }),
+            Some('+') => Ok(if is_set { word } else { Value::default() }),
+            Some('?') if is_set => Ok(value),
+            Some('?') => Err(Error::Required {
+                name: name.to_owned(),
+                message: word.known().unwrap_or_default(),
+            }),
+            _ => Err(Error::Substitution(name.to_owned())),
+        }
+    }
+
+    /// The value of `${NAME#PATTERN}`, `%`, `##`, `%%`, `/` and `//`, after the operator.
+    fn pattern(&mut self, value: Option<Value>, operator: char) -> Result<Value, Error> {
+        let is_double = self.chars.next_if_eq(&operator).is_some();
+        let mut pattern = String::new();
+        let mut replacement = None;
+        loop {
+            match self.chars.next() {
+                None => return Err(Error::Substitution("without }".to_owned())),
+                Some('}') => break,
+                Some('/') if operator == '/' && replacement.is_none() => {
+                    replacement = Some(known(&self.until(Some('}'))?)?);
+                    break;
+                }
+                Some('$') => pattern.push_str(&known(&self.dollar()?)?),
+                Some(c) => pattern.push(c),
+            }
+        }
+        let text = value.as_ref().map_or(Ok(String::new()), known)?;
+        if text.len() > 64 << 10 || pattern.len() > 1 << 10 {
+            return Err(Error::TooLong);
+        }
+        let replaced = match operator {
+            '#' => without_prefix(&text, &pattern, is_double),
+            '%' => without_suffix(&text, &pattern, is_double),
+            _ => replaced(
+                &text,
+                &pattern,
+                replacement.as_deref().unwrap_or_default(),
+                is_double,
+            ),
+        };
+        Ok(Value::text(replaced))
+    }
+
+    /// The name of a variable: letters, digits and `_`, or one special character.
+    fn name(&mut self) -> String {
+        let mut name = String::new();
+        let Some(first) = self.chars.peek().copied() else {
+            return name;
+        };
+        if first.is_ascii_digit() {
+            while let Some(c) = self.chars.next_if(char::is_ascii_digit) {
+                name.push(c);
+            }
+        } else if "@*#?-$!".contains(first) {
+            name.extend(self.chars.next());
+        } else {
+            while let Some(c) = self
+                .chars
+                .next_if(|c| c.is_ascii_alphanumeric() || *c == '_')
+            {
+                name.push(c);
+            }
+        }
+        name
+    }
+}
+
+fn checked(value: Value) -> Result<Value, Error> {
+    if value.len() > MAX_LENGTH {
+        Err(Error::TooLong)
+    } else {
+        Ok(value)
+    }
+}
+
+fn known(value: &Value) -> Result<String, Error> {
+    value
+        .known()
+        .map_err(|name| Error::Unknown(name.to_owned()))
+}
+
+/// True if a value is not empty. Fails if only the base decides it.
+fn is_not_empty(value: &Value) -> Result<bool, Error> {
+    match value.known() {
+        Ok(text) => Ok(!text.is_empty()),
+        Err(_) if value.has_text() => Ok(true),
+        Err(name) => Err(Error::Unknown(name.to_owned())),
+    }
+}
+
+/// True if a variable is set. Fails if only the base decides it.
+fn is_known_to_exist(value: &Value) -> Result<bool, Error> {
+    match value.only_inherited() {
+        Some(name) => Err(Error::Unknown(name.to_owned())),
+        None => Ok(true),
+    }
+}
+
+/// The text without the shortest or longest start that matches.
+fn without_prefix(text: &str, pattern: &str, is_longest: bool) -> String {
+    let mut ends = boundaries(text);
+    if is_longest {
+        ends.reverse();
+    }
+    let end = ends.into_iter().find(|end| matches(pattern, &text[..*end]));
+    text[end.unwrap_or(0)..].to_owned()
+}
+
+/// The text without the shortest or longest end that matches.
+fn without_suffix(text: &str, pattern: &str, is_longest: bool) -> String {
+    let mut starts = boundaries(text);
+    if !is_longest {
+        starts.reverse();
+    }
+    let start = starts
+        .into_iter()
+        .find(|start| matches(pattern, &text[*start..]));
+    text[..start.unwrap_or(text.len())].to_owned()
+}
+
+/// The text with the first match, or every match, replaced. Each match is as long as possible.
+fn replaced(text: &str, pattern: &str, replacement: &str, is_every: bool) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    let mut is_done = false;
+    while let Some(first) = rest.chars().next() {
+        let mut ends = boundaries(rest);
+        ends.reverse();
+        let end = ends
+            .into_iter()
+            .filter(|end| *end > 0 && !is_done)
+            .find(|end| matches(pattern, &rest[..*end]));
+        if let Some(end) = end {
+            out.push_str(replacement);
+            rest = &rest[end..];
+            is_done = !is_every;
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+        if is_done {
+            break;
+        }
+    }
+    out + rest
+}
+
+/// The offsets between the characters of a text, with both ends.
+fn boundaries(text: &str) -> Vec<usize> {
+    let inner = text.char_indices().map(|(at, _)| at);
+    inner.chain([text.len()]).collect()
+}
+
+/// True if a shell pattern with `*`, `?` and `\` matches the whole text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    let (mut p, mut t) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while t < text.len() {
+        let literal = |at: usize| match pattern.get(at) {
+            Some('\\') => pattern.get(at + 1).map(|c| (*c, 2)),
+            Some(c) => Some((*c, 1)),
+            None => None,
+        };
+        if pattern.get(p) == Some(&'*') {
+            retry = Some((p + 1, t));
+            p += 1;
+        } else if pattern.get(p) == Some(&'?') {
+            p += 1;
+            t += 1;
+        } else if let Some((_, length)) = literal(p).filter(|(c, _)| *c == text[t]) {
+            p += length;
+            t += 1;
+        } else if let Some((after, from)) = retry {
+            retry = Some((after, from + 1));
+            p = after;
+            t = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p.min(pattern.len())..].iter().all(|c| *c == '*')
+}

@@ -1,0 +1,219 @@
+//! The instructions of a Dockerfile.
+
+use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
+
+use super::here_document::HereDocument;
+use super::json_list;
+
+/// A parsed Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The escape character: `\`, or a backtick if the directive `escape` sets it.
+    pub escape: char,
+    /// The parser directives at the top, in lower case, such as `syntax`, with their values.
+    pub directives: Vec<(String, String)>,
+    /// The instructions, in order.
+    pub instructions: Vec<Instruction>,
+}
+
+/// One instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// The keyword.
+    pub keyword: Keyword,
+    /// The flags before the arguments, such as `--chown=app`.
+    pub flags: Vec<Flag>,
+    /// The arguments on one line: without flags, continuations and comments.
+    pub arguments: String,
+    /// The here-documents that follow it.
+    pub here_documents: Vec<HereDocument>,
+    /// The number of its first line, from 1.
+    pub line: usize,
+    /// The number of its last line, with the here-documents.
+    pub last_line: usize,
+    /// The positions in the file of the bytes of `arguments`: the start in `arguments`, and the
+    /// offset in the file.
+    pub(super) positions: Vec<(usize, usize)>,
+}
+
+/// A flag of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The name, without the dashes.
+    pub name: String,
+    /// The value; `None` for a flag such as `--link`.
+    pub value: Option<String>,
+}
+
+/// The two forms of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// A JSON list: the words of the command.
+    Exec(Vec<String>),
+    /// A text for the shell.
+    Shell(String),
+}
+
+macro_rules! keywords {
+    ($($variant:ident = $name:literal),+ $(,)?) => {
+        /// The keyword of an instruction.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each variant is the keyword itself")]
+        pub enum Keyword { $($variant),+ }
+
+        impl Keyword {
+            /// All keywords, in alphabetical order.
+            pub(super) const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The keyword in upper case.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+keywords! {
+    Add = "ADD", Arg = "ARG", Cmd = "CMD", Copy = "COPY", Entrypoint = "ENTRYPOINT", Env = "ENV",
+    Expose = "EXPOSE", From = "FROM", Healthcheck = "HEALTHCHECK", Label = "LABEL",
+    Maintainer = "MAINTAINER", Onbuild = "ONBUILD", Run = "RUN", Shell = "SHELL",
+    Stopsignal = "STOPSIGNAL", User = "USER", Volume = "VOLUME", Workdir = "WORKDIR",
+}
+
+impl Keyword {
+    /// The keyword that a word writes, in any case.
+    #[must_use]
+    pub(super) fn of(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|keyword| word.eq_ignore_ascii_case(keyword.as_str()))
+    }
+
+    /// True if here-documents may follow the instruction.
+    pub(super) const fn has_here_documents(self) -> bool {
+        matches!(self, Self::Add | Self::Copy | Self::Run)
+    }
+}
+
+impl Display for Keyword {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Instruction {
+    /// The value of a flag; an empty text for a flag without a value.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<&str> {
+        let flag = self.flags.iter().find(|flag| flag.name == name)?;
+        Some(flag.value.as_deref().unwrap_or_default())
+    }
+
+    /// The arguments as words between blanks. Quotes have no meaning.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.arguments.split_whitespace()
+    }
+
+    /// The arguments of `CMD`, `ENTRYPOINT`, `RUN` and `SHELL`.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        form(&self.arguments)
+    }
+
+    /// The arguments of `ADD`, `COPY` and `VOLUME`: the items of a JSON list, or words.
+    #[must_use]
+    pub fn list(&self) -> Vec<String> {
+        match self.form() {
+            Form::Exec(words) => words,
+            Form::Shell(_) => self.words().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The position in the file of a range of `arguments`.
+    #[must_use]
+    pub fn position(&self, range: Range<usize>) -> Range<usize> {
+        let at = |offset: usize| {
+            let before = self
+                .positions
+                .partition_point(|(start, _)| *start <= offset);
+            let (start, position) = before
+                .checked_sub(1)
+                .and_then(|index| self.positions.get(index))
+                .copied()
+                .unwrap_or_default();
+            position + (offset - start)
+        };
+        let start = at(range.start);
+        // The last byte decides, since a continuation may follow it.
+        let end = range.end.checked_sub(1).map_or(start, |last| at(last) + 1);
+        start..end.max(start)
+    }
+}
+
+/// The form of a command.
+#[must_use]
+pub(super) fn form(text: &str) -> Form {
+    json_list::of(text).map_or_else(|| Form::Shell(text.to_owned()), Form::Exec)
+}
+
+impl Display for Dockerfile {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.directives {
+            writeln!(f, "# {name}={value}")?;
+        }
+        for instruction in &self.instructions {
+            write!(f, "{}", instruction.keyword)?;
+            for flag in &instruction.flags {
+                write!(f, " {flag}")?;
+            }
+            let arguments = &instruction.arguments;
+            // `--` ends the flags.
+            let separator = if arguments.starts_with("--") {
+                " -- "
+            } else {
+                " "
+            };
+            write!(f, "{separator}{arguments}")?;
+            if is_continued(arguments, self.escape) {
+                write!(f, " {}", self.escape)?;
+            }
+            f.write_str("\n")?;
+            for document in &instruction.here_documents {
+                writeln!(f, "{}{}", document.content, document.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for Flag {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "--{}", escaped(&self.name))?;
+        match &self.value {
+            Some(value) => write!(f, "={}", escaped(value)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A text of a flag, with a backslash before each character that has a meaning.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if c.is_whitespace() || matches!(c, '"' | '\'' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// True if a line ends in a single escape character, after which the next line continues it.
+pub(super) fn is_continued(line: &str, escape: char) -> bool {
+    let line = line.trim_end_matches([' ', '\t']);
+    line.strip_suffix(escape)
+        .is_some_and(|rest| !rest.ends_with('\\') && !rest.ends_with(escape))
+}

@@ -1,0 +1,120 @@
+//! The values of variables while the instructions are read in order.
+
+use indexmap::IndexMap;
+
+/// The value of a variable: text, and values that the base image defines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Value(pub(super) Vec<Piece>);
+
+/// A part of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Literal text.
+    Text(String),
+    /// The value of a variable of the base, which is not known.
+    Inherited(String),
+}
+
+impl Value {
+    /// A literal text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Text(text.into())])
+    }
+
+    /// The value of a variable of the base.
+    #[must_use]
+    pub fn inherited(name: &str) -> Self {
+        Self(vec![Piece::Inherited(name.to_owned())])
+    }
+
+    /// The text, or the name of a variable of the base that the value contains.
+    pub fn known(&self) -> Result<String, &str> {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Inherited(name) => return Err(name),
+            }
+        }
+        Ok(out)
+    }
+
+    /// The text before and after the base's value of `name`, if the value contains nothing else.
+    #[must_use]
+    pub fn around(&self, name: &str) -> Option<(String, String)> {
+        let is_own = |piece: &Piece| matches!(piece, Piece::Inherited(own) if own == name);
+        let at = self.0.iter().position(is_own)?;
+        let known = |pieces: &[Piece]| Self(pieces.to_vec()).known().ok();
+        Some((known(&self.0[..at])?, known(&self.0[at + 1..])?))
+    }
+
+    pub(super) fn push(&mut self, c: char) {
+        if let Some(Piece::Text(text)) = self.0.last_mut() {
+            text.push(c);
+        } else {
+            self.0.push(Piece::Text(c.to_string()));
+        }
+    }
+
+    pub(super) fn append(&mut self, other: Self) {
+        for piece in other.0 {
+            match (self.0.last_mut(), piece) {
+                (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
+                (_, piece) => self.0.push(piece),
+            }
+        }
+    }
+
+    /// The length of the known text, in bytes.
+    pub(super) fn len(&self) -> usize {
+        let lengths = self.0.iter().map(|piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Inherited(name) => name.len(),
+        });
+        lengths.sum()
+    }
+}
+
+/// The variables at one point of a Dockerfile.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// The build arguments that are declared.
+    pub arguments: IndexMap<String, Option<Value>>,
+    /// The environment variables.
+    pub env: IndexMap<String, Value>,
+    /// True if a variable that is not set here may be set by the base.
+    pub has_base: bool,
+}
+
+impl Scope {
+    /// The value of a variable; an environment variable overrides a build argument.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.env.get(name) {
+            return Some(value.clone());
+        }
+        match self.arguments.get(name) {
+            Some(Some(value)) => Some(value.clone()),
+            // The base may have a variable of this name.
+            _ if self.has_base => Some(Value::inherited(name)),
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    /// True if the value contains a text that is not empty.
+    pub(super) fn has_text(&self) -> bool {
+        let is_text = |piece: &Piece| matches!(piece, Piece::Text(text) if !text.is_empty());
+        self.0.iter().any(is_text)
+    }
+
+    /// The name of the variable of the base, if the value is nothing else.
+    pub(super) fn only_inherited(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Piece::Inherited(name)] => Some(name),
+            _ => None,
+        }
+    }
+}
