@@ -19,7 +19,7 @@
 //! |---|---|
 //! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` |
 //! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` `dockerfile` |
-//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `checks` `trust` |
+//! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `checks` `trust` `import` |
 //! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `publish` `verify` `schedule` `serve` |
 //! | 3½: the application | `app` |
 //! | 4: the user interface | `help` `report` `cli` |
@@ -35,6 +35,7 @@ pub mod engine;
 pub mod event;
 pub mod help;
 pub mod image;
+pub mod import;
 pub mod inventory;
 pub mod observe;
 pub mod oci;

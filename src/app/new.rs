@@ -1,13 +1,15 @@
 //! Creates an image in the workspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::settings::Settings;
+use super::spec_schema;
 use crate::config_files::base::BaseSpec;
 use crate::reference::RepositoryPath;
 use crate::workspace::fs::{read_if_exists, write_atomic};
 use crate::workspace::load;
+use crate::workspace::state::StateDirectory;
 
 /// The template of image.toml; `NAME` and `BASE` are replaced.
 const TEXT: &str = include_str!("new.toml");
@@ -23,37 +25,77 @@ pub struct NewImage {
     pub is_found: bool,
 }
 
+/// The place of a new image in the workspace.
+#[derive(Debug)]
+pub(super) struct NewSpec {
+    pub(super) name: RepositoryPath,
+    /// Its image.toml, relative to the workspace.
+    pub(super) file: PathBuf,
+    /// The directory of the workspace.
+    pub(super) root: PathBuf,
+    /// The names of the images of the workspace.
+    pub(super) images: Vec<RepositoryPath>,
+}
+
+impl NewSpec {
+    /// Chooses the place of an image. Fails if the workspace has an image with this name, or if the
+    /// file exists.
+    pub(super) async fn of(settings: &Settings, name: &str) -> Result<Self, Error> {
+        let name: RepositoryPath = name
+            .parse()
+            .map_err(|error| Error::invalid(format!("`{name}`: {error}")))?;
+        let loaded = load::load(&settings.surroundings()?).await?;
+        if let Some(file) = loaded.images.spec_of(&name) {
+            return Err(Error::invalid(format!(
+                "the workspace already has an image `{name}`: {}",
+                file.display()
+            )));
+        }
+        let file = PathBuf::from(name.to_string()).join("image.toml");
+        if read_if_exists(&loaded.root.join(&file))?.is_some() {
+            return Err(Error::invalid(format!(
+                "{} already exists; nothing was written",
+                file.display()
+            ))
+            .hint("choose another name, or edit that file"));
+        }
+        let images = loaded.images.images.iter();
+        Ok(Self {
+            name,
+            file,
+            images: images.map(|image| image.parsed.name.clone()).collect(),
+            root: loaded.root,
+        })
+    }
+
+    /// The directory of image.toml.
+    pub(super) fn directory(&self) -> PathBuf {
+        let path = self.root.join(&self.file);
+        path.parent().unwrap_or(&self.root).to_owned()
+    }
+
+    /// Writes image.toml below a line that names its schema.
+    pub(super) async fn write(self, settings: &Settings, text: &str) -> Result<NewImage, Error> {
+        spec_schema::write(&StateDirectory::of(&self.root))?;
+        let text = spec_schema::above(&self.file, text);
+        write_atomic(&self.root.join(&self.file), text.as_bytes())?;
+        let reloaded = load::load(&settings.surroundings()?).await?;
+        Ok(NewImage {
+            is_found: reloaded.images.spec_of(&self.name).is_some(),
+            name: self.name,
+            file: self.file,
+        })
+    }
+}
+
 /// Creates the image.toml of an image. Fails if the workspace has an image with this name, or if the
 /// file exists.
 pub async fn create(settings: &Settings, name: &str, on: &str) -> Result<NewImage, Error> {
-    let name: RepositoryPath = name
-        .parse()
-        .map_err(|error| Error::invalid(format!("`{name}`: {error}")))?;
-    let loaded = load::load(&settings.surroundings()?).await?;
-    if let Some(file) = loaded.images.spec_of(&name) {
-        return Err(Error::invalid(format!(
-            "the workspace already has an image `{name}`: {}",
-            file.display()
-        )));
-    }
-    let file = PathBuf::from(name.to_string()).join("image.toml");
-    let path = loaded.root.join(&file);
-    if read_if_exists(&path)?.is_some() {
-        return Err(Error::invalid(format!(
-            "{} already exists; nothing was written",
-            file.display()
-        ))
-        .hint("choose another name, or edit that file"));
-    }
+    let spec = NewSpec::of(settings, name).await?;
     let own: Result<RepositoryPath, _> = on.parse();
-    let is_own = own.is_ok_and(|base| loaded.images.spec_of(&base).is_some());
-    write_atomic(&path, text(&name, &base(on, is_own)?).as_bytes())?;
-    let reloaded = load::load(&settings.surroundings()?).await?;
-    Ok(NewImage {
-        is_found: reloaded.images.spec_of(&name).is_some(),
-        name,
-        file,
-    })
+    let is_own = own.is_ok_and(|base| spec.images.contains(&base));
+    let text = text(&spec.name, &base(on, is_own)?);
+    spec.write(settings, &text).await
 }
 
 /// The TOML value of the base. Fails if the base is invalid.
@@ -80,6 +122,12 @@ fn text(name: &RepositoryPath, base: &str) -> String {
         &toml::Value::String(name.to_string()).to_string(),
     )
     .replace("BASE", base)
+}
+
+/// A path relative to the current directory, for messages.
+pub(super) fn shown(path: &Path, settings: &Settings) -> String {
+    let path = path.strip_prefix(&settings.cwd).unwrap_or(path);
+    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -10,10 +10,20 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             "golden init first",
             "Create a workspace in the directory `first`",
         )],
-        "new" => &[(
-            "golden new tool --base docker.io/library/debian:12",
-            "Create the image `tool`",
-        )],
+        "new" => &[
+            (
+                "golden new tool --base docker.io/library/debian:12",
+                "Create the image `tool`",
+            ),
+            (
+                "golden new app --from ../app/Dockerfile",
+                "Import a Dockerfile with the files that it copies",
+            ),
+            (
+                "golden new app --from registry.example.com/team/app:1",
+                "Create an image on an existing one, with its config",
+            ),
+        ],
         "check" => &[
             ("golden check", "Check all images of the workspace"),
             (

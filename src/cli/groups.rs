@@ -41,7 +41,6 @@ const GROUPS: &[(&str, &[&str])] = &[
 /// The commands that use no registry. They refuse the registry options.
 const WITHOUT_REGISTRY: &[&str] = &[
     "init",
-    "new",
     "check",
     "fmt",
     "render",

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use crate::app::spec_schema;
 use crate::report::OutputFormat;
 use crate::workspace::discover;
 use crate::workspace::fs::{read_if_exists, write_atomic};
+use crate::workspace::state::StateDirectory;
 
 /// Create a workspace with commented example files, ready to build.
 #[derive(Debug, clap::Args)]
@@ -46,8 +48,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     for (name, text) in FILES {
+        let text = spec_schema::above(Path::new(name), text);
         write_atomic(&root.join(name), text.as_bytes())?;
     }
+    spec_schema::write(&StateDirectory::of(&root))?;
     if context.format == OutputFormat::Json {
         context
             .out

@@ -1,12 +1,17 @@
 //! `golden new`: create an image in the workspace.
 
+use std::path::{Path, PathBuf};
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::session::{destinations, names};
+use crate::app::import::{self, ImportedImage};
+use crate::app::located::Finder;
 use crate::app::new::{NewImage, create};
-use crate::report::OutputFormat;
+use crate::report::{self, OutputFormat};
 
-/// Create an image in this workspace.
+/// Create an image in this workspace, also from a Dockerfile or an existing image.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Name of the image; it also names the directory of its image.toml.
@@ -15,22 +20,94 @@ pub struct Args {
     /// workspace.
     #[arg(long, value_name = "REF", default_value = "scratch")]
     pub base: String,
+    /// Dockerfile to import, or its directory: prints each instruction with its outcome (declared,
+    /// step, or left out, exit code 5). Or a reference: the existing image becomes the base, and its
+    /// config the config of the spec.
+    #[arg(long, value_name = "DOCKERFILE|REF", conflicts_with = "base")]
+    pub from: Option<String>,
+    /// Build context of the Dockerfile [default: its directory].
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub base_dir: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let settings = context.settings();
+    if let Some(from) = &args.from {
+        let path = Path::new(from);
+        if is_file(path, &context.cwd) {
+            let base_dir = args.base_dir.as_deref();
+            let imported = import::dockerfile(&settings, &args.name, path, base_dir).await?;
+            return Ok(show_imported(&imported, context));
+        }
+    }
+    let image = match &args.from {
+        Some(from) => existing(&args.name, from, context).await?,
+        None => create(&settings, &args.name, &args.base).await?,
+    };
+    if context.format == OutputFormat::Json {
+        context
+            .out
+            .json(&serde_json::json!({ "files": [image.file] }));
+    } else {
+        show(&image, context);
+    }
+    Ok(Exit::Done)
+}
+
+/// True if the value of `--from` is a file and not a reference.
+fn is_file(path: &Path, cwd: &Path) -> bool {
+    let is_named = |name: &str| {
+        let last = path.file_name().unwrap_or_default();
+        last.to_string_lossy().contains(name)
+    };
+    cwd.join(path).exists()
+        || path.is_absolute()
+        || path.starts_with(".")
+        || path.starts_with("..")
+        || ["Dockerfile", "Containerfile"].into_iter().any(is_named)
+}
+
+/// Creates an image on an existing one.
+async fn existing(name: &str, from: &str, context: &Context) -> Result<NewImage, Failure> {
+    let settings = context.settings();
+    let destinations = destinations(context).await?;
+    let names = names(context, &destinations, &[from.to_owned()]).await?;
+    let finder = Finder {
+        settings: &settings,
+        destinations: &destinations,
+        names: &names,
+        platform: None,
+    };
+    Ok(import::existing(&finder, name, from).await?)
+}
+
+fn show_imported(imported: &ImportedImage, context: &Context) -> Exit {
+    if context.format == OutputFormat::Json {
+        context.out.json(&report::imported_json(imported));
+    } else {
+        context.out.data(&report::imported(imported));
+        for file in &imported.files {
+            context.out.message(&format!("copied {}", file.display()));
+        }
+        show(&imported.image, context);
+    }
+    if imported.is_complete() {
+        Exit::Done
+    } else {
+        Exit::Difference
+    }
+}
+
+fn show(image: &NewImage, context: &Context) {
     let NewImage {
         name,
         file,
         is_found,
-    } = create(&context.settings(), &args.name, &args.base).await?;
+    } = image;
     let out = &context.out;
-    if context.format == OutputFormat::Json {
-        out.json(&serde_json::json!({ "files": [file] }));
-        return Ok(Exit::Done);
-    }
     out.message(&format!("wrote {}", file.display()));
-    out.message(&if is_found {
+    out.message(&if *is_found {
         format!("next: golden check {name}, then golden build {name}")
     } else {
         format!(
@@ -38,5 +115,4 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             file.display()
         )
     });
-    Ok(Exit::Done)
 }

@@ -192,7 +192,7 @@ impl<'a> Lexer<'a> {
                 };
                 self.alternative(&name, value, Some(operator), is_set)
             }
-            Some(operator @ ('#' | '%' | '/')) => self.pattern(value, operator),
+            Some(operator @ ('#' | '%' | '/')) => self.pattern(value.as_ref(), operator),
             _ => Err(Error::Substitution(name)),
         }
     }
@@ -220,7 +220,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The value of `${NAME#PATTERN}`, `%`, `##`, `%%`, `/` and `//`, after the operator.
-    fn pattern(&mut self, value: Option<Value>, operator: char) -> Result<Value, Error> {
+    fn pattern(&mut self, value: Option<&Value>, operator: char) -> Result<Value, Error> {
         let is_double = self.chars.next_if_eq(&operator).is_some();
         let mut pattern = String::new();
         let mut replacement = None;
@@ -236,7 +236,7 @@ impl<'a> Lexer<'a> {
                 Some(c) => pattern.push(c),
             }
         }
-        let text = value.as_ref().map_or(Ok(String::new()), known)?;
+        let text = value.map_or(Ok(String::new()), known)?;
         if text.len() > 64 << 10 || pattern.len() > 1 << 10 {
             return Err(Error::TooLong);
         }

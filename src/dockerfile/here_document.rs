@@ -23,6 +23,12 @@ impl HereDocument {
         let lines = self.content.split_inclusive('\n');
         lines.map(|line| line.trim_start_matches('\t')).collect()
     }
+
+    /// True if a word opens it.
+    #[must_use]
+    pub fn is_opened_by(&self, word: &str) -> bool {
+        of(word).is_some_and(|document| document.name == self.name)
+    }
 }
 
 /// The here-documents that a line opens, without their content.

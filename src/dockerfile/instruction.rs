@@ -120,7 +120,7 @@ impl Instruction {
     /// The arguments of `CMD`, `ENTRYPOINT`, `RUN` and `SHELL`.
     #[must_use]
     pub fn form(&self) -> Form {
-        form(&self.arguments)
+        Form::of(&self.arguments)
     }
 
     /// The arguments of `ADD`, `COPY` and `VOLUME`: the items of a JSON list, or words.
@@ -130,6 +130,17 @@ impl Instruction {
             Form::Exec(words) => words,
             Form::Shell(_) => self.words().map(str::to_owned).collect(),
         }
+    }
+
+    /// The parts of the arguments on each line of the file.
+    #[must_use]
+    pub fn continued_lines(&self) -> Vec<&str> {
+        let starts: Vec<usize> = self.positions.iter().map(|(start, _)| *start).collect();
+        let ends = starts.iter().skip(1).copied().chain([self.arguments.len()]);
+        let parts = starts.iter().zip(ends);
+        parts
+            .filter_map(|(start, end)| self.arguments.get(*start..end))
+            .collect()
     }
 
     /// The position in the file of a range of `arguments`.
@@ -153,10 +164,12 @@ impl Instruction {
     }
 }
 
-/// The form of a command.
-#[must_use]
-pub(super) fn form(text: &str) -> Form {
-    json_list::of(text).map_or_else(|| Form::Shell(text.to_owned()), Form::Exec)
+impl Form {
+    /// The form of a command.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        json_list::of(text).map_or_else(|| Self::Shell(text.to_owned()), Self::Exec)
+    }
 }
 
 impl Display for Dockerfile {

@@ -2,6 +2,18 @@
 
 use indexmap::IndexMap;
 
+/// The build arguments that exist before the first `FROM`. Their values depend on the build.
+pub(super) const PLATFORM_ARGUMENTS: [&str; 8] = [
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETARCH",
+    "TARGETVARIANT",
+];
+
 /// The value of a variable: text, and values that the base image defines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Value(pub(super) Vec<Piece>);
@@ -47,6 +59,22 @@ impl Value {
         let at = self.0.iter().position(is_own)?;
         let known = |pieces: &[Piece]| Self(pieces.to_vec()).known().ok();
         Some((known(&self.0[..at])?, known(&self.0[at + 1..])?))
+    }
+
+    /// The value with the text of each variable of the base. A build argument of the platform
+    /// remains unknown.
+    #[must_use]
+    pub fn with_base<'b>(&self, base: impl Fn(&str) -> Option<&'b str>) -> Self {
+        let mut out = Self::default();
+        for piece in &self.0 {
+            out.append(Self(vec![match piece {
+                Piece::Inherited(name) if !PLATFORM_ARGUMENTS.contains(&name.as_str()) => {
+                    Piece::Text(base(name).unwrap_or_default().to_owned())
+                }
+                piece => piece.clone(),
+            }]));
+        }
+        out
     }
 
     pub(super) fn push(&mut self, c: char) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::instruction::{Dockerfile, Instruction, Keyword};
 use super::parse::{Error, ErrorKind};
-use super::scope::{Scope, Value};
+use super::scope::{PLATFORM_ARGUMENTS, Scope, Value};
 use super::{Pair, expand};
 
 /// A build stage.
@@ -45,18 +45,6 @@ pub enum Source {
     /// A build argument without a default decides it.
     Unknown(expand::Error),
 }
-
-/// The build arguments that exist before the first `FROM`. Their values depend on the build.
-pub(super) const PLATFORM_ARGUMENTS: [&str; 8] = [
-    "BUILDPLATFORM",
-    "BUILDOS",
-    "BUILDARCH",
-    "BUILDVARIANT",
-    "TARGETPLATFORM",
-    "TARGETOS",
-    "TARGETARCH",
-    "TARGETVARIANT",
-];
 
 /// The stages of a Dockerfile, with the build arguments before the first `FROM`. Fails if the first
 /// instruction is another one, or if there is no `FROM`.

@@ -19,6 +19,7 @@ pub mod parsed;
 pub mod pin;
 pub mod repetition;
 pub mod select;
+pub mod signal;
 mod strings;
 pub mod target;
 

@@ -1,6 +1,7 @@
 //! The workspace: finds, reads and hashes the user's files. No other module opens them.
 
 pub mod assets;
+pub mod build_context;
 pub mod certificates;
 pub mod discover;
 mod file_error;

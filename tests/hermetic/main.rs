@@ -26,6 +26,7 @@ mod fleet;
 mod fmt;
 mod hidden;
 mod impact;
+mod import;
 mod interrupt;
 mod lag;
 mod layers;

@@ -1,0 +1,131 @@
+//! Creates an image of the workspace from a Dockerfile and its build context, or from an existing
+//! image.
+
+use std::path::{Path, PathBuf};
+
+use super::bases;
+use super::error::Error;
+use super::located::Finder;
+use super::new::{NewImage, NewSpec, shown};
+use super::session;
+use super::settings::Settings;
+use crate::config_files::format::format;
+use crate::dockerfile::parse;
+use crate::import::{self, ImportedLine, Options, Outcome};
+use crate::workspace::{build_context, fs};
+
+/// An imported image.
+#[derive(Debug)]
+pub struct ImportedImage {
+    /// The new image.
+    pub image: NewImage,
+    /// The instructions of the Dockerfile with their outcomes.
+    pub lines: Vec<ImportedLine>,
+    /// The copied files, relative to the workspace.
+    pub files: Vec<PathBuf>,
+}
+
+impl ImportedImage {
+    /// True if every instruction is in the spec.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let is_left_out = |line: &ImportedLine| matches!(line.outcome, Outcome::LeftOut(_));
+        !self.lines.iter().any(is_left_out)
+    }
+}
+
+/// Creates an image from a Dockerfile. `base_dir` is the build context; the default is the directory
+/// of the Dockerfile. Fails before it writes a file if the Dockerfile is invalid, or if a file
+/// exists.
+pub async fn dockerfile(
+    settings: &Settings,
+    name: &str,
+    from: &Path,
+    base_dir: Option<&Path>,
+) -> Result<ImportedImage, Error> {
+    let spec = NewSpec::of(settings, name).await?;
+    let mut file = settings.cwd.join(from);
+    if file.is_dir() {
+        file.push("Dockerfile");
+    }
+    let bytes = fs::read(&file)?;
+    let written = shown(&file, settings);
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::invalid(format!("{written} is not UTF-8 text")))?;
+    let directory = match base_dir {
+        Some(directory) => settings.cwd.join(directory),
+        None => fs::directory_of(&file).to_owned(),
+    };
+    if !directory.is_dir() {
+        let shown = shown(&directory, settings);
+        return Err(Error::invalid(format!(
+            "the build context {shown} is not a directory"
+        )));
+    }
+    let options = Options {
+        name: spec.name.to_string(),
+        comment: format!("Imported from {written} by `golden new`."),
+        base: None,
+    };
+    let invalid = |error: import::Error| {
+        let hints = error.hints();
+        let error = Error::invalid(format!("{written}: {error}"));
+        hints.into_iter().fold(error, Error::hint)
+    };
+    let dockerfile = parse(&text).map_err(|error| invalid(error.into()))?;
+    let context = build_context::read(&directory, &file)?;
+    let imported = import::import(&dockerfile, &context, &options).map_err(invalid)?;
+    let text = format(&imported.spec)
+        .map_err(|error| Error::failed(format!("the spec of {written} is invalid: {error}")))?;
+    let target = spec.directory().join(import::FILES);
+    let root = spec.root.clone();
+    let files = build_context::copy(&directory, &target, &imported.copies)?;
+    let relative = |file: PathBuf| {
+        file.strip_prefix(&root)
+            .map_or(file.clone(), Path::to_owned)
+    };
+    Ok(ImportedImage {
+        files: files.into_iter().map(relative).collect(),
+        image: spec.write(settings, &text).await?,
+        lines: imported.lines,
+    })
+}
+
+/// Creates an image on an existing image, with the config of that image, and records the digest of
+/// that image in golden.lock. Fails if no registry has it.
+pub async fn existing(finder: &Finder<'_>, name: &str, from: &str) -> Result<NewImage, Error> {
+    let settings = finder.settings;
+    if from.starts_with("oci:") {
+        return Err(
+            Error::invalid(format!("`{from}` is not an image of a registry"))
+                .hint(format!("golden new {name} --base {from}")),
+        );
+    }
+    let spec = NewSpec::of(settings, name).await?;
+    let located = finder.find(from).await?;
+    let base = located.reference;
+    let options = Options {
+        name: spec.name.to_string(),
+        comment: format!("The config is that of {base}."),
+        base: None,
+    };
+    let text = import::on_image(&base, &located.chosen.config, &options);
+    let text = format(&text)
+        .map_err(|error| Error::failed(format!("the spec of {base} is invalid: {error}")))?;
+    let image = spec.write(settings, &text).await?;
+    pin(settings, &base).await?;
+    Ok(image)
+}
+
+/// Records the digest of a base in golden.lock. A workspace with an invalid spec is not changed.
+async fn pin(settings: &Settings, base: &str) -> Result<(), Error> {
+    let Some(session) = session::check(settings.clone()).await?.session else {
+        return Ok(());
+    };
+    let (compared, _) = bases::compare(&session, &[base.to_owned()]).await?;
+    let mut lock = session.workspace.lock.clone();
+    for base in compared.into_iter().filter(|base| !base.pinned) {
+        lock.bases.insert(base.base, base.current);
+    }
+    Ok(lock.write(&session.workspace.root)?)
+}

@@ -1,0 +1,251 @@
+//! Reads the instructions in order and decides for each of them.
+
+use std::collections::BTreeSet;
+
+use super::context::BuildContext;
+use super::draft::{Draft, with_comment};
+use super::state::{ImportedLine, Importer, Options, Outcome, shown};
+use crate::config_files::quoted::quoted;
+use crate::dockerfile::{self, Dockerfile, Instruction, Keyword, Scope, Source, Stage, expand};
+use crate::platform::Platform;
+use crate::reference::Reference;
+use crate::resolve::family;
+
+/// The result of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The text of image.toml.
+    pub spec: String,
+    /// The instructions with their outcomes.
+    pub lines: Vec<ImportedLine>,
+    /// The paths of the build context to copy to the directory [`super::FILES`].
+    pub copies: BTreeSet<String>,
+}
+
+/// The reason why a Dockerfile cannot be imported.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text is not a Dockerfile.
+    #[error(transparent)]
+    Parse(#[from] dockerfile::Error),
+    /// The Dockerfile has several build stages.
+    #[error("the Dockerfile has {} build stages ({}); an image of a workspace has one", .0.len(), .0.join(", "))]
+    Stages(Vec<String>),
+    /// The base cannot be used.
+    #[error("line {line}: the base `{written}` cannot be used: {reason}")]
+    Base {
+        /// The number of the line.
+        line: usize,
+        /// The base as written.
+        written: String,
+        /// The problem.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Hints for the user.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Parse(_) => Vec::new(),
+            Self::Stages(_) => vec![
+                "build the files of the other stages outside golden (in CI, or with `docker build --target STAGE --output DIR`), place them with [[files]], and import a Dockerfile with only the last stage".to_owned(),
+                "a stage that other images share can be an image of its own: import it first, and write base = { image = \"NAME\" }".to_owned(),
+            ],
+            Self::Base { .. } => {
+                vec!["write the base into FROM, or give its ARG a default".to_owned()]
+            }
+        }
+    }
+}
+
+/// Imports a Dockerfile with its build context. Fails if it is invalid, or has several stages.
+pub fn import(
+    dockerfile: &Dockerfile,
+    context: &BuildContext,
+    options: &Options,
+) -> Result<Import, Error> {
+    let (outer, stages) = dockerfile::stages(dockerfile)?;
+    let [stage] = stages.as_slice() else {
+        let shown = |stage: &Stage| {
+            let line = stage.from.line;
+            stage.name.as_ref().map_or_else(
+                || format!("line {line}"),
+                |name| format!("{name} on line {line}"),
+            )
+        };
+        return Err(Error::Stages(stages.iter().map(shown).collect()));
+    };
+    let mut importer = Importer::new(dockerfile, context, options, outer);
+    importer.from(stage)?;
+    for instruction in &dockerfile.instructions {
+        let outcome = match instruction.keyword {
+            Keyword::From => importer.from_flags(stage),
+            _ if instruction.line < stage.from.line => Outcome::Declared,
+            _ => importer
+                .instruction(instruction)
+                .unwrap_or_else(Outcome::LeftOut),
+        };
+        importer.lines.push(ImportedLine {
+            line: instruction.line,
+            instruction: shown(instruction),
+            outcome,
+        });
+    }
+    Ok(importer.finished(&options.comment))
+}
+
+impl<'a> Importer<'a> {
+    fn new(
+        dockerfile: &Dockerfile,
+        context: &'a BuildContext,
+        options: &'a Options,
+        outer: Scope,
+    ) -> Self {
+        let base = options.base.as_ref();
+        let special = dockerfile.instructions.iter().filter(|instruction| {
+            instruction.keyword == Keyword::Env
+                && instruction
+                    .pairs(dockerfile.escape)
+                    .is_ok_and(|pairs| pairs.iter().any(|pair| is_special(&pair.key, &pair.value)))
+        });
+        Self {
+            escape: dockerfile.escape,
+            context,
+            base,
+            outer,
+            scope: Scope {
+                has_base: true,
+                ..Scope::default()
+            },
+            draft: Draft {
+                name: options.name.clone(),
+                version: "0.1.0".to_owned(),
+                ..Draft::default()
+            },
+            family: None,
+            user: base
+                .map(|base| base.user.clone())
+                .filter(|user| !user.is_empty()),
+            workdir: base
+                .map(|base| base.workdir.clone())
+                .filter(|path| !path.is_empty())
+                .unwrap_or_else(|| "/".to_owned()),
+            shell: None,
+            steps: Vec::new(),
+            created: BTreeSet::new(),
+            targets: BTreeSet::new(),
+            certificates: Vec::new(),
+            copies: BTreeSet::new(),
+            last_special_env: special.last().map_or(0, |instruction| instruction.line),
+            lines: Vec::new(),
+        }
+    }
+
+    fn from(&mut self, stage: &Stage) -> Result<(), Error> {
+        let invalid = |reason: String| Error::Base {
+            line: stage.from.line,
+            written: stage.from.written.clone(),
+            reason,
+        };
+        match &stage.from.source {
+            Source::Scratch => {
+                self.draft.base = quoted("scratch");
+                self.scope.has_base = false;
+            }
+            Source::Image(text) => {
+                let reference: Reference = text
+                    .parse()
+                    .map_err(|error: crate::reference::Error| invalid(error.to_string()))?;
+                self.family = family::of(&reference);
+                self.draft.base = quoted(text);
+            }
+            Source::Stage(_) => return Err(invalid("it is a stage".to_owned())),
+            Source::Unknown(expand::Error::Unknown(_)) => {
+                let reason = "its build argument has no default, or depends on the platform";
+                return Err(invalid(reason.to_owned()));
+            }
+            Source::Unknown(error) => return Err(invalid(error.to_string())),
+        }
+        Ok(())
+    }
+
+    /// The outcome of `FROM`, whose `--platform` becomes `platforms`.
+    fn from_flags(&mut self, stage: &Stage) -> Outcome {
+        let Some(platform) = &stage.from.platform else {
+            return Outcome::Declared;
+        };
+        if platform.contains("TARGETPLATFORM") || platform.contains("BUILDPLATFORM") {
+            return Outcome::Declared;
+        }
+        let value = expand::word(platform, self.escape, &self.outer);
+        let known = value.ok().and_then(|value| value.known().ok());
+        match known.and_then(|text| text.parse::<Platform>().ok()) {
+            Some(platform) => {
+                self.draft.platforms = vec![platform.to_string()];
+                Outcome::Declared
+            }
+            None => Outcome::LeftOut(format!("the platform `{platform}` is not known")),
+        }
+    }
+
+    /// Imports one instruction of the stage. Fails with the reason why it is left out.
+    fn instruction(&mut self, instruction: &Instruction) -> Result<Outcome, String> {
+        match instruction.keyword {
+            Keyword::Add | Keyword::Copy => self.copy(instruction),
+            Keyword::Run => self.run(instruction),
+            Keyword::Arg => self.argument(instruction).map(|()| Outcome::Declared),
+            Keyword::From => Ok(Outcome::Declared),
+            Keyword::Maintainer => Err(
+                "the field `author` has no key in a spec; use the label org.opencontainers.image.authors"
+                    .to_owned(),
+            ),
+            Keyword::Onbuild => {
+                Err("golden images have no triggers; add the instruction to the images that are built on this one".to_owned())
+            }
+            _ => self.metadata(instruction).map(|()| Outcome::Declared),
+        }
+    }
+
+    /// `ARG`: later instructions use the value.
+    fn argument(&mut self, instruction: &Instruction) -> Result<(), String> {
+        for (name, default) in instruction.build_arguments(self.escape) {
+            let value = match default {
+                Some(word) => Some(self.value(&word)?),
+                None => self.outer.arguments.get(&name).cloned().flatten(),
+            };
+            self.scope.arguments.insert(name, value);
+        }
+        Ok(())
+    }
+
+    fn finished(mut self, comment: &str) -> Import {
+        self.declare_pending_certificates();
+        let steps = std::mem::take(&mut self.steps);
+        self.draft.run = steps.into_iter().map(|step| self.step(step)).collect();
+        let labels = ["org.opencontainers.image.version", "version"];
+        let version = labels
+            .iter()
+            .find_map(|label| self.draft.labels.get(*label));
+        if let Some(version) = version.filter(|text| semver::Version::parse(text).is_ok()) {
+            self.draft.version.clone_from(version);
+        }
+        self.directories_of_workdirs();
+        Import {
+            spec: with_comment(&self.draft, comment),
+            lines: self.lines,
+            copies: self.copies,
+        }
+    }
+}
+
+/// True for variables that change how package managers and the dynamic linker work.
+fn is_special(key: &str, value: &str) -> bool {
+    let upper = key.to_ascii_uppercase();
+    match upper.as_str() {
+        "PATH" => !value.contains("PATH"),
+        "APT_CONFIG" | "ENV" | "IFS" | "GNUPGHOME" => true,
+        name => name.starts_with("LD_") || name.ends_with("_PROXY"),
+    }
+}

@@ -1,0 +1,161 @@
+//! The state of an import: the values so far, and the spec as far as it is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::context::BuildContext;
+use super::draft::{Draft, EnvText};
+use super::pending::PendingStep;
+use crate::dockerfile::{Instruction, Scope, Value, expand};
+use crate::resolve::image::Family;
+
+/// The settings of an import.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The name of the image.
+    pub name: String,
+    /// A comment at the top of the spec.
+    pub comment: String,
+    /// The config of the base, if it is known.
+    pub base: Option<BaseConfig>,
+}
+
+/// The part of a base's config that instructions refer to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BaseConfig {
+    /// The environment variables.
+    pub env: BTreeMap<String, String>,
+    /// The user; empty for root.
+    pub user: String,
+    /// The working directory; empty for `/`.
+    pub workdir: String,
+}
+
+/// An instruction of the Dockerfile and its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedLine {
+    /// The number of its first line, from 1.
+    pub line: usize,
+    /// The instruction on one line.
+    pub instruction: String,
+    /// The outcome.
+    pub outcome: Outcome,
+}
+
+/// The outcome of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The spec declares it.
+    Declared,
+    /// It is a step, or a part of it is one.
+    Step,
+    /// The spec does not contain it, or not all of it, for this reason.
+    LeftOut(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Declared => f.write_str("declared"),
+            Self::Step => f.write_str("step"),
+            Self::LeftOut(reason) => write!(f, "left out: {reason}"),
+        }
+    }
+}
+
+/// The length of an instruction in the report, in characters.
+const SHOWN: usize = 60;
+
+/// An instruction on one line, shortened.
+pub(super) fn shown(instruction: &Instruction) -> String {
+    let flags = instruction.flags.iter().map(ToString::to_string);
+    let words = instruction.words().map(str::to_owned);
+    let all: Vec<String> = std::iter::once(instruction.keyword.to_string())
+        .chain(flags)
+        .chain(words)
+        .collect();
+    let text = all.join(" ");
+    if text.chars().count() <= SHOWN {
+        return text;
+    }
+    let start: String = text.chars().take(SHOWN - 1).collect();
+    format!("{}…", start.trim_end())
+}
+
+/// The state of an import.
+pub(super) struct Importer<'a> {
+    pub(super) escape: char,
+    pub(super) context: &'a BuildContext,
+    pub(super) base: Option<&'a BaseConfig>,
+    /// The build arguments before `FROM`.
+    pub(super) outer: Scope,
+    pub(super) scope: Scope,
+    pub(super) draft: Draft,
+    /// The family that the name of the base implies.
+    pub(super) family: Option<Family>,
+    /// The current `USER`; `None` for the user of the base.
+    pub(super) user: Option<String>,
+    /// The current working directory.
+    pub(super) workdir: String,
+    pub(super) shell: Option<Vec<String>>,
+    pub(super) steps: Vec<PendingStep>,
+    /// The directories that an earlier `WORKDIR` or `COPY` created.
+    pub(super) created: BTreeSet<String>,
+    /// The paths of the declared files.
+    pub(super) targets: BTreeSet<String>,
+    /// Certificates that are declared once the trust store is updated: their sources and targets.
+    pub(super) certificates: Vec<(String, String)>,
+    pub(super) copies: BTreeSet<String>,
+    /// The last line that sets a variable which package managers and programs read.
+    pub(super) last_special_env: usize,
+    pub(super) lines: Vec<ImportedLine>,
+}
+
+impl Importer<'_> {
+    /// Evaluates a word. Fails with a reason.
+    pub(super) fn value(&self, word: &str) -> Result<Value, String> {
+        expand::word(word, self.escape, &self.scope).map_err(|error| self.reason(&error))
+    }
+
+    /// Evaluates a word whose value must be known.
+    pub(super) fn text(&self, word: &str) -> Result<String, String> {
+        let value = self.value(word)?;
+        self.known(&value)
+    }
+
+    /// The text of a value; variables of the base have their values there, if it is known.
+    pub(super) fn known(&self, value: &Value) -> Result<String, String> {
+        let value = match self.base {
+            Some(base) => value.with_base(|name| base.env.get(name).map(String::as_str)),
+            None => value.clone(),
+        };
+        value
+            .known()
+            .map_err(|name| self.reason(&expand::Error::Unknown(name.to_owned())))
+    }
+
+    fn reason(&self, error: &expand::Error) -> String {
+        let expand::Error::Unknown(name) = error else {
+            return error.to_string();
+        };
+        match self.scope.arguments.get(name) {
+            Some(Some(_)) => format!("{name} depends on the platform of the build"),
+            Some(None) => format!("the build argument {name} has no default"),
+            None => error.to_string(),
+        }
+    }
+}
+
+/// The value of a variable in the spec.
+pub(super) fn env_text(
+    name: &str,
+    value: &Value,
+    known: Result<String, String>,
+) -> Result<EnvText, String> {
+    if value.known().is_err()
+        && let Some((prepend, append)) = value.around(name)
+    {
+        return Ok(EnvText::Extend { prepend, append });
+    }
+    known.map(EnvText::Set)
+}

@@ -1,0 +1,315 @@
+//! `RUN`: packages and certificates are declared where possible; the rest becomes steps.
+
+use super::draft::{EnvText, FileContent, FileDraft, RunDraft};
+use super::owners::owner;
+use super::packages::{Recognised, recognise};
+use super::pending::PendingStep;
+use super::scripts::{self, Body};
+use super::shell::{commands, quoted};
+use super::state::{Importer, Outcome};
+use crate::dockerfile::{Form, Instruction, Value};
+use crate::resolve::image::Family;
+
+/// The longest name of a step, in characters.
+const LONGEST_NAME: usize = 60;
+
+/// Directories that every base has.
+const USUAL: [&str; 16] = [
+    "/", "/bin", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/root", "/run",
+    "/sbin", "/srv", "/tmp", "/usr", "/var",
+];
+
+impl Importer<'_> {
+    /// `RUN`. Fails with the reason why it is left out.
+    pub(super) fn run(&mut self, instruction: &Instruction) -> Result<Outcome, String> {
+        let mounts = self.mounts(instruction)?;
+        let has_default_shell = self.shell.is_none();
+        let script = match instruction.form() {
+            Form::Shell(text) if instruction.here_documents.is_empty() => Some(text),
+            Form::Shell(_) => instruction
+                .only_here_document()
+                .map(crate::dockerfile::HereDocument::text)
+                .filter(|text| !text.starts_with("#!") && has_default_shell),
+            Form::Exec(_) => None,
+        };
+        let found = script
+            .filter(|_| mounts.is_empty() && self.is_root())
+            .and_then(|text| recognise(&self.with_values(commands(&text)?)));
+        let Some(found) = found.filter(|found| self.can_declare(found, instruction.line)) else {
+            let body = scripts::body(instruction, self.shell.as_deref());
+            self.push_step(scripts::name(instruction), body, mounts.secrets, mounts.ssh);
+            return Ok(Outcome::Step);
+        };
+        self.declare(&found);
+        if found.rest.is_empty() {
+            return Ok(Outcome::Declared);
+        }
+        let text = found.rest.join(" && ");
+        let body = scripts::of_text(&text, self.shell.as_deref());
+        self.push_step(scripts::short(&text), body, Vec::new(), false);
+        Ok(Outcome::Step)
+    }
+
+    /// The commands with the values of variables in words such as `curl=$VERSION`.
+    fn with_values(&self, commands: Vec<super::shell::Command>) -> Vec<super::shell::Command> {
+        let words = |text: &str| -> Option<Vec<String>> {
+            let is_plain = !text.contains(['|', '<', '>', '(', '`', '&', ';']);
+            let words = text.split_whitespace();
+            let expand = |word: &str| self.scope_of_step(word);
+            is_plain.then(|| words.map(expand).collect::<Option<Vec<String>>>())?
+        };
+        commands
+            .into_iter()
+            .map(|mut command| {
+                if command.words.is_none() {
+                    command.words = words(&command.text);
+                }
+                command
+            })
+            .collect()
+    }
+
+    /// A word of a script as the shell reads it, if only variables of the Dockerfile occur and no
+    /// value is split into words.
+    fn scope_of_step(&self, word: &str) -> Option<String> {
+        let value = crate::dockerfile::expand::word(word, '\\', &self.scope).ok()?;
+        let text = value.known().ok()?;
+        let is_one_word = !text.is_empty() && !text.contains(char::is_whitespace);
+        is_one_word.then_some(text)
+    }
+
+    fn is_root(&self) -> bool {
+        self.user
+            .as_deref()
+            .is_none_or(|user| matches!(user, "root" | "0" | "0:0" | "root:root"))
+    }
+
+    /// True if the order of a spec gives the same result for the recognised commands.
+    fn can_declare(&self, found: &Recognised, line: usize) -> bool {
+        let of_image = self.draft.family.or(self.family.map(Family::as_str));
+        let fits = |family: Family| of_image.is_none_or(|known| known == family.as_str());
+        let has_packages = !found.install.is_empty();
+        self.steps.is_empty()
+            && self.last_special_env < line
+            && found.family.is_none_or(fits)
+            && (!has_packages || self.targets.iter().all(|path| is_apart_from_packages(path)))
+            && (!found.updates_trust || self.can_trust(found.family))
+    }
+
+    /// True if the pending certificates can be declared.
+    fn can_trust(&self, family: Option<Family>) -> bool {
+        let is_known = family
+            .or(self.family)
+            .is_some_and(|family| family != Family::Static)
+            || self.draft.family.is_some();
+        !self.certificates.is_empty() && is_known
+    }
+
+    fn declare(&mut self, found: &Recognised) {
+        if let Some(family) = found.family.filter(|family| self.family != Some(*family)) {
+            self.draft.family = Some(family.as_str());
+        }
+        for package in &found.install {
+            if !self.draft.install.contains(package) {
+                self.draft.install.push(package.clone());
+            }
+        }
+        if !found.updates_trust {
+            return;
+        }
+        for (source, _) in std::mem::take(&mut self.certificates) {
+            let path = format!("{}/{source}", super::FILES);
+            self.copies.insert(source);
+            self.draft.trust.push(path);
+        }
+    }
+
+    /// Declares the certificates that are not added to the trust store as files.
+    pub(super) fn declare_pending_certificates(&mut self) {
+        for (source, target) in std::mem::take(&mut self.certificates) {
+            self.targets.insert(target.clone());
+            self.draft.files.push(FileDraft {
+                content: FileContent::Source(format!("{}/{source}", super::FILES)),
+                target,
+                ..FileDraft::default()
+            });
+            self.copies.insert(source);
+        }
+    }
+
+    pub(super) fn push_step(&mut self, name: String, body: Body, secrets: Vec<String>, ssh: bool) {
+        self.declare_pending_certificates();
+        self.steps.push(PendingStep {
+            name,
+            body,
+            user: self.user.clone().filter(|_| !self.is_root()),
+            workdir: self.workdir.clone(),
+            env: self.scope.env.clone(),
+            arguments: self.scope.arguments.clone(),
+            secrets,
+            ssh,
+            absent: Vec::new(),
+        });
+    }
+
+    /// A step of the image itself, which root runs in `/`.
+    pub(super) fn push_own_step(&mut self, name: String, script: String) {
+        self.push_step(name, Body::of_golden(script), Vec::new(), false);
+        if let Some(step) = self.steps.last_mut() {
+            step.user = None;
+            step.arguments.clear();
+        }
+    }
+
+    /// `WORKDIR`.
+    pub(super) fn set_workdir(&mut self, instruction: &Instruction) -> Result<(), String> {
+        let written = self.text(&instruction.arguments)?;
+        let path = format!("/{}", super::context::joined(&self.workdir, &written));
+        self.workdir.clone_from(&path);
+        self.draft.config.workdir = Some(path.clone());
+        let missing = self.missing(&path);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.created.extend(missing.iter().cloned());
+        let owner = match &self.user {
+            Some(user) => owner(user)?,
+            None => None,
+        };
+        if self.steps.is_empty() {
+            let directory = |path: &String| FileDraft {
+                target: format!("{path}/"),
+                owner: owner.clone(),
+                ..FileDraft::default()
+            };
+            self.draft.files.extend(missing.iter().map(directory));
+            return Ok(());
+        }
+        let conflicts = |step: &PendingStep| missing.iter().any(|path| step.body.may_create(path));
+        if self.steps.iter().any(conflicts) {
+            let absent: Vec<String> = missing.iter().rev().cloned().collect();
+            for step in &mut self.steps {
+                step.absent.extend(absent.iter().cloned());
+            }
+        }
+        let mut script = String::new();
+        for path in &missing {
+            script.push_str(&scripts::make_directory(path, owner.as_deref()));
+        }
+        self.push_own_step(format!("create {path}"), script);
+        Ok(())
+    }
+
+    /// The directories of a path that may be missing, the highest first.
+    pub(super) fn missing(&self, path: &str) -> Vec<String> {
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1);
+        ends.chain([path.len()])
+            .map(|end| path[..end].to_owned())
+            .filter(|path| !USUAL.contains(&path.as_str()) && !self.created.contains(path))
+            .collect()
+    }
+
+    /// The step of the spec, after the config is known.
+    pub(super) fn step(&self, step: PendingStep) -> RunDraft {
+        let mut lines: Vec<String> = Vec::new();
+        let workdir = self.draft.config.workdir.clone().unwrap_or_else(|| {
+            self.base
+                .map_or_else(|| "/".to_owned(), |base| base.workdir.clone())
+        });
+        if !step.absent.is_empty() {
+            let paths: Vec<String> = step.absent.iter().map(|path| quoted(path)).collect();
+            lines.push("cd /".to_owned());
+            lines.push(format!("rmdir {} 2> /dev/null || :", paths.join(" ")));
+        }
+        let is_absent = step.absent.contains(&step.workdir);
+        let is_elsewhere = step.workdir != workdir && step.absent.is_empty();
+        let is_in_root = step.workdir == "/" || is_absent;
+        if is_elsewhere || (!step.absent.is_empty() && !is_in_root) {
+            lines.push(format!("cd {}", quoted(&step.workdir)));
+        }
+        lines.extend(self.environment(&step));
+        let script = step.body.with(lines);
+        RunDraft {
+            name: step.name.chars().take(LONGEST_NAME).collect(),
+            script,
+            user: step.user,
+            secrets: step.secrets,
+            ssh: step.ssh,
+        }
+    }
+
+    /// The commands that restore the environment at the place of a step.
+    fn environment(&self, step: &PendingStep) -> Vec<String> {
+        let mut unset = Vec::new();
+        let mut lines = Vec::new();
+        for (name, last) in &self.draft.env {
+            if !scripts::is_name(name) {
+                continue;
+            }
+            match step.env.get(name) {
+                Some(value) => lines.extend(self.restored(name, value, last)),
+                None => match self.restored(name, &Value::inherited(name), last) {
+                    Some(line) => lines.push(line),
+                    None => unset.push(name.clone()),
+                },
+            }
+        }
+        if !unset.is_empty() {
+            lines.insert(0, format!("unset {}", unset.join(" ")));
+        }
+        for (name, value) in &step.arguments {
+            let Some(value) = value.as_ref().filter(|_| !step.env.contains_key(name)) else {
+                continue;
+            };
+            if let Some(value) = self.known(value).ok().filter(|_| scripts::is_name(name)) {
+                lines.push(format!("export {name}={}", quoted(&value)));
+            } else if step.body.mentions(name) {
+                lines.extend(scripts::platform_argument(name));
+            }
+        }
+        lines
+    }
+
+    /// The command that gives a variable its earlier value.
+    fn restored(&self, name: &str, value: &Value, last: &EnvText) -> Option<String> {
+        match (self.known(value), value.around(name), last) {
+            (Ok(text), _, EnvText::Set(last)) if text == *last => None,
+            (
+                _,
+                Some((prepend, append)),
+                EnvText::Extend {
+                    prepend: p,
+                    append: a,
+                },
+            ) => {
+                let is_same = (&prepend, &append) == (p, a);
+                (!is_same).then(|| scripts::extended(name, [p, a], [&prepend, &append]))
+            }
+            (Ok(text), _, _) => Some(format!("export {name}={}", quoted(&text))),
+            (Err(_), _, _) => None,
+        }
+    }
+}
+
+/// True if packages do not own files at a path.
+fn is_apart_from_packages(path: &str) -> bool {
+    const APART: [&str; 9] = [
+        "/app",
+        "/code",
+        "/data",
+        "/home",
+        "/opt",
+        "/srv",
+        "/usr/local/bin",
+        "/usr/src",
+        "/workspace",
+    ];
+    let is_below = |directory: &str| {
+        path.strip_prefix(directory)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let first = path.split('/').nth(1).unwrap_or_default();
+    let is_own = !USUAL.contains(&format!("/{first}").as_str())
+        && !["lib64", "lib32", "boot", "proc", "sys"].contains(&first);
+    is_own || APART.iter().any(|directory| is_below(directory))
+}

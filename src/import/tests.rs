@@ -1,0 +1,136 @@
+//! Dockerfiles like those of public repositories, with their reports and specs.
+
+use super::*;
+use crate::dockerfile::parse;
+
+/// The Dockerfiles, each below a line `=== NAME`.
+const DOCKERFILES: &str = include_str!("tests/dockerfiles.txt");
+
+/// A build context with these files.
+fn context() -> BuildContext {
+    let mut context = BuildContext::default();
+    let mut add = |path: &str, mode: u32, kind: ContextKind| {
+        for (end, _) in path.match_indices('/') {
+            let directory = ContextEntry {
+                mode: 0o755,
+                kind: ContextKind::Directory,
+            };
+            context
+                .entries
+                .entry(path[..end].to_owned())
+                .or_insert(directory);
+        }
+        context
+            .entries
+            .insert(path.to_owned(), ContextEntry { mode, kind });
+    };
+    let file = || ContextKind::File(Content::Other);
+    for path in [
+        "requirements.txt",
+        "package.json",
+        "package-lock.json",
+        "nginx.conf",
+        "src/lib/util.py",
+        "config/apt.conf",
+    ] {
+        add(path, 0o644, file());
+    }
+    add("entrypoint.sh", 0o755, file());
+    add("src/main.py", 0o755, file());
+    add("src/current", 0o777, ContextKind::Link("lib".to_owned()));
+    let certificate = ContextKind::File(Content::Certificates);
+    add("certs/corp.crt", 0o644, certificate);
+    add(
+        "vendor/tool.tar.gz",
+        0o644,
+        ContextKind::File(Content::Archive),
+    );
+    add("modes/private", 0o600, file());
+    add("modes/plain", 0o644, file());
+    add("modes/sub", 0o700, ContextKind::Directory);
+    add("modes/sub/tool", 0o755, file());
+    context
+}
+
+fn imported(text: &str) -> Result<Import, Error> {
+    let options = Options {
+        name: "app".to_owned(),
+        comment: "Imported.".to_owned(),
+        base: None,
+    };
+    import(&parse(text)?, &context(), &options)
+}
+
+/// The report and the spec of an import.
+fn shown(import: &Import) -> String {
+    let line =
+        |line: &ImportedLine| format!("{}  {}  {}", line.line, line.instruction, line.outcome);
+    let lines: Vec<String> = import.lines.iter().map(line).collect();
+    let spec = crate::config_files::format::format(&import.spec).unwrap();
+    assert_valid(&spec);
+    format!("{}\n\n{spec}", lines.join("\n"))
+}
+
+/// Checks that a text is an image.toml.
+fn assert_valid(spec: &str) {
+    use crate::config_files::document::{SourceFiles, SourceKind, parse};
+    use crate::config_files::typed::typed;
+    let path = std::path::Path::new("image.toml");
+    let mut found = crate::diagnostic::Diagnostics::new();
+    let files = SourceFiles {
+        workspace: "golden.toml".into(),
+        image: path.into(),
+    };
+    if let Some(table) = parse(path, SourceKind::Image, spec, &mut found) {
+        drop::<crate::config_files::ImageSpec>(typed(table, &files, &mut found));
+    }
+    let messages: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(messages, [""; 0], "{spec}");
+}
+
+#[test]
+fn dockerfiles_become_specs() {
+    for case in DOCKERFILES.split("=== ").skip(1) {
+        let (name, text) = case.split_once('\n').unwrap();
+        let result = imported(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        insta::assert_snapshot!(name, shown(&result), text);
+    }
+}
+
+#[test]
+fn a_dockerfile_that_no_spec_can_hold_is_refused() {
+    for (text, expected) in [
+        (
+            "FROM golang:1.23 AS build\nRUN make\nFROM scratch\nCOPY --from=build /a /a\n",
+            "the Dockerfile has 2 build stages (build on line 1, line 3); an image of a workspace has one",
+        ),
+        (
+            "ARG B\nFROM $B\n",
+            "line 2: the base `$B` cannot be used: its build argument has no default, or depends on the platform",
+        ),
+        ("RUN x\n", "line 1: RUN comes before the first FROM"),
+        (
+            "FROM debian:12\nFOO x\n",
+            "line 2: `FOO` is not an instruction",
+        ),
+    ] {
+        let error = imported(text).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    let stages = imported("FROM a AS b\nFROM b\n").unwrap_err();
+    assert_eq!(stages.hints().len(), 2);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_dockerfile_makes_the_import_panic(
+        lines in proptest::collection::vec(
+            "(RUN|COPY|ADD|ENV|LABEL|CMD|WORKDIR|USER|EXPOSE|VOLUME|SHELL|ARG|HEALTHCHECK CMD) [-a-z /.$\\[\\]\"'=:{}0-9]{1,20}",
+            0..6,
+        )
+    ) {
+        if let Ok(import) = imported(&format!("FROM debian:12\n{}\n", lines.join("\n"))) {
+            drop(shown(&import));
+        }
+    }
+}
