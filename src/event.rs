@@ -106,8 +106,13 @@ pub enum Step {
     PushThroughEngine(String),
     /// The content of an image is pushed.
     Push(Reference),
-    /// An image is signed.
-    Sign(Reference),
+    /// Artifacts are attached to an image.
+    Attach {
+        /// The kinds of the artifacts, such as `signature, SBOM`.
+        artifacts: String,
+        /// The image.
+        image: Reference,
+    },
     /// Tags are put.
     Tag {
         /// The repository of the tags.
@@ -159,7 +164,7 @@ impl fmt::Display for Step {
                 write!(f, "push {reference} through the engine")
             }
             Self::Push(reference) => write!(f, "push {reference}"),
-            Self::Sign(reference) => write!(f, "sign {reference}"),
+            Self::Attach { artifacts, image } => write!(f, "attach {artifacts} to {image}"),
             Self::Tag { repository, tags } => {
                 let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
                 write!(f, "tag {repository}: {}", tags.join(", "))

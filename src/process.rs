@@ -24,6 +24,9 @@ pub enum Program {
     CredentialHelper,
     /// A key plugin of sigstore, which may need the login of a cloud provider or of a key service.
     KeyPlugin,
+    /// A program of the workspace that verifies the signatures of bases. It receives no login; it may
+    /// read those in the user's docker configuration.
+    Verifier,
 }
 
 /// Variables that every program receives: directories, user and language. None of them is a secret.
@@ -116,6 +119,23 @@ const KEYS: &[&str] = &[
     "SM_*",
 ];
 
+/// Settings of programs that verify signatures, and the proxies and certificates to reach registries.
+const VERIFIERS: &[&str] = &[
+    "DOCKER_CONFIG",
+    "SIGSTORE_*",
+    "TUF_ROOT",
+    "COSIGN_REPOSITORY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_*",
+];
+
 /// Variables that select the configuration of git and the user that it runs for.
 const GIT: &[&str] = &["GIT_CONFIG_*", "SUDO_UID"];
 
@@ -128,6 +148,7 @@ impl Program {
             Self::Ssh => &[COMMON, SESSION],
             Self::CredentialHelper => &[COMMON, SESSION, CLOUD],
             Self::KeyPlugin => &[COMMON, SESSION, CLOUD, KEYS],
+            Self::Verifier => &[COMMON, VERIFIERS],
         };
         lists
             .iter()

@@ -1,10 +1,11 @@
 //! The observed state of registries and engines, as plain values. Pure code decides from these
 //! values, and tests write them by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config_files::policy::RequiredArtifact;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, Repository, Tag};
@@ -65,9 +66,9 @@ pub struct Published {
     pub digest: Digest,
     /// The label `dev.golden.inputs`; `None` if the config was not read or lacks the label.
     pub inputs: Option<Digest>,
-    /// True if golden.toml has a signing key, and the image lacks a signature by it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unsigned: bool,
+    /// The artifacts that golden.toml requires and that the image lacks.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacking: BTreeSet<RequiredArtifact>,
     /// All labels of the config; empty if the config was not read.
     pub labels: BTreeMap<String, String>,
     /// The runtime part of the config; empty if the config was not read.

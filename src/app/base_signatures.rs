@@ -1,14 +1,17 @@
-//! Requires that trusted keys signed the external bases: the rule `base.signed_by`.
+//! Requires that trusted keys signed the external bases, or that a trusted program accepts them: the
+//! rule `base.signed_by`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::error::Error;
 use super::session::Session;
-use super::signatures::TrustedKeys;
+use super::signatures::{TrustedKeys, TrustedProgram};
 use crate::config_files::policy::RuleLevel;
-use crate::reference::{Digest, Repository};
+use crate::reference::{Digest, Reference, Repository};
 use crate::registry::Registries;
 use crate::render::PinnedBase;
+use crate::signing::verifier::Verifier;
 use crate::trust::PublicKey;
 use crate::verify;
 
@@ -40,42 +43,80 @@ impl CheckedBase {
     }
 }
 
-/// Verifies the signatures of bases, each one once. Fails if a base has no signature by a key that
-/// the policy names, unless the rule is off or only warns.
+/// The use of the programs that `[[trust]]` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Programs {
+    /// They run, in a command that also builds or records bases.
+    Run,
+    /// They do not run: a command that only reads a workspace starts nothing that it names.
+    Skip,
+}
+
+/// The result of verifying one base.
+enum Verdict {
+    /// A key or a program of this `[[trust]]` table accepts it.
+    SignedBy(String),
+    /// Only the programs of these tables could accept it, and they do not run.
+    Skipped(String),
+    /// The rule is violated. The text is a predicate.
+    Violated(String),
+}
+
+/// The variable with the time limit for a program that verifies bases, in seconds.
+const TIMEOUT: &str = "GOLDEN_VERIFY_TIMEOUT";
+/// The default time limit.
+const SECONDS: u64 = 60;
+
+/// Verifies the signatures of bases, each one once. Returns the name of the signer of each base that
+/// has one. Fails if a base has no signature by a key that the policy names, and no program accepts
+/// it, unless the rule is off or only warns.
 pub async fn require(
     session: &Session,
     registries: &Registries,
     bases: impl IntoIterator<Item = CheckedBase>,
-) -> Result<(), Error> {
+    programs: Programs,
+) -> Result<BTreeMap<String, String>, Error> {
     let spec = &session.workspace.spec;
     let (signers, level) = (&spec.policy.base.signed_by, spec.policy.severity.get(RULE));
+    let mut signed_by = BTreeMap::new();
     if signers.is_empty() || level == Some(&RuleLevel::Off) {
-        return Ok(());
+        return Ok(signed_by);
     }
-    let trusted = TrustedKeys::of(&session.workspace.root, spec)?;
+    let checker = Checker {
+        session,
+        registries,
+        trusted: TrustedKeys::of(&session.workspace.root, spec)?,
+        signers,
+        programs,
+    };
     let bases: BTreeMap<String, CheckedBase> = bases
         .into_iter()
         .map(|base| (base.name.clone(), base))
         .collect();
     let mut violations = Vec::new();
     for CheckedBase { name, place } in bases.into_values() {
-        let because = match &place {
-            None => Some("is not in a registry, so it has no signature".to_owned()),
-            Some((repository, digest)) => {
-                unsigned(registries, &trusted, signers, repository, digest).await?
-            }
+        let verdict = match &place {
+            None => Verdict::Violated("is not in a registry, so it has no signature".to_owned()),
+            Some((repository, digest)) => checker.verdict(repository, digest).await?,
         };
-        violations.extend(because.map(|because| format!("base {name} {because}")));
+        match verdict {
+            Verdict::SignedBy(signer) => drop(signed_by.insert(name, signer)),
+            Verdict::Skipped(tables) => session.settings.events.note(
+                None,
+                format!("base {name} is not verified: this command runs no program of [[trust]] {tables}"),
+            ),
+            Verdict::Violated(because) => violations.push(format!("base {name} {because}")),
+        }
     }
     if violations.is_empty() {
-        return Ok(());
+        return Ok(signed_by);
     }
     if level == Some(&RuleLevel::Warn) {
         for violation in violations {
             let text = format!("{RULE}: {violation}");
             session.settings.events.warn(None, text);
         }
-        return Ok(());
+        return Ok(signed_by);
     }
     Err(Error::Policy {
         message: format!("{RULE}: {}", violations.join("; ")),
@@ -83,27 +124,67 @@ pub async fn require(
     })
 }
 
-/// The reason why a base violates the rule, as a predicate; `None` if a key signed it.
-async fn unsigned(
-    registries: &Registries,
-    trusted: &TrustedKeys,
-    signers: &[String],
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<Option<String>, Error> {
-    let keys: Vec<PublicKey> = trusted
-        .for_repository(repository)
-        .into_iter()
-        .filter(|key| signers.contains(&key.name))
-        .map(|key| key.key)
-        .collect();
-    if keys.is_empty() {
-        let names = signers.join(", ");
-        return Ok(Some(format!(
-            "cannot be verified: no [[trust]] table of {names} has a glob for {repository}"
-        )));
+/// Verifies bases with the keys and programs of the tables that the policy names.
+struct Checker<'a> {
+    session: &'a Session,
+    registries: &'a Registries,
+    trusted: TrustedKeys,
+    signers: &'a [String],
+    programs: Programs,
+}
+
+impl Checker<'_> {
+    /// Verifies a base with all keys, and then with the programs.
+    async fn verdict(&self, repository: &Repository, digest: &Digest) -> Result<Verdict, Error> {
+        let is_named = |name: &String| self.signers.contains(name);
+        let mut keys = self.trusted.for_repository(repository);
+        keys.retain(|key| is_named(&key.name));
+        let programs = self.trusted.programs(repository);
+        let programs: Vec<&TrustedProgram> = programs.filter(|it| is_named(&it.name)).collect();
+        if keys.is_empty() && programs.is_empty() {
+            let names = self.signers.join(", ");
+            return Ok(Verdict::Violated(format!(
+                "cannot be verified: no [[trust]] table of {names} has a glob for {repository}"
+            )));
+        }
+        let mut reasons = Vec::new();
+        if !keys.is_empty() {
+            let public: Vec<PublicKey> = keys.iter().map(|key| key.key.clone()).collect();
+            let repo = self.registries.repo(repository);
+            match verify::signature(&repo, digest, &public).await? {
+                Ok(position) => return Ok(Verdict::SignedBy(keys[position].name.clone())),
+                Err(why) => reasons.push(why.to_string()),
+            }
+        }
+        if self.programs == Programs::Skip && !programs.is_empty() {
+            let names: Vec<&str> = programs.iter().map(|it| it.name.as_str()).collect();
+            return Ok(Verdict::Skipped(names.join(", ")));
+        }
+        let image = repository.digest(digest);
+        for program in programs {
+            match self.run(program, &image).await {
+                Ok(()) => return Ok(Verdict::SignedBy(program.name.clone())),
+                Err(why) => {
+                    let command = program.command.first().map_or("", String::as_str);
+                    reasons.push(format!("is not verified: the program {command} {why}"));
+                }
+            }
+        }
+        Ok(Verdict::Violated(format!(
+            "at {digest} {}",
+            reasons.join(", and ")
+        )))
     }
-    let repo = registries.repo(repository);
-    let verdict = verify::signature(&repo, digest, &keys).await?;
-    Ok(verdict.err().map(|why| format!("at {digest} {why}")))
+
+    async fn run(&self, program: &TrustedProgram, image: &Reference) -> Result<(), String> {
+        let settings = &self.session.settings;
+        let seconds = settings.var(TIMEOUT).and_then(|text| text.parse().ok());
+        let verifier = Verifier {
+            command: &program.command,
+            directory: &self.session.workspace.root,
+            environment: &settings.environment(),
+            limit: Duration::from_secs(seconds.unwrap_or(SECONDS)),
+        };
+        verifier.verify(image).await
+    }
 }

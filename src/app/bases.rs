@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::Glob;
 use serde::Serialize;
 
-use super::base_signatures::{self, CheckedBase};
+use super::base_signatures::{self, CheckedBase, Programs};
 use super::error::Error;
 use super::registries;
 use super::session::Session;
@@ -118,6 +118,7 @@ fn compare_pin(
         reference: current.reference.clone(),
         digest,
         created: None,
+        signed_by: None,
         platforms: BTreeMap::new(),
     };
     let change = if same {
@@ -135,9 +136,9 @@ fn compare_pin(
     })
 }
 
-/// Verifies the signatures of the bases that an update would record. Fails if the policy requires a
-/// signature that one of them lacks.
-pub async fn require_signed(session: &Session, compared: &[Compared]) -> Result<(), Error> {
+/// Verifies the signatures of the bases that an update would record, and adds the names of the
+/// signers. Fails if the policy requires a signature that one of them lacks.
+pub async fn require_signed(session: &Session, compared: &mut [Compared]) -> Result<(), Error> {
     let changed = compared
         .iter()
         .filter(|base| base.change != Change::Unchanged);
@@ -151,7 +152,12 @@ pub async fn require_signed(session: &Session, compared: &[Compared]) -> Result<
         }
     });
     let registries = registries::of_session(session)?;
-    base_signatures::require(session, &registries, bases).await
+    let signers = base_signatures::require(session, &registries, bases, Programs::Run).await?;
+    for base in compared {
+        let name = base.current.reference.to_string();
+        base.current.signed_by = signers.get(&name).cloned();
+    }
+    Ok(())
 }
 
 /// A base that is unavailable: the registry no longer has it, or did not answer.

@@ -14,7 +14,7 @@ use super::readiness;
 use super::session::Session;
 use super::settings::Settings;
 use super::work::Work;
-use crate::config_files::workspace::BuildCache;
+use crate::config_files::workspace::{BuildCache, SbomTable};
 use crate::engine::{Artifact, EngineKind};
 use crate::image::{Blobs, FileReader};
 use crate::observe::ConfigCache;
@@ -161,11 +161,17 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
 pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
     let unready = std::mem::take(&mut prepared.unready);
     let settings = &prepared.session.settings;
+    let sbom = prepared.session.workspace.spec.sbom.as_ref();
     let run = Run {
         work: &prepared.work,
         engines: &prepared.engines,
         registries: &prepared.registries,
         signing: prepared.session.signing.as_ref(),
+        sbom: sbom.map(SbomTable::formats).unwrap_or_default(),
+        files: FileReader::new(
+            Blobs::new(prepared.registries.clone()),
+            settings.user_cache(),
+        ),
         policy: &prepared.session.workspace.spec.policy,
         cache: &ConfigCache::of(prepared.state.clone()),
         state: &prepared.state,

@@ -130,6 +130,7 @@ pub async fn bump_stale(
         engine: None,
         force: false,
         locked: false,
+        diff: false,
     };
     let planned = plan(session, &request).await?;
     if !planned.unready.is_empty() {

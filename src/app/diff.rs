@@ -2,7 +2,13 @@
 
 use super::error::Error;
 use super::located::{Finder, LocatedImage};
-use crate::inventory::{Difference, Gap, ImageContent};
+use super::settings::Settings;
+use crate::assemble::Assembled;
+use crate::image::{Blobs, FileReader};
+use crate::inventory::{BaseLabels, Difference, Gap, ImageContent, layer_owners};
+use crate::oci::ImageConfig;
+use crate::platform::Platform;
+use crate::registry::Registries;
 
 /// Two compared images.
 #[derive(Debug)]
@@ -13,38 +19,114 @@ pub struct ComparedImages {
     pub to: String,
     /// The difference.
     pub difference: Difference,
+    /// The difference of their bases, if it was requested and they differ.
+    pub bases: Option<Box<Self>>,
     /// Each image with a damaged package database, and its gaps.
     pub gaps: Vec<(String, Vec<Gap>)>,
 }
 
-/// Compares two images. Fails if one of them, or one of its layers, cannot be read.
-pub async fn compare(from: &str, to: &str, finder: &Finder<'_>) -> Result<ComparedImages, Error> {
-    let (first, second) = (finder.find(from).await?, finder.find(to).await?);
-    let (old, new) = (
-        content(&first, finder).await?,
-        content(&second, finder).await?,
-    );
-    let difference = Difference::between(&old, &new);
-    let gaps =
-        [(from, old), (to, new)].map(|(name, image)| (name.to_owned(), image.inventory.gaps));
-    Ok(ComparedImages {
-        from: first.reference,
-        to: second.reference,
-        difference,
-        gaps: gaps
-            .into_iter()
-            .filter(|(_, gaps)| !gaps.is_empty())
-            .collect(),
-    })
+impl ComparedImages {
+    /// Compares the content of two images.
+    #[must_use]
+    pub fn new((from, old): (String, ImageContent), (to, new): (String, ImageContent)) -> Self {
+        let difference = Difference::between(&old, &new);
+        let gaps = [(from.clone(), old), (to.clone(), new)];
+        let gaps = gaps.map(|(name, image)| (name, image.inventory.gaps));
+        Self {
+            from,
+            to,
+            difference,
+            bases: None,
+            gaps: gaps
+                .into_iter()
+                .filter(|(_, gaps)| !gaps.is_empty())
+                .collect(),
+        }
+    }
 }
 
-async fn content(image: &LocatedImage, finder: &Finder<'_>) -> Result<ImageContent, Error> {
-    let files = image.files(finder.settings).await?;
+/// Compares two images; with `bases`, also the images that they are built on. Fails if one of them,
+/// or one of its layers, cannot be read.
+pub async fn compare(
+    from: &str,
+    to: &str,
+    bases: bool,
+    finder: &Finder<'_>,
+) -> Result<ComparedImages, Error> {
+    let mut compared = compare_two(from, to, finder).await?;
+    let base = &compared.difference.base;
+    if let (true, Some(from), Some(to)) = (bases && base.from != base.to, &base.from, &base.to) {
+        let below = compare_two(&pinned(from)?, &pinned(to)?, finder).await?;
+        compared.difference.base.diff = Some(Box::new(below.difference.clone()));
+        compared.bases = Some(Box::new(below));
+    }
+    Ok(compared)
+}
+
+async fn compare_two(from: &str, to: &str, finder: &Finder<'_>) -> Result<ComparedImages, Error> {
+    let (first, second) = (finder.find(from).await?, finder.find(to).await?);
+    let (old, new) = (
+        content(&first, finder.settings).await?,
+        content(&second, finder.settings).await?,
+    );
+    let mut compared = ComparedImages::new(
+        (first.reference.clone(), old),
+        (second.reference.clone(), new),
+    );
+    for (name, _) in &mut compared.gaps {
+        let written = if *name == first.reference { from } else { to };
+        written.clone_into(name);
+    }
+    Ok(compared)
+}
+
+/// The reference of a base by digest. Fails if the labels do not name both.
+fn pinned(base: &BaseLabels) -> Result<String, Error> {
+    let both = base.name.as_deref().zip(base.digest.as_deref());
+    let (name, digest) = both.ok_or_else(|| {
+        Error::failed("the labels of an image do not name its base with a digest")
+    })?;
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    Ok(format!("{name}@{digest}"))
+}
+
+/// Reads the content of an image.
+pub(super) async fn content(
+    image: &LocatedImage,
+    settings: &Settings,
+) -> Result<ImageContent, Error> {
+    let files = image.files(settings).await?;
     let layers = image.chosen.manifest.layers.iter();
     Ok(ImageContent {
         config: image.chosen.config.clone(),
         inventory: files.inventory(),
         files,
         size: layers.map(|layer| layer.size).sum(),
+    })
+}
+
+/// Reads the content of an assembled image for a platform, or for its first platform.
+pub(super) async fn assembled(
+    assembled: &Assembled,
+    platform: Option<&Platform>,
+    name: &str,
+    registries: &Registries,
+    settings: &Settings,
+) -> Result<ImageContent, Error> {
+    let mut images = assembled.images.iter();
+    let image = images
+        .find(|image| Some(&image.platform) == platform)
+        .or(assembled.images.first())
+        .ok_or_else(|| Error::failed(format!("{name} has no image")))?;
+    let config = ImageConfig::parse(&image.config).map_err(Error::failed)?;
+    let owners = layer_owners(&config, image.layers.len());
+    let layers: Vec<_> = image.layers.iter().cloned().zip(owners).collect();
+    let reader = FileReader::new(Blobs::new(registries.clone()), settings.user_cache());
+    let files = reader.merged(&layers, name, &settings.events).await?;
+    Ok(ImageContent {
+        inventory: files.inventory(),
+        files,
+        size: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
+        config,
     })
 }

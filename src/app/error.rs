@@ -100,6 +100,9 @@ pub enum Error {
     /// A registry does not have a reference.
     #[error(transparent)]
     Absent(#[from] Box<crate::observe::Absent>),
+    /// The commit of an image cannot be checked out.
+    #[error(transparent)]
+    Checkout(#[from] crate::workspace::git::CheckoutError),
     /// A layer of an image cannot be read.
     #[error(transparent)]
     Layer(#[from] crate::image::LayerError),

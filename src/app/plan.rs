@@ -1,8 +1,9 @@
 //! Plans what a build and its publication would do.
 
-use super::base_signatures::{self, CheckedBase};
+use super::base_signatures::{self, CheckedBase, Programs};
 use super::error::Error;
 use super::pipeline::{Engines, Goal, choose};
+use super::plan_diff::{self, PlannedDiff};
 use super::prepare::{requested_engine, require_locked, survey_ready};
 use super::registries;
 use super::session::Session;
@@ -11,7 +12,7 @@ use super::work::Planned;
 use crate::diagnostic::SourceMap;
 use crate::engine::EngineKind;
 use crate::engine::docker::DockerEnv;
-use crate::plan::{Plan, PlanOptions};
+use crate::plan::{Plan, PlanOptions, PlannedImage};
 
 /// The request to plan images.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct PlanRequest {
     pub force: bool,
     /// Fail if golden.lock would have to change.
     pub locked: bool,
+    /// Compare the images to build with the published ones.
+    pub diff: bool,
 }
 
 /// The plan of a session.
@@ -29,6 +32,8 @@ pub struct PlanRequest {
 pub struct PlannedSession {
     /// The plan.
     pub plan: Plan,
+    /// The comparisons with the published images; empty unless they are requested.
+    pub diffs: Vec<PlannedDiff>,
     /// Images that are not planned because their base is unavailable.
     pub unready: Vec<Unready>,
     /// The texts of the spec files.
@@ -53,29 +58,42 @@ pub async fn plan(mut session: Session, request: &PlanRequest) -> Result<Planned
     let bases = planned
         .iter()
         .filter_map(|planned| CheckedBase::of(&planned.recipe.base));
-    base_signatures::require(&session, &registries, bases).await?;
+    base_signatures::require(&session, &registries, bases, Programs::Skip).await?;
     let goal = if options.destinations.is_empty() {
         Goal::Local
     } else {
         Goal::Publish
     };
     let requested = requested_engine(&session, request.engine);
-    let mut images = Vec::with_capacity(planned.len());
-    for Planned {
-        recipe, mut step, ..
-    } in planned
-    {
-        if step.step.is_build() {
+    let mut chosen: Vec<Option<EngineKind>> = Vec::with_capacity(planned.len());
+    for Planned { recipe, step, .. } in &planned {
+        let engine = if step.step.is_build() {
             let choice = choose(requested, goal, &recipe.image, async || {
                 engines.docker_answers().await
-            })
-            .await;
-            step.engine = Some(choice.engine.as_str().to_owned());
-        }
-        images.push(step);
+            });
+            Some(choice.await.engine)
+        } else {
+            None
+        };
+        chosen.push(engine);
     }
+    let diffs = if request.diff {
+        plan_diff::compare(&session, &engines, &registries, &planned, &chosen).await?
+    } else {
+        Vec::new()
+    };
+    let images = planned.into_iter().zip(chosen).map(|(planned, engine)| {
+        let engine = engine.map(|engine| engine.as_str().to_owned());
+        PlannedImage {
+            engine: engine.or(planned.step.engine.clone()),
+            ..planned.step
+        }
+    });
     Ok(PlannedSession {
-        plan: Plan { images },
+        plan: Plan {
+            images: images.collect(),
+        },
+        diffs,
         unready,
         sources: session.sources,
     })

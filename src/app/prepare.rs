@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::base_signatures::{self, CheckedBase};
+use super::base_signatures::{self, CheckedBase, Programs};
+use super::build_facts;
 use super::error::{Error, NothingReady};
 use super::pipeline::{EngineChoice, Engines, Goal, choose};
 use super::readiness;
@@ -129,13 +130,19 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     let bases = planned
         .iter()
         .filter_map(|planned| CheckedBase::of(&planned.recipe.base));
-    base_signatures::require(&session, &registries, bases).await?;
+    let signers = base_signatures::require(&session, &registries, bases, Programs::Run).await?;
+    let newly_locked = with_signers(&mut session, newly_locked, &signers);
     let requested = requested_engine(&session, request.engine);
+    let bases = build_facts::external_bases(planned.iter().map(|planned| &planned.recipe));
     let mut work = Vec::with_capacity(planned.len());
     for planned in planned {
         let image = &planned.recipe.image;
         let engine = choose_engine(requested, request.goal, image, &engines).await?;
-        work.push(Work::new(planned, engine, &session.destinations)?);
+        let mut one = Work::new(planned, engine, &session.destinations)?;
+        if request.goal == Goal::Publish {
+            one.facts = build_facts::of(&session, &one.recipe, &one.planned.publish, &bases)?;
+        }
+        work.push(one);
     }
     Ok(Prepared {
         session,
@@ -195,6 +202,21 @@ async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
         if let Ok(base) = found {
             session.workspace.lock.bases.insert(key, base.clone());
             added.push(base);
+        }
+    }
+    added
+}
+
+/// Adds the names of the signers to the bases that were added to golden.lock.
+fn with_signers(
+    session: &mut Session,
+    mut added: Vec<LockedBase>,
+    signers: &BTreeMap<String, String>,
+) -> Vec<LockedBase> {
+    for base in &mut added {
+        base.signed_by = signers.get(&base.reference.to_string()).cloned();
+        if let Some(locked) = session.workspace.lock.bases.get_mut(&base.base) {
+            locked.signed_by.clone_from(&base.signed_by);
         }
     }
     added

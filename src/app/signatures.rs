@@ -51,10 +51,26 @@ pub struct TrustedKey {
     pub key: PublicKey,
 }
 
-/// The keys of a workspace that are trusted, by the images that they are trusted for.
+/// A program that verifies bases, with the name of its `[[trust]]` table.
+#[derive(Debug, Clone)]
+pub struct TrustedProgram {
+    /// The name of the table.
+    pub name: String,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+}
+
+/// The keys and programs of a workspace that are trusted, by the images that they are trusted for.
 #[derive(Debug, Default)]
 pub struct TrustedKeys {
-    tables: Vec<(GlobSet, Vec<TrustedKey>)>,
+    tables: Vec<Trusted>,
+}
+
+#[derive(Debug)]
+struct Trusted {
+    images: GlobSet,
+    keys: Vec<TrustedKey>,
+    program: Option<TrustedProgram>,
 }
 
 impl TrustedKeys {
@@ -68,7 +84,13 @@ impl TrustedKeys {
                     key: public_key(&root.join(path))?,
                 })
             });
-            Ok((globs(&table.images)?, keys.collect::<Result<_, Error>>()?))
+            let keys = keys.collect::<Result<_, Error>>()?;
+            let command = table.verify.clone();
+            Ok(Trusted {
+                images: globs(&table.images)?,
+                keys,
+                program: command.map(|command| TrustedProgram { name, command }),
+            })
         };
         Ok(Self {
             tables: spec.trust.iter().map(read).collect::<Result<_, Error>>()?,
@@ -78,12 +100,20 @@ impl TrustedKeys {
     /// The keys that are trusted for the images of a repository.
     #[must_use]
     pub fn for_repository(&self, repository: &Repository) -> Vec<TrustedKey> {
+        let matching = self.matching(repository);
+        matching.flat_map(|table| &table.keys).cloned().collect()
+    }
+
+    /// The programs that may verify the images of a repository.
+    pub fn programs(&self, repository: &Repository) -> impl Iterator<Item = &TrustedProgram> {
+        self.matching(repository)
+            .filter_map(|table| table.program.as_ref())
+    }
+
+    fn matching(&self, repository: &Repository) -> impl Iterator<Item = &Trusted> {
         let name = repository.to_string();
-        let matching = self
-            .tables
-            .iter()
-            .filter(|(globs, _)| globs.is_match(&name));
-        matching.flat_map(|(_, keys)| keys).cloned().collect()
+        let tables = self.tables.iter();
+        tables.filter(move |table| table.images.is_match(&name))
     }
 }
 

@@ -5,13 +5,14 @@ use super::pipeline::{Engines, families};
 use super::session::Session;
 use super::work::Planned;
 
-use crate::observe::{self, ConfigCache, ExpectedSignatures};
+use crate::config_files::workspace::SbomTable;
+use crate::observe::{self, ConfigCache};
 use crate::plan::{self, PlanOptions};
 use crate::publish::InputsRecord;
 use crate::registry::Registries;
 use crate::render::Templates;
 use crate::resolve::ResolvedImage;
-use crate::signing::KeyReader;
+use crate::signing::{Expected, ExpectedSignatures, KeyReader};
 use crate::snapshot::Observed;
 
 /// Adds the external bases of `images` to `observed`. It reads a base from an engine only if no
@@ -31,14 +32,25 @@ pub(super) async fn external_bases(
     }
 }
 
-/// The signatures that the published images must have; `None` if nothing is published or signed. A
-/// plan does not need the password of the key: then a signature by any key counts.
-async fn expected(session: &Session, options: &PlanOptions) -> Option<ExpectedSignatures> {
+/// The artifacts that the published images must have; nothing if nothing is published.
+async fn expected(session: &Session, options: &PlanOptions) -> Expected {
+    if options.destinations.is_empty() {
+        return Expected::default();
+    }
+    let spec = &session.workspace.spec;
+    let sbom = spec.sbom.as_ref().map(SbomTable::formats);
+    Expected {
+        signatures: expected_signatures(session).await,
+        sbom: sbom.unwrap_or_default(),
+        provenance: spec.provenance.is_some(),
+    }
+}
+
+/// The signatures that the published images must have; `None` if nothing is signed. A plan does not
+/// need the password of the key: then a signature by any key counts.
+async fn expected_signatures(session: &Session) -> Option<ExpectedSignatures> {
     let table = &session.workspace.spec.signing;
-    let source = table
-        .key
-        .as_ref()
-        .filter(|_| !options.destinations.is_empty())?;
+    let source = table.key.as_ref()?;
     let reader = KeyReader {
         root: &session.workspace.root,
         variables: &session.settings.env,
@@ -86,9 +98,8 @@ pub async fn survey(
         &mut observed,
     )
     .await?;
-    if let Some(signing) = expected(session, options).await {
-        observe::signatures(&recipes, &signing, registries, &mut observed).await?;
-    }
+    let expected = expected(session, options).await;
+    observe::artifacts(&recipes, &expected, registries, &mut observed).await?;
     for published in observed
         .repositories
         .values_mut()

@@ -8,6 +8,7 @@ use crate::reference::{Reference, Repository, Tag};
 use crate::render::Recipe;
 use crate::resolve::{Destination, ResolvedImage};
 use crate::tags;
+use crate::trust::provenance::BuildFacts;
 
 /// An image of a session: a selected one, or a base image of a selected one.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Work {
     pub engine: EngineChoice,
     /// The tag of the version in the spec.
     pub version_tag: Tag,
+    /// The facts for the provenance statement; `None` if none is attached.
+    pub facts: Option<BuildFacts>,
     /// The references in a Docker Engine: all tags of the version that is published.
     pub local: Vec<Reference>,
 }
@@ -77,6 +80,7 @@ impl Work {
             planned: step,
             engine,
             version_tag,
+            facts: None,
             local,
         })
     }

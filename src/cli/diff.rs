@@ -21,6 +21,9 @@ pub struct Args {
     /// Platform of both images [default: the only one, or this machine's].
     #[arg(long)]
     pub platform: Option<Platform>,
+    /// Also show the difference of the bases, if the images have different ones.
+    #[arg(long)]
+    pub base: bool,
     /// Exit with 5 if the images differ.
     #[arg(long)]
     pub exit_code: bool,
@@ -37,7 +40,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         names: &names,
         platform: args.platform.as_ref(),
     };
-    let compared = diff::compare(&args.from, &args.to, &finder).await?;
+    let compared = diff::compare(&args.from, &args.to, args.base, &finder).await?;
     match context.format {
         OutputFormat::Json => context.out.json(&compared.difference),
         OutputFormat::Markdown => context.out.data(&report::difference::markdown(&compared)),

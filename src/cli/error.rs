@@ -95,7 +95,8 @@ ends_with! {
     Failed: crate::workspace::state::Error,
         crate::oci::config::Error,
         crate::oci::manifest::Error,
-        crate::image::LayerError;
+        crate::image::LayerError,
+        crate::workspace::git::CheckoutError;
 }
 
 /// Implements `From` for errors that have one exit code for all variants, and hints.
@@ -194,6 +195,7 @@ impl From<crate::app::Error> for Failure {
             Error::Signing(error) => error.into(),
             Error::Absent(absent) => Self::absent(*absent),
             Error::Layer(error) => error.into(),
+            Error::Checkout(error) => error.into(),
             Error::Registry(error) => error.into(),
         }
     }

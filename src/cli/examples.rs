@@ -46,6 +46,10 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
         "plan" => &[
             ("golden plan", "Show what a publication would change"),
             (
+                "golden plan app --diff",
+                "Compare the next image with the published one",
+            ),
+            (
                 "golden plan app --registry localhost:5000/team",
                 "Plan for another registry",
             ),
@@ -148,6 +152,16 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
             (
                 "golden sbom oci:out --format spdx",
                 "Print those of an image of an OCI layout as SPDX",
+            ),
+        ],
+        "reproduce" => &[
+            (
+                "golden reproduce app:1.2.3",
+                "Check that an image is built from the commit that it names",
+            ),
+            (
+                "golden reproduce HOST/team/app@sha256:DIGEST --format json",
+                "Print the result for another program",
             ),
         ],
         "delete" => &[
@@ -287,18 +301,21 @@ const ENGINE: &[&str] = &[
 ];
 const SIGNING: &[&str] = &["GOLDEN_SIGNING_PASSWORD", "COSIGN_PASSWORD"];
 const PLUGIN: &[&str] = &["GOLDEN_KEY_PLUGIN_TIMEOUT"];
+const VERIFIER: &[&str] = &["GOLDEN_VERIFY_TIMEOUT"];
 const SSH: &[&str] = &["SSH_AUTH_SOCK"];
 const TIME: &[&str] = &["SOURCE_DATE_EPOCH"];
 
 /// The environment variables that a command reads, in addition to those of every command.
 fn variables(command: &str) -> Vec<&'static str> {
     let lists: &[&[&'static str]] = match command {
-        "build" => &[REGISTRY, ENGINE, SSH, TIME, SIGNING, PLUGIN],
-        "push" | "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
+        "build" => &[REGISTRY, ENGINE, SSH, TIME, SIGNING, PLUGIN, VERIFIER],
+        "push" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN, VERIFIER],
+        "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
         "bump" | "test" => &[REGISTRY, ENGINE, TIME],
         "sign" | "attest" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
         "key" => &[SIGNING],
-        "doctor" | "outdated" | "update" => &[REGISTRY, ENGINE],
+        "update" => &[REGISTRY, ENGINE, VERIFIER],
+        "doctor" | "outdated" | "reproduce" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
         "attach" | "audit" | "impact" | "ls" | "inspect" | "referrers" | "delete" | "rollback"
         | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],

@@ -15,7 +15,7 @@ pub enum Exit {
     Policy,
     /// The command refused a change: the tag is immutable, or other tags share the digest.
     Refused,
-    /// A check found a difference: `render --check`, `fmt --check`, `verify`, `outdated`.
+    /// A check found a difference: `render --check`, `fmt --check`, `verify`, `outdated`, `reproduce`.
     Difference,
     /// A signal interrupted the command. Partial work is cleaned up or can be resumed.
     Interrupted,

@@ -31,7 +31,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "prune",
         ],
     ),
-    ("Trust", &["key", "sign", "attest", "attach", "sbom"]),
+    (
+        "Trust",
+        &["key", "sign", "attest", "attach", "sbom", "reproduce"],
+    ),
     (
         "Tool",
         &["serve", "schema", "completions", "man", "doctor", "help"],

@@ -42,6 +42,7 @@ pub mod prune;
 pub mod push;
 pub mod referrers;
 pub mod render;
+pub mod reproduce;
 pub mod rollback;
 mod run;
 pub mod sbom;
@@ -192,6 +193,8 @@ pub enum Command {
     Attach(attach::Args),
     /// Create keys for signing.
     Key(key::Args),
+    /// Build a published image again from its provenance, and compare the digests.
+    Reproduce(reproduce::Args),
     /// Delete images by digest, and verify the deletion.
     Delete(delete::Args),
     /// Copy images by digest between repositories or registries.
@@ -250,6 +253,7 @@ impl Command {
             Self::Attest(_) => "attest",
             Self::Attach(_) => "attach",
             Self::Key(_) => "key",
+            Self::Reproduce(_) => "reproduce",
             Self::Delete(_) => "delete",
             Self::Promote(_) => "promote",
             Self::Rollback(_) => "rollback",
@@ -312,6 +316,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Attest(args) => attest::run(args, context).await,
         Command::Attach(args) => attach::run(args, context).await,
         Command::Key(args) => key::run(args, context).await,
+        Command::Reproduce(args) => reproduce::run(args, context).await,
         Command::Delete(args) => delete::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,

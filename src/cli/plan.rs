@@ -1,12 +1,16 @@
 //! `golden plan`: show what `build --push` would do.
 
+use serde::Serialize;
+
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::{session, unready};
 use crate::app::plan::{PlanRequest, PlannedSession, plan};
+use crate::app::plan_diff::PlannedDiff;
 use crate::engine::EngineKind;
+use crate::plan::Plan;
 use crate::report::{self, OutputFormat};
 
 /// Show what `build --push` would do.
@@ -18,12 +22,23 @@ pub struct Args {
     /// Engine to build with [default: chosen for each image].
     #[arg(long, value_name = "ENGINE", help_heading = "Build options")]
     pub engine: Option<EngineKind>,
+    /// Show the difference between each image to build and the published one.
+    #[arg(long)]
+    pub diff: bool,
     /// Plan a build even if the inputs are unchanged.
     #[arg(long, help_heading = "Build options")]
     pub force: bool,
     /// Fail if golden.lock would have to change.
     #[arg(long, help_heading = "Build options")]
     pub locked: bool,
+}
+
+#[derive(Serialize)]
+struct PlanReport<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    diffs: &'a [PlannedDiff],
 }
 
 /// Runs the command.
@@ -33,18 +48,25 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         engine: args.engine,
         force: args.force,
         locked: args.locked,
+        diff: args.diff,
     };
     let planned = plan(session, &request)
         .await
         .map_err(|error| unready::failure(context, error))?;
     let PlannedSession {
         plan,
+        diffs,
         unready,
         sources,
     } = planned;
-    match context.format {
-        OutputFormat::Json => context.out.json(&plan),
-        _ => context.out.data(&report::plan(&plan)),
+    if context.format == OutputFormat::Json {
+        let (plan, diffs) = (&plan, &diffs[..]);
+        context.out.json(&PlanReport { plan, diffs });
+    } else {
+        let differences = report::plan_differences(&diffs);
+        context
+            .out
+            .data(&format!("{}{differences}", report::plan(&plan)));
     }
     let missing = !unready.is_empty();
     unready::show(unready, context, &sources);

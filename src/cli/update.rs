@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.packages {
         return packages::update(&session, args.bump.as_ref(), context).await;
     }
-    let (compared, lost) = bases::compare(&session, &args.bases).await?;
+    let (mut compared, lost) = bases::compare(&session, &args.bases).await?;
     // If one base is unavailable, nothing is written: a partial update would look complete.
     if !lost.is_empty() {
         show_unavailable(context, lost);
@@ -52,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ));
         return Err(Failure::shown(Exit::Failed));
     }
-    bases::require_signed(&session, &compared).await?;
+    bases::require_signed(&session, &mut compared).await?;
     let mut lock = session.workspace.lock.clone();
     let used = bases::external(&session);
     let removed: Vec<String> = lock

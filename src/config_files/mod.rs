@@ -32,7 +32,7 @@ pub mod workspace;
 
 pub use image::ImageSpec;
 pub use key_source::KeySource;
-pub use workspace::{SignatureFormat, WorkspaceSpec};
+pub use workspace::{SbomFormat, SignatureFormat, WorkspaceSpec};
 
 #[cfg(test)]
 mod tests {

@@ -181,6 +181,16 @@ pub enum RequiredArtifact {
     Provenance,
 }
 
+impl std::fmt::Display for RequiredArtifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Signature => "signature",
+            Self::Sbom => "SBOM",
+            Self::Provenance => "provenance",
+        })
+    }
+}
+
 /// The severity of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

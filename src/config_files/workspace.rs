@@ -36,6 +36,12 @@ pub struct WorkspaceSpec {
     /// Signing of published images; by default, nothing is signed.
     #[serde(deserialize_with = "super::table::one")]
     pub signing: SigningTable,
+    /// Bills of materials that are attached to published images; by default, none.
+    #[serde(deserialize_with = "super::table::some")]
+    pub sbom: Option<SbomTable>,
+    /// Provenance statements that are attached to published images; by default, none.
+    #[serde(deserialize_with = "super::table::some")]
+    pub provenance: Option<ProvenanceTable>,
     /// Keys whose signatures are trusted.
     #[serde(deserialize_with = "super::table::list")]
     pub trust: Vec<TrustTable>,
@@ -196,10 +202,51 @@ impl std::fmt::Display for SignatureFormat {
     }
 }
 
+/// Bills of materials of published images.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SbomTable {
+    /// The formats; both by default.
+    pub formats: Option<Vec<SbomFormat>>,
+}
+
+impl SbomTable {
+    /// The formats, each once.
+    #[must_use]
+    pub fn formats(&self) -> Vec<SbomFormat> {
+        let both = || vec![SbomFormat::CycloneDx, SbomFormat::Spdx];
+        let mut formats = self.formats.clone().unwrap_or_else(both);
+        formats.sort_unstable();
+        formats.dedup();
+        formats
+    }
+}
+
+/// A format of bills of materials.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SbomFormat {
+    /// CycloneDX 1.6.
+    CycloneDx,
+    /// SPDX 2.3.
+    Spdx,
+}
+
+/// Provenance statements of published images.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProvenanceTable {
+    /// The URI of the system that builds the images; by default, that of the workflow in GitHub
+    /// Actions or of the runner in GitLab CI.
+    pub builder: Option<String>,
+}
+
 /// Keys whose signatures are trusted for some images.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["name", "images", "keys"]))]
+#[schemars(extend("required" = ["name", "images"]))]
 pub struct TrustTable {
     /// The name of the signer in messages and rules.
     pub name: Option<String>,
@@ -207,6 +254,9 @@ pub struct TrustTable {
     pub images: Vec<String>,
     /// Files with public keys; a signature by any of them is accepted.
     pub keys: Vec<String>,
+    /// A program that verifies bases which no key signed, with its arguments. It gets the base by
+    /// digest in place of `{reference}`, or as its last argument, and accepts it with exit code 0.
+    pub verify: Option<Vec<String>>,
 }
 
 /// Default values for every image: any table of image.toml except `[image]` and `[matrix]`.

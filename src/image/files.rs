@@ -3,9 +3,11 @@
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::io::SyncIoBridge;
 
 use super::Blobs;
@@ -24,6 +26,8 @@ const LEVEL: i32 = 1;
 const LONGEST: u64 = 512 << 20;
 /// The number of layers that are read in parallel. Each can need the memory of many files.
 const LAYERS_AT_ONCE: usize = 2;
+/// The number of images whose files are in memory at the same time.
+const IMAGES_AT_ONCE: usize = 2;
 
 /// A layer cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,7 @@ pub struct LayerError {
 pub struct FileReader {
     blobs: Blobs,
     cache: UserCache,
+    turns: Arc<Semaphore>,
 }
 
 /// The cached form of a layer.
@@ -52,8 +57,19 @@ struct Cached<T> {
 impl FileReader {
     /// Creates a reader with a cache.
     #[must_use]
-    pub const fn new(blobs: Blobs, cache: UserCache) -> Self {
-        Self { blobs, cache }
+    pub fn new(blobs: Blobs, cache: UserCache) -> Self {
+        Self {
+            blobs,
+            cache,
+            turns: Arc::new(Semaphore::new(IMAGES_AT_ONCE)),
+        }
+    }
+
+    /// Waits until the files of another image fit into memory. The caller keeps the permit as long
+    /// as it keeps the files.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.turns.acquire().await.ok()
     }
 
     /// The source of the layers.

@@ -40,7 +40,7 @@ pub struct ImageContent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The base in the labels.
-    pub base: Change<Option<BaseLabels>>,
+    pub base: BaseChange,
     /// The config.
     pub config: ConfigDifference,
     /// The packages.
@@ -58,6 +58,18 @@ pub struct Change<T> {
     pub from: T,
     /// The value in the second image.
     pub to: T,
+}
+
+/// The bases of both images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BaseChange {
+    /// The base of the first image.
+    pub from: Option<BaseLabels>,
+    /// The base of the second image.
+    pub to: Option<BaseLabels>,
+    /// The difference of the bases, if it was requested and they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Box<Difference>>,
 }
 
 /// The base of an image, as its labels name it.
@@ -210,9 +222,10 @@ impl Difference {
     #[must_use]
     pub fn between(from: &ImageContent, to: &ImageContent) -> Self {
         Self {
-            base: Change {
+            base: BaseChange {
                 from: base(&from.config),
                 to: base(&to.config),
+                diff: None,
             },
             config: ConfigDifference {
                 env: values(&env(&from.config), &env(&to.config)),

@@ -28,14 +28,14 @@ mod version_order;
 
 pub use bill_reader::{ListedPackage, listed_packages};
 pub use diff::{
-    BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
-    ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
+    BaseChange, BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription,
+    FileProperties, ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
 };
 pub use layer::{FileKind, ImageFile, LayerFiles};
 pub use merged::{Gap, Inventory, LayerOwner, Merged};
 pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;
-pub use sbom::{BillOfMaterials, SbomFormat};
+pub use sbom::{BillOfMaterials, DescribedImage, SbomFormat, media_type as sbom_media_type};
 pub use updates::{PackageUpdate, managers, parse as parse_updates, script as update_script};
 pub use version_order::compare_versions;

@@ -7,17 +7,41 @@ mod spdx;
 
 use serde_json::Value;
 
-use super::merged::Inventory;
+use super::layer::FileKind;
+use super::merged::{Inventory, Merged};
+use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::Digest;
 
-/// The format of a bill of materials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SbomFormat {
-    /// CycloneDX 1.6.
-    CycloneDx,
-    /// SPDX 2.3.
-    Spdx,
+pub use crate::config_files::SbomFormat;
+
+/// Directories of certificates that were added to the trust store of a distribution.
+const CERTIFICATES: [&str; 3] = [
+    "usr/local/share/ca-certificates/",
+    "etc/pki/ca-trust/source/anchors/",
+    "etc/pki/trust/anchors/",
+];
+
+/// The media type of a document in JSON.
+#[must_use]
+pub const fn media_type(format: SbomFormat) -> &'static str {
+    match format {
+        SbomFormat::CycloneDx => "application/vnd.cyclonedx+json",
+        SbomFormat::Spdx => "application/spdx+json",
+    }
+}
+
+/// An image whose bill of materials is made.
+#[derive(Debug, Clone, Copy)]
+pub struct DescribedImage<'a> {
+    /// The name of the image, without registry and tag.
+    pub name: &'a str,
+    /// The digest of its manifest.
+    pub digest: &'a Digest,
+    /// The digest of its config.
+    pub config_digest: &'a Digest,
+    /// Its config.
+    pub config: &'a ImageConfig,
 }
 
 /// The content of a bill of materials.
@@ -40,6 +64,21 @@ pub struct BillOfMaterials {
 }
 
 impl BillOfMaterials {
+    /// Lists the content of an image. A damaged package database is a gap of the inventory.
+    #[must_use]
+    pub fn of(image: DescribedImage<'_>, files: &Merged) -> Self {
+        let created = image.config.as_object().get("created");
+        Self {
+            name: image.name.to_owned(),
+            digest: image.digest.clone(),
+            config: image.config_digest.clone(),
+            platform: image.config.platform(),
+            created: created.and_then(Value::as_str).map(str::to_owned),
+            inventory: files.inventory(),
+            files: listed(files),
+        }
+    }
+
     /// The document in a format.
     #[must_use]
     pub fn document(&self, format: SbomFormat) -> Value {
@@ -62,6 +101,25 @@ impl BillOfMaterials {
             "Packages of programming languages other than Python and Node.js are not listed.";
         [languages.to_owned()].into_iter().chain(gaps).collect()
     }
+}
+
+/// The files that golden added to the image, and the certificates.
+fn listed(files: &Merged) -> Vec<(String, Digest)> {
+    let own = files.own_files();
+    let certificates = files.files().iter().filter_map(|(path, file)| {
+        let is_certificate = CERTIFICATES.iter().any(|above| path.starts_with(above));
+        match &file.kind {
+            FileKind::File { digest, .. } if is_certificate => Some((path.as_str(), digest)),
+            _ => None,
+        }
+    });
+    let mut listed: Vec<(String, Digest)> = own
+        .chain(certificates)
+        .map(|(path, digest)| (path.to_owned(), digest.clone()))
+        .collect();
+    listed.sort();
+    listed.dedup();
+    listed
 }
 
 /// The name and the version of the program that writes the documents.

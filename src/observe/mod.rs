@@ -2,19 +2,19 @@
 //! are read-only and run concurrently.
 
 mod absent;
+mod artifacts;
 mod bases;
 mod cache;
 mod lists;
 mod repositories;
-mod signatures;
 mod upstream;
 
 pub use absent::Absent;
+pub use artifacts::artifacts;
 pub use bases::{bases, from_lock};
 pub use cache::ConfigCache;
 pub use lists::{claimed_tags, complete_tags};
 pub use repositories::{labels_of, repositories};
-pub use signatures::{ExpectedSignatures, signatures};
 pub use upstream::upstream;
 
 use crate::reference::{Reference, Repository};

@@ -274,7 +274,7 @@ fn published(digest: Digest, config: &ImageConfig) -> Published {
     Published {
         digest,
         inputs,
-        unsigned: false,
+        lacking: BTreeSet::new(),
         labels: config.labels(),
         runtime: config.without_labels(),
         parts: None,

@@ -85,6 +85,7 @@ async fn read_base(
         reference,
         digest: raw.digest,
         created,
+        signed_by: None,
         platforms,
     })
 }

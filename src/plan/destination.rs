@@ -1,11 +1,12 @@
 //! Plans one image in one registry: the source of its content, and the action for each tag.
 
-use std::fmt;
+use std::collections::BTreeSet;
 
 use semver::Version;
 use serde::Serialize;
 
 use super::{PlanStep, Reason, RepositoryState};
+use crate::config_files::policy::RequiredArtifact;
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
@@ -27,23 +28,7 @@ pub struct PlannedDestination {
     pub tags: Vec<PlannedMove>,
     /// The artifacts that are attached to content that exists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub attach: Vec<PlannedArtifact>,
-}
-
-/// An artifact that is attached to an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlannedArtifact {
-    /// A signature by the signing key.
-    Signature,
-}
-
-impl fmt::Display for PlannedArtifact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Signature => f.write_str("signature"),
-        }
-    }
+    pub attach: Vec<RequiredArtifact>,
 }
 
 /// The source of the content of a destination.
@@ -234,9 +219,10 @@ pub(super) fn plan(
         .into_iter()
         .chain(decided.into_iter().map(|decided| view.planned(decided)))
         .collect();
-    let lacks_signature = matches!(content, ContentSource::Published { .. })
-        && here.is_some_and(|published| published.unsigned);
-    let attach = lacks_signature.then_some(PlannedArtifact::Signature);
+    let attach = match (&content, here) {
+        (ContentSource::Published { .. }, Some(published)) => published.lacking.clone(),
+        _ => BTreeSet::new(),
+    };
     Ok(PlannedDestination {
         registry,
         repository: state.repository.clone(),
@@ -351,7 +337,7 @@ mod tests {
             repository: "registry.example.com/app".parse().unwrap(),
             content,
             tags,
-            attach: vec![PlannedArtifact::Signature],
+            attach: vec![RequiredArtifact::Signature],
         }
     }
 

@@ -9,9 +9,7 @@ mod reasons;
 mod recipes;
 mod state;
 
-pub use destination::{
-    ContentSource, PlannedAction, PlannedArtifact, PlannedDestination, PlannedMove, current,
-};
+pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use parts::parts;
 pub use reason::{Reason, joined};
 pub use recipes::{each_recipe, recipes};

@@ -76,7 +76,7 @@ fn repository(text: &str) -> ObservedRepository {
             seen.published.insert(
                 tag.clone(),
                 Published {
-                    unsigned: false,
+                    lacking: BTreeSet::new(),
                     digest,
                     inputs,
                     labels,
@@ -200,7 +200,7 @@ fn reasons(recipe: &Recipe, config: &serde_json::Value, parents: &PlannedParents
     )
     .unwrap();
     let published = Published {
-        unsigned: false,
+        lacking: BTreeSet::new(),
         digest: Digest::of(b"manifest"),
         inputs: Some(Digest::of(b"others")),
         labels: config.labels(),

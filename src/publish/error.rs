@@ -78,6 +78,9 @@ pub enum Error {
     /// The image cannot be signed.
     #[error(transparent)]
     Signing(#[from] crate::signing::Error),
+    /// A layer cannot be read for the bill of materials.
+    #[error(transparent)]
+    Layer(#[from] crate::image::LayerError),
     /// A manifest is invalid.
     #[error("{repository}: {source}")]
     Manifest {
@@ -115,11 +118,10 @@ impl Error {
             Self::Engine(error) => return error.hints(),
             Self::Blocked { .. }
             | Self::Vanished(_)
+            | Self::Layer(_)
             | Self::Manifest { .. }
             | Self::Tags(_)
-            | Self::State(_) => {
-                return Vec::new();
-            }
+            | Self::State(_) => return Vec::new(),
         };
         vec![hint.to_owned()]
     }

@@ -5,6 +5,7 @@
 //! asks the [`Gatekeeper`], signs the image and puts the immutable tag. [`release`] moves the other tags and verifies them.
 //! Both steps can be interrupted at any point; running the same command again completes the work.
 
+mod artifacts;
 pub mod attached;
 mod decide;
 pub mod delete;
@@ -26,6 +27,7 @@ mod upload;
 
 use std::collections::BTreeMap;
 
+pub use artifacts::Attachments;
 pub use error::Error;
 pub use gatekeeper::Gatekeeper;
 pub use hold::{Cause, Unsettled};
@@ -44,7 +46,6 @@ use crate::reference::Host;
 use crate::registry::Credential;
 use crate::registry::Registries;
 use crate::render::Recipe;
-use crate::signing::Signing;
 use crate::workspace::state::StateDirectory;
 
 /// An image to publish, and everything that publishing needs.
@@ -62,8 +63,8 @@ pub struct PublishJob<'a> {
     pub docker: Option<&'a Docker>,
     /// The logins for the engine, by host.
     pub logins: &'a BTreeMap<Host, Credential>,
-    /// The key that signs the image; `None` if nothing is signed.
-    pub signing: Option<&'a Signing>,
+    /// The artifacts that the image must have.
+    pub attachments: Attachments<'a>,
     /// The cache of configs, which saves reads in the next plan.
     pub cache: &'a ConfigCache,
     /// The directory for receipts.

@@ -1,6 +1,6 @@
 //! Promotes images: decides the tags of the destination, and copies attached artifacts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use super::superseded::remove_superseded;
@@ -9,7 +9,7 @@ use crate::image::{Inventory, children, copy};
 use crate::observe;
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag};
-use crate::registry::referrers::{Referrer, tags_of_tools};
+use crate::registry::referrers::{Referrer, subject_of, tags_of_tools};
 use crate::registry::{self, Repo};
 use crate::signing::cosign::{self, SignatureCopy};
 use crate::tags::{
@@ -304,12 +304,22 @@ pub async fn copy_attached(
     attached: Vec<Attached>,
     events: &Events,
 ) -> Result<Vec<Digest>, Error> {
-    let (mut copied, mut superseded) = (Vec::new(), Vec::new());
+    let mut copied: Vec<Digest> = Vec::new();
+    let mut superseded = Vec::new();
+    // All referrers of a digest are listed in one write.
+    let mut referrers: BTreeMap<Digest, Vec<(RawManifest, Option<Referrer>)>> = BTreeMap::new();
     for Attached { raw, listed } in attached {
+        let digest = raw.digest.clone();
         let is_copied = match listed {
             Listed::Referrer(entry) => {
                 copy(from, to, &raw, events).await?;
-                superseded.extend(to.put_referrer(&raw, Some(&entry)).await?);
+                match subject_of(&raw) {
+                    Some(subject) => {
+                        let of_subject = referrers.entry(subject).or_default();
+                        of_subject.push((raw, Some(entry)));
+                    }
+                    None => to.put(&digest, &raw).await?,
+                }
                 true
             }
             Listed::Tag(tag) => match cosign::copy(from, to, &raw, &tag, events).await? {
@@ -328,9 +338,12 @@ pub async fn copy_attached(
                 SignatureCopy::Unmerged => return Err(Error::Unmerged(to.name().tag(&tag))),
             },
         };
-        if is_copied && !copied.contains(&raw.digest) {
-            copied.push(raw.digest);
+        if is_copied && !copied.contains(&digest) {
+            copied.push(digest);
         }
+    }
+    for (subject, manifests) in &referrers {
+        superseded.extend(to.put_referrers(subject, manifests).await?);
     }
     remove_superseded(to, &superseded).await;
     Ok(copied)

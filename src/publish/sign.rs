@@ -7,7 +7,9 @@ use crate::config_files::SignatureFormat;
 use crate::oci::{Descriptor, RawManifest};
 use crate::reference::Digest;
 use crate::registry::Repo;
-use crate::signing::{self, Claim, Error, Signer, Signing};
+use crate::signing::{
+    self, Claim, Error, Expected, ExpectedSignatures, NewArtifacts, Signer, Signing,
+};
 
 /// The number of manifests that are signed concurrently.
 const CONCURRENT: usize = 4;
@@ -48,18 +50,31 @@ pub async fn sign(
     signing: &Signing,
     now: i64,
 ) -> Result<Vec<(Digest, Vec<SignatureFormat>)>, Error> {
+    let Signing { signer, formats } = signing;
+    let expected = Expected {
+        signatures: Some(ExpectedSignatures {
+            key: Some(signer.public().clone()),
+            formats: formats.clone(),
+        }),
+        ..Expected::default()
+    };
     let subjects = signing::subjects(repo, raw).await?;
     let attached = stream::iter(&subjects).map(async |subject| {
-        let Signing { signer, formats } = signing;
-        let attached = signing::attach(repo, subject, signer, formats, now).await?;
-        Ok::<_, Error>((subject.digest.clone(), attached))
+        let signatures = signing::missing(repo, subject, &expected).await?.signatures;
+        let new = NewArtifacts {
+            signatures: signatures.clone(),
+            ..NewArtifacts::default()
+        };
+        let superseded =
+            signing::attach(repo, &subject.descriptor(), Some(signer), new, now).await?;
+        Ok::<_, Error>((subject.digest.clone(), signatures, superseded))
     });
     let attached: Vec<_> = attached.buffered(CONCURRENT).try_collect().await?;
     let mut superseded = Vec::new();
     let mut signed = Vec::new();
-    for (digest, attached) in attached {
-        superseded.extend(attached.superseded);
-        signed.push((digest, attached.formats));
+    for (digest, signatures, replaced) in attached {
+        superseded.extend(replaced);
+        signed.push((digest, signatures));
     }
     remove_superseded(repo, &superseded).await;
     Ok(signed)

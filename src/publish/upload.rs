@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
+use super::artifacts::attach;
 use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
-use super::sign::sign;
 use super::{Error, Gatekeeper, PublishJob};
 use crate::engine::Artifact;
 use crate::event::Step;
@@ -91,7 +91,7 @@ pub async fn upload<'a>(
                 {
                     content.send(job.registries, &destination.repo).await?;
                 }
-                sign_published(&job, &destination, &raw).await?;
+                attach_missing(&job, &destination, &raw).await?;
                 Some(raw)
             }
             None if job.is_withdrawn() => None,
@@ -176,8 +176,8 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
     }
 }
 
-/// Signs the content, and puts it under the immutable tag only. An engine can push only to a tag, so
-/// what it pushed is signed afterwards.
+/// Puts the content under the immutable tag only, after its required artifacts are attached. An
+/// engine can push only to a tag, so what it pushed gets them afterwards.
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
@@ -187,7 +187,7 @@ async fn put_immutable_tag(
         return match job.built.map(|built| &built.artifact) {
             Some(Artifact::Docker { id }) => {
                 let raw = through_engine(job, destination, id).await?;
-                sign_published(job, destination, &raw).await?;
+                attach_missing(job, destination, &raw).await?;
                 Ok(raw)
             }
             _ => Err(Error::NotBuilt(job.image().to_owned())),
@@ -199,30 +199,30 @@ async fn put_immutable_tag(
         content.send(job.registries, &destination.repo).await?;
     }
     let (to, top) = (&destination.repo, &content.top);
-    if job.signing.is_some() {
-        // No tag ever points to an image that is not signed.
+    if !job.attachments.expected().is_empty() {
+        // No tag ever points to an image that lacks a required artifact.
         content.put(job.registries, to, &top.digest, top).await?;
-        sign_published(job, destination, top).await?;
+        attach_missing(job, destination, top).await?;
     }
     let full = destination.out.full();
     content.put(job.registries, to, full, top).await?;
     Ok(top.clone())
 }
 
-/// Adds the signatures that an image in the registry lacks, if golden.toml has a signing key.
-async fn sign_published(
+/// Attaches the artifacts that an image in the registry lacks.
+async fn attach_missing(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
     raw: &RawManifest,
 ) -> Result<(), Error> {
-    let Some(signing) = job.signing else {
-        return Ok(());
-    };
-    let signed = sign(&destination.repo, raw, signing, job.now).await?;
-    if signed.iter().any(|(_, added)| !added.is_empty()) {
-        let repository = destination.planned.repository.clone();
-        job.events
-            .step(job.image(), Step::Sign(repository.digest(&raw.digest)));
+    let attached = attach(job, &destination.repo, raw).await?;
+    if !attached.is_empty() {
+        let kinds: Vec<String> = attached.iter().map(ToString::to_string).collect();
+        let step = Step::Attach {
+            artifacts: kinds.join(", "),
+            image: destination.planned.repository.digest(&raw.digest),
+        };
+        job.events.step(job.image(), step);
     }
     Ok(())
 }

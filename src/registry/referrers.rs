@@ -170,22 +170,6 @@ impl Repo {
         Ok((Some(raw.digest.clone()), list.ok_or_else(malformed)?))
     }
 
-    /// Puts a manifest that has a subject; `listed` is its entry in the list that it was copied
-    /// from. Returns the lists that were replaced. Fails if the list does not keep the entry.
-    pub async fn put_referrer(
-        &self,
-        manifest: &RawManifest,
-        listed: Option<&Referrer>,
-    ) -> Result<Vec<Digest>, Error> {
-        match subject_of(manifest) {
-            Some(subject) => {
-                self.put_referrers(&subject, &[(manifest.clone(), listed.cloned())])
-                    .await
-            }
-            None => self.put_untagged(manifest).await.map(|_| Vec::new()),
-        }
-    }
-
     /// Puts manifests whose subject is `subject`, each with its entry in the list that it was copied
     /// from, if any. If the registry does not maintain the list of referrers (the response lacks
     /// `OCI-Subject`), the client must add the entries under the fallback tag, which it does in one

@@ -578,7 +578,7 @@ fn late_labels_do_not_override_labels_of_the_spec() {
     image.provenance = Provenance {
         created: 86400,
         revision: Some("abc".to_owned()),
-        source: None,
+        ..Provenance::default()
     };
     image.labels.insert(
         "org.opencontainers.image.revision".to_owned(),

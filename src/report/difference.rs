@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::table::TextTable;
 use super::text::{bytes, count, one_line};
 use crate::app::diff::ComparedImages;
+use crate::app::plan_diff::{DiffResult, PlannedDiff};
 use crate::inventory::{
     BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
     NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
@@ -45,7 +46,26 @@ pub fn text(compared: &ComparedImages) -> String {
         text.push_str("\nThe images have the same base, config, packages and files.\n");
     }
     let _ = writeln!(text, "\nsize: {}", size(difference.size));
+    if let Some(bases) = &compared.bases {
+        let _ = write!(text, "\nThe bases:\n{}", self::text(bases));
+    }
     text
+}
+
+/// The text of `golden plan --diff`, after the plan.
+#[must_use]
+pub fn planned(diffs: &[PlannedDiff]) -> String {
+    let mut all = String::new();
+    for diff in diffs {
+        // Writing into a String cannot fail.
+        let _ = match &diff.result {
+            DiffResult::Compared { diff, .. } => write!(all, "\n{}", text(diff)),
+            DiffResult::Skipped { because } => {
+                writeln!(all, "\n{} is not compared: {because}", diff.image)
+            }
+        };
+    }
+    all
 }
 
 /// The Markdown of `golden diff`.
@@ -78,6 +98,9 @@ pub fn markdown(compared: &ComparedImages) -> String {
         text.push_str("The images have the same base, config, packages and files.\n\n");
     }
     let _ = writeln!(text, "Size: {}", size(difference.size));
+    if let Some(bases) = &compared.bases {
+        let _ = write!(text, "\n{}", markdown(bases));
+    }
     text
 }
 

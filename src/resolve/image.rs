@@ -637,4 +637,8 @@ pub struct Provenance {
     pub revision: Option<String>,
     /// The URL of the git remote, without user information, query and fragment.
     pub source: Option<String>,
+    /// The commit that is checked out.
+    pub head: Option<String>,
+    /// The directory of the workspace in the repository, with a slash at the end; empty for its top.
+    pub directory: String,
 }

@@ -1,10 +1,10 @@
-//! Attaches signatures to images in a registry.
+//! Attaches artifacts to images in a registry: signatures, statements and documents.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::check::{present, simple_tag};
+use super::check::simple_tag;
 use super::cosign::{self, SignatureCopy};
 use super::{Error, Signer};
 use crate::config_files::SignatureFormat;
@@ -12,96 +12,97 @@ use crate::image::{Follow, Tree};
 use crate::oci::{Bytes, Descriptor, RawManifest, media, rfc3339};
 use crate::reference::Digest;
 use crate::registry::{self, Repo};
-use crate::trust::{PublicKey, bundle, simple, statement};
+use crate::trust::artifact::{EMPTY, Target, empty_config};
+use crate::trust::{Artifact, bundle, simple, statement};
 
-/// The result of signing a digest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attached {
-    /// The formats that were attached; empty if the signatures existed.
-    pub formats: Vec<SignatureFormat>,
-    /// The lists of referrers and the manifests of signatures that were replaced.
-    pub superseded: Vec<Digest>,
+/// The artifacts to attach to a manifest.
+#[derive(Debug, Clone, Default)]
+pub struct NewArtifacts {
+    /// The formats of signatures.
+    pub signatures: Vec<SignatureFormat>,
+    /// The statements, each with its predicate type and its predicate.
+    pub statements: Vec<(&'static str, Value)>,
+    /// The documents outside statements, each with its media type.
+    pub documents: Vec<(&'static str, Vec<u8>)>,
+    /// The time of statements and documents in RFC 3339. It is that of the image, so that the same
+    /// image has the same artifacts.
+    pub created: String,
 }
 
-/// The manifests to sign of an image: the index and the image of each platform.
-pub async fn subjects(repo: &Repo, top: &RawManifest) -> Result<Vec<Descriptor>, registry::Error> {
+/// The manifests of an image that artifacts are attached to: the index and the image of each
+/// platform.
+pub async fn subjects(repo: &Repo, top: &RawManifest) -> Result<Vec<RawManifest>, registry::Error> {
     let tree = Tree::load(repo, top.clone(), Follow::Images).await?;
-    Ok(tree.children_first().map(RawManifest::descriptor).collect())
+    Ok(tree.children_first().cloned().collect())
 }
 
-/// The formats in which a digest lacks a signature by `key`, or by any key if none is given.
-pub async fn lacking(
-    repo: &Repo,
-    subject: &Digest,
-    key: Option<&PublicKey>,
-    formats: &[SignatureFormat],
-) -> Result<Vec<SignatureFormat>, registry::Error> {
-    let present = present(repo, subject, key, formats).await?;
-    let is_absent = |format: &&SignatureFormat| !present.contains(format);
-    Ok(formats.iter().filter(is_absent).copied().collect())
-}
-
-/// Signs a manifest in each of `formats` in which it has no signature by this key. `now` is in
-/// seconds since 1970. Returns once the registry lists all signatures.
+/// Attaches artifacts to a manifest, all in one change of its list of referrers. Statements are
+/// signed if there is a signer; signatures require one. `now` is in seconds since 1970. Returns the
+/// lists and manifests that were replaced, once the registry lists all artifacts.
 pub async fn attach(
     repo: &Repo,
     subject: &Descriptor,
-    signer: &Signer,
-    formats: &[SignatureFormat],
-    now: i64,
-) -> Result<Attached, Error> {
-    let digest = &subject.digest;
-    let formats = lacking(repo, digest, Some(signer.public()), formats).await?;
-    let mut superseded = Vec::new();
-    for format in &formats {
-        match format {
-            SignatureFormat::Bundle => {
-                superseded.extend(attach_bundle(repo, subject, signer, now).await?);
-            }
-            SignatureFormat::Simple => {
-                superseded.extend(attach_simple(repo, digest, signer).await?);
-            }
-        }
-    }
-    Ok(Attached {
-        formats,
-        superseded,
-    })
-}
-
-async fn attach_bundle(
-    repo: &Repo,
-    subject: &Descriptor,
-    signer: &Signer,
+    signer: Option<&Signer>,
+    new: NewArtifacts,
     now: i64,
 ) -> Result<Vec<Digest>, Error> {
-    let (text, payload) = bundle::to_sign(&subject.digest);
-    let signature = signer.sign(&text).await?;
-    let content = bundle::bundle(&payload, &signature, signer.public());
-    let key = Some(signer.public());
-    let (_, superseded) =
-        put_bundle(repo, subject, content, statement::SIGNATURE, key, now).await?;
+    let created = new.created.as_str();
+    let target = Target { subject, created };
+    let mut artifacts = Vec::new();
+    for (media_type, content) in new.documents {
+        artifacts.push(Artifact::document(content, media_type, target));
+    }
+    for (predicate_type, predicate) in &new.statements {
+        let text = statement::statement(&subject.digest, predicate_type, predicate);
+        artifacts.push(match signer {
+            Some(signer) => {
+                let content = signed(signer, &text).await?;
+                Artifact::bundle(content, predicate_type, Some(signer.public()), target)
+            }
+            None => Artifact::statement(text, predicate_type, target),
+        });
+    }
+    let has = |format| new.signatures.contains(&format);
+    if let Some(signer) = signer.filter(|_| has(SignatureFormat::Bundle)) {
+        let created = rfc3339(now);
+        let target = Target {
+            subject,
+            created: &created,
+        };
+        let content = signed(signer, &statement::signature(&subject.digest)).await?;
+        let key = Some(signer.public());
+        artifacts.push(Artifact::bundle(content, statement::SIGNATURE, key, target));
+    }
+    let mut superseded = put(repo, &subject.digest, artifacts).await?;
+    if let Some(signer) = signer.filter(|_| has(SignatureFormat::Simple)) {
+        superseded.extend(attach_simple(repo, &subject.digest, signer).await?);
+    }
     Ok(superseded)
 }
 
-/// Attaches a bundle to `subject`. `now` is in seconds since 1970. Returns the digest of its
-/// manifest, and the lists that were replaced.
-pub(super) async fn put_bundle(
+/// The bundle of a statement.
+pub(super) async fn signed(signer: &Signer, statement: &[u8]) -> Result<Vec<u8>, Error> {
+    let signature = signer.sign(&bundle::text_of(statement)).await?;
+    Ok(bundle::bundle(statement, &signature, signer.public()))
+}
+
+/// Puts artifacts that refer to `subject`, and lists them in one write. Returns the lists that were
+/// replaced.
+pub(super) async fn put(
     repo: &Repo,
-    subject: &Descriptor,
-    content: Vec<u8>,
-    predicate_type: &str,
-    key: Option<&PublicKey>,
-    now: i64,
-) -> Result<(Digest, Vec<Digest>), Error> {
-    let manifest = bundle::manifest(&content, subject, predicate_type, key, &rfc3339(now));
-    let digest = manifest.digest.clone();
-    push(repo, &bundle::empty_config(), bundle::EMPTY.to_vec()).await?;
-    push(repo, &Descriptor::of(bundle::BUNDLE, &content), content).await?;
-    let superseded = repo
-        .put_referrers(&subject.digest, &[(manifest, None)])
-        .await?;
-    Ok((digest, superseded))
+    subject: &Digest,
+    artifacts: Vec<Artifact>,
+) -> Result<Vec<Digest>, Error> {
+    if artifacts.is_empty() {
+        return Ok(Vec::new());
+    }
+    push(repo, &empty_config(), EMPTY.to_vec()).await?;
+    let mut manifests = Vec::with_capacity(artifacts.len());
+    for artifact in artifacts {
+        push(repo, &artifact.blob, artifact.content).await?;
+        manifests.push((artifact.manifest, None));
+    }
+    Ok(repo.put_referrers(subject, &manifests).await?)
 }
 
 async fn attach_simple(

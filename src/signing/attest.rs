@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::attach::put_bundle;
+use super::attach::{put, signed};
 use super::check::bundle_blobs;
 use super::{Error, Signer};
-use crate::oci::{Bytes, Descriptor};
+use crate::oci::{Bytes, Descriptor, rfc3339};
 use crate::reference::Digest;
 use crate::registry::{self, Repo};
-use crate::trust::{bundle, statement};
+use crate::trust::artifact::{Artifact, Target};
+use crate::trust::{PublicKey, bundle, statement};
 
 /// The largest bundle of an attestation, in bytes. A bill of materials can be large.
 pub const MOST_BUNDLE_BYTES: u64 = 64 << 20;
@@ -57,15 +58,9 @@ pub async fn attest(
     if has(repo, &subject.digest, predicate_type, is_same).await? {
         return Ok(AttachedBundle::PRESENT);
     }
-    let signature = signer.sign(&bundle::text_of(&text)).await?;
-    let content = bundle::bundle(&text, &signature, signer.public());
+    let content = signed(signer, &text).await?;
     let key = Some(signer.public());
-    let (manifest, superseded) =
-        put_bundle(repo, subject, content, predicate_type, key, now).await?;
-    Ok(AttachedBundle {
-        manifest: Some(manifest),
-        superseded,
-    })
+    put_bundle(repo, subject, content, predicate_type, key, now).await
 }
 
 /// Attaches a bundle that another program made. Does nothing if it is attached. `predicate_type` is
@@ -84,11 +79,25 @@ pub async fn attach_bundle(
     {
         return Ok(AttachedBundle::PRESENT);
     }
-    let (manifest, superseded) =
-        put_bundle(repo, subject, content, predicate_type, None, now).await?;
+    put_bundle(repo, subject, content, predicate_type, None, now).await
+}
+
+/// Attaches a bundle to `subject`. `now` is in seconds since 1970.
+async fn put_bundle(
+    repo: &Repo,
+    subject: &Descriptor,
+    content: Vec<u8>,
+    predicate_type: &str,
+    key: Option<&PublicKey>,
+    now: i64,
+) -> Result<AttachedBundle, Error> {
+    let created = &rfc3339(now);
+    let target = Target { subject, created };
+    let artifact = Artifact::bundle(content, predicate_type, key, target);
+    let manifest = Some(artifact.manifest.digest.clone());
     Ok(AttachedBundle {
-        manifest: Some(manifest),
-        superseded,
+        manifest,
+        superseded: put(repo, &subject.digest, vec![artifact]).await?,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::trust::{PublicKey, Refusal, bundle, simple, statement};
 /// The suffix of the tag with simple signatures.
 pub(super) const SIMPLE_SUFFIX: &str = ".sig";
 /// The maximum number of signatures of one digest that are read.
-const MOST_SIGNATURES: usize = 200;
+pub(super) const MOST_SIGNATURES: usize = 200;
 
 /// A signature in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,20 +35,22 @@ pub async fn signatures(
     subject: &Digest,
     keys: &[PublicKey],
 ) -> Result<Vec<FoundSignature>, Error> {
-    let mut found = bundles(repo, subject, keys).await?;
+    let referrers = repo.referrers(subject).await?;
+    let mut found = bundles(repo, subject, &referrers, keys).await?;
     found.extend(simple_signatures(repo, subject, keys).await?);
     Ok(found)
 }
 
-/// Reads the bundles that refer to `subject`.
+/// Reads the bundles among the referrers of `subject`.
 async fn bundles(
     repo: &Repo,
     subject: &Digest,
+    referrers: &[Referrer],
     keys: &[PublicKey],
 ) -> Result<Vec<FoundSignature>, Error> {
     let mut found = Vec::new();
     // Lists may contain entries without the type of the artifact, so every manifest is read.
-    for referrer in repo.referrers(subject).await?.iter().take(MOST_SIGNATURES) {
+    for referrer in referrers.iter().take(MOST_SIGNATURES) {
         let digest = referrer.descriptor.digest.clone();
         let verdict = match repo.manifest(&digest).await? {
             None if may_be_bundle(referrer) => Err(Refusal::Missing),
@@ -82,7 +84,7 @@ fn may_be_bundle(referrer: &Referrer) -> bool {
 }
 
 /// True if the list says that the referrer is a signature.
-fn names_signature(referrer: &Referrer) -> bool {
+pub(super) fn names_signature(referrer: &Referrer) -> bool {
     let kind = referrer.descriptor.annotations.get(bundle::PREDICATE_TYPE);
     kind.is_some_and(|kind| kind == statement::SIGNATURE)
 }
@@ -197,18 +199,19 @@ async fn verify_layer(
     })
 }
 
-/// The formats in which `subject` has a signature by `key`, or by any key if none is given. Reads
-/// less than [`signatures`]: the list of referrers shows which bundles golden made.
+/// The formats in which `subject`, with these referrers, has a signature by `key`, or by any key if
+/// none is given. Reads less than [`signatures`]: the list of referrers shows which bundles golden made.
 pub(super) async fn present(
     repo: &Repo,
     subject: &Digest,
+    referrers: &[Referrer],
     key: Option<&PublicKey>,
     wanted: &[SignatureFormat],
 ) -> Result<Vec<SignatureFormat>, Error> {
     let mut present = Vec::new();
     for format in wanted {
         let is_present = match format {
-            SignatureFormat::Bundle => has_bundle(repo, subject, key).await?,
+            SignatureFormat::Bundle => has_bundle(repo, subject, referrers, key).await?,
             SignatureFormat::Simple => {
                 let found = simple_signatures(repo, subject, key.map_or(&[], std::slice::from_ref));
                 counts(&found.await?, key)
@@ -221,7 +224,12 @@ pub(super) async fn present(
     Ok(present)
 }
 
-async fn has_bundle(repo: &Repo, subject: &Digest, key: Option<&PublicKey>) -> Result<bool, Error> {
+async fn has_bundle(
+    repo: &Repo,
+    subject: &Digest,
+    referrers: &[Referrer],
+    key: Option<&PublicKey>,
+) -> Result<bool, Error> {
     let hint = key.map(PublicKey::hint);
     let is_own = |entry: &Referrer| {
         let named = entry.descriptor.annotations.get(bundle::KEY_HINT);
@@ -231,10 +239,11 @@ async fn has_bundle(repo: &Repo, subject: &Digest, key: Option<&PublicKey>) -> R
                 None => true,
             }
     };
-    if repo.referrers(subject).await?.iter().any(is_own) {
+    if referrers.iter().any(is_own) {
         return Ok(true);
     }
-    let found = bundles(repo, subject, key.map_or(&[], std::slice::from_ref)).await?;
+    let keys = key.map_or(&[][..], std::slice::from_ref);
+    let found = bundles(repo, subject, referrers, keys).await?;
     Ok(counts(&found, key))
 }
 

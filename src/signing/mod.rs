@@ -1,18 +1,23 @@
-//! Signs images in a registry, and verifies their signatures. The formats are in `trust`; this
-//! module reads keys, runs key plugins, and transfers signatures.
+//! Signs images in a registry, attaches statements to them, and verifies their signatures. The formats
+//! are in `trust`; this module reads keys, runs key plugins, and transfers artifacts.
 
 pub mod attach;
 pub mod attest;
 pub mod check;
 pub(crate) mod cosign;
 mod error;
+pub mod expected;
 mod signer;
+mod statements;
+pub mod verifier;
 
-pub use attach::{Attached, attach, lacking, subjects};
+pub use attach::{NewArtifacts, attach, subjects};
 pub use attest::{AttachedBundle, Claim, attach_bundle, attest};
 pub use check::{FoundSignature, signatures, simple_tag};
 pub use error::Error;
+pub use expected::{Expected, ExpectedSignatures, Missing, missing, predicate_of};
 pub use signer::{AskPassword, KeyReader, PASSWORDS, Signer, given_password};
+pub use statements::statements;
 
 use crate::config_files::SignatureFormat;
 

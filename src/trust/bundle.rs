@@ -1,14 +1,11 @@
 //! The Sigstore bundle v0.3: an envelope with the hint of its key, stored as a referrer.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::envelope::{Envelope, signed_text};
 use super::refusal::MOST_SIGNATURE_BYTES;
 use super::{PublicKey, Refusal, envelope, statement};
-use crate::oci::{Descriptor, RawManifest, media};
 use crate::reference::Digest;
 
 /// The media type of a bundle, and the artifact type of its manifest.
@@ -19,9 +16,6 @@ pub const BUNDLES: &str = "application/vnd.dev.sigstore.bundle";
 pub const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 /// The annotation with the hint of the key, so that golden recognises its signatures in a list.
 pub const KEY_HINT: &str = "dev.golden.signing.key";
-/// The empty config of an artifact.
-pub const EMPTY: &[u8] = b"{}";
-const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,13 +38,6 @@ impl Bundle {
             Err(Refusal::Malformed("it is not a Sigstore bundle"))
         }
     }
-}
-
-/// The text to sign for a signature of `subject`, with the payload that it encloses.
-#[must_use]
-pub fn to_sign(subject: &Digest) -> (Vec<u8>, Vec<u8>) {
-    let payload = statement::signature(subject);
-    (text_of(&payload), payload)
 }
 
 /// The text to sign for a statement.
@@ -106,42 +93,4 @@ pub fn signed_by(bytes: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
     let envelope = Bundle::parse(bytes).ok()?.dsse_envelope?;
     let (payload, _) = envelope.verify(std::slice::from_ref(key)).ok()?;
     Some(payload)
-}
-
-/// The manifest that attaches a bundle to `subject`. The bundle encloses a statement with the
-/// predicate type `predicate_type`. `key` is the key, if golden made the bundle. `created` is the
-/// time in RFC 3339.
-#[must_use]
-pub fn manifest(
-    bundle: &[u8],
-    subject: &Descriptor,
-    predicate_type: &str,
-    key: Option<&PublicKey>,
-    created: &str,
-) -> RawManifest {
-    let mut annotations = BTreeMap::from([
-        ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
-        (PREDICATE_TYPE, predicate_type.to_owned()),
-        ("in-toto.io/predicate-type", predicate_type.to_owned()),
-        ("org.opencontainers.image.created", created.to_owned()),
-    ]);
-    if let Some(key) = key {
-        annotations.insert(KEY_HINT, key.hint());
-    }
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": media::OCI_MANIFEST,
-        "artifactType": BUNDLE,
-        "config": empty_config(),
-        "layers": [Descriptor::of(BUNDLE, bundle)],
-        "subject": Descriptor::new(&subject.media_type, subject.digest.clone(), subject.size),
-        "annotations": annotations,
-    });
-    RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())
-}
-
-/// The descriptor of the empty config.
-#[must_use]
-pub fn empty_config() -> Descriptor {
-    Descriptor::of(EMPTY_TYPE, EMPTY)
 }

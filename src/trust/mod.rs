@@ -1,6 +1,7 @@
 //! Signatures: keys, payloads, envelopes and bundles. Pure functions over bytes; the module
 //! `signing` transfers them.
 
+pub mod artifact;
 pub mod bundle;
 mod der;
 mod encrypted;
@@ -8,10 +9,12 @@ pub mod envelope;
 pub mod key;
 mod key_error;
 pub mod plugin;
+pub mod provenance;
 pub mod refusal;
 pub mod simple;
 pub mod statement;
 
+pub use artifact::Artifact;
 pub use key::{KeyError, PrivateKey, PublicKey, StoredKey};
 pub use refusal::Refusal;
 

@@ -14,6 +14,12 @@ const TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The predicate type of a signature of cosign. A statement with another predicate type does not
 /// sign the image.
 pub const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+/// The predicate type of a bill of materials in CycloneDX.
+pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
+/// The predicate type of a bill of materials in SPDX.
+pub const SPDX: &str = "https://spdx.dev/Document";
+/// The predicate type of a provenance statement.
+pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,7 @@
 //! Reads the history of the workspace with the `git` program. Without git, golden continues and
 //! omits the history.
 
+mod checkout;
 mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+pub use self::checkout::{Checkout, CheckoutError};
 use self::repository::GitRepository;
 use crate::process::{Environment, Program};
 use crate::resolve::image::Provenance;
@@ -20,6 +22,8 @@ pub struct GitHistory {
     pub source: Option<String>,
     /// True if the clone is shallow, so that older commits are missing.
     pub shallow: bool,
+    /// The directory of the workspace in the repository, with a slash at the end; empty for its top.
+    pub directory: String,
     /// The commit that is checked out. None without git or without a commit.
     pub head: Option<String>,
     /// The last commit of each requested list of paths, and their differences from it.
@@ -155,6 +159,7 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
     GitHistory {
         source: source(&repository),
         shallow,
+        directory: prefix,
         head,
         touched,
         tracks_state,
@@ -470,6 +475,8 @@ pub fn provenance(history: &GitHistory, touched: &Touched, epoch: Option<i64>) -
         created: epoch.or(commit.map(|(_, time)| *time)).unwrap_or(0),
         revision: revision.map(|sha| format!("{sha}{dirty}")),
         source: history.source.clone(),
+        head: history.head.clone(),
+        directory: history.directory.clone(),
     }
 }
 

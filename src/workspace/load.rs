@@ -304,15 +304,36 @@ impl<'a> TableEntry<'a> {
     }
 }
 
-/// Checks `[signing]` and `[[trust]]` for errors that serde cannot detect.
+/// Checks `[signing]`, `[sbom]`, `[provenance]` and `[[trust]]` for errors that serde cannot
+/// detect.
 fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &mut Diagnostics) {
-    if spec.signing.formats.as_ref().is_some_and(Vec::is_empty) {
-        let at = Parsed(sources)
-            .value(file, &["signing", "formats"])
-            .unwrap_or(0..0);
-        let error = Diagnostic::error("spec.value", "no format of signatures is listed");
-        let help = "remove the key, or list \"bundle\", \"simple\" or both";
-        found.push(error.at(file, at, "").help(help));
+    let sbom = spec.sbom.as_ref().and_then(|table| table.formats.as_ref());
+    let no_signature = spec.signing.formats.as_ref().is_some_and(Vec::is_empty);
+    for (is_empty, table, of, formats) in [
+        (no_signature, "signing", "signatures", ["bundle", "simple"]),
+        (
+            sbom.is_some_and(Vec::is_empty),
+            "sbom",
+            "bills of materials",
+            ["cyclonedx", "spdx"],
+        ),
+    ] {
+        if is_empty {
+            let at = Parsed(sources).value(file, &[table, "formats"]);
+            let error = Diagnostic::error("spec.value", format!("no format of {of} is listed"));
+            let [one, other] = formats;
+            let help = format!("remove the key, or list \"{one}\", \"{other}\" or both");
+            found.push(error.at(file, at.unwrap_or(0..0), "").help(help));
+        }
+    }
+    let builder = spec.provenance.as_ref().and_then(|it| it.builder.as_ref());
+    if let Some(builder) = builder.filter(|text| url::Url::parse(text).is_err()) {
+        let at = Parsed(sources).value(file, &["provenance", "builder"]);
+        let message = format!("`{builder}` is not a URI");
+        let help =
+            "write the URI of the system that builds, such as \"https://ci.example.com/golden\"";
+        let error = Diagnostic::error("spec.value", message);
+        found.push(error.at(file, at.unwrap_or(0..0), "").help(help));
     }
     for (n, name) in spec.policy.base.signed_by.iter().enumerate() {
         let known = || spec.trust.iter().filter_map(|trust| trust.name.as_deref());
@@ -335,8 +356,13 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
     let mut names = BTreeSet::new();
     for (n, trust) in spec.trust.iter().enumerate() {
         let entry = TableEntry::new("trust", n, file, sources);
+        let program = trust.verify.as_ref();
+        if program.is_some_and(|command| command.first().is_none_or(String::is_empty)) {
+            let message = "`verify` names no program".to_owned();
+            found.push(entry.error("verify", "spec.value", message));
+        }
         for key in ["name", "images", "keys"] {
-            if !entry.has(key) {
+            if !entry.has(key) && (key != "keys" || program.is_none()) {
                 let message = format!("`{key}` is missing in [[trust]]");
                 found.push(entry.error(key, "spec.missing", message));
             }

@@ -91,6 +91,9 @@ pub struct LockedBase {
     /// The creation time of the base in RFC 3339, for information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The name of the `[[trust]]` table that verified the base, if the policy requires a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
     /// The digest of each platform's manifest. For a single image, its own digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub platforms: BTreeMap<Platform, Digest>,
@@ -291,6 +294,7 @@ mod tests {
             reference: reference.parse().unwrap(),
             platforms: BTreeMap::from([("linux/amd64".parse().unwrap(), digest.clone())]),
             created: Some("2026-11-01T00:00:00Z".to_owned()),
+            signed_by: None,
             digest,
         }
     }

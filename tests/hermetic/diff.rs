@@ -162,3 +162,111 @@ fn versions_of_a_workspace_image_are_compared_by_name() {
     let run = golden.run(&["diff", "app:1.0.0", "app:9"]).exit(1);
     assert!(run.stderr.contains("has no tag `9`"), "{}", run.stderr);
 }
+
+#[test]
+fn the_bases_of_two_images_are_compared_on_request() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let golden =
+        Golden::new().workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"));
+    let bases = ["BASE=1", "BASE=2"].map(|env| registry.image_for("base", "amd64", env, &[env]));
+    for (base, version) in bases.iter().zip(["1.0.0", "1.1.0"]) {
+        let spec = format!(
+            "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"{host}/base@{base}\"\n\
+             platforms = [\"linux/amd64\"]\n"
+        );
+        golden.write("app/image.toml", spec);
+        golden.run(&["build", "--push"]).exit(0);
+    }
+    let json = |args: &[&str]| -> Value {
+        let args = [
+            &["diff", "app:1.0.0", "app:1.1.0", "--format", "json"],
+            args,
+        ]
+        .concat();
+        serde_json::from_str(&golden.run(&args).exit(0).stdout).unwrap()
+    };
+    assert_eq!(json(&[])["base"]["diff"], Value::Null);
+    let env = json(&["--base"])["base"]["diff"]["config"]["env"]["changed"].clone();
+    assert_eq!(env, json!([{ "name": "BASE", "from": "1", "to": "2" }]));
+    for format in ["text", "markdown"] {
+        let args = [
+            "diff",
+            "app:1.0.0",
+            "app:1.1.0",
+            "--base",
+            "--format",
+            format,
+        ];
+        let run = golden.run(&args).exit(0);
+        assert!(run.stdout.contains(&bases[1]), "{}", run.stdout);
+        assert_eq!(run.stdout.matches("BASE").count(), 2, "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_plan_shows_the_difference_from_the_published_images() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let golden =
+        Golden::new().workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"));
+    let write = |name: &str, version: &str, more: &str| {
+        let spec = format!(
+            "[image]\nname = \"{name}\"\nversion = \"{version}\"\nplatforms = [\"linux/amd64\"]\n{more}"
+        );
+        golden.write(&format!("{name}/image.toml"), spec);
+    };
+    let file = |text: &str| format!("[[files]]\ncontent = \"{text}\"\ntarget = \"/x\"\n");
+    let parent = |text: &str| format!("base = \"scratch\"\n{}", file(text));
+    write("parent", "1.0.0", &parent("a"));
+    write(
+        "child",
+        "1.0.0",
+        "base = { image = \"parent\" }\n[env]\nA = \"1\"\n",
+    );
+    registry.image_for("base", "amd64", "BASE=1", &["1"]);
+    let steps = format!("base = \"{host}/base:1\"\n[[run]]\nscript = \"true\"\n");
+    write("steps", "1.0.0", &steps);
+    let plan = |names: &[&str], format: &str| {
+        let args = [&["plan", "--diff", "--format", format], names].concat();
+        golden.run(&args).exit(0).stdout
+    };
+    let text = plan(&["parent", "steps"], "text");
+    assert!(
+        text.contains("parent:1.0.0 is not compared: no version of it is published"),
+        "{text}"
+    );
+    assert!(
+        text.contains("steps:1.0.0 is not compared: a Docker Engine has to build it"),
+        "{text}"
+    );
+    golden.run(&["build", "parent", "child", "--push"]).exit(0);
+    let unchanged = plan(&["child"], "text");
+    assert!(!unchanged.contains("size:"), "{unchanged}");
+    write("parent", "1.1.0", &parent("b"));
+    write(
+        "child",
+        "1.1.0",
+        "base = { image = \"parent\" }\n[env]\nA = \"2\"\n",
+    );
+    let before = registry.requests().len();
+    let document: Value = serde_json::from_str(&plan(&["child"], "json")).unwrap();
+    let diffs = document["diffs"].as_array().unwrap();
+    assert_eq!(diffs.len(), 1, "only selected images are shown");
+    assert_eq!(diffs[0]["image"], "child:1.1.0");
+    assert_eq!(diffs[0]["published"], format!("{host}/child:1.0.0"));
+    let diff = &diffs[0]["diff"];
+    assert_eq!(diff["files"]["changed"][0]["path"], "/x");
+    assert_eq!(
+        diff["config"]["env"]["changed"],
+        json!([{ "name": "A", "from": "1", "to": "2" }])
+    );
+    let text = plan(&["child"], "text");
+    assert!(
+        text.contains(&format!("\n- {host}/child:1.0.0\n+ child:1.1.0\n")),
+        "{text}"
+    );
+    let requests = registry.requests().split_off(before);
+    let is_read = |line: &String| line.starts_with("GET ") || line.starts_with("HEAD ");
+    assert!(requests.iter().all(is_read), "{requests:?}");
+}

@@ -43,6 +43,7 @@ mod proxies;
 mod referrers;
 mod render;
 mod repair;
+mod reproduce;
 mod requests;
 mod retag;
 mod sbom;
@@ -50,6 +51,7 @@ mod serve;
 mod signing;
 mod sources;
 mod spec;
+mod statements;
 #[allow(dead_code, reason = "the tests with services use the rest")]
 mod support;
 mod tags;

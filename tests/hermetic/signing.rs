@@ -572,6 +572,96 @@ fn a_base_that_no_trusted_key_signed_stops_the_build() {
     );
 }
 
+/// A base is verified by a program if no key signed it, and golden.lock records who did.
+#[test]
+fn a_base_is_verified_by_the_program_of_its_table() {
+    let app = SignedApp::new(Behaviour::default());
+    let host = app.registry.host();
+    app.registry.image("base", "a", &["1.0.0", "1.0"]);
+    let digest = app.registry.tags("base")["1.0"].clone();
+    app.golden.write(
+        "app/image.toml",
+        format!("[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"{host}/base:1.0\"\n"),
+    );
+    let workspace = |verify: &str| {
+        let text = format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n\
+             [[trust]]\nname = \"vendor\"\nimages = [\"{host}/base\"]\nverify = {verify}\n\
+             [policy.base]\nsigned_by = [\"vendor\"]\n"
+        );
+        app.golden.write("golden.toml", text);
+    };
+    let script = |text: &str| {
+        let path = app.golden.write("check", format!("#!/bin/sh\n{text}\n"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    for (text, verify, because) in [
+        (
+            "echo no signature >&2; exit 3",
+            "[\"./check\"]",
+            "refused it (exit status: 3): no signature",
+        ),
+        (
+            "exec sleep 60",
+            "[\"./check\"]",
+            "failed: it did not end within 1 s and was stopped",
+        ),
+        (
+            "",
+            "[\"absent-verifier\"]",
+            "the program absent-verifier is not in PATH",
+        ),
+        ("kill -9 $$", "[\"./check\"]", "refused it (signal: 9"),
+    ] {
+        script(text);
+        workspace(verify);
+        for command in [&["build", "--push"][..], &["update"]] {
+            let mut command = app.golden.command(command);
+            command.env("GOLDEN_VERIFY_TIMEOUT", "1");
+            let run = Run::of(command.output().unwrap()).exit(3);
+            assert!(run.stderr.contains(because), "{text}: {}", run.stderr);
+            assert!(run.stderr.contains(&digest), "{}", run.stderr);
+        }
+    }
+    assert_eq!(app.writes(), Vec::<String>::new());
+    assert!(!app.golden.path().join("golden.lock").exists());
+    // A command that only reads the workspace runs nothing that it names.
+    script("touch ran; echo \"$@\" > arguments; env > variables");
+    workspace("[\"./check\", \"--of={reference}\", \"--strict\"]");
+    let run = app.run(&["plan"], 0);
+    assert!(
+        run.stderr
+            .contains("this command runs no program of [[trust]] vendor"),
+        "{}",
+        run.stderr
+    );
+    assert!(!app.golden.path().join("ran").exists());
+    app.run(&["build", "--push"], 0);
+    let read = |name: &str| std::fs::read_to_string(app.golden.path().join(name)).unwrap();
+    assert_eq!(
+        read("arguments"),
+        format!("--of={host}/base@{digest} --strict\n")
+    );
+    assert!(!read("variables").contains(PASSWORD));
+    assert!(
+        read("golden.lock").contains("signed_by = \"vendor\""),
+        "{}",
+        read("golden.lock")
+    );
+    std::fs::remove_file(app.golden.path().join("golden.lock")).unwrap();
+    workspace("[\"./check\"]");
+    app.run(&["update"], 0);
+    assert_eq!(read("arguments"), format!("{host}/base@{digest}\n"));
+    assert!(read("golden.lock").contains("signed_by = \"vendor\""));
+    workspace("[]");
+    let run = app.run(&["check"], 2);
+    assert!(
+        run.stderr.contains("`verify` names no program"),
+        "{}",
+        run.stderr
+    );
+}
+
 const SCAN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 
 #[test]

@@ -55,7 +55,7 @@ impl ImageOutcome {
             Self::Built => "built",
             Self::Published => "published",
             Self::Retagged => "retagged",
-            Self::Attached => "signed",
+            Self::Attached => "attached",
             Self::Unchanged => "unchanged",
             Self::Withdrawn => "withdrawn",
             Self::Refused => "refused",

@@ -16,15 +16,17 @@ use crate::app::examiner::Examiner;
 use crate::app::unready::skipped;
 use crate::app::work::Work;
 use crate::checks::TestedPlatform;
+use crate::config_files::SbomFormat;
 use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
+use crate::image::FileReader;
 use crate::observe::ConfigCache;
 use crate::plan::{
     ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage, joined,
 };
 use crate::publish::receipt::milliseconds;
-use crate::publish::{self, Receipt, Uploaded};
+use crate::publish::{self, Attachments, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::{Credential, Registries};
 use crate::resolve::Destination;
@@ -81,6 +83,10 @@ pub struct Run<'a> {
     pub registries: &'a Registries,
     /// The key that signs published images; `None` if nothing is signed.
     pub signing: Option<&'a Signing>,
+    /// The formats of the bills of materials that are attached to published images.
+    pub sbom: Vec<SbomFormat>,
+    /// Reads the files of images.
+    pub files: FileReader,
     /// The policy of the workspace, which is checked on each built image.
     pub policy: &'a Policy,
     /// The cache for the configs of published images.
@@ -357,7 +363,12 @@ impl Run<'_> {
                 None
             },
             logins: &self.options.logins,
-            signing: self.signing,
+            attachments: Attachments {
+                signing: self.signing,
+                sbom: &self.sbom,
+                provenance: work.facts.as_ref(),
+                files: &self.files,
+            },
             cache: self.cache,
             state: self.state,
             now: self.now,

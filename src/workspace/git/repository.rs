@@ -57,7 +57,7 @@ const OF_USER: &[&str] = &[
 pub(super) struct GitError(pub(super) String);
 
 impl GitError {
-    fn of(path: &Path, error: &dyn std::fmt::Display) -> Self {
+    pub(super) fn of(path: &Path, error: &dyn std::fmt::Display) -> Self {
         Self(format!("{} cannot be read: {error}", path.display()))
     }
 }
@@ -131,6 +131,11 @@ impl GitRepository {
         command.env("GIT_INDEX_FILE", &self.index);
         command.args(args).current_dir(&self.root);
         command
+    }
+
+    /// The directory that git works in. It refers to the parts of the repository.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Runs git and returns its output. Fails if git does.
@@ -209,12 +214,12 @@ fn line(key: &str, value: &str) -> String {
     format!("[{section}]\n\t{name} = \"{value}\"\n")
 }
 
-const fn null() -> &'static str {
+pub(super) const fn null() -> &'static str {
     if cfg!(windows) { "NUL" } else { "/dev/null" }
 }
 
 /// git without a repository. It does not fetch, prompt or write, and its messages are in English.
-fn bare(environment: &Environment, program: Program) -> Command {
+pub(super) fn bare(environment: &Environment, program: Program) -> Command {
     let mut command = environment.command(program, "git");
     command
         .env("GIT_NO_LAZY_FETCH", "1")
@@ -400,7 +405,7 @@ fn link(from: &Path, _: &Path) -> Result<(), GitError> {
 }
 
 /// Reads a small file of the repository. None if it does not exist.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, GitError> {
     match fs::read_up_to(path, MAX_FILE) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),

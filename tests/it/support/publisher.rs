@@ -7,11 +7,12 @@ use std::path::Path;
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 use golden::engine::{Artifact, BuiltImage, Docker, EngineKind};
 use golden::event::Events;
+use golden::image::{Blobs, FileReader};
 use golden::observe::{self, ConfigCache};
 use golden::oci::{Descriptor, ImageConfig, RawManifest, media};
 use golden::plan::{self, Plan, PlanOptions};
 use golden::platform::Platform;
-use golden::publish::{self, PublishJob, Receipt};
+use golden::publish::{self, Attachments, PublishJob, Receipt};
 use golden::reference::{Digest, Repository, Tag};
 use golden::registry::{LoginScope, Registries, RegistryEndpoint, RegistryEnv, RetryPolicy};
 use golden::render::{Recipe, Rendered};
@@ -152,6 +153,8 @@ impl Publisher {
             Some(_) => image.built_by_the_engine(),
             None => image.built(),
         });
+        let blobs = Blobs::new(self.registries.clone());
+        let files = FileReader::new(blobs, UserCache::default());
         let job = PublishJob {
             recipe: &recipes[0],
             planned: &plan.images[0],
@@ -159,7 +162,12 @@ impl Publisher {
             registries: &self.registries,
             docker: self.docker.as_ref(),
             logins: &BTreeMap::new(),
-            signing: None,
+            attachments: Attachments {
+                signing: None,
+                sbom: &[],
+                provenance: None,
+                files: &files,
+            },
             cache: &ConfigCache::of(self.state()),
             state: &self.state(),
             now: 1_700_000_000,

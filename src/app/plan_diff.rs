@@ -1,0 +1,168 @@
+//! Compares the images that a plan builds with the published ones: `plan --diff`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::destinations::Destinations;
+use super::diff::{self, ComparedImages};
+use super::error::Error;
+use super::located::Finder;
+use super::names::WorkspaceNames;
+use super::pipeline::{Engines, Failed};
+use super::session::Session;
+use super::work::Planned;
+use crate::engine::{Artifact, BuildOptions, EngineKind};
+use crate::plan::{self, ContentSource};
+use crate::reference::{Reference, Repository};
+use crate::registry::Registries;
+use crate::render::PinnedBase;
+use crate::resolve::ResolvedImage;
+use crate::tags::TagList;
+
+/// The comparison of a planned image with the published one.
+#[derive(Debug, Serialize)]
+pub struct PlannedDiff {
+    /// The planned image.
+    pub image: String,
+    /// The result.
+    #[serde(flatten)]
+    pub result: DiffResult,
+}
+
+/// The result of a comparison.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum DiffResult {
+    /// The images were compared.
+    Compared {
+        /// The published image.
+        published: String,
+        /// The difference.
+        #[serde(serialize_with = "difference")]
+        diff: Box<ComparedImages>,
+    },
+    /// The images were not compared.
+    Skipped {
+        /// The reason, as a clause.
+        because: String,
+    },
+}
+
+fn difference<S: serde::Serializer>(diff: &ComparedImages, to: S) -> Result<S::Ok, S::Error> {
+    diff.difference.serialize(to)
+}
+
+/// Assembles the images that the plan builds, without writing them, and compares each selected one
+/// with its newest published content, on its first platform. `engines_of` has the chosen engine of
+/// each image. Fails if an image cannot be assembled or read.
+pub(super) async fn compare(
+    session: &Session,
+    engines: &Engines,
+    registries: &Registries,
+    planned: &[Planned],
+    engines_of: &[Option<EngineKind>],
+) -> Result<Vec<PlannedDiff>, Error> {
+    session.require_registry()?;
+    let destinations = Destinations::of(&session.settings, Some(&session.workspace))?;
+    let mut published_as: BTreeMap<String, Option<Reference>> = BTreeMap::new();
+    let mut diffs = Vec::new();
+    for (one, engine) in planned.iter().zip(engines_of) {
+        let display = one.recipe.image.display();
+        published_as.insert(display.clone(), published(one));
+        if !one.step.step.is_build() {
+            continue;
+        }
+        let result = if *engine == Some(EngineKind::Embedded) {
+            let options = BuildOptions {
+                published_parent: match &one.recipe.base {
+                    PinnedBase::Workspace { parent, .. } => {
+                        published_as.get(parent).cloned().flatten()
+                    }
+                    _ => None,
+                },
+                ..BuildOptions::default()
+            };
+            let events = &session.settings.events;
+            let built = engines.embedded.build(&one.recipe, &options, events);
+            let built = Box::pin(built).await.map_err(Failed::from)?;
+            let Artifact::Assembled(assembled) = &built.artifact else {
+                continue;
+            };
+            let image = &one.recipe.image;
+            match newest(
+                registries,
+                one.step.destinations.first().map(|it| &it.repository),
+                image,
+            )
+            .await?
+            {
+                None => skipped("no version of it is published"),
+                Some(reference) => {
+                    let platform = image.platforms.first();
+                    let finder = Finder {
+                        settings: &session.settings,
+                        destinations: &destinations,
+                        names: &WorkspaceNames::default(),
+                        platform,
+                    };
+                    let from = reference.to_string();
+                    let found = finder.find(&from).await?;
+                    let old = diff::content(&found, &session.settings).await?;
+                    let new = diff::assembled(
+                        assembled,
+                        platform,
+                        &display,
+                        registries,
+                        &session.settings,
+                    );
+                    let new = new.await?;
+                    let compared = ComparedImages::new((from.clone(), old), (display.clone(), new));
+                    DiffResult::Compared {
+                        published: from,
+                        diff: Box::new(compared),
+                    }
+                }
+            }
+        } else {
+            skipped("a Docker Engine has to build it first")
+        };
+        if one.selected {
+            diffs.push(PlannedDiff {
+                image: display,
+                result,
+            });
+        }
+    }
+    Ok(diffs)
+}
+
+fn skipped(because: &str) -> DiffResult {
+    DiffResult::Skipped {
+        because: because.to_owned(),
+    }
+}
+
+/// The reference by digest under which an image is published, if it is not built.
+fn published(planned: &Planned) -> Option<Reference> {
+    let mut destinations = planned.step.destinations.iter();
+    destinations.find_map(|destination| match &destination.content {
+        ContentSource::Published { digest } => Some(destination.repository.digest(digest)),
+        ContentSource::Upload | ContentSource::Nothing => None,
+    })
+}
+
+/// The newest published content of the image's version, or else its highest version.
+async fn newest(
+    registries: &Registries,
+    repository: Option<&Repository>,
+    image: &ResolvedImage,
+) -> Result<Option<Reference>, Error> {
+    let Some(repository) = repository else {
+        return Ok(None);
+    };
+    let tags = registries.repo(repository).tags().await?;
+    let list = TagList::new(&tags, image.variant.as_ref(), &image.tags.withdrawn);
+    let held = plan::current(&image.version, &list).or_else(|| list.versions().last());
+    Ok(held.map(|held| repository.tag(&held.tag)))
+}

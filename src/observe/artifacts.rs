@@ -1,0 +1,89 @@
+//! Reads which published images lack a signature, a bill of materials or a provenance statement.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{CONCURRENT, Error};
+use crate::config_files::SignatureFormat;
+use crate::config_files::policy::RequiredArtifact;
+use crate::reference::{Digest, Repository, Tag};
+use crate::registry::{self, Registries, Repo};
+use crate::render::Recipe;
+use crate::signing::{Expected, ExpectedSignatures, missing, simple_tag, subjects};
+use crate::snapshot::Observed;
+
+/// Finds the images with the inputs of `recipes` that lack an artifact, and records it in
+/// `observed`. An image that would be built anyway is not read.
+pub async fn artifacts(
+    recipes: &[Recipe],
+    expected: &Expected,
+    registries: &Registries,
+    observed: &mut Observed,
+) -> Result<(), Error> {
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let inputs: BTreeSet<&Digest> = recipes.iter().map(|recipe| &recipe.inputs).collect();
+    let mut open: Vec<(Repository, Tag, Digest)> = Vec::new();
+    for (repository, state) in &observed.repositories {
+        for (tag, published) in &state.published {
+            if published
+                .inputs
+                .as_ref()
+                .is_some_and(|own| inputs.contains(own))
+            {
+                open.push((repository.clone(), tag.clone(), published.digest.clone()));
+            }
+        }
+    }
+    let read = stream::iter(open).map(async |(repository, tag, digest)| {
+        let tags = &observed.repositories[&repository].tags;
+        let repo = registries.repo(&repository);
+        let lacking = lacking(&repo, tags, &digest, expected).await?;
+        Ok::<_, Error>((repository, tag, lacking))
+    });
+    let read: Vec<_> = read.buffer_unordered(CONCURRENT).try_collect().await?;
+    for (repository, tag, lacking) in read {
+        let state = observed.repositories.get_mut(&repository);
+        if let Some(published) = state.and_then(|state| state.published.get_mut(&tag)) {
+            published.lacking = lacking;
+        }
+    }
+    Ok(())
+}
+
+/// The kinds of artifacts that the image, or the image of a platform, lacks. `tags` are all tags of
+/// the repository: an image without a tag for its simple signatures is known to lack them.
+async fn lacking(
+    repo: &Repo,
+    tags: &[Tag],
+    digest: &Digest,
+    expected: &Expected,
+) -> Result<BTreeSet<RequiredArtifact>, registry::Error> {
+    let mut expected = expected.clone();
+    let mut lacking = BTreeSet::new();
+    let is_simple =
+        |signatures: &ExpectedSignatures| signatures.formats.contains(&SignatureFormat::Simple);
+    if expected.signatures.as_ref().is_some_and(is_simple) && !tags.contains(&simple_tag(digest)?) {
+        lacking.insert(RequiredArtifact::Signature);
+        expected = Expected {
+            // Unsigned statements do not count if there is a key.
+            signatures: expected.signatures.map(|signatures| ExpectedSignatures {
+                formats: Vec::new(),
+                ..signatures
+            }),
+            ..expected
+        };
+        if expected.sbom.is_empty() && !expected.provenance {
+            return Ok(lacking);
+        }
+    }
+    let Some(raw) = repo.manifest(digest).await? else {
+        return Ok(lacking);
+    };
+    for subject in subjects(repo, &raw).await? {
+        lacking.extend(missing(repo, &subject, &expected).await?.kinds());
+    }
+    Ok(lacking)
+}

@@ -1,0 +1,57 @@
+//! The result of `golden reproduce` as text.
+
+use std::fmt::Write as _;
+
+use super::difference;
+use crate::app::reproduce::{Outcome, Reproduction};
+
+/// The result in one line, and the differences below it.
+#[must_use]
+pub fn reproduction(result: &Reproduction) -> String {
+    let Reproduction {
+        reference,
+        digest,
+        commit,
+        ..
+    } = result;
+    let image = format!("{}@{digest}", reference.repository);
+    // Writing into a String cannot fail.
+    let mut text = String::new();
+    let reasons = match &result.outcome {
+        Outcome::Same => {
+            let _ = writeln!(text, "{image}: the commit {commit} gives the same digest");
+            return text;
+        }
+        Outcome::SameInputs { engine } => {
+            let _ = writeln!(
+                text,
+                "{image}: the commit {commit} has the same inputs; the digests were not compared, \
+                 because a build by {engine} does not give the same digest twice"
+            );
+            return text;
+        }
+        Outcome::OtherInputs { inputs, because } => {
+            let _ = writeln!(
+                text,
+                "{image}: the commit {commit} has other inputs, {inputs}"
+            );
+            because
+        }
+        Outcome::Different {
+            rebuilt, because, ..
+        } => {
+            let _ = writeln!(
+                text,
+                "{image}: the commit {commit} gives another digest, {rebuilt}"
+            );
+            because
+        }
+    };
+    for reason in reasons {
+        let _ = writeln!(text, "  {reason}");
+    }
+    if let Outcome::Different { diff, .. } = &result.outcome {
+        let _ = write!(text, "\n{}", difference::text(diff));
+    }
+    text
+}

@@ -1,0 +1,151 @@
+//! Checks out a commit into a directory of its own, from the local repository or from its URL.
+
+use std::path::{Path, PathBuf};
+
+use super::repository::{self, GitError, GitRepository};
+use crate::process::{Environment, Program};
+use crate::workspace::fs;
+
+/// A commit that is checked out into a temporary directory. The directory is removed with it.
+#[derive(Debug)]
+pub struct Checkout {
+    directory: tempfile::TempDir,
+}
+
+/// The reason why a commit cannot be checked out.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// The text is not the id of a commit.
+    #[error("`{0}` is not the id of a commit")]
+    NoId(String),
+    /// The local repository does not have the commit, and no URL is known.
+    #[error("the commit {0} is not in the repository of this directory, and its URL is unknown")]
+    Absent(String),
+    /// The URL cannot be cloned over HTTP.
+    #[error("{0} is not a URL of the form https://HOST/PATH")]
+    Url(String),
+    /// Git failed.
+    #[error("the commit {commit} cannot be checked out: {because}")]
+    Git {
+        /// The commit.
+        commit: String,
+        /// The reason in the words of git.
+        because: String,
+    },
+}
+
+impl Checkout {
+    /// The directory with the files.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Checks out `commit` from the repository that contains `local`, if that has it, else from a
+    /// clone of `url`. No program of a configuration runs, such as a filter or a hook. Fails if the
+    /// commit is in neither of them.
+    pub async fn new(
+        commit: &str,
+        url: Option<&str>,
+        local: &Path,
+        environment: &Environment,
+    ) -> Result<Self, CheckoutError> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if ![40, 64].contains(&commit.len()) || !commit.bytes().all(is_digit) {
+            return Err(CheckoutError::NoId(commit.to_owned()));
+        }
+        let failed = |because: String| CheckoutError::Git {
+            commit: commit.to_owned(),
+            because,
+        };
+        let directory = fs::temporary_directory().map_err(|error| failed(error.to_string()))?;
+        let checkout = Self { directory };
+        let from = checkout.refer(commit, url, local, environment).await;
+        let is_local = from.map_err(|error| failed(error.to_string()))?;
+        if !is_local {
+            let url = url.ok_or_else(|| CheckoutError::Absent(commit.to_owned()))?;
+            if !url.starts_with("https://") && !url.starts_with("http://") {
+                return Err(CheckoutError::Url(url.to_owned()));
+            }
+            let cloned = checkout.clone_from(url, environment).await;
+            cloned.map_err(|error| failed(error.to_string()))?;
+        }
+        let arguments = ["checkout", "-q", "--detach", commit];
+        let out = checkout.git(environment, &arguments).await;
+        out.map_err(|error| failed(error.to_string()))?;
+        Ok(checkout)
+    }
+
+    /// Makes an empty repository that uses the objects of the local one. Returns false if the local
+    /// repository does not have the commit.
+    async fn refer(
+        &self,
+        commit: &str,
+        url: Option<&str>,
+        local: &Path,
+        environment: &Environment,
+    ) -> Result<bool, GitError> {
+        let Ok(Some(repository)) = GitRepository::open(local, environment).await else {
+            return Ok(false);
+        };
+        let object = format!("{commit}^{{commit}}");
+        if repository.ask(&["cat-file", "-e", &object]).await.is_err() {
+            return Ok(false);
+        }
+        let format = if commit.len() == 40 { "sha1" } else { "sha256" };
+        let format = format!("--object-format={format}");
+        self.git(environment, &["init", "-q", "--template=", &format])
+            .await?;
+        let write = |file: &str, bytes: &[u8]| {
+            let path = self.path().join(".git").join(file);
+            let written = fs::write_cached(&path, bytes);
+            written.map_err(|error| GitError::of(&path, &error.source))
+        };
+        let objects = repository.objects()?;
+        write(
+            "objects/info/alternates",
+            format!("{}\n", objects.display()).as_bytes(),
+        )?;
+        if let Some(shallow) = repository.shallow()? {
+            write("shallow", &shallow)?;
+        }
+        if let Some(url) = url {
+            self.git(environment, &["remote", "add", "origin", url])
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// Clones a repository without its files. The configuration of the user decides about logins and
+    /// proxies.
+    async fn clone_from(&self, url: &str, environment: &Environment) -> Result<(), GitError> {
+        let mut command = repository::bare(environment, Program::GitOfUser);
+        command.env("GIT_ALLOW_PROTOCOL", "https:http");
+        command.args(["clone", "-q", "--no-checkout", "--template=", "--", url]);
+        command.arg(self.path());
+        repository::answer(command, &[]).await.map(drop)
+    }
+
+    /// Runs git in the directory, without the configuration of the user.
+    async fn git(&self, environment: &Environment, args: &[&str]) -> Result<(), GitError> {
+        let mut command = repository::bare(environment, Program::Git);
+        command
+            .env("GIT_CONFIG_GLOBAL", repository::null())
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        command.args(args).current_dir(self.path());
+        repository::answer(command, &[]).await.map(drop)
+    }
+}
+
+impl GitRepository {
+    /// The directory of the objects.
+    fn objects(&self) -> Result<PathBuf, GitError> {
+        let path = self.directory().join("objects");
+        std::fs::canonicalize(&path).map_err(|error| GitError::of(&path, &error))
+    }
+
+    /// The commits whose parents a shallow clone lacks.
+    fn shallow(&self) -> Result<Option<Vec<u8>>, GitError> {
+        repository::read(&self.directory().join("shallow"))
+    }
+}

@@ -1,0 +1,205 @@
+//! `golden reproduce` builds published images again and compares them.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::statements::{App, commit, git};
+use crate::support::registry::Behaviour;
+use crate::support::server::{Answer, Server, handler};
+use crate::support::workspace::{Golden, Run};
+
+const TABLES: &str = "[sbom]\nformats = [\"cyclonedx\"]\n[provenance]\n";
+
+fn reproduced(app: &App, image: &str, code: i32) -> Value {
+    let run = app.run(&["reproduce", image, "--format", "json"], code);
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// An image of a workspace that builds on the image `base` of the registry.
+fn spec(app: &App, name: &str, base: &str, more: &str) {
+    let text = format!(
+        "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = {base}\n\
+         platforms = [\"linux/amd64\"]\n{more}"
+    );
+    app.golden.write(&format!("{name}/image.toml"), text);
+}
+
+#[test]
+fn an_image_is_reproduced_from_the_commit_of_its_provenance() {
+    let app = App::new(Behaviour::default(), TABLES);
+    let built_from = commit(&app.golden);
+    app.run(&["build", "--push"], 0);
+    // Later commits and changes of the working tree do not matter.
+    app.golden.write("app/image.toml", "[image]\n");
+    commit(&app.golden);
+    app.golden.write("app/image.toml", "broken");
+    let host = app.registry.host();
+    let image = format!("{host}/app:1.2.3");
+    app.run(&["reproduce", &image], 0);
+    app.golden.write("app/image.toml", crate::statements::SPEC);
+    for image in ["app:1.2.3", &image] {
+        let result = reproduced(&app, image, 0);
+        assert_eq!(result["schema"], 1);
+        assert_eq!(result["outcome"], "same");
+        assert_eq!(result["commit"], built_from.as_str());
+        assert_eq!(result["source"], "git+https://git.example.com/o/r.git");
+    }
+    let digest = &app.registry.tags("app")["1.2.3"];
+    let run = app.run(&["reproduce", &format!("{host}/app@{digest}")], 0);
+    let expected = format!("{host}/app@{digest}: the commit {built_from} gives the same digest\n");
+    assert_eq!(run.stdout, expected);
+    // The image of one platform is a part of the same build.
+    let arm = app.tree("app:1.2.3")["images"][1]["digest"].clone();
+    app.run(
+        &[
+            "reproduce",
+            &format!("{host}/app@{}", arm.as_str().unwrap()),
+        ],
+        0,
+    );
+}
+
+#[test]
+fn an_image_of_uncommitted_changes_is_shown_to_differ() {
+    let app = App::new(Behaviour::default(), TABLES);
+    commit(&app.golden);
+    let changed =
+        crate::statements::SPEC.replace("content = \"x\"", "content = \"secretly other\"");
+    app.golden.write("app/image.toml", changed);
+    app.run(&["build", "--push"], 0);
+    let run = app.run(&["reproduce", "app:1.2.3"], 5);
+    for expected in [
+        " gives another digest, sha256:",
+        "  the image was built from a checkout with changes that were not committed\n",
+        "  the commit has another content of /x\n",
+        "+ the new build\n",
+        "\nfiles\n",
+    ] {
+        assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
+    }
+    let result = reproduced(&app, "app:1.2.3", 5);
+    assert_eq!(result["outcome"], "different");
+    assert_eq!(
+        result["diff"]["files"]["changed"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn a_base_that_moved_and_a_parent_of_the_workspace_are_taken_as_they_were() {
+    let app = App::new(Behaviour::default(), TABLES);
+    let host = app.registry.host();
+    app.registry.image_for("base", "amd64", "BASE=1", &["1"]);
+    let file = "[[files]]\ncontent = \"{{ vars.text }}\"\ntarget = \"/y\"\n";
+    app.configure(&format!("[vars]\ntext = \"a\"\n{TABLES}"));
+    spec(&app, "parent", &format!("\"{host}/base:1\""), file);
+    spec(&app, "child", "{ image = \"parent\" }", file);
+    // golden.lock is not committed.
+    commit(&app.golden);
+    app.run(&["build", "child", "--push", "--set", "text=b"], 0);
+    app.registry.image_for("base", "amd64", "BASE=2", &["1"]);
+    app.golden.forget();
+    drop(std::fs::remove_file(app.golden.path().join("golden.lock")));
+    for image in ["parent:1.2.3", "child:1.2.3"] {
+        let run = app.run(&["reproduce", image], 0);
+        assert!(
+            run.stdout.contains("gives the same digest"),
+            "{}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
+fn a_row_of_a_matrix_is_reproduced_alone() {
+    let app = App::new(Behaviour::default(), TABLES);
+    let matrix = "[matrix]\nflavour = [\"a\", \"b\"]\n";
+    let spec = "[image]\nname = \"rows\"\nversion = \"1.0.0\"\nvariant = \"{{ matrix.flavour }}\"\n\
+        base = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
+        [[files]]\ncontent = \"{{ matrix.flavour }}\"\ntarget = \"/y\"\n";
+    app.golden
+        .write("rows/image.toml", format!("{spec}{matrix}"));
+    commit(&app.golden);
+    app.run(&["build", "rows", "--push"], 0);
+    for tag in ["1.0.0-a", "1.0.0-b"] {
+        let result = reproduced(&app, &format!("rows:{tag}"), 0);
+        assert_eq!(result["outcome"], "same", "{tag}");
+    }
+}
+
+#[test]
+fn an_image_without_usable_provenance_is_refused() {
+    let app = App::new(Behaviour::default(), "");
+    app.run(&["build", "--push"], 0);
+    let run = app.run(&["reproduce", "app:1.2.3"], 1);
+    assert!(
+        run.stderr.contains("has no provenance statement"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("add [provenance] to golden.toml"),
+        "{}",
+        run.stderr
+    );
+    // Without git, the statement names no commit.
+    app.configure("[provenance]\n");
+    app.run(&["build", "--push"], 0);
+    let run = app.run(&["reproduce", "app:1.2.3"], 1);
+    assert!(run.stderr.contains("names no commit"), "{}", run.stderr);
+}
+
+/// The file of a repository, as a web server answers.
+fn served(directory: &Path, path: &str) -> Answer {
+    let path = path.split('?').next().unwrap_or_default();
+    match std::fs::read(directory.join(path.trim_start_matches('/'))) {
+        Ok(bytes) => Answer::new(200, bytes),
+        Err(_) => Answer::new(404, "absent"),
+    }
+}
+
+#[test]
+fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
+    let app = App::new(Behaviour::default(), TABLES);
+    let remote = tempfile::tempdir().unwrap();
+    let directory = remote.path().to_owned();
+    let server = Server::start(handler(move |seen| served(&directory, &seen.path)));
+    let url = format!("http://{}/r.git", server.host());
+    commit(&app.golden);
+    git(&app.golden, &["remote", "set-url", "origin", &url]);
+    app.run(&["build", "--push"], 0);
+    let image = format!("{}/app:1.2.3", app.registry.host());
+    let elsewhere = Golden::new();
+    let run = elsewhere.run(&["reproduce", &image]).exit(1);
+    assert!(
+        run.stderr.contains("cannot be checked out"),
+        "{}",
+        run.stderr
+    );
+    // A hook and a filter of the user do not run.
+    elsewhere.write(".gitconfig", "[core]\n\thooksPath = hooks\n");
+    elsewhere.write("hooks/post-checkout", "#!/bin/sh\ntouch \"$HOME/ran\"\n");
+    for args in [
+        &["clone", "-q", "--bare"][..],
+        &["--git-dir", "update-server-info"],
+    ] {
+        let mut git = Command::new("git");
+        let bare = remote.path().join("r.git");
+        match args {
+            [option, command] => git.arg(option).arg(&bare).arg(command),
+            _ => git.args(args).arg(app.golden.path()).arg(&bare),
+        };
+        assert!(git.status().unwrap().success(), "{args:?}");
+    }
+    let mut command = elsewhere.command(&["reproduce", &image]);
+    command.env("HOME", elsewhere.path());
+    let run = Run::of(command.output().unwrap()).exit(0);
+    assert!(
+        run.stdout.contains("gives the same digest"),
+        "{}",
+        run.stdout
+    );
+    assert!(!elsewhere.path().join("ran").exists());
+}
