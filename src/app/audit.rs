@@ -5,6 +5,7 @@ use futures_util::{StreamExt as _, stream};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
+use super::base_lifecycle::{LifecycleReader, severity};
 use super::destinations::{Destinations, registries as known_registries};
 use super::error::Error;
 use super::names::WorkspaceNames;
@@ -21,10 +22,11 @@ use crate::event::Events;
 use crate::image::{Described, DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
-use crate::policy::{Built, check_built, named_user};
+use crate::policy::{Built, UsedBase, check_built, finding, named_user};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::Registries;
 use crate::resolve::Destination;
+use crate::resolve::image::Base;
 use crate::workspace::Workspace;
 use crate::workspace::state::StateDirectory;
 
@@ -106,6 +108,7 @@ pub async fn audit(
         names: WorkspaceNames::of_workspace(settings, destinations).await?,
         now: settings.now,
         requirements: Requirements::of(workspace)?,
+        lifecycle: LifecycleReader::of(Some(workspace), &registries, settings.now)?,
     };
     let mut audited = Audited::default();
     let mut images = audit.survey(&targets, settings, &mut audited).await?;
@@ -137,6 +140,10 @@ fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<Target>, Err
                 .hint("write HOST/** for a whole registry, or HOST/NAMESPACE/** for a namespace")
         };
         let (host, glob) = argument.split_once('/').ok_or_else(invalid)?;
+        let is_host = host.contains(['.', ':']) || host == "localhost";
+        if !is_host {
+            return Err(invalid());
+        }
         let host: Host = host.parse().map_err(|_| invalid())?;
         let glob = GlobBuilder::new(glob).literal_separator(true).build();
         let glob = glob.map_err(|_| invalid())?.compile_matcher();
@@ -174,6 +181,8 @@ struct Audit<'a> {
     now: i64,
     /// The artifacts that published images must have.
     requirements: Option<Requirements>,
+    /// Reads the announcements about images.
+    lifecycle: LifecycleReader<'a>,
 }
 
 /// An image with the tags that were checked.
@@ -281,6 +290,7 @@ impl Audit<'_> {
             };
             found.extend(check_built(self.policy, &built));
         }
+        found.extend(self.lifecycle(name, image, &known_as).await);
         let count = |severity| found.iter().filter(|one| one.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let mut rules: Vec<String> = found.iter().map(|one| one.rule.to_string()).collect();
@@ -297,6 +307,32 @@ impl Audit<'_> {
             rules,
             found,
         })
+    }
+
+    /// The findings about the announcements of the publisher.
+    async fn lifecycle(
+        &self,
+        name: &Reference,
+        image: &ScannedImage,
+        known_as: &[String],
+    ) -> Diagnostics {
+        let digest = &image.described.raw.digest;
+        let base = Base::Reference(name.clone());
+        let used = UsedBase {
+            base: &base,
+            known_as,
+            now: self.now,
+        };
+        let mut found = Diagnostics::new();
+        for problem in self.lifecycle.problems(&image.repository, digest).await {
+            let message = format!("the image {}", problem.predicate);
+            let finding = finding(self.policy, &used, problem.rule, message, problem.help);
+            if let Some(mut finding) = finding {
+                finding.severity = severity(problem.level);
+                found.push(finding.about(name.to_string()));
+            }
+        }
+        found
     }
 
     /// The names of a published image: its repository with and without the host, and without the

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::Glob;
 use serde::Serialize;
 
+use super::base_lifecycle;
 use super::base_signatures::{self, CheckedBase, Programs};
 use super::error::Error;
 use super::registries;
@@ -152,12 +153,30 @@ pub async fn require_signed(session: &Session, compared: &mut [Compared]) -> Res
         }
     });
     let registries = registries::of_session(session)?;
-    let signers = base_signatures::require(session, &registries, bases, Programs::Run).await?;
+    let programs = Programs::Run;
+    let signers = base_signatures::require(session, &registries, bases.clone(), programs).await?;
+    base_lifecycle::require(session, &registries, bases).await?;
     for base in compared {
         let name = base.current.reference.to_string();
         base.current.signed_by = signers.get(&name).cloned();
     }
     Ok(())
+}
+
+/// Checks the lifecycle of the bases that the images are built on now: those in golden.lock, or the
+/// current ones. Fails if the policy refuses one of them.
+pub async fn require_in_use(session: &Session, compared: &[Compared]) -> Result<(), Error> {
+    let bases = compared.iter().map(|base| {
+        let LockedBase {
+            reference, digest, ..
+        } = base.locked.as_ref().unwrap_or(&base.current);
+        CheckedBase {
+            name: reference.to_string(),
+            place: Some((reference.repository.clone(), digest.clone())),
+        }
+    });
+    let registries = registries::of_session(session)?;
+    base_lifecycle::require(session, &registries, bases).await
 }
 
 /// A base that is unavailable: the registry no longer has it, or did not answer.

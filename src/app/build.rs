@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::channels::{self, ChannelRow};
 use super::error::Error;
 use super::examiner::Examiner;
+use super::lifecycle::{self, AnnouncedImages};
 use super::pipeline::ssh::{self, SshAgent};
 use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
@@ -62,6 +64,8 @@ pub struct Built {
     pub ended: Ended,
     /// The files and directories that assembled images were written to.
     pub places: Vec<String>,
+    /// The channels of the published images.
+    pub channels: Vec<ChannelRow>,
 }
 
 /// Builds the selected images and the images that they are built on. The failure of an image is a
@@ -111,11 +115,18 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
         logins: logins(&prepared).await?,
     };
     let ended = execute(&mut prepared, &options).await;
+    let channels = if options.push {
+        announce_lifecycle(&prepared).await;
+        channels::move_channels(&prepared.session, &prepared.registries).await?
+    } else {
+        Vec::new()
+    };
     let places = write(&prepared, &ended, request.to, is_local_only).await?;
     Ok(Built {
         prepared,
         ended,
         places,
+        channels,
     })
 }
 
@@ -150,11 +161,31 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
         logins: logins(&prepared).await?,
     };
     let ended = execute(&mut prepared, &options).await;
+    announce_lifecycle(&prepared).await;
+    let channels = channels::move_channels(&prepared.session, &prepared.registries).await?;
     Ok(Built {
         prepared,
         ended,
+        channels,
         places: Vec::new(),
     })
+}
+
+/// Announces the lifecycle that the specs of the selected images declare. A failure is a warning: the
+/// images are published, and `golden lifecycle apply` can repeat it.
+async fn announce_lifecycle(prepared: &Prepared) {
+    let Prepared {
+        session,
+        registries,
+        ..
+    } = prepared;
+    let declared = AnnouncedImages::Declared;
+    if let Err(error) = lifecycle::apply(session, registries, declared, false).await {
+        let text = format!(
+            "the lifecycle is not announced: {error}; `golden lifecycle apply` tries it again"
+        );
+        session.settings.events.warn(None, text);
+    }
 }
 
 /// Runs the prepared builds.

@@ -188,7 +188,7 @@ pub async fn impact(query: &ImpactQuery, scope: ImpactScope<'_>) -> Result<Impac
             .filter(|one| one.image.base.as_ref() == Some(&base.digest));
         base.images = of_base.count();
     }
-    impact.images = in_tree_order(found);
+    impact.images = in_tree_order(&found);
     Ok(impact)
 }
 
@@ -526,7 +526,7 @@ async fn with_package<'a>(
 }
 
 /// Sorts the images so that each one follows the image that it is built on, and sets the parents.
-fn in_tree_order(found: Vec<Descendant<'_>>) -> Vec<ImpactedImage> {
+fn in_tree_order(found: &[Descendant<'_>]) -> Vec<ImpactedImage> {
     let parents: Vec<Option<usize>> = found
         .iter()
         .enumerate()

@@ -29,9 +29,9 @@ impl PastDigests<'_> {
         let mut digests = locked(&self.workspace.lock, reference);
         let environment = self.settings.environment();
         let root = &self.workspace.root;
-        for text in git::versions(root, FILE, MOST_COMMITS, &environment).await {
+        for version in git::versions(root, FILE, MOST_COMMITS, &environment).await {
             // An old lock file may have another format.
-            if let Ok(lock) = Lock::parse(&text) {
+            if let Ok(lock) = Lock::parse(&version.text) {
                 digests.extend(locked(&lock, reference));
             }
         }

@@ -1,5 +1,6 @@
 //! Plans what a build and its publication would do.
 
+use super::base_lifecycle;
 use super::base_signatures::{self, CheckedBase, Programs};
 use super::error::Error;
 use super::pipeline::{Engines, Goal, choose};
@@ -58,7 +59,10 @@ pub async fn plan(mut session: Session, request: &PlanRequest) -> Result<Planned
     let bases = planned
         .iter()
         .filter_map(|planned| CheckedBase::of(&planned.recipe.base));
-    base_signatures::require(&session, &registries, bases, Programs::Skip).await?;
+    let programs = Programs::Skip;
+    base_signatures::require(&session, &registries, bases.clone(), programs).await?;
+    base_lifecycle::require(&session, &registries, bases).await?;
+    base_lifecycle::warn_of_own(&session);
     let goal = if options.destinations.is_empty() {
         Goal::Local
     } else {

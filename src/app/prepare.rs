@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::base_lifecycle;
 use super::base_signatures::{self, CheckedBase, Programs};
 use super::build_facts;
 use super::error::{Error, NothingReady};
@@ -130,8 +131,11 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     let bases = planned
         .iter()
         .filter_map(|planned| CheckedBase::of(&planned.recipe.base));
-    let signers = base_signatures::require(&session, &registries, bases, Programs::Run).await?;
+    let programs = Programs::Run;
+    let signers = base_signatures::require(&session, &registries, bases.clone(), programs).await?;
     let newly_locked = with_signers(&mut session, newly_locked, &signers);
+    base_lifecycle::require(&session, &registries, bases).await?;
+    base_lifecycle::warn_of_own(&session);
     let requested = requested_engine(&session, request.engine);
     let bases = build_facts::external_bases(planned.iter().map(|planned| &planned.recipe));
     let mut work = Vec::with_capacity(planned.len());

@@ -1,9 +1,10 @@
 //! Copies an image by digest to another repository.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::base_lifecycle::LifecycleReader;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::names::WorkspaceNames;
@@ -15,6 +16,7 @@ use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
 use crate::signing::Signing;
 use crate::tags::Move;
+use crate::workspace::Workspace;
 
 /// The request to promote an image.
 #[derive(Debug)]
@@ -58,6 +60,7 @@ pub struct Promotion {
 pub async fn promote(
     request: &PromoteRequest,
     signing: Option<&Signing>,
+    workspace: Option<&Workspace>,
     names: &WorkspaceNames,
     settings: &Settings,
     destinations: &Destinations,
@@ -81,6 +84,10 @@ pub async fn promote(
 
     let found = from.manifest(source.target()).await?;
     let raw = found.ok_or_else(|| promote::Error::Missing(source.clone()))?;
+    let reader = LifecycleReader::of(workspace, &registries, settings.now)?;
+    let place = (source.repository.clone(), raw.digest.clone());
+    let images = BTreeMap::from([(format!("image {source}"), place)]);
+    reader.require(images, &settings.events).await?;
     let tags = requested_tags(request, &source, &destination, &from, &raw.digest).await?;
     let moves = if destination.tag.is_some() {
         promote::decide_tags(&to, &raw.digest, &tags).await?

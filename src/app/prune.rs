@@ -9,6 +9,7 @@ use super::error::Error;
 use super::registries;
 use super::session::Session;
 use super::settings::Settings;
+use crate::config_files::values::Age;
 use crate::publish::delete::Deleted;
 use crate::publish::prune::{self, AgeLimit, PruneRules, Pruning};
 use crate::reference::{Reference, Repository};
@@ -135,19 +136,10 @@ impl PlannedPruning {
 
 /// Parses an age such as `90m`, `12h`, `30d` or `8w`, and returns seconds.
 fn age(text: &str) -> Result<i64, Error> {
-    let refuse = || {
-        Error::invalid(format!("`{text}` is not an age"))
-            .hint("write a number and a unit (m, h, d or w), for example 30d")
-    };
-    let unit = match text.chars().last() {
-        Some('m') => 60,
-        Some('h') => 3600,
-        Some('d') => 86_400,
-        Some('w') => 7 * 86_400,
-        _ => return Err(refuse()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| refuse())?;
-    Ok(i64::from(number) * unit)
+    let age = Age::try_from(text.to_owned()).map_err(|message| {
+        Error::invalid(message).hint("write a number and a unit (m, h, d or w), for example 30d")
+    })?;
+    Ok(age.0)
 }
 
 #[cfg(test)]

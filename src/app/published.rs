@@ -9,7 +9,7 @@ use super::signatures::TrustedKeys;
 use crate::config_files::policy::{RequiredArtifact, RuleLevel};
 use crate::image::{Follow, Tree};
 use crate::oci::RawManifest;
-use crate::reference::Digest;
+use crate::reference::{Digest, Repository};
 use crate::registry::Repo;
 use crate::trust::{PublicKey, bundle};
 use crate::verify;
@@ -52,6 +52,23 @@ impl Requirements {
             trusted,
             only_warns: policy.severity.get(RULE) == Some(&RuleLevel::Warn),
         }))
+    }
+
+    /// Requirements of the caller for the images of a repository. A signature is required only if
+    /// `[[trust]]` has a key for them. Fails if a key cannot be read.
+    pub fn with(
+        workspace: &Workspace,
+        required: &[RequiredArtifact],
+        repository: &Repository,
+    ) -> Result<Self, Error> {
+        let trusted = TrustedKeys::of(&workspace.root, &workspace.spec)?;
+        let has_key = !trusted.for_repository(repository).is_empty();
+        let is_possible = |one: &&RequiredArtifact| has_key || **one != RequiredArtifact::Signature;
+        Ok(Self {
+            required: required.iter().filter(is_possible).copied().collect(),
+            trusted,
+            only_warns: false,
+        })
     }
 
     /// The required artifacts that images lack, as predicates: one list for each of `images`. `top`

@@ -19,6 +19,7 @@ use crate::publish::rollback::{
 use crate::reference::Repository;
 use crate::registry::Repo;
 use crate::resolve::{Destination, ResolvedImage};
+use crate::tags::Withdrawn;
 use crate::workspace::fs;
 use crate::workspace::state::StateDirectory;
 
@@ -180,13 +181,15 @@ async fn plan(
 /// images in any registry.
 fn edits(session: &Session, work: &[ImageRollback]) -> Result<Vec<FileEdit>, Error> {
     let mut withdrawn: BTreeMap<&PathBuf, Vec<Version>> = BTreeMap::new();
-    let mut before: BTreeMap<&PathBuf, &[Version]> = BTreeMap::new();
+    let mut before: BTreeMap<&PathBuf, Vec<&Version>> = BTreeMap::new();
     for work in work {
         withdrawn
             .entry(&work.image.source)
             .or_default()
             .extend(work.rollback.withdrawn.iter().cloned());
-        before.insert(&work.image.source, &work.image.tags.withdrawn);
+        let written = work.image.tags.withdrawn.iter();
+        let written = written.filter_map(Withdrawn::version);
+        before.insert(&work.image.source, written.collect());
     }
     let mut edits = Vec::new();
     for (file, mut versions) in withdrawn {
@@ -194,7 +197,7 @@ fn edits(session: &Session, work: &[ImageRollback]) -> Result<Vec<FileEdit>, Err
         versions.dedup();
         let is_same = before.get(file).is_some_and(|before| {
             before.len() == versions.len()
-                && before.iter().all(|version| versions.contains(version))
+                && before.iter().all(|version| versions.contains(*version))
         });
         if is_same {
             continue;
@@ -224,7 +227,7 @@ fn warn_of_next_run(events: &Events, work: &[ImageRollback]) {
             work.rollback
                 .withdrawn
                 .iter()
-                .filter(move |version| !before.contains(version))
+                .filter(move |version| !before.iter().any(|one| one.version() == Some(version)))
         })
         .collect();
     later.sort_by(|a, b| crate::tags::precedence(a, b));

@@ -149,7 +149,7 @@ pub(super) async fn scan(
     }
     let manifests = read_manifests(registries, tagged, &mut scan.problems).await;
     let images = stream::iter(manifests).map(|((repository, _), (raw, mut tags))| async move {
-        tags.sort_by(|a, b| compare_tags(a, b));
+        tags.sort_by(compare_tags);
         let repo = registries.repo(&repository);
         let source = CachedConfigs { repo: &repo, cache };
         let described = Described::load(&source, raw).await;

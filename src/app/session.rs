@@ -17,6 +17,7 @@ use crate::resolve::image::Base;
 use crate::resolve::parsed::{ImageAssets, IncompleteImage, OrderedImage};
 use crate::resolve::{Destination, ParsedImage, ParsedImages, ResolvedImage, select};
 use crate::signing::Signing;
+use crate::tags::Withdrawn;
 use crate::workspace::load::{self, Loaded};
 use crate::workspace::state::StateDirectory;
 use crate::workspace::{Workspace, assets::Assets, lock::Lock};
@@ -204,6 +205,9 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
             selected: named(&n),
         };
         let image = &mut session_image.image;
+        let revoked = image.lifecycle.withdrawn(settings.now);
+        let revoked: Vec<Withdrawn> = revoked.collect();
+        image.tags.withdrawn.extend(revoked);
         if let Some(locked) = lock.packages.get(&image.lock_key()) {
             image.packages.locked.clone_from(&locked.versions);
         }

@@ -5,21 +5,42 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::session::{self, destinations, names};
 use crate::app::audit::audit;
+use crate::app::audit_files::{FileGlobs, audit_files};
+use crate::app::destinations::Destinations;
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
+use crate::workspace::Workspace;
 
 /// Apply the policy of the workspace to published images, from any tool or publisher.
 ///
 /// The rules about labels, user, ports, environment and required artifacts are applied. For a
 /// repository without a tag, every tag is checked; HOST/NAMESPACE/** means every repository of a
 /// namespace. Then the output is a table.
+///
+/// With --dockerfile, --compose or --kubernetes, the images that these files name are checked: the
+/// rules about bases, newer patches, changed digests and signatures.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// References, repositories such as registry.example.com/team/app, globs such as
     /// registry.example.com/team/**, or names of workspace images.
-    #[arg(required = true, value_name = "REF|HOST/REPO")]
+    #[arg(value_name = "REF|HOST/REPO", required_unless_present_any = FILES, conflicts_with_all = FILES)]
     pub references: Vec<String>,
+    /// Check the FROM lines of these Dockerfiles.
+    #[arg(long, value_name = "GLOB", help_heading = "File options")]
+    pub dockerfile: Vec<String>,
+    /// Check the images of these Compose files.
+    #[arg(long, value_name = "GLOB", help_heading = "File options")]
+    pub compose: Vec<String>,
+    /// Check the images of these Kubernetes manifests.
+    #[arg(long, value_name = "GLOB", help_heading = "File options")]
+    pub kubernetes: Vec<String>,
+    /// Write newer patches and digests into the files; nothing else changes.
+    #[arg(long, conflicts_with = "references", help_heading = "File options")]
+    pub fix: bool,
 }
+
+/// The options that select files.
+const FILES: [&str; 3] = ["dockerfile", "compose", "kubernetes"];
 
 /// Runs the command. An image that cannot be read is reported; the other images are still checked.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -30,6 +51,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         );
     };
     let destinations = destinations(context).await?;
+    if args.references.is_empty() {
+        return run_on_files(args, context, &workspace, &destinations).await;
+    }
     let names = names(context, &destinations, &args.references).await?;
     let settings = context.settings();
     let mut audited = audit(
@@ -62,4 +86,32 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ));
     }
     Ok(if has_errors { Exit::Policy } else { Exit::Done })
+}
+
+/// Checks files, and corrects them if requested.
+async fn run_on_files(
+    args: Args,
+    context: &Context,
+    workspace: &Workspace,
+    destinations: &Destinations,
+) -> Result<Exit, Failure> {
+    let globs = FileGlobs {
+        dockerfile: args.dockerfile,
+        compose: args.compose,
+        kubernetes: args.kubernetes,
+    };
+    let settings = context.settings();
+    let audited = audit_files(&globs, args.fix, workspace, &settings, destinations).await?;
+    report::audited_files(&context.out, context.format, &audited);
+    let mut failures = audited.problems.into_iter().map(|problem| {
+        let error = anyhow::anyhow!(problem);
+        Failure::new(Exit::Failed, error)
+    });
+    if let Some(first) = failures.next() {
+        for failure in failures {
+            failure.show(context);
+        }
+        return Err(first);
+    }
+    Ok(session::exit_of(&audited.found).unwrap_or(Exit::Done))
 }

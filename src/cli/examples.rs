@@ -106,6 +106,10 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "golden audit HOST/team/**",
                 "Check every tag of all repositories of a namespace",
             ),
+            (
+                "golden audit --dockerfile services/**/Dockerfile --fix",
+                "Correct outdated bases of Dockerfiles",
+            ),
         ],
         "impact" => &[
             (
@@ -181,6 +185,27 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Copy its signatures too",
             ),
         ],
+        "revoke" => &[
+            (
+                "golden revoke app:1.2.3 --reason CVE-2026-1234 --replacement 1.2.4",
+                "Revoke a version of a workspace image",
+            ),
+            (
+                "golden revoke HOST/golden/base:1.2.3 --reason CVE-2026-1234 --descendants --dry-run",
+                "Show the images that would be revoked with their base",
+            ),
+        ],
+        "channels" => &[
+            ("golden channels app", "Show the channels of an image"),
+            (
+                "golden channels app --history",
+                "Show when its channels changed in git",
+            ),
+        ],
+        "lifecycle" => &[(
+            "golden lifecycle apply",
+            "Announce [lifecycle] of every image.toml",
+        )],
         "rollback" => &[
             (
                 "golden rollback app --to 1.2.2",
@@ -312,13 +337,15 @@ fn variables(command: &str) -> Vec<&'static str> {
         "push" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN, VERIFIER],
         "plan" => &[REGISTRY, ENGINE, TIME, SIGNING, PLUGIN],
         "bump" | "test" => &[REGISTRY, ENGINE, TIME],
-        "sign" | "attest" | "promote" | "verify" => &[REGISTRY, SIGNING, PLUGIN],
+        "sign" | "attest" | "promote" | "verify" | "revoke" | "lifecycle" => {
+            &[REGISTRY, SIGNING, PLUGIN]
+        }
         "key" => &[SIGNING],
         "update" => &[REGISTRY, ENGINE, VERIFIER],
         "doctor" | "outdated" | "reproduce" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
-        "attach" | "audit" | "impact" | "ls" | "inspect" | "referrers" | "delete" | "rollback"
-        | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],
+        "channels" | "attach" | "audit" | "impact" | "ls" | "inspect" | "referrers" | "delete"
+        | "rollback" | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],
         _ => &[],
     };
     lists.concat()

@@ -47,12 +47,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let found = impact(&query, scope).await?;
     report::scan_problems(&context.events, &found.problems);
-    match context.format {
-        OutputFormat::Json => context.out.json(&found),
-        _ => {
-            context.out.data(&report::impact(&found));
-            context.out.message(&report::impact_summary(&found));
-        }
+    if context.format == OutputFormat::Json {
+        context.out.json(&found);
+    } else {
+        context.out.data(&report::impact(&found));
+        context.out.message(&report::impact_summary(&found));
     }
     if found.is_incomplete() {
         let unread = found.problems.iter().filter(|one| one.is_repository);

@@ -5,6 +5,7 @@ pub mod attest;
 pub mod audit;
 pub mod build;
 pub mod bump;
+pub mod channels;
 pub mod check;
 mod codes;
 pub mod completions;
@@ -26,6 +27,7 @@ pub mod impact;
 pub mod init;
 pub mod inspect;
 pub mod key;
+pub mod lifecycle;
 mod logs;
 pub mod ls;
 pub mod man;
@@ -43,6 +45,7 @@ pub mod push;
 pub mod referrers;
 pub mod render;
 pub mod reproduce;
+pub mod revoke;
 pub mod rollback;
 mod run;
 pub mod sbom;
@@ -199,8 +202,14 @@ pub enum Command {
     Delete(delete::Args),
     /// Copy images by digest between repositories or registries.
     Promote(promote::Args),
+    /// Show the channels of images, and the versions that they point to.
+    Channels(channels::Args),
     /// Move the tags back to an earlier version.
     Rollback(rollback::Args),
+    /// Announce that published images must not be used.
+    Revoke(revoke::Args),
+    /// Announce the end of life and the revoked versions that the specs declare.
+    Lifecycle(lifecycle::Args),
     /// List bases that changed since golden.lock (exit 5 if there are any).
     Outdated(outdated::Args),
     /// Update golden.lock to the current digests of the bases.
@@ -256,7 +265,10 @@ impl Command {
             Self::Reproduce(_) => "reproduce",
             Self::Delete(_) => "delete",
             Self::Promote(_) => "promote",
+            Self::Channels(_) => "channels",
             Self::Rollback(_) => "rollback",
+            Self::Revoke(_) => "revoke",
+            Self::Lifecycle(_) => "lifecycle",
             Self::Outdated(_) => "outdated",
             Self::Update(_) => "update",
             Self::Graph(_) => "graph",
@@ -281,6 +293,8 @@ impl Command {
             | Self::Attest(_)
             | Self::Attach(_)
             | Self::Rollback(_)
+            | Self::Revoke(_)
+            | Self::Lifecycle(_)
             | Self::Prune(_)
             | Self::Update(_) => Some("run the same command again to finish the work"),
             Self::Delete(_) => {
@@ -319,6 +333,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Reproduce(args) => reproduce::run(args, context).await,
         Command::Delete(args) => delete::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
+        Command::Channels(args) => channels::run(args, context).await,
+        Command::Revoke(args) => revoke::run(args, context).await,
+        Command::Lifecycle(args) => lifecycle::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
         Command::Outdated(args) => outdated::run(args, context).await,
         Command::Update(args) => update::run(args, context).await,

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::Exit;
 use crate::app::build::Built;
+use crate::app::channels::{ChannelRow, ChannelState};
 use crate::app::pipeline::{ImageOutcome, ImageReport};
 use crate::app::prepare::Prepared;
 use crate::report::{self, OutputFormat};
@@ -11,6 +12,11 @@ use crate::report::{self, OutputFormat};
 pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
     let exit = Exit::of(&built.ended);
     report::summary(&context.out, context.format, context.globals.quiet, built);
+    report::moved_channels(&context.out, &built.channels);
+    let is_refused = |row: &ChannelRow| matches!(row.state, ChannelState::Refused(_));
+    if exit == Exit::Done && built.channels.iter().any(is_refused) {
+        return Exit::Refused;
+    }
     exit
 }
 

@@ -45,14 +45,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         (true, false) => Exit::Done,
         (true, true) => Exit::Difference,
     };
+    let in_use = bases::require_in_use(&session, &compared).await;
     if context.format == OutputFormat::Json {
         context.out.json(&OutdatedReport {
             bases: compared,
             lost,
         });
+        in_use?;
         return Ok(exit);
     }
     report::outdated(&context.out, &compared, lost.len());
     show_unavailable(context, lost);
+    in_use?;
     Ok(exit)
 }

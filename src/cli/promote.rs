@@ -57,7 +57,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let destinations = destinations_of(context, workspace.as_ref())?;
     let arguments = [request.source.clone(), request.destination.clone()];
     let names = names(context, &destinations, &arguments).await?;
-    let promotion = promote(&request, signing.as_ref(), &names, &settings, &destinations).await?;
+    let promotion = promote(
+        &request,
+        signing.as_ref(),
+        workspace.as_ref(),
+        &names,
+        &settings,
+        &destinations,
+    )
+    .await?;
     match context.format {
         OutputFormat::Json => context.out.json(&promotion),
         _ => report::promotion(&context.out, &promotion),

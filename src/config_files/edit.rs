@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use semver::Version;
 use toml_edit::{Array, DocumentMut, Item, RawString, Table, TomlError, Value};
 
+use crate::oci::lifecycle::Announcement;
+
 /// A text before and after an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
@@ -23,6 +25,17 @@ pub enum VersionEditError {
     /// The version is a template, or it is not in this file.
     #[error("the version is not written as \"{0}\"")]
     NotLiteral(Version),
+}
+
+/// The reason why a revocation cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum RevocationEditError {
+    /// The text is not TOML.
+    #[error(transparent)]
+    Toml(#[from] TomlError),
+    /// The table is written in one line, or as a list.
+    #[error("[lifecycle] is written in one line; write it as tables, or use --no-edit")]
+    OneLine,
 }
 
 /// The number of unchanged lines that a diff shows before and after a change.
@@ -52,6 +65,45 @@ impl Edit {
                 }
             }
         }
+        let edited = document.to_string();
+        Ok(Self {
+            before: text.to_owned(),
+            after: with_endings_of(text, &unix, &edited),
+        })
+    }
+
+    /// Adds a version to `[[lifecycle.revoked]]`. Fails if `text` is not TOML, or has the table in
+    /// one line.
+    pub fn revoke(
+        text: &str,
+        version: &Version,
+        announcement: &Announcement,
+    ) -> Result<Self, RevocationEditError> {
+        let unix = text.replace("\r\n", "\n");
+        let mut document: DocumentMut = unix.parse().map_err(RevocationEditError::Toml)?;
+        let lifecycle = document.entry("lifecycle").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let revoked = lifecycle.as_table_mut().map(|table| {
+            let list = || Item::ArrayOfTables(toml_edit::ArrayOfTables::new());
+            table.entry("revoked").or_insert_with(list)
+        });
+        let revoked = revoked.and_then(Item::as_array_of_tables_mut);
+        let revoked = revoked.ok_or(RevocationEditError::OneLine)?;
+        let mut table = Table::new();
+        for (key, value) in [
+            ("versions", Some(version.to_string())),
+            ("reason", announcement.reason.clone()),
+            ("replacement", announcement.replacement.clone()),
+            ("from", announcement.from.clone()),
+        ] {
+            if let Some(value) = value {
+                table.insert(key, toml_edit::value(value));
+            }
+        }
+        revoked.push(table);
         let edited = document.to_string();
         Ok(Self {
             before: text.to_owned(),

@@ -1,12 +1,16 @@
 //! The types of image.toml, after its templates are evaluated. They contain no logic except
 //! defaults.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::base::BaseSpec;
+use super::channel::ChannelSpec;
 use super::config::ConfigTable;
+use super::lifecycle::LifecycleTable;
 use super::matrix::MatrixTable;
 use super::schema::pattern;
 use super::test_table::TestTable;
@@ -48,6 +52,11 @@ pub struct ImageSpec {
     /// Conditions that must hold before a tag moves.
     #[serde(deserialize_with = "super::table::list")]
     pub test: Vec<TestTable>,
+    /// End of life, and revoked versions.
+    #[serde(deserialize_with = "super::table::one")]
+    pub lifecycle: LifecycleTable,
+    /// Moving tags whose target the spec names, such as `prod = "1.2.4"`.
+    pub channels: BTreeMap<String, ChannelSpec>,
     /// One image for each combination of the values of the axes.
     pub matrix: MatrixTable,
 }

@@ -7,6 +7,7 @@
 
 pub mod base;
 pub mod byte_size;
+pub mod channel;
 pub mod config;
 pub mod document;
 pub mod edit;
@@ -16,6 +17,7 @@ pub mod format;
 pub mod image;
 pub mod key_source;
 pub mod keyed;
+pub mod lifecycle;
 pub mod matrix;
 mod node;
 pub mod package_requirement;

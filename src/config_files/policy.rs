@@ -32,6 +32,9 @@ pub struct Policy {
     /// Rules for published images.
     #[serde(deserialize_with = "super::table::one")]
     pub published: PublishedPolicy,
+    /// The severities for revoked bases and their end of life.
+    #[serde(deserialize_with = "super::table::one")]
+    pub lifecycle: LifecyclePolicy,
     /// The severity of each rule, by rule code; each rule has its own default.
     pub severity: BTreeMap<String, RuleLevel>,
     /// Exceptions from rules, each until a date.
@@ -165,6 +168,42 @@ pub struct PublishedPolicy {
     /// The artifacts that must be attached to every published image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<RequiredArtifact>,
+}
+
+/// The severities for bases whose publisher announced a revocation or an end of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LifecyclePolicy {
+    /// For a revoked base; `error` by default.
+    pub revoked: RuleLevel,
+    /// For a base that reached its end of life; `warn` by default.
+    pub eol: RuleLevel,
+    /// If the announcements cannot be read; `error` by default.
+    pub unknown: RuleLevel,
+}
+
+impl Default for LifecyclePolicy {
+    fn default() -> Self {
+        Self {
+            revoked: RuleLevel::Error,
+            eol: RuleLevel::Warn,
+            unknown: RuleLevel::Error,
+        }
+    }
+}
+
+impl Policy {
+    /// The severities of `[policy.lifecycle]`; `[policy.severity]` of the rules `base.revoked` and
+    /// `base.eol` takes precedence.
+    #[must_use]
+    pub fn lifecycle_levels(&self) -> LifecyclePolicy {
+        let of_rule = |rule: &str| self.severity.get(rule).copied();
+        LifecyclePolicy {
+            revoked: of_rule("base.revoked").unwrap_or(self.lifecycle.revoked),
+            eol: of_rule("base.eol").unwrap_or(self.lifecycle.eol),
+            unknown: self.lifecycle.unknown,
+        }
+    }
 }
 
 /// An artifact that must be attached to a published image.

@@ -96,6 +96,67 @@ impl TryFrom<String> for RequirementValue {
     }
 }
 
+/// A requirement in which a version without an operator means exactly this version.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ExactRequirement(pub crate::tags::Requirement);
+
+impl TryFrom<String> for ExactRequirement {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let exact = |part: &str| {
+            let part = part.trim();
+            if part.starts_with(|c: char| c.is_ascii_digit()) {
+                format!("={part}")
+            } else {
+                part.to_owned()
+            }
+        };
+        let parts: Vec<String> = text.split(',').map(exact).collect();
+        parts.join(", ").parse().map(Self).map_err(|error| {
+            format!("`{text}` is not a range of versions such as 1.2.3 or >=1.2.0, <1.2.5: {error}")
+        })
+    }
+}
+
+/// A time span with one unit: `90m`, `24h`, `7d` or `2w`. The number is in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Age(pub i64);
+
+impl TryFrom<String> for Age {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let unit = match text.chars().last() {
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            Some('w') => 7 * 86_400,
+            _ => return Err(format!("`{text}` is not an age")),
+        };
+        let number = text[..text.len() - 1].parse::<u32>();
+        let number = number.map_err(|_| format!("`{text}` is not an age"))?;
+        Ok(Self(i64::from(number) * unit))
+    }
+}
+
+/// A number of days: `90d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DayCount(pub u32);
+
+impl TryFrom<String> for DayCount {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.strip_suffix('d').and_then(|days| days.parse().ok());
+        let refuse = || format!("`{text}` is not a number of days such as \"90d\"");
+        number.map(Self).ok_or_else(refuse)
+    }
+}
+
 /// The family of the base's distribution, which decides the package manager.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

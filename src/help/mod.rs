@@ -35,6 +35,7 @@ topics! {
     engines "engines" "how images are built";
     registry "registry" "logins, publishing, verifying, promoting, deleting";
     trust "trust" "signing images, and verifying signatures";
+    lifecycle "lifecycle" "end of life, revoked images, and the files of consumers";
     fleets "fleets" "many images, the lock file, several platforms";
     ci "ci" "GitHub Actions, GitLab, other CI";
     json "json" "the output for programs";

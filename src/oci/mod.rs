@@ -10,6 +10,7 @@ mod fields;
 mod gzip;
 pub mod layer;
 pub mod layout;
+pub mod lifecycle;
 pub mod manifest;
 pub mod tar;
 mod timestamp;

@@ -36,6 +36,8 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         run: Vec::new(),
         tags: rules,
         tests: Vec::new(),
+        lifecycle: crate::resolve::lifecycle::LifecycleRules::default(),
+        channels: std::collections::BTreeMap::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     };
@@ -423,7 +425,7 @@ fn rebuild_base_allows_revisions_only_for_changed_bases_and_packages() {
 #[test]
 fn the_moving_tags_of_a_withdrawn_version_move_back() {
     let rules = TagRules {
-        withdrawn: vec![Version::new(1, 3, 0)],
+        withdrawn: vec![Version::new(1, 3, 0).into()],
         ..TagRules::default()
     };
     let image = recipe("1.3.0", "a", rules);

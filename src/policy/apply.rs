@@ -2,10 +2,20 @@
 
 use super::compiled::CompiledPolicy;
 use super::finding::locate;
-use super::rules::RULES;
+use super::rules::{RULES, Rule};
 use super::subject::PolicySubject;
 use crate::config_files::policy::RuleLevel;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places, Severity};
+
+/// The severity of a rule; `None` if the policy disables it.
+pub(super) fn severity(compiled: &CompiledPolicy<'_>, rule: &Rule) -> Option<Severity> {
+    match compiled.policy.severity.get(rule.id) {
+        Some(RuleLevel::Off) if !rule.fixed => None,
+        Some(RuleLevel::Warn) if !rule.fixed => Some(Severity::Warning),
+        Some(RuleLevel::Error) => Some(Severity::Error),
+        _ => Some(rule.severity),
+    }
+}
 
 /// Applies every enabled rule.
 pub(super) fn apply_rules(
@@ -13,13 +23,20 @@ pub(super) fn apply_rules(
     subject: &PolicySubject<'_>,
     places: Option<&dyn Places>,
 ) -> Diagnostics {
+    apply_each(RULES, compiled, subject, places)
+}
+
+/// Applies those of `rules` that are enabled.
+pub(super) fn apply_each<'r>(
+    rules: impl IntoIterator<Item = &'r &'static Rule>,
+    compiled: &CompiledPolicy<'_>,
+    subject: &PolicySubject<'_>,
+    places: Option<&dyn Places>,
+) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
-    for rule in RULES {
-        let severity = match compiled.policy.severity.get(rule.id) {
-            Some(RuleLevel::Off) if !rule.fixed => continue,
-            Some(RuleLevel::Warn) if !rule.fixed => Severity::Warning,
-            Some(RuleLevel::Error) => Severity::Error,
-            _ => rule.severity,
+    for rule in rules {
+        let Some(severity) = severity(compiled, rule) else {
+            continue;
         };
         let Some(check) = rule.check else { continue };
         if compiled.excepts(rule.id, subject) {
@@ -30,7 +47,7 @@ pub(super) fn apply_rules(
         for finding in findings {
             let mut diagnostic = Diagnostic::error(rule.id, finding.message.clone()).of_policy();
             diagnostic.severity = severity;
-            diagnostic.image = Some(subject.name.clone());
+            diagnostic.image.clone_from(&subject.name);
             let foreign = finding.foreign_help.as_ref();
             let foreign = foreign.filter(|_| subject.is_foreign);
             diagnostic.help = foreign.or(finding.help.as_ref()).cloned();

@@ -13,7 +13,7 @@ pub mod rules;
 mod subject;
 
 use crate::config_files::policy::Policy;
-use crate::diagnostic::{Diagnostics, Places};
+use crate::diagnostic::{Diagnostic, Diagnostics, Places};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
@@ -59,6 +59,48 @@ pub struct Built<'a> {
     pub image: Option<&'a ResolvedImage>,
     /// True if the image is not one of the workspace, so that its publisher must correct it.
     pub is_foreign: bool,
+}
+
+/// A base that a file of another program names.
+#[derive(Debug, Clone, Copy)]
+pub struct UsedBase<'a> {
+    /// The base.
+    pub base: &'a Base,
+    /// The names by which an exception may select it: the file, or the repository.
+    pub known_as: &'a [String],
+    /// The current time, in seconds since 1970.
+    pub now: i64,
+}
+
+/// Applies the rules about bases to a base that a file names. Its digest in golden.lock does not
+/// count, because the file does not use it.
+#[must_use]
+pub fn check_used(policy: &Policy, used: &UsedBase<'_>) -> Diagnostics {
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    let subject = PolicySubject::of_used(used);
+    let rules = RULES.iter().filter(|rule| rule.id.starts_with("base."));
+    apply::apply_each(rules, &compiled, &subject, None)
+}
+
+/// The finding of a rule that needs a registry, about a base that a file names; `None` if the rule
+/// is off, or an exception counts.
+#[must_use]
+pub fn finding(
+    policy: &Policy,
+    used: &UsedBase<'_>,
+    id: &'static str,
+    message: String,
+    help: Option<String>,
+) -> Option<Diagnostic> {
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    let severity = apply::severity(&compiled, rule(id)?)?;
+    if compiled.excepts(id, &PolicySubject::of_used(used)) {
+        return None;
+    }
+    let mut diagnostic = Diagnostic::error(id, message).of_policy();
+    diagnostic.severity = severity;
+    diagnostic.help = help;
+    Some(diagnostic)
 }
 
 /// Applies the policy to specs. Also reports mistakes in the policy itself, as errors of the spec.

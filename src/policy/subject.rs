@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Built, SpecFacts};
+use super::{Built, SpecFacts, UsedBase};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
@@ -22,8 +22,8 @@ pub(super) enum LabelValue<'a> {
 /// An image that the rules check.
 #[derive(Debug, Clone)]
 pub struct PolicySubject<'a> {
-    /// The name in reports.
-    pub(super) name: String,
+    /// The name in reports; `None` for a base that a file names, whose position is reported.
+    pub(super) name: Option<String>,
     /// The names by which an exception may select the image.
     pub(super) known_as: Vec<String>,
     /// The path of `image.toml`; only for a spec.
@@ -66,7 +66,7 @@ impl<'a> PolicySubject<'a> {
         facts: &SpecFacts<'_>,
     ) -> Self {
         Self {
-            name: image.display(),
+            name: Some(image.display()),
             known_as: vec![image.name.to_string()],
             file: Some(&image.source),
             labels: spec_labels(image),
@@ -94,6 +94,28 @@ impl<'a> PolicySubject<'a> {
         }
     }
 
+    /// Describes a base that a file names.
+    pub(super) fn of_used(used: &UsedBase<'a>) -> Self {
+        Self {
+            name: None,
+            known_as: used.known_as.to_vec(),
+            file: None,
+            labels: BTreeMap::new(),
+            inherited: Vec::new(),
+            inherited_healthcheck: None,
+            user: None,
+            user_id: None,
+            ports: Vec::new(),
+            env: Vec::new(),
+            base: Some(used.base),
+            locked: false,
+            lacking: &[],
+            certificates: &[],
+            now: used.now,
+            is_foreign: true,
+        }
+    }
+
     /// Describes an image by its config.
     pub(super) fn of_config(built: &Built<'a>) -> Self {
         let runtime = built.config.runtime();
@@ -116,7 +138,7 @@ impl<'a> PolicySubject<'a> {
                 .collect()
         });
         Self {
-            name: built.name.to_owned(),
+            name: Some(built.name.to_owned()),
             known_as: built.known_as.to_vec(),
             file: None,
             labels: labels

@@ -45,6 +45,8 @@ fn image(base: Base) -> ResolvedImage {
         run: Vec::new(),
         tags: TagRules::default(),
         tests: Vec::new(),
+        lifecycle: crate::resolve::lifecycle::LifecycleRules::default(),
+        channels: std::collections::BTreeMap::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

@@ -217,8 +217,14 @@ pub async fn put(to: &Repo, raw: &RawManifest, moves: &[Move]) -> Result<(), Err
     if tags.is_empty() {
         return Ok(to.put(&raw.digest, raw).await?);
     }
-    let previous = look_at(to, &tags, Look::Poll).await?;
-    match put_and_hold(to, &tags, raw, &previous).await? {
+    point_all(to, raw, &tags).await
+}
+
+/// Points tags to a manifest, and verifies them. Fails if another client moves one of them at the
+/// same time.
+pub async fn point_all(to: &Repo, raw: &RawManifest, tags: &[Tag]) -> Result<(), Error> {
+    let previous = look_at(to, tags, Look::Poll).await?;
+    match put_and_hold(to, tags, raw, &previous).await? {
         Some(wrong) => Err(wrong.into()),
         None => Ok(()),
     }

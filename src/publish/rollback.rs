@@ -12,7 +12,8 @@ use crate::plan::current;
 use crate::reference::{Digest, Repository, Tag};
 use crate::registry::Repo;
 use crate::tags::{
-    self, PlannedTag, TagError, TagList, TagRole, TagRules, TaggedVersion, Variant, is_withdrawn,
+    self, PlannedTag, TagError, TagList, TagRole, TagRules, TaggedVersion, Variant, Withdrawn,
+    is_withdrawn,
 };
 
 /// The planned changes of a rollback, computed from the tag names only.
@@ -100,8 +101,9 @@ pub fn decide(
             plain(v)
         }
     };
-    let counts = |gone: &&Version| !is_withdrawn(&to.version, std::slice::from_ref(*gone));
-    let already = rules.withdrawn.iter().filter(counts).cloned();
+    let counts = |gone: &&Withdrawn| !is_withdrawn(&to.version, std::slice::from_ref(*gone));
+    let already = rules.withdrawn.iter().filter(counts);
+    let already = already.filter_map(Withdrawn::version).cloned();
     let mut withdrawn: Vec<Version> = already.chain(higher.map(entry_for)).collect();
     withdrawn.sort_by(tags::precedence);
     withdrawn.dedup();
@@ -227,7 +229,7 @@ mod tests {
         );
         let rules = TagRules {
             extra: vec!["edge".into(), "stable".into()],
-            withdrawn: vec![Version::new(1, 2, 3), Version::new(0, 1, 0)],
+            withdrawn: vec![Version::new(1, 2, 3).into(), Version::new(0, 1, 0).into()],
             ..TagRules::default()
         };
         let tags: Vec<Tag> = all

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::text::count;
 use super::{Out, OutputFormat, json as documents, table::TextTable};
 use crate::app::audit::{Audited, AuditedImage};
+use crate::app::audit_files::AuditedFiles;
 use crate::diagnostic::{Diagnostics, SourceMap};
 
 /// The number of findings that the text shows in full below the table.
@@ -38,6 +39,41 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
             out.message(&totals(audited));
         }
         _ => super::diagnostics(out, format, &found, &SourceMap::default()),
+    }
+}
+
+/// Shows the findings about files.
+pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
+    let AuditedFiles {
+        found,
+        sources,
+        files,
+        images,
+        fixed,
+        ..
+    } = audited;
+    if format == OutputFormat::Json {
+        let mut document = documents::findings(found, sources);
+        document["summary"] =
+            json!({ "files": files, "images": images, "problems": audited.problems });
+        document["fixed"] = json!(fixed);
+        out.data(&documents::with_schema(&document));
+        return;
+    }
+    if !found.is_empty() || format != OutputFormat::Text {
+        super::diagnostics(out, format, found, sources);
+    }
+    if format == OutputFormat::Text {
+        for file in fixed {
+            out.message(&format!("corrected {}", file.display()));
+        }
+        let result = if found.is_empty() {
+            "; no policy violations"
+        } else {
+            ""
+        };
+        let (images, files) = (count(*images, "image"), count(*files, "file"));
+        out.message(&format!("{images} in {files} checked{result}"));
     }
 }
 

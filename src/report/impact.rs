@@ -6,7 +6,7 @@ use super::text::{count, one_line};
 use crate::app::impact::{Impact, ImpactedImage};
 use crate::app::scan::ScanProblem;
 use crate::event::Events;
-use crate::reference::Digest;
+use crate::reference::{Digest, Tag};
 
 /// The tree of `golden impact`.
 #[must_use]
@@ -45,7 +45,7 @@ fn has_sibling(later: &[ImpactedImage], depth: usize) -> bool {
 /// The other tags, the platforms, the version of the base and the packages of an image.
 fn details(image: &ImpactedImage, found: &Impact) -> String {
     let mut parts = Vec::new();
-    let tags: Vec<&str> = image.tags.iter().skip(1).map(|tag| tag.as_str()).collect();
+    let tags: Vec<&str> = image.tags.iter().skip(1).map(Tag::as_str).collect();
     if !tags.is_empty() {
         parts.push(format!("also {}", tags.join(", ")));
     }

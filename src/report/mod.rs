@@ -3,6 +3,7 @@
 
 mod attested;
 mod audited;
+mod channels;
 mod conceal;
 pub mod deletion;
 pub mod difference;
@@ -15,6 +16,7 @@ mod impact;
 mod imported;
 mod inspected;
 pub(crate) mod json;
+mod lifecycle;
 mod listing;
 mod moves;
 pub mod out;
@@ -44,13 +46,15 @@ pub mod waves;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 
 pub use attested::attested;
-pub use audited::audited;
+pub use audited::{audited, audited_files};
+pub use channels::{channel_history, channels, moved_channels};
 pub use difference::planned as plan_differences;
 pub use failure::failure;
 pub use format::OutputFormat;
 pub use impact::{impact, impact_summary, scan_problems};
 pub use imported::{imported, imported_json};
 pub use inspected::inspected;
+pub use lifecycle::{announced, revocation, revocation_question, revocation_summary};
 pub use listing::listing;
 pub use moves::moves;
 pub use out::Out;

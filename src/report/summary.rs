@@ -30,6 +30,7 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
         prepared,
         ended,
         places,
+        ..
     } = built;
     failures(out, &prepared.session.sources, ended);
     if format == OutputFormat::Json {

@@ -4,7 +4,7 @@
 mod conditions;
 mod config;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use super::image::{
     SpecLocation, SpecLocations, TrustOptions,
 };
 use super::labels::{INPUTS, SPEC_INPUTS, labels};
+use super::lifecycle::{LifecycleRules, RevokedVersions};
 use super::matrix::MatrixRow;
 use super::parsed::{
     FileContent, FileRequest, IncompleteImage, KeyRequest, LayoutRequest, ParsedBase, ParsedImage,
@@ -21,14 +22,19 @@ use super::parsed::{
 use super::{claims, family, package_sources, packages, target};
 use crate::config_files::ImageSpec;
 use crate::config_files::base::BaseSpec;
+use crate::config_files::channel::ChannelSpec;
 use crate::config_files::document::{SourceFiles, SpecTable, entry};
 use crate::config_files::image::{
     CertsTable, FileTable, ImageTable, PackageRepositoryTable, PackagesTable, TagsTable,
 };
+use crate::config_files::lifecycle::LifecycleTable;
 use crate::config_files::values::{EnvSpec, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::reference::Reference;
-use crate::tags::{Level, TagRules};
+use crate::reference::{Reference, Tag};
+use crate::tags::{Level, TagRules, TagVersion};
+
+/// The default of `[lifecycle] warn_before`, in days.
+const DEFAULT_NOTICE: u32 = 90;
 
 /// Converts a spec. Fails if the name, the version or the base is missing or invalid.
 pub(super) fn parse(
@@ -67,6 +73,8 @@ pub(super) fn parse(
         .collect();
     let tags = rules(spec.tags);
     let tests = parser.tests(spec.test);
+    let lifecycle = parser.lifecycle(spec.lifecycle);
+    let channels = parser.channels(spec.channels, &tags);
     let variant = image.variant.and_then(|variant| variant.0);
     let base = image
         .base
@@ -113,6 +121,8 @@ pub(super) fn parse(
         run,
         tags,
         tests,
+        lifecycle,
+        channels,
         extra_locations,
         locations: parser.locations(),
         requests,
@@ -204,7 +214,7 @@ fn rules(spec: TagsTable) -> TagRules {
         withdrawn: spec
             .withdrawn
             .into_iter()
-            .map(|version| version.0)
+            .map(|version| version.0.into())
             .collect(),
     }
 }
@@ -377,6 +387,78 @@ impl SpecParser<'_, '_> {
             snapshot,
             repositories,
             locked: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Reports channels whose name is not a tag, or that of another tag.
+    fn channels(
+        &mut self,
+        table: BTreeMap<String, ChannelSpec>,
+        rules: &TagRules,
+    ) -> BTreeMap<Tag, ChannelSpec> {
+        let mut channels = BTreeMap::new();
+        for (name, spec) in table {
+            let problem = match name.parse::<Tag>() {
+                Err(error) => Some(error.to_string()),
+                Ok(_) if TagVersion::parse(&name).is_some() => {
+                    Some(format!("the channel `{name}` has the name of a version"))
+                }
+                Ok(_) if name.contains("latest") => {
+                    Some(format!("the channel `{name}` contains the word `latest`"))
+                }
+                Ok(_) if rules.extra.contains(&name) => {
+                    Some(format!("`{name}` is both a channel and an extra tag"))
+                }
+                Ok(tag) => {
+                    channels.insert(tag, spec);
+                    None
+                }
+            };
+            if let Some(problem) = problem {
+                self.error(&["channels", &name], "spec.value", problem);
+            }
+        }
+        channels
+    }
+
+    /// Converts the lifecycle, and reports tables without versions or without a reason.
+    fn lifecycle(&mut self, table: LifecycleTable) -> LifecycleRules {
+        let mut revoked = Vec::new();
+        for (number, table) in table.revoked.into_iter().enumerate() {
+            let number = number.to_string();
+            let at = ["lifecycle", "revoked", number.as_str()];
+            let key = |key: &'static str| ["lifecycle", "revoked", number.as_str(), key];
+            let reason = table.reason.filter(|reason| !reason.trim().is_empty());
+            for (name, is_absent) in [
+                ("versions", table.versions.is_none()),
+                ("reason", reason.is_none()),
+            ] {
+                if is_absent && entry(self.table, &key(name)).is_none() {
+                    let message = format!("`{name}` is missing in [[lifecycle.revoked]]");
+                    self.error(&at, "spec.missing", message);
+                }
+            }
+            if let (Some(versions), Some(reason)) = (table.versions, reason) {
+                let replacement = table.replacement.map(|version| version.0);
+                if replacement
+                    .as_ref()
+                    .is_some_and(|one| versions.0.matches(one))
+                {
+                    let message = "the replacement is revoked by the same table";
+                    self.error(&key("replacement"), "spec.value", message);
+                }
+                revoked.push(RevokedVersions {
+                    versions: versions.0,
+                    reason,
+                    replacement,
+                    from: table.from,
+                });
+            }
+        }
+        LifecycleRules {
+            end_of_life: table.eol,
+            warn_before: table.warn_before.map_or(DEFAULT_NOTICE, |days| days.0),
+            revoked,
         }
     }
 

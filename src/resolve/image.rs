@@ -10,13 +10,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::image_test::ImageTest;
+use super::lifecycle::LifecycleRules;
 pub use super::location::SpecLocation;
+use crate::config_files::channel::ChannelSpec;
 pub use crate::config_files::config::{Invocation, Protocol};
 pub use crate::config_files::values::Family;
 use crate::oci::Content;
 pub use crate::oci::config::Healthcheck;
 use crate::platform::Platform;
-use crate::reference::{Digest, Reference, RepositoryPath};
+use crate::reference::{Digest, Reference, RepositoryPath, Tag};
 use crate::tags::{TagRules, Variant};
 
 /// An image of the workspace with all its settings.
@@ -69,6 +71,10 @@ pub struct ResolvedImage {
     pub tags: TagRules,
     /// The conditions that must hold before a tag moves; not part of the image's identity.
     pub tests: Vec<ResolvedTest>,
+    /// The end of life, and the revoked versions.
+    pub lifecycle: LifecycleRules,
+    /// The channels, by their tags without the suffix of the variant.
+    pub channels: BTreeMap<Tag, ChannelSpec>,
     /// The origin and time of the inputs; not part of the image's identity.
     pub provenance: Provenance,
     /// The locations of parts of its spec, for messages; not part of the image's identity.
@@ -217,6 +223,8 @@ impl ResolvedImage {
             run: Vec::new(),
             tags: TagRules::default(),
             tests: Vec::new(),
+            lifecycle: LifecycleRules::default(),
+            channels: BTreeMap::new(),
             provenance: Provenance::default(),
             locations: SpecLocations::default(),
         }

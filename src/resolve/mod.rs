@@ -11,6 +11,7 @@ pub mod image;
 pub mod image_test;
 mod inherit;
 pub mod labels;
+pub mod lifecycle;
 mod location;
 mod matrix;
 pub mod package_sources;

@@ -11,10 +11,12 @@ use super::image::{
     TrustOptions,
 };
 use super::image_test::ImageTest;
+use super::lifecycle::LifecycleRules;
 use crate::config_files::base::LayoutSpec;
+use crate::config_files::channel::ChannelSpec;
 use crate::config_files::values::OptionalVariant;
 use crate::platform::Platform;
-use crate::reference::RepositoryPath;
+use crate::reference::{RepositoryPath, Tag};
 use crate::tags::{TagRules, Variant};
 
 /// The variant of a workspace base as it is written; `None` if the key is omitted.
@@ -62,6 +64,10 @@ pub struct ParsedImage {
     pub tags: TagRules,
     /// The conditions that must hold before a tag moves.
     pub tests: Vec<ImageTest<TrustRequest>>,
+    /// The end of life, and the revoked versions.
+    pub lifecycle: LifecycleRules,
+    /// The channels, by their tags without the suffix of the variant.
+    pub channels: BTreeMap<Tag, ChannelSpec>,
     /// The location of each extra tag.
     pub extra_locations: Vec<SpecLocation>,
     /// The locations of parts of the spec, for messages.
@@ -115,6 +121,8 @@ impl ParsedImage {
             run: self.run,
             tags: self.tags,
             tests: assets.tests,
+            lifecycle: self.lifecycle,
+            channels: self.channels,
             provenance,
             locations: self.locations,
         }

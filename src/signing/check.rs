@@ -107,7 +107,11 @@ pub(super) async fn bundle_blobs(
 
 /// The blob with the bundle, if a manifest is a bundle that refers to `subject` and does not declare
 /// a predicate type other than `predicate_type`.
-fn bundle_of(raw: &RawManifest, subject: &Digest, predicate_type: &str) -> Option<Descriptor> {
+pub(super) fn bundle_of(
+    raw: &RawManifest,
+    subject: &Digest,
+    predicate_type: &str,
+) -> Option<Descriptor> {
     let value: Value = serde_json::from_slice(&raw.bytes).ok()?;
     let declared = value["annotations"][bundle::PREDICATE_TYPE].as_str();
     if subject_of(raw).as_ref() != Some(subject)

@@ -7,6 +7,7 @@ pub mod check;
 pub(crate) mod cosign;
 mod error;
 pub mod expected;
+pub mod lifecycle;
 mod signer;
 mod statements;
 pub mod verifier;
@@ -16,6 +17,7 @@ pub use attest::{AttachedBundle, Claim, attach_bundle, attest};
 pub use check::{FoundSignature, signatures, simple_tag};
 pub use error::Error;
 pub use expected::{Expected, ExpectedSignatures, Missing, missing, predicate_of};
+pub use lifecycle::{announce, announcements};
 pub use signer::{AskPassword, KeyReader, PASSWORDS, Signer, given_password};
 pub use statements::statements;
 

@@ -188,7 +188,7 @@ fn the_rules_of_a_spec_change_the_decisions() {
         "1.2.3 move, 1.2 create, 1 create, latest move"
     );
     let withdrawn = TagRules {
-        withdrawn: vec![Version::new(1, 2, 3)],
+        withdrawn: vec![Version::new(1, 2, 3).into()],
         ..TagRules::default()
     };
     assert_eq!(

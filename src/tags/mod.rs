@@ -6,6 +6,7 @@ mod claimed;
 mod decide;
 mod extra;
 mod fan_out;
+mod newest_patch;
 mod next_free;
 mod order;
 mod owner;
@@ -20,13 +21,14 @@ pub use claimed::claimed;
 pub use decide::{Action, Move, PublishedContent, decide};
 pub use extra::{ExtraError, check_extra};
 pub use fan_out::{FanOut, Original, PlannedTag, TagError, TagRole, fan_out, revision};
+pub use newest_patch::newest_patch;
 pub use next_free::next_free;
 pub use order::precedence;
 pub use owner::{TagOwner, owner};
 pub use reason::MoveReason;
 pub use requirement::{Requirement, TagVersion};
 pub use siblings::siblings;
-pub use tag_list::{TagList, TaggedVersion, is_withdrawn};
+pub use tag_list::{TagList, TaggedVersion, Withdrawn, is_withdrawn};
 pub use version::{VersionError, is_revision, version, version_argument};
 
 use std::collections::BTreeSet;
@@ -180,7 +182,7 @@ pub struct TagRules {
     /// Rule for new content of a published version.
     pub rebuild: Rebuild,
     /// Versions that golden does not publish and that no moving tag points to.
-    pub withdrawn: Vec<semver::Version>,
+    pub withdrawn: Vec<Withdrawn>,
 }
 
 impl Default for TagRules {

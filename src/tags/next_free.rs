@@ -2,23 +2,35 @@
 
 use semver::{Prerelease, Version};
 
-use super::TagList;
+use super::{TagList, Withdrawn, is_withdrawn};
+
+/// The number of versions that are tried.
+const MOST_STEPS: usize = 20_000;
 
 /// The next version after `version` that is in none of the repositories and not in `withdrawn`: the
 /// next patch version of the same minor version, or the next number of a pre-release.
 pub fn next_free<'a>(
     version: &Version,
     repositories: impl IntoIterator<Item = &'a TagList>,
-    withdrawn: &[Version],
+    withdrawn: &[Withdrawn],
 ) -> Version {
     let taken: Vec<&Version> = repositories
         .into_iter()
         .flat_map(|existing| existing.versions().iter().map(|held| &held.version))
-        .chain(withdrawn)
+        .chain(withdrawn.iter().filter_map(Withdrawn::version))
         .collect();
     let mut next = bumped(version);
-    while taken.iter().any(|taken| blocks(taken, &next)) {
-        next = bumped(&next);
+    for step in 0..MOST_STEPS {
+        let is_taken = taken.iter().any(|taken| blocks(taken, &next));
+        if !is_taken && !is_withdrawn(&next, withdrawn) {
+            break;
+        }
+        // A range of withdrawn versions may contain all patches, or all minor versions.
+        next = if step < MOST_STEPS / 2 {
+            bumped(&next)
+        } else {
+            Version::new(next.major.saturating_add(1), 0, 0)
+        };
     }
     next
 }
@@ -81,9 +93,9 @@ mod tests {
                 .split_whitespace()
                 .map(|tag| tag.parse().unwrap())
                 .collect();
-            let withdrawn: Vec<Version> = withdrawn
+            let withdrawn: Vec<Withdrawn> = withdrawn
                 .split_whitespace()
-                .map(|text| text.parse().unwrap())
+                .map(|text| Withdrawn::Version(text.parse().unwrap()))
                 .collect();
             let next = next_free(
                 &version.parse().unwrap(),
@@ -91,6 +103,19 @@ mod tests {
                 &withdrawn,
             );
             assert_eq!(next.to_string(), expected, "{version} after {existing}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_withdrawn_versions_is_left() {
+        for (range, expected) in [
+            (">=1.2.0, <1.2.9", "1.2.9"),
+            (">=1.2.4, <2", "2.0.0"),
+            (">=1.2.4, <3", "3.0.0"),
+        ] {
+            let withdrawn = [Withdrawn::Matching(range.parse().unwrap())];
+            let next = next_free(&Version::new(1, 2, 4), [], &withdrawn);
+            assert_eq!(next.to_string(), expected);
         }
     }
 }

@@ -40,6 +40,7 @@ pub fn owner(tag: &Tag, list: &[Tag], rules: &TagRules) -> Option<TagOwner> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tags::Withdrawn;
 
     #[test]
     fn a_tag_belongs_to_the_highest_version_that_claims_it() {
@@ -75,7 +76,7 @@ mod tests {
         };
         assert_eq!(owner(&"edge".parse().unwrap(), &list, &rules), None);
         let rules = TagRules {
-            withdrawn: vec!["1.3.0".parse().unwrap()],
+            withdrawn: vec![Withdrawn::Version("1.3.0".parse().unwrap())],
             ..TagRules::default()
         };
         let found = owner(&"latest".parse().unwrap(), &list, &rules).unwrap();

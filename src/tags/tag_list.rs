@@ -5,8 +5,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use super::order::precedence;
-use super::{Variant, is_build_cache, is_revision};
+use super::{Requirement, Variant, is_build_cache, is_revision};
 use crate::reference::Tag;
+
+/// Versions that no moving tag points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// One version with its revisions, or one revision.
+    Version(Version),
+    /// Every version that satisfies a requirement.
+    Matching(Requirement),
+}
+
+impl Withdrawn {
+    /// The version, if this is a single one.
+    #[must_use]
+    pub const fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::Matching(_) => None,
+        }
+    }
+}
+
+impl From<Version> for Withdrawn {
+    fn from(version: Version) -> Self {
+        Self::Version(version)
+    }
+}
 
 /// A version in a repository, with its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +56,7 @@ impl TagList {
     pub fn new<'a>(
         tags: impl IntoIterator<Item = &'a Tag>,
         variant: Option<&Variant>,
-        withdrawn: &[Version],
+        withdrawn: &[Withdrawn],
     ) -> Self {
         let tags = tags.into_iter().filter(|tag| !is_build_cache(tag.as_str()));
         let tags: BTreeSet<Tag> = tags.cloned().collect();
@@ -142,9 +168,12 @@ impl TagList {
 /// True if `version` is withdrawn. An entry `1.2.3` also withdraws `1.2.3+x`; an entry with build
 /// metadata withdraws only that version.
 #[must_use]
-pub fn is_withdrawn(version: &Version, withdrawn: &[Version]) -> bool {
-    withdrawn.iter().any(|entry| {
-        entry == version || (entry.build.is_empty() && entry.cmp_precedence(version).is_eq())
+pub fn is_withdrawn(version: &Version, withdrawn: &[Withdrawn]) -> bool {
+    withdrawn.iter().any(|entry| match entry {
+        Withdrawn::Version(entry) => {
+            entry == version || (entry.build.is_empty() && entry.cmp_precedence(version).is_eq())
+        }
+        Withdrawn::Matching(requirement) => requirement.matches(version),
     })
 }
 
@@ -187,7 +216,10 @@ mod tests {
     fn versions(tags: &str, variant: &str, withdrawn: &[&str]) -> String {
         let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
         let variant = (!variant.is_empty()).then(|| variant.parse().unwrap());
-        let withdrawn: Vec<Version> = withdrawn.iter().map(|text| text.parse().unwrap()).collect();
+        let withdrawn: Vec<Withdrawn> = withdrawn
+            .iter()
+            .map(|text| Withdrawn::Version(text.parse().unwrap()))
+            .collect();
         let existing = TagList::new(&tags, variant.as_ref(), &withdrawn);
         existing
             .versions

@@ -8,6 +8,7 @@ mod encrypted;
 pub mod envelope;
 pub mod key;
 mod key_error;
+pub mod lifecycle;
 pub mod plugin;
 pub mod provenance;
 pub mod refusal;

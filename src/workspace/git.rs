@@ -442,27 +442,47 @@ pub async fn file_at(
         .ok()
 }
 
-/// The texts of a workspace file in the commits that changed it, newest first; at most `most`.
-/// Empty if the workspace is not in a git repository.
+/// A workspace file at a commit that changed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The commit.
+    pub commit: String,
+    /// The time of the commit, in seconds since 1970.
+    pub time: i64,
+    /// The text.
+    pub text: String,
+}
+
+/// A workspace file in the commits that changed it, newest first; at most `most`. Empty if the
+/// workspace is not in a git repository.
 pub async fn versions(
     root: &Path,
     file: &str,
     most: usize,
     environment: &Environment,
-) -> Vec<String> {
+) -> Vec<FileVersion> {
     let Some(repository) = repository(root, environment).await else {
         return Vec::new();
     };
     let number = format!("--max-count={most}");
-    let log = ["log", "--format=%H", &number, "--", file];
+    let log = ["log", "--format=%H %ct", &number, "--", file];
     let commits = repository.ask(&log).await.unwrap_or_default();
-    let mut texts = Vec::new();
-    for commit in commits.lines() {
+    let mut versions = Vec::new();
+    for line in commits.lines() {
+        let Some((commit, time)) = line.split_once(' ') else {
+            continue;
+        };
         let object = format!("{commit}:./{file}");
         let show = ["show", "--no-textconv", "--end-of-options", &object];
-        texts.extend(repository.ask(&show).await.ok());
+        // A commit that removed the file has no text.
+        let text = repository.ask(&show).await.unwrap_or_default();
+        versions.push(FileVersion {
+            commit: commit.to_owned(),
+            time: time.parse().unwrap_or(0),
+            text,
+        });
     }
-    texts
+    versions
 }
 
 /// The provenance of an image. `epoch` is `SOURCE_DATE_EPOCH`.

@@ -164,7 +164,7 @@ async fn withdrawn_versions_do_not_hold_moving_tags() {
     let bad = Image::new(&name, "1.3.0");
     publisher.publish(&bad).await.receipts();
     let rules = TagRules {
-        withdrawn: vec!["1.3.0".parse().unwrap()],
+        withdrawn: vec![golden::tags::Withdrawn::Version("1.3.0".parse().unwrap())],
         ..TagRules::default()
     };
     let fixed = Image::new(&name, "1.2.4").rules(rules.clone());

@@ -46,6 +46,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         Finding::new(format!("the base `{name}` is not pinned by digest"))
             .key(&["image", "base"], "no digest")
             .required_by(&["base", "require_digest"])
-            .help(help),
+            .help(help)
+            .foreign_help(format!("write {name}:TAG@sha256:…, or use --fix")),
     );
 }

@@ -2,7 +2,10 @@
 
 mod base_allow;
 mod base_deny_tags;
+mod base_eol;
+mod base_outdated;
 mod base_require_digest;
+mod base_revoked;
 mod base_signed_by;
 mod certs_min_days_left;
 mod certs_private_key;
@@ -49,7 +52,10 @@ pub(super) type Check = fn(&CompiledPolicy<'_>, &PolicySubject<'_>, &mut Vec<Fin
 pub static RULES: &[&Rule] = &[
     &base_allow::RULE,
     &base_deny_tags::RULE,
+    &base_eol::RULE,
+    &base_outdated::RULE,
     &base_require_digest::RULE,
+    &base_revoked::RULE,
     &base_signed_by::RULE,
     &certs_min_days_left::RULE,
     &certs_private_key::RULE,

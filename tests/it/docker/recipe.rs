@@ -110,6 +110,8 @@ fn image() -> ResolvedImage {
         run: Vec::new(),
         tags: TagRules::default(),
         tests: Vec::new(),
+        lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),
+        channels: std::collections::BTreeMap::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

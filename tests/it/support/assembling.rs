@@ -49,6 +49,8 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
         run: Vec::new(),
         tags: golden::tags::TagRules::default(),
         tests: Vec::new(),
+        lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),
+        channels: std::collections::BTreeMap::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

@@ -36,6 +36,8 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
         run: Vec::new(),
         tags: TagRules::default(),
         tests: Vec::new(),
+        lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),
+        channels: std::collections::BTreeMap::new(),
         provenance: Provenance::default(),
         locations: SpecLocations::default(),
     }

@@ -321,6 +321,8 @@ impl Image {
             run: Vec::new(),
             tags: self.rules.clone(),
             tests: Vec::new(),
+            lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),
+            channels: std::collections::BTreeMap::new(),
             provenance: Provenance::default(),
             locations: SpecLocations::default(),
         };

@@ -1,0 +1,84 @@
+//! The `FROM` lines of Dockerfiles.
+
+use super::{Editable, EditablePart, ImageUse, parsed};
+use crate::dockerfile::{Dockerfile, Keyword, Source, parse, stages};
+
+pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
+    let dockerfile = parse(text).map_err(|error| error.to_string())?;
+    let (_, stages) = stages(&dockerfile).map_err(|error| error.to_string())?;
+    let written: Vec<&str> = stages.iter().map(|one| one.from.written.as_str()).collect();
+    let mut found = Vec::new();
+    for stage in &stages {
+        let from = &stage.from;
+        let image = match &from.source {
+            Source::Scratch | Source::Stage(_) => continue,
+            Source::Image(name) => parsed(name),
+            Source::Unknown(error) => Err(error.to_string()),
+        };
+        let editable = if from.written.contains('$') {
+            argument(&dockerfile, &from.written, &written)
+        } else {
+            Some(Editable {
+                position: from.position.clone(),
+                part: EditablePart::Reference,
+            })
+        };
+        found.push(ImageUse {
+            editable: editable.filter(|one| text.get(one.position.clone()).is_some()),
+            position: from.position.clone(),
+            image,
+        });
+    }
+    Ok(found)
+}
+
+/// The default of the build argument that ends a base, such as `${VERSION}` in `debian:${VERSION}`.
+/// `None` if another base uses it too, or if other text follows it.
+fn argument(dockerfile: &Dockerfile, written: &str, all: &[&str]) -> Option<Editable> {
+    let (before, name) = match written.strip_suffix('}') {
+        Some(rest) => rest.rsplit_once("${")?,
+        None => written.rsplit_once('$')?,
+    };
+    let is_name = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    // Only the end of the reference, or all of it, may be variable.
+    let part = match before {
+        "" => EditablePart::Reference,
+        before if before.ends_with(':') && !before.contains('$') => EditablePart::Tag,
+        _ => return None,
+    };
+    if !is_name(name) {
+        return None;
+    }
+    let uses = all.iter().filter(|base| mentions(base, name)).count();
+    let mut declared = dockerfile
+        .instructions
+        .iter()
+        .take_while(|one| one.keyword != Keyword::From)
+        .filter(|one| one.keyword == Keyword::Arg)
+        .filter_map(|one| {
+            let start = format!("{name}=");
+            let value = one.arguments.strip_prefix(&start)?;
+            let is_plain = !value.contains(['$', '"', '\'', '\\', '`', ' ', '\t'])
+                && (part == EditablePart::Reference || !value.contains('/'));
+            is_plain.then(|| one.position(start.len()..one.arguments.len()))
+        });
+    let first = declared.next().filter(|_| uses == 1)?;
+    // A second default would win.
+    declared.next().is_none().then_some(Editable {
+        position: first,
+        part,
+    })
+}
+
+/// True if a base uses a variable.
+fn mentions(base: &str, name: &str) -> bool {
+    base.split('$').skip(1).any(|rest| {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        let after = rest.strip_prefix(name);
+        after.is_some_and(|after| {
+            !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        })
+    })
+}

@@ -1,0 +1,113 @@
+//! The images of files of every format, with their positions and corrections.
+
+use super::*;
+use crate::reference::Digest;
+
+/// The images of a file: the text at the position, the image, and the text that can be edited.
+fn shown(format: ConsumerFormat, text: &str) -> Vec<String> {
+    let found = images(format, text).unwrap().into_iter();
+    let show = |one: ImageUse| {
+        let image = match one.image {
+            Ok(reference) => reference.to_string(),
+            Err(reason) => format!("({reason})"),
+        };
+        let edited = one.editable.map(|editable| {
+            let text = &text[editable.position];
+            format!("{text} as {:?}", editable.part)
+        });
+        let edited = edited.unwrap_or_else(|| "-".to_owned());
+        format!("{} = {image}, edit {edited}", &text[one.position])
+    };
+    found.map(show).collect()
+}
+
+#[test]
+fn the_bases_of_a_dockerfile_are_found_with_their_build_arguments() {
+    let text = "# syntax=docker/dockerfile:1\nARG VERSION=12.1\nARG BASE=a.example/go:1\n\
+        FROM --platform=$BUILDPLATFORM debian:${VERSION} AS build\r\nFROM \\\n  $BASE\n\
+        FROM scratch\nFROM build AS last\nFROM ${OTHER}\nCOPY --from=build /a /a\n\
+        FROM a.example:5000/x/y:1.2@sha256:0\n";
+    let text = text.replace("sha256:0", Digest::of(b"").as_str());
+    let short = |line: String| line.replace(Digest::of(b"").as_str(), "DIGEST");
+    let found: Vec<String> = shown(ConsumerFormat::Dockerfile, &text)
+        .into_iter()
+        .map(short)
+        .collect();
+    assert_eq!(
+        [&found[..2], &found[3..]].concat(),
+        [
+            "debian:${VERSION} = docker.io/library/debian:12.1, edit 12.1 as Tag",
+            "$BASE = a.example/go:1, edit a.example/go:1 as Reference",
+            "a.example:5000/x/y:1.2@DIGEST = a.example:5000/x/y:1.2@DIGEST, \
+             edit a.example:5000/x/y:1.2@DIGEST as Reference",
+        ]
+    );
+    assert!(found[2].starts_with("${OTHER} = ("), "{}", found[2]);
+    let twice = "ARG V=1\nFROM a:$V\nFROM b:$V\n";
+    assert_eq!(
+        shown(ConsumerFormat::Dockerfile, twice)[0],
+        "a:$V = docker.io/library/a:1, edit -"
+    );
+}
+
+#[test]
+fn the_images_of_a_compose_file_are_found_unless_they_are_built() {
+    let text = "services:\n  web:\n    image: nginx:1.25.1 # the proxy\n    ports: ['80:80']\n  app:\n    build: .\n    image: team/app\n  \
+        db: {image: \"postgres:${PG:-16.1}\", user: x}\n  cache:\n    image: '${CACHE_IMAGE}'\n  other:\n    image: ${A-redis}\n  \
+        notes:\n    text: |\n      image: not/this\n";
+    assert_eq!(
+        shown(ConsumerFormat::Compose, text),
+        [
+            "nginx:1.25.1 = docker.io/library/nginx:1.25.1, edit nginx:1.25.1 as Reference",
+            "postgres:${PG:-16.1} = docker.io/library/postgres:16.1, edit 16.1 as Tag",
+            "${CACHE_IMAGE} = (the variable `CACHE_IMAGE` determines it), edit -",
+            "${A-redis} = docker.io/library/redis, edit redis as Reference",
+        ]
+    );
+}
+
+#[test]
+fn the_images_of_kubernetes_manifests_are_found_in_lists_and_templates() {
+    let text = "apiVersion: v1\nkind: Pod\nspec:\n  initContainers:\n  - image: a.example/init:1\n    name: init\n  \
+        containers:\n    - name: app\n      image: \"a.example/app:2.0.1\"\n    - name: helm\n      image: {{ .Values.image }}\n---\n\
+        image:\n  repository: x\n# image: commented\n\"image\": b.example/last\n";
+    assert_eq!(
+        shown(ConsumerFormat::Kubernetes, text),
+        [
+            "a.example/init:1 = a.example/init:1, edit a.example/init:1 as Reference",
+            "a.example/app:2.0.1 = a.example/app:2.0.1, edit a.example/app:2.0.1 as Reference",
+            "{{ .Values.image }} = (a template determines it), edit -",
+            "b.example/last = b.example/last, edit b.example/last as Reference",
+        ]
+    );
+}
+
+#[test]
+fn a_correction_changes_only_the_tag_and_the_digest() {
+    let digest = Digest::of(b"");
+    let text = "ARG V=1.0 \nFROM  debian:$V\r\nFROM a.example:5000/x AS x\nFROM b:1@sha256:00\n";
+    let text = text.replace("sha256:00", digest.as_str());
+    let uses = images(ConsumerFormat::Dockerfile, &text).unwrap();
+    let replacements = uses.into_iter().map(|one| Replacement {
+        old: one.editable.unwrap(),
+        tag: Some("2.0".parse().unwrap()),
+        digest: Some(digest.clone()),
+    });
+    let new = replaced(&text, replacements.collect());
+    assert_eq!(
+        new.replace(digest.as_str(), "DIGEST"),
+        "ARG V=2.0@DIGEST \nFROM  debian:$V\r\nFROM a.example:5000/x:2.0@DIGEST AS x\nFROM b:2.0@DIGEST\n"
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_a_reader_panic(text in "([a-z:{}\\[\\]$\"'#|>-]|image: |build:|\\n|  |FROM |ARG |é|,|=|\\\\){0,40}") {
+        for format in [ConsumerFormat::Dockerfile, ConsumerFormat::Compose, ConsumerFormat::Kubernetes] {
+            for one in images(format, &text).unwrap_or_default() {
+                proptest::prop_assert!(text.get(one.position).is_some());
+                proptest::prop_assert!(one.editable.is_none_or(|one| text.get(one.position).is_some()));
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Channels: moving tags whose target the spec names.
+
+use serde_json::Value;
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::{Golden, Run};
+
+struct Channels {
+    registry: FakeRegistry,
+    golden: Golden,
+}
+
+impl Channels {
+    /// An image that is published in two versions.
+    fn new() -> Self {
+        let registry = FakeRegistry::start(Behaviour::default());
+        let host = registry.host();
+        let golden =
+            Golden::new().workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"));
+        let channels = Self { registry, golden };
+        for version in ["1.2.3", "1.2.4"] {
+            channels.publish(version, "", 0);
+        }
+        channels
+    }
+
+    #[track_caller]
+    fn publish(&self, version: &str, rest: &str, code: i32) -> Run {
+        self.spec(version, rest);
+        self.golden
+            .run(&["build", "--push", "--engine", "embedded"])
+            .exit(code)
+    }
+
+    fn spec(&self, version: &str, rest: &str) {
+        let text = format!(
+            "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n[env]\nV = \"{version}\"\n{rest}"
+        );
+        self.golden.write("app/image.toml", text);
+    }
+
+    fn tag(&self, tag: &str) -> Option<String> {
+        self.registry.tags("app").get(tag).cloned()
+    }
+
+    /// The states of the channels, as `TAG STATE BECAUSE`.
+    fn states(&self) -> Vec<String> {
+        let run = self.golden.run(&["channels", "--format", "json"]).exit(0);
+        let document: Value = serde_json::from_str(&run.stdout).unwrap();
+        let rows = document["channels"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let because = row["because"].as_str().unwrap_or("-");
+            format!(
+                "{} {} {because}",
+                row["channel"].as_str().unwrap(),
+                row["state"].as_str().unwrap()
+            )
+        })
+        .collect()
+    }
+}
+
+#[test]
+fn a_publication_moves_a_channel_to_the_version_in_the_spec() {
+    let channels = Channels::new();
+    channels.spec("1.2.4", "[channels]\nprod = \"1.2.3\"\n");
+    assert_eq!(channels.states(), ["prod behind -"]);
+    assert_eq!(channels.tag("prod"), None);
+    let run = channels.publish("1.2.4", "[channels]\nprod = \"1.2.3\"\n", 0);
+    assert!(
+        run.stderr.contains("app:prod → 1.2.3: moved"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(channels.tag("prod"), channels.tag("1.2.3"));
+    assert_eq!(channels.states(), ["prod current -"]);
+    channels.publish(
+        "1.2.4",
+        "[channels]\nprod = \"1.2.4\"\nedge = { follow = \"1.2\" }\n",
+        0,
+    );
+    assert_eq!(channels.tag("prod"), channels.tag("1.2.4"));
+    assert_eq!(channels.tag("edge"), channels.tag("1.2.4"));
+}
+
+#[test]
+fn a_channel_never_moves_to_a_version_that_must_not_be_used() {
+    let channels = Channels::new();
+    for (rest, reason) in [
+        ("[channels]\nprod = \"9.9.9\"\n", "9.9.9 is not published"),
+        (
+            "[channels]\nprod = \"1.2.3\"\n[[lifecycle.revoked]]\nversions = \"1.2.3\"\nreason = \"bad\"\n",
+            "it is revoked: bad",
+        ),
+        (
+            "[channels]\nprod = \"1.2.3\"\n[lifecycle]\neol = \"2020-01-01\"\n",
+            "it reached its end of life on 2020-01-01",
+        ),
+    ] {
+        let run = channels.publish("1.2.4", rest, 4);
+        assert!(
+            run.stderr.contains(&format!("refused: {reason}")),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(channels.tag("prod"), None);
+    }
+}
+
+#[test]
+fn a_channel_that_follows_a_tag_waits_for_its_age_and_its_artifacts() {
+    let channels = Channels::new();
+    for (table, state) in [
+        (
+            "{ follow = \"latest\", after = \"24h\" }",
+            "staging waiting it is too new until ",
+        ),
+        (
+            "{ follow = \"latest\", require = [\"sbom\"] }",
+            "staging waiting it has no bill of materials",
+        ),
+        (
+            "{ follow = \"latest\", require = [\"scan\"] }",
+            "staging waiting it has no attestation of a scan",
+        ),
+        (
+            "{ follow = \"latest\", after = \"0h\" }",
+            "staging behind -",
+        ),
+    ] {
+        channels.spec("1.2.4", &format!("[channels]\nstaging = {table}\n"));
+        let states = channels.states();
+        assert!(states[0].starts_with(state), "{states:?}");
+    }
+}
+
+#[test]
+fn mistakes_in_channels_are_reported() {
+    for (line, message) in [
+        ("prod = \"1.2\"", "a version is MAJOR.MINOR.PATCH"),
+        (
+            "\"1.2\" = \"1.2.3\"",
+            "the channel `1.2` has the name of a version",
+        ),
+        ("latest-prod = \"1.2.3\"", "contains the word `latest`"),
+        ("\"a b\" = \"1.2.3\"", "a b"),
+        (
+            "prod = { follow = \"latest\", after = \"1 day\" }",
+            "is not an age",
+        ),
+    ] {
+        let image = format!(
+            "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n[channels]\n{line}\n"
+        );
+        let run = Golden::new()
+            .workspace("")
+            .image("app", &image)
+            .run(&["check"])
+            .exit(2);
+        assert!(run.stderr.contains(message), "{line}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn the_history_of_a_channel_comes_from_git() {
+    let channels = Channels::new();
+    let git = |args: &[&str]| {
+        let status = std::process::Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@b.example"])
+            .args(args)
+            .current_dir(channels.golden.path())
+            .output()
+            .unwrap();
+        assert!(status.status.success(), "{args:?}");
+    };
+    git(&["init", "-q"]);
+    for target in ["1.2.3", "1.2.4"] {
+        channels.spec("1.2.4", &format!("[channels]\nprod = \"{target}\"\n"));
+        git(&["add", "app/image.toml"]);
+        git(&["commit", "-q", "-m", target]);
+    }
+    let run = channels
+        .golden
+        .run(&["channels", "app", "--history", "--format", "json"])
+        .exit(0);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let rows = document["history"].as_array().unwrap().iter();
+    let mut changes: Vec<String> = rows
+        .map(|row| {
+            assert!(row["published"].is_string());
+            format!(
+                "{} {} → {}",
+                row["channel"].as_str().unwrap(),
+                row["from"].as_str().unwrap_or("-"),
+                row["to"].as_str().unwrap()
+            )
+        })
+        .collect();
+    changes.sort();
+    assert_eq!(changes, ["prod - → 1.2.3", "prod 1.2.3 → 1.2.4"]);
+}

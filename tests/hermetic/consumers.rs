@@ -1,0 +1,268 @@
+//! `golden audit --dockerfile`, `--compose` and `--kubernetes`: the images that the files of others
+//! name.
+
+use serde_json::{Value, json};
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::Golden;
+
+/// A registry with versions of a base.
+fn registry() -> FakeRegistry {
+    let registry = FakeRegistry::start(Behaviour::default());
+    for (content, tags) in [
+        ("a", &["1.2.3"][..]),
+        ("b", &["1.2.5", "1.2", "latest"]),
+        ("c", &["1.2.9-slim"]),
+        ("d", &["1.2.4-slim"]),
+    ] {
+        registry.image("golden/base", content, tags);
+    }
+    registry
+}
+
+fn golden(registry: &FakeRegistry, policy: &str) -> Golden {
+    let host = registry.host();
+    Golden::new()
+        .workspace(policy)
+        .file(
+            "services/a/Dockerfile",
+            format!("# a comment\nFROM {host}/golden/base:1.2.3 AS build\r\nFROM build\nFROM scratch\nRUN x\n"),
+        )
+        .file(
+            "services/b/Dockerfile",
+            format!("ARG VERSION=1.2.4-slim\nFROM {host}/golden/base:${{VERSION}}\nFROM ${{UNKNOWN}}\n"),
+        )
+}
+
+fn rules(stdout: &str) -> Vec<String> {
+    let document: Value = serde_json::from_str(stdout).unwrap();
+    let found = document["diagnostics"].as_array().unwrap().iter();
+    found
+        .map(|one| {
+            format!(
+                "{} {}:{}:{}",
+                one["rule"].as_str().unwrap(),
+                one["file"].as_str().unwrap(),
+                one["line"],
+                one["column"]
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_from_lines_of_dockerfiles_are_checked_and_corrected_in_place() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = golden(&registry, "");
+    let audit = ["audit", "--dockerfile", "services/**/Dockerfile"];
+    let run = golden
+        .run(&[&audit[..], &["--format", "json"]].concat())
+        .exit(3);
+    assert_eq!(
+        rules(&run.stdout),
+        [
+            "base.outdated services/a/Dockerfile:2:6",
+            "base.outdated services/b/Dockerfile:2:6"
+        ]
+    );
+    let run = golden.run(&audit).exit(3);
+    assert!(
+        run.stderr
+            .contains("is outdated: 1.2.5 is the newest patch")
+            && run
+                .stderr
+                .contains(&format!("write {host}/golden/base:1.2.9-slim"))
+            && run
+                .stderr
+                .contains("services/b/Dockerfile:3: the image cannot be checked"),
+        "{}",
+        run.stderr
+    );
+    let run = golden
+        .run(&[&audit[..], &["--format", "github"]].concat())
+        .exit(3);
+    assert!(
+        run.stdout
+            .starts_with("::error file=services/a/Dockerfile,line=2,endLine=2,col=6"),
+        "{}",
+        run.stdout
+    );
+    let run = golden
+        .run(&[&audit[..], &["--format", "sarif"]].concat())
+        .exit(3);
+    assert!(
+        run.stdout.contains("\"uri\": \"services/a/Dockerfile\""),
+        "{}",
+        run.stdout
+    );
+    let run = golden.run(&[&audit[..], &["--fix"]].concat()).exit(0);
+    assert!(
+        run.stderr.contains("corrected services/a/Dockerfile"),
+        "{}",
+        run.stderr
+    );
+    let read = |path: &str| std::fs::read_to_string(golden.path().join(path)).unwrap();
+    assert_eq!(
+        read("services/a/Dockerfile"),
+        format!(
+            "# a comment\nFROM {host}/golden/base:1.2.5 AS build\r\nFROM build\nFROM scratch\nRUN x\n"
+        )
+    );
+    assert_eq!(
+        read("services/b/Dockerfile"),
+        format!(
+            "ARG VERSION=1.2.9-slim\nFROM {host}/golden/base:${{VERSION}}\nFROM ${{UNKNOWN}}\n"
+        )
+    );
+    let run = golden.run(&audit).exit(0);
+    assert!(
+        run.stderr.contains("no policy violations"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn the_policy_about_bases_applies_to_files() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = golden(
+        &registry,
+        "[policy.base]\nallow = [\"registry.example.com/**\"]\nrequire_digest = true\n[policy.severity]\n\"base.outdated\" = \"off\"\n",
+    );
+    let audit = ["audit", "--dockerfile", "services/a/Dockerfile"];
+    let run = golden
+        .run(&[&audit[..], &["--format", "json"]].concat())
+        .exit(3);
+    assert_eq!(
+        rules(&run.stdout),
+        [
+            "base.allow services/a/Dockerfile:2:6",
+            "base.require_digest services/a/Dockerfile:2:6"
+        ]
+    );
+    assert!(!run.stdout.contains("golden update"), "{}", run.stdout);
+    // A correction adds the digest; the base is still not allowed.
+    let run = golden
+        .run(&[&audit[..], &["--fix", "--format", "json"]].concat())
+        .exit(3);
+    assert_eq!(rules(&run.stdout), ["base.allow services/a/Dockerfile:2:6"]);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["fixed"], json!(["services/a/Dockerfile"]));
+    let text = std::fs::read_to_string(golden.path().join("services/a/Dockerfile")).unwrap();
+    let digest = &registry.tags("golden/base")["1.2.5"];
+    assert!(
+        text.contains(&format!("FROM {host}/golden/base:1.2.5@{digest} AS build")),
+        "{text}"
+    );
+    let excepted = "[policy.base]\nrequire_digest = true\n[[policy.except]]\nrule = \"base.require_digest\"\n\
+        images = [\"services/b/*\"]\nreason = \"later\"\nuntil = 2999-01-01\n[policy.severity]\n\"base.outdated\" = \"warn\"\n";
+    golden.write("golden.toml", excepted);
+    let run = golden
+        .run(&["audit", "--dockerfile", "services/b/Dockerfile"])
+        .exit(0);
+    assert!(
+        run.stderr.contains("warning[base.outdated]"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_changed_digest_is_outdated_unless_golden_lock_has_it() {
+    let registry = registry();
+    let host = registry.host();
+    let old = registry.tags("golden/base")["1.2.3"].clone();
+    let new = registry.tags("golden/base")["1.2"].clone();
+    let golden = Golden::new().workspace("");
+    golden.write("Dockerfile", format!("FROM {host}/golden/base:1.2@{old}\n"));
+    let run = golden.run(&["audit", "--dockerfile", "Dockerfile"]).exit(3);
+    assert!(
+        run.stderr.contains("its digest is sha256:"),
+        "{}",
+        run.stderr
+    );
+    let lock = format!(
+        "version = 1\n[[base]]\nbase = \"{host}/golden/base:1.2\"\nreference = \"{host}/golden/base:1.2\"\ndigest = \"{old}\"\n"
+    );
+    golden.write("golden.lock", lock);
+    golden.run(&["audit", "--dockerfile", "Dockerfile"]).exit(0);
+    std::fs::remove_file(golden.path().join("golden.lock")).unwrap();
+    golden
+        .run(&["audit", "--dockerfile", "Dockerfile", "--fix"])
+        .exit(0);
+    let text = std::fs::read_to_string(golden.path().join("Dockerfile")).unwrap();
+    assert_eq!(text, format!("FROM {host}/golden/base:1.2@{new}\n"));
+}
+
+#[test]
+fn compose_files_and_kubernetes_manifests_are_checked_too() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new().workspace("");
+    golden.write(
+        "compose.yaml",
+        format!("services:\n  web:\n    image: \"{host}/golden/base:1.2.3\" # pinned\n  own:\n    build: .\n    image: {host}/none/x:1.0.0\n"),
+    );
+    golden.write(
+        "deploy/app.yaml",
+        format!("spec:\n  containers:\n    - image: {host}/golden/base:1.2.3\n      name: app\n"),
+    );
+    let audit = [
+        "audit",
+        "--compose",
+        "compose.yaml",
+        "--kubernetes",
+        "deploy/*.yaml",
+    ];
+    let run = golden
+        .run(&[&audit[..], &["--format", "json"]].concat())
+        .exit(3);
+    assert_eq!(
+        rules(&run.stdout),
+        [
+            "base.outdated compose.yaml:3:13",
+            "base.outdated deploy/app.yaml:3:14"
+        ]
+    );
+    golden.run(&[&audit[..], &["--fix"]].concat()).exit(0);
+    let text = std::fs::read_to_string(golden.path().join("compose.yaml")).unwrap();
+    assert!(
+        text.contains(&format!("image: \"{host}/golden/base:1.2.5\" # pinned\n")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_or_an_image_that_cannot_be_read_is_reported_and_the_others_are_checked() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new().workspace("");
+    golden.write("a.Dockerfile", "RUN x\n");
+    golden.write(
+        "b.Dockerfile",
+        format!("FROM {host}/golden/none:1.0.0\nFROM {host}/golden/base:1.2.3\n"),
+    );
+    let run = golden
+        .run(&["audit", "--dockerfile", "*.Dockerfile"])
+        .exit(1);
+    assert!(
+        run.stderr
+            .contains("a.Dockerfile is not a Dockerfile that golden can read")
+            && run.stderr.contains("golden/none:1.0.0 cannot be checked")
+            && run.stderr.contains("1.2.5 is the newest patch"),
+        "{}",
+        run.stderr
+    );
+    let run = golden.run(&["audit", "--dockerfile", "none/*"]).exit(2);
+    assert!(
+        run.stderr.contains("no file matches `none/*`"),
+        "{}",
+        run.stderr
+    );
+    golden
+        .run(&["audit", "--dockerfile", "*.Dockerfile", "a/b"])
+        .exit(2);
+    golden.run(&["audit", "a/b", "--fix"]).exit(2);
+}

@@ -1,0 +1,495 @@
+//! The lifecycle of published images: end of life, revocation and restoration, announced in the
+//! registry and read by the commands that use a base.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::workspace::{Golden, Run};
+
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+const MICROSOFT: &str = "application/vnd.microsoft.artifact.lifecycle";
+
+/// A registry with a base, and a workspace with an image that is built on it.
+struct Fleet {
+    registry: FakeRegistry,
+    golden: Golden,
+}
+
+impl Fleet {
+    fn new(behaviour: Behaviour, policy: &str) -> Self {
+        let registry = FakeRegistry::start(behaviour);
+        let none = json!({});
+        registry.layered("golden/base", "amd64", &["os"], &none, &["1.2.3", "1.2"]);
+        let host = registry.host();
+        let golden = Golden::new()
+            .workspace(&format!(
+                "{policy}[[registry]]\nname = \"r\"\nhost = \"{host}\"\nnamespace = \"team\"\n"
+            ))
+            .image(
+                "app",
+                &format!(
+                    "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"{host}/golden/base:1.2.3\"\nfamily = \"static\"\n"
+                ),
+            )
+            .file("Dockerfile", format!("FROM {host}/golden/base:1.2.3\n"));
+        golden.run(&["update"]).exit(0);
+        Self { registry, golden }
+    }
+
+    fn base(&self) -> String {
+        format!("{}/golden/base:1.2.3", self.registry.host())
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str], code: i32) -> Run {
+        self.golden.run(args).exit(code)
+    }
+
+    #[track_caller]
+    fn revoke(&self, options: &[&str]) -> Run {
+        let base = self.base();
+        let args = [
+            "revoke",
+            &base,
+            "--reason",
+            "CVE-2026-1234 in openssl",
+            "--yes",
+        ];
+        self.run(&[&args[..], options].concat(), 0)
+    }
+
+    /// The types of the artifacts of an image, sorted.
+    fn artifacts(&self, reference: &str) -> Vec<String> {
+        let run = self.run(&["referrers", reference, "--format", "json"], 0);
+        let tree: Value = serde_json::from_str(&run.stdout).unwrap();
+        let images = tree["images"].as_array().unwrap().iter();
+        let below = images.flat_map(|image| image["referrers"].as_array().unwrap());
+        let own = tree["referrers"].as_array().unwrap().iter();
+        let mut types: Vec<String> = own
+            .chain(below)
+            .map(|one| one["artifactType"].as_str().unwrap().to_owned())
+            .collect();
+        types.sort();
+        types
+    }
+}
+
+fn behaviours() -> [Behaviour; 2] {
+    [false, true].map(|referrers| Behaviour {
+        referrers,
+        ..Behaviour::default()
+    })
+}
+
+#[test]
+fn a_revoked_base_is_refused_until_it_is_restored() {
+    for behaviour in behaviours() {
+        let fleet = Fleet::new(behaviour, "");
+        let base = fleet.base();
+        let target = format!("{}/production/base", fleet.registry.host());
+        let uses: [&[&str]; 6] = [
+            &["plan"],
+            &["build", "--push", "--engine", "embedded"],
+            &["outdated"],
+            &["audit", &base],
+            &["promote", &base, &target, "--dry-run"],
+            &["audit", "--dockerfile", "Dockerfile"],
+        ];
+        for args in [&uses[0], &uses[2], &uses[3], &uses[4], &uses[5]] {
+            fleet.run(args, 0);
+        }
+        let run = fleet.revoke(&["--replacement", "1.2.5"]);
+        assert!(run.stderr.contains("1 image revoked"), "{}", run.stderr);
+        for args in uses {
+            let run = fleet.run(args, 3);
+            let help = format!("use {}/golden/base:1.2.5 instead", fleet.registry.host());
+            assert!(
+                run.stderr.contains("is revoked: CVE-2026-1234 in openssl")
+                    && run.stderr.contains(&help),
+                "{args:?}: {}",
+                run.stderr
+            );
+        }
+        let again = fleet.revoke(&["--replacement", "1.2.5"]);
+        assert!(
+            again.stderr.contains("1 had this announcement before"),
+            "{}",
+            again.stderr
+        );
+        assert_eq!(fleet.artifacts(&base).len(), 1);
+        fleet.run(&["revoke", &base, "--restore", "--yes"], 0);
+        fleet.run(&["plan"], 0);
+        fleet.run(&["audit", "--dockerfile", "Dockerfile"], 0);
+        fleet.revoke(&[]);
+        fleet.run(&["plan"], 3);
+    }
+}
+
+#[test]
+fn the_policy_decides_the_severity_and_a_planned_revocation_is_a_warning() {
+    let fleet = Fleet::new(
+        Behaviour::default(),
+        "[policy.lifecycle]\nrevoked = \"warn\"\n",
+    );
+    fleet.revoke(&[]);
+    let run = fleet.run(&["plan"], 0);
+    assert!(run.stderr.contains("base.revoked: base"), "{}", run.stderr);
+    fleet.run(&["audit", "--dockerfile", "Dockerfile"], 0);
+    let fleet = Fleet::new(
+        Behaviour::default(),
+        "[policy.severity]\n\"base.revoked\" = \"off\"\n",
+    );
+    fleet.revoke(&[]);
+    let run = fleet.run(&["plan"], 0);
+    assert!(!run.stderr.contains("revoked"), "{}", run.stderr);
+    let fleet = Fleet::new(Behaviour::default(), "");
+    fleet.revoke(&["--from", "2999-01-01"]);
+    let run = fleet.run(&["plan"], 0);
+    assert!(
+        run.stderr.contains("will be revoked on 2999-01-01"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn the_end_of_life_by_another_tool_is_read() {
+    for (date, policy, code, text) in [
+        (
+            "2020-01-01",
+            "",
+            0,
+            Some("reached its end of life on 2020-01-01"),
+        ),
+        (
+            "2020-01-01T00:00:00Z",
+            "[policy.lifecycle]\neol = \"error\"\n",
+            3,
+            Some("end of life on 2020-01-01"),
+        ),
+        (
+            "2999-01-01",
+            "[policy.lifecycle]\neol = \"error\"\n",
+            0,
+            None,
+        ),
+    ] {
+        let fleet = Fleet::new(
+            Behaviour {
+                referrers: true,
+                ..Behaviour::default()
+            },
+            policy,
+        );
+        let image = fleet.registry.tags("golden/base")["1.2.3"].clone();
+        let empty = json!({ "mediaType": EMPTY, "digest": golden::reference::Digest::of(b"{}"), "size": 2, "data": "e30=" });
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": golden::oci::media::OCI_MANIFEST, "artifactType": MICROSOFT,
+            "config": &empty, "layers": [&empty],
+            "subject": { "mediaType": golden::oci::media::OCI_MANIFEST, "digest": image, "size": 1 },
+            "annotations": { "vnd.microsoft.artifact.lifecycle.end-of-life.date": date,
+                "org.opencontainers.image.created": "2024-01-01T00:00:00Z" },
+        });
+        fleet.registry.manifest(
+            "golden/base",
+            golden::oci::media::OCI_MANIFEST,
+            &manifest,
+            &[],
+        );
+        let run = fleet.run(&["plan"], code);
+        match text {
+            Some(text) => assert!(run.stderr.contains(text), "{}", run.stderr),
+            None => assert!(!run.stderr.contains("end of life"), "{}", run.stderr),
+        }
+    }
+}
+
+#[test]
+fn only_signed_announcements_count_where_a_key_is_trusted() {
+    let fleet = Fleet::new(Behaviour::default(), "");
+    let golden = &fleet.golden;
+    let host = fleet.registry.host();
+    let command = |args: &[&str], code| {
+        let mut command = golden.command(args);
+        command.env("GOLDEN_SIGNING_PASSWORD", "correct horse battery");
+        Run::of(command.output().unwrap()).exit(code)
+    };
+    command(&["key", "new", "--out", "team"], 0);
+    command(&["key", "new", "--out", "other"], 0);
+    let workspace = std::fs::read_to_string(golden.path().join("golden.toml")).unwrap();
+    golden.write(
+        "golden.toml",
+        format!("{workspace}[[trust]]\nname = \"team\"\nimages = [\"{host}/golden/**\"]\nkeys = [\"team.pub\"]\n"),
+    );
+    let run = fleet.revoke(&[]);
+    assert!(
+        run.stderr.contains("only a signed announcement counts"),
+        "{}",
+        run.stderr
+    );
+    fleet.run(&["plan"], 0);
+    let base = fleet.base();
+    let revoke = ["revoke", &base, "--reason", "signed", "--yes", "--key"];
+    command(&[&revoke[..], &["other.key"]].concat(), 0);
+    fleet.run(&["plan"], 0);
+    command(&[&revoke[..], &["team.key"]].concat(), 0);
+    let run = fleet.run(&["plan"], 3);
+    assert!(run.stderr.contains("is revoked: signed"), "{}", run.stderr);
+    // An unsigned restoration does not count either.
+    fleet.run(&["revoke", &base, "--restore", "--yes"], 0);
+    fleet.run(&["plan"], 3);
+    command(
+        &["revoke", &base, "--restore", "--yes", "--key", "team.key"],
+        0,
+    );
+    fleet.run(&["plan"], 0);
+}
+
+#[test]
+fn descendants_are_revoked_with_their_base() {
+    let fleet = Fleet::new(Behaviour::default(), "");
+    let none = json!({});
+    let host = fleet.registry.host();
+    fleet.registry.layered(
+        "golden/java",
+        "amd64",
+        &["os", "java"],
+        &none,
+        &["17.0.1", "17"],
+    );
+    fleet
+        .registry
+        .layered("team/web", "amd64", &["os", "java", "web"], &none, &["3"]);
+    fleet
+        .registry
+        .layered("team/other", "amd64", &["alpine"], &none, &["1"]);
+    let dry = fleet.revoke(&["--descendants", "--dry-run", "--replacement", "1.2.5"]);
+    assert!(
+        dry.stderr.contains("3 images would be revoked"),
+        "{}",
+        dry.stderr
+    );
+    assert_eq!(dry.stdout.lines().count(), 3, "{}", dry.stdout);
+    assert!(
+        dry.stdout.contains("(use 1.2.5)") && dry.stdout.contains("golden/java:17.0.1@"),
+        "{}",
+        dry.stdout
+    );
+    let java = format!("{host}/golden/java:17.0.1");
+    assert_eq!(fleet.artifacts(&java), [""; 0]);
+    fleet.revoke(&["--descendants"]);
+    assert_eq!(
+        fleet.artifacts(&java),
+        ["application/vnd.golden.lifecycle.v1+json"]
+    );
+    let run = fleet.run(&["audit", &java, &format!("{host}/team/web:3")], 3);
+    let text = format!("(because of {host}/golden/base:1.2.3)");
+    assert_eq!(run.stderr.matches(&text).count(), 2, "{}", run.stderr);
+    fleet.run(&["audit", &format!("{host}/team/other:1")], 0);
+}
+
+#[test]
+fn a_revocation_needs_a_version_a_reason_and_a_confirmation() {
+    let fleet = Fleet::new(Behaviour::default(), "");
+    let base = fleet.base();
+    let run = fleet.run(&["revoke", &base, "--reason", "x"], 2);
+    assert!(run.stderr.contains("--yes"), "{}", run.stderr);
+    fleet.run(&["revoke", &base, "--yes"], 2);
+    let bare = format!("{}/golden/base", fleet.registry.host());
+    let run = fleet.run(&["revoke", &bare, "--reason", "x", "--yes"], 2);
+    assert!(
+        run.stderr.contains("has neither a tag nor a digest"),
+        "{}",
+        run.stderr
+    );
+    fleet.run(
+        &["revoke", &format!("{bare}:9"), "--reason", "x", "--yes"],
+        1,
+    );
+    assert_eq!(fleet.artifacts(&base), [""; 0]);
+}
+
+#[test]
+fn unreadable_announcements_are_refused_unless_the_policy_warns() {
+    let behaviour = || Behaviour {
+        instead: Some(Arc::new(|seen| {
+            let route = seen.route();
+            let is_list = route.contains("/referrers/") || route.contains("/manifests/sha256-");
+            is_list.then(|| refuse(403, "DENIED", "no list"))
+        })),
+        ..Behaviour::default()
+    };
+    let fleet = Fleet::new(behaviour(), "[policy.lifecycle]\nunknown = \"warn\"\n");
+    let run = fleet.run(&["plan"], 0);
+    assert!(
+        run.stderr.contains("announcements cannot be read"),
+        "{}",
+        run.stderr
+    );
+    let workspace = std::fs::read_to_string(fleet.golden.path().join("golden.toml")).unwrap();
+    fleet
+        .golden
+        .write("golden.toml", workspace.replace("\"warn\"", "\"error\""));
+    let run = fleet.run(&["plan"], 3);
+    assert!(
+        run.stderr.contains("unknown = \"warn\" accepts this"),
+        "{}",
+        run.stderr
+    );
+}
+
+/// A workspace image that is published in three versions.
+fn published(lifecycle: &str) -> Fleet {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let golden =
+        Golden::new().workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"));
+    let fleet = Fleet { registry, golden };
+    for version in ["1.2.3", "1.2.4", "1.2.5"] {
+        fleet.golden.write("app/image.toml", spec(version, ""));
+        fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    }
+    fleet
+        .golden
+        .write("app/image.toml", spec("1.2.5", lifecycle));
+    fleet
+}
+
+fn spec(version: &str, lifecycle: &str) -> String {
+    format!(
+        "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
+         [env]\nV = \"{version}\"\n{lifecycle}"
+    )
+}
+
+#[test]
+fn the_spec_announces_the_end_of_life_and_revoked_versions() {
+    let revoked =
+        "[[lifecycle.revoked]]\nversions = \"1.2.4\"\nreason = \"bad\"\nreplacement = \"1.2.5\"\n";
+    let fleet = published(&format!("[lifecycle]\neol = \"2999-06-30\"\n{revoked}"));
+    let at = |version: &str| format!("{}/app:{version}", fleet.registry.host());
+    let dry = fleet.run(&["lifecycle", "apply", "--dry-run"], 0);
+    assert_eq!(dry.stdout.lines().count(), 4, "{}", dry.stdout);
+    let run = fleet.run(&["lifecycle", "apply"], 0);
+    assert_eq!(run.stdout, dry.stdout);
+    assert!(
+        run.stdout.contains("app:1.2.4: revoked: bad (use 1.2.5)"),
+        "{}",
+        run.stdout
+    );
+    // On the index and on the images of both platforms.
+    assert_eq!(fleet.artifacts(&at("1.2.3")), [MICROSOFT; 3]);
+    assert_eq!(fleet.artifacts(&at("1.2.4")).len(), 6);
+    let again = fleet.run(&["lifecycle", "apply"], 0);
+    assert_eq!(
+        (again.stdout.as_str(), again.stderr.as_str()),
+        ("", "the registry has every announcement\n")
+    );
+    fleet.run(&["audit", &at("1.2.4")], 3);
+    fleet.run(&["audit", &at("1.2.5")], 0);
+    fleet.golden.write(
+        "app/image.toml",
+        spec("1.2.5", "[lifecycle]\neol = \"2999-06-30\"\n"),
+    );
+    let run = fleet.run(&["lifecycle", "apply"], 0);
+    assert!(
+        run.stdout.contains("app:1.2.4: may be used again"),
+        "{}",
+        run.stdout
+    );
+    fleet.run(&["audit", &at("1.2.4")], 0);
+}
+
+#[test]
+fn no_moving_tag_points_to_a_revoked_version_and_a_publication_announces_it() {
+    let revoked = "[[lifecycle.revoked]]\nversions = \">=1.2.4, <2\"\nreason = \"bad\"\n";
+    let fleet = published(revoked);
+    let run = fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    assert!(
+        run.stderr.contains("is withdrawn") || run.stdout.contains("withdrawn"),
+        "{}",
+        run.stderr
+    );
+    let tags = fleet.registry.tags("app");
+    assert_eq!(tags["latest"], tags["1.2.3"]);
+    assert_ne!(tags["latest"], tags["1.2.5"]);
+    fleet.run(
+        &["audit", &format!("{}/app:1.2.5", fleet.registry.host())],
+        3,
+    );
+    let planned = "[[lifecycle.revoked]]\nversions = \">=1.2.4, <2\"\nreason = \"bad\"\nfrom = \"2999-01-01\"\n";
+    fleet.golden.write("app/image.toml", spec("1.2.5", planned));
+    fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    let tags = fleet.registry.tags("app");
+    assert_eq!(tags["latest"], tags["1.2.5"]);
+}
+
+#[test]
+fn revoking_a_workspace_image_edits_its_spec() {
+    let fleet = published("[lifecycle]\neol = \"2999-06-30\" # decided\n");
+    let args = [
+        "revoke",
+        "app:1.2.4",
+        "--reason",
+        "bad",
+        "--replacement",
+        "1.2.5",
+    ];
+    let dry = fleet.run(&[&args[..], &["--dry-run"]].concat(), 0);
+    assert!(
+        dry.stdout.contains("+[[lifecycle.revoked]]"),
+        "{}",
+        dry.stdout
+    );
+    fleet.run(&[&args[..], &["--yes"]].concat(), 0);
+    let text = std::fs::read_to_string(fleet.golden.path().join("app/image.toml")).unwrap();
+    assert!(
+        text.ends_with(
+            "eol = \"2999-06-30\" # decided\n\n[[lifecycle.revoked]]\nversions = \"1.2.4\"\nreason = \"bad\"\nreplacement = \"1.2.5\"\n"
+        ),
+        "{text}"
+    );
+    let again = fleet.run(&[&args[..], &["--dry-run"]].concat(), 0);
+    assert!(!again.stdout.contains("+[["), "{}", again.stdout);
+    let run = fleet.run(&["revoke", "app:1.2.4", "--restore", "--yes"], 2);
+    assert!(
+        run.stderr.contains("app/image.toml revokes 1.2.4"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn mistakes_in_the_lifecycle_are_reported_with_their_place() {
+    for (lifecycle, message) in [
+        (
+            "[[lifecycle.revoked]]\nversions = \"1.2.4\"\n",
+            "`reason` is missing in [[lifecycle.revoked]]",
+        ),
+        (
+            "[[lifecycle.revoked]]\nreason = \"x\"\n",
+            "`versions` is missing in [[lifecycle.revoked]]",
+        ),
+        (
+            "[[lifecycle.revoked]]\nversions = \"1.2.3.4.5\"\nreason = \"x\"\n",
+            "`1.2.3.4.5` is not a range of versions",
+        ),
+        (
+            "[[lifecycle.revoked]]\nversions = \"1.2\"\nreason = \"x\"\nreplacement = \"1.2.9\"\n",
+            "the replacement is revoked by the same table",
+        ),
+        ("[lifecycle]\neol = \"soon\"\n", "`soon` is not a date"),
+        (
+            "[lifecycle]\nwarn_before = \"3 weeks\"\n",
+            "is not a number of days",
+        ),
+    ] {
+        let golden = Golden::new()
+            .workspace("")
+            .image("app", &spec("1.2.5", lifecycle));
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains(message), "{lifecycle}: {}", run.stderr);
+    }
+}
