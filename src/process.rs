@@ -70,7 +70,22 @@ const SESSION: &[&str] = &[
     "PINENTRY_*",
 ];
 
-/// Logins of cloud providers and vaults, and the proxies and certificates to reach them.
+/// Proxies, and the certificates of servers.
+const NETWORK: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_*",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+];
+
+/// Logins of cloud providers and vaults.
 const CLOUD: &[&str] = &[
     "ACR_*",
     "AMAZON_*",
@@ -97,17 +112,6 @@ const CLOUD: &[&str] = &[
     "PASSWORD_STORE_*",
     "REGISTRY_AUTH_FILE",
     "VAULT_*",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "SSL_CERT_*",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
 ];
 
 /// Logins of key services that have a plugin, and settings of plugins.
@@ -119,21 +123,12 @@ const KEYS: &[&str] = &[
     "SM_*",
 ];
 
-/// Settings of programs that verify signatures, and the proxies and certificates to reach registries.
+/// Settings of programs that verify signatures.
 const VERIFIERS: &[&str] = &[
     "DOCKER_CONFIG",
     "SIGSTORE_*",
     "TUF_ROOT",
     "COSIGN_REPOSITORY",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "SSL_CERT_*",
 ];
 
 /// Variables that select the configuration of git and the user that it runs for.
@@ -146,9 +141,9 @@ impl Program {
             Self::Git => &[COMMON],
             Self::GitOfUser => &[COMMON, GIT],
             Self::Ssh => &[COMMON, SESSION],
-            Self::CredentialHelper => &[COMMON, SESSION, CLOUD],
-            Self::KeyPlugin => &[COMMON, SESSION, CLOUD, KEYS],
-            Self::Verifier => &[COMMON, VERIFIERS],
+            Self::CredentialHelper => &[COMMON, SESSION, CLOUD, NETWORK],
+            Self::KeyPlugin => &[COMMON, SESSION, CLOUD, NETWORK, KEYS],
+            Self::Verifier => &[COMMON, VERIFIERS, NETWORK],
         };
         lists
             .iter()

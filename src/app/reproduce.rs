@@ -1,7 +1,7 @@
 //! Builds a published image again from its provenance statement, and compares the result.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ use super::work::{SessionImage, Work};
 use crate::assemble::{Assembled, can_assemble};
 use crate::diagnostic::Severity;
 use crate::engine::{Artifact, BuildOptions, EngineKind};
-use crate::image::children;
+use crate::image::{self, children};
 use crate::oci::RawManifest;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, RepositoryPath};
@@ -36,6 +36,8 @@ use crate::workspace::lock::{LockedBase, key};
 
 /// The name of the new build in messages.
 const REBUILT: &str = "the new build";
+/// The label with the commit of an image.
+const REVISION: &str = "org.opencontainers.image.revision";
 
 /// The result of building an image again.
 #[derive(Debug, Serialize)]
@@ -123,8 +125,22 @@ pub async fn reproduce(
     let (commit, is_dirty) = recorded.commit().ok_or_else(missing)?;
     let source = recorded.external.spec.uri.as_deref();
     let url = source.map(|uri| uri.strip_prefix("git+").unwrap_or(uri));
-    let checkout = Checkout::new(commit, url, &settings.cwd, &settings.environment()).await?;
-    let session = open(&published, checkout.path(), settings).await?;
+    let environment = settings.environment();
+    let local = local(settings);
+    let checkout = Checkout::new(commit, url, &local, &environment).await?;
+    let mut session = open(&published, checkout.path(), settings).await?;
+    // A shallow clone takes a later commit for the last one that changed the image.
+    let config = image::first_config(&published.repo, raw).await?;
+    let label = config.as_ref().and_then(|config| config.label(REVISION));
+    if let Some(revision) = label
+        && checkout.contains(revision, &environment).await
+    {
+        let mut images = session.images.iter_mut();
+        let selected = images.find(|image| image.selected);
+        if let Some(selected) = selected {
+            selected.image.provenance.revision = Some(revision.to_owned());
+        }
+    }
     let image = selected(&session)?.image.clone();
     let prepared = prepared(session, &published, &image).await?;
     let work = work_of(&prepared, &image)?;
@@ -157,6 +173,15 @@ pub async fn reproduce(
         source: source.map(str::to_owned),
         outcome,
     })
+}
+
+/// The directory whose repository may have the commit: the workspace, or the current directory.
+fn local(settings: &Settings) -> PathBuf {
+    let directory = match &settings.workspace {
+        Some(workspace) => settings.cwd.join(workspace),
+        None => settings.cwd.clone(),
+    };
+    directory.canonicalize().unwrap_or(directory)
 }
 
 /// Reads the provenance statement of an image. Fails if golden attached none.

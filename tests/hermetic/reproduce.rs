@@ -129,6 +129,33 @@ fn a_row_of_a_matrix_is_reproduced_alone() {
     }
 }
 
+/// A CI system often has only the last commit, which git then takes for the one that changed every
+/// file.
+#[test]
+fn an_image_of_a_shallow_clone_is_reproduced_from_the_whole_repository() {
+    let app = App::new(Behaviour::default(), TABLES);
+    commit(&app.golden);
+    app.golden.write("notes.txt", "later");
+    let head = commit(&app.golden);
+    let clone = tempfile::tempdir().unwrap();
+    let from = format!("file://{}", app.golden.path().display());
+    let to = clone.path().join("r");
+    let to = to.to_str().unwrap();
+    git(&app.golden, &["clone", "-q", "--depth", "1", &from, to]);
+    let mut command = app.golden.command(&["build", "--push"]);
+    Run::of(command.current_dir(to).output().unwrap()).exit(0);
+    let image = format!("{}/app:1.2.3", app.registry.host());
+    for directory in [app.golden.path().to_str().unwrap(), to] {
+        let result = app.run(
+            &["-w", directory, "reproduce", &image, "--format", "json"],
+            0,
+        );
+        let result: Value = serde_json::from_str(&result.stdout).unwrap();
+        assert_eq!(result["outcome"], "same");
+        assert_eq!(result["commit"], head.as_str());
+    }
+}
+
 #[test]
 fn an_image_without_usable_provenance_is_refused() {
     let app = App::new(Behaviour::default(), "");

@@ -41,6 +41,12 @@ impl Checkout {
         self.directory.path()
     }
 
+    /// True if `revision` is the commit that is checked out, or a commit before it.
+    pub async fn contains(&self, revision: &str, environment: &Environment) -> bool {
+        let arguments = ["merge-base", "--is-ancestor", revision, "HEAD"];
+        is_id(revision) && self.git(environment, &arguments).await.is_ok()
+    }
+
     /// Checks out `commit` from the repository that contains `local`, if that has it, else from a
     /// clone of `url`. No program of a configuration runs, such as a filter or a hook. Fails if the
     /// commit is in neither of them.
@@ -50,8 +56,7 @@ impl Checkout {
         local: &Path,
         environment: &Environment,
     ) -> Result<Self, CheckoutError> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if ![40, 64].contains(&commit.len()) || !commit.bytes().all(is_digit) {
+        if !is_id(commit) {
             return Err(CheckoutError::NoId(commit.to_owned()));
         }
         let failed = |because: String| CheckoutError::Git {
@@ -135,6 +140,12 @@ impl Checkout {
         command.args(args).current_dir(self.path());
         repository::answer(command, &[]).await.map(drop)
     }
+}
+
+/// True for the id of an object in SHA-1 or SHA-256.
+fn is_id(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    [40, 64].contains(&text.len()) && text.bytes().all(is_digit)
 }
 
 impl GitRepository {
