@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,6 +22,8 @@ pub enum Program {
     Ssh,
     /// A credential helper, which may need the login of a cloud provider.
     CredentialHelper,
+    /// The command of a gate, which receives no logins.
+    Gate,
     /// A key plugin of sigstore, which may need the login of a cloud provider or of a key service.
     KeyPlugin,
     /// A program of the workspace that verifies the signatures of bases. It receives no login; it may
@@ -141,6 +143,7 @@ impl Program {
             Self::Git => &[COMMON],
             Self::GitOfUser => &[COMMON, GIT],
             Self::Ssh => &[COMMON, SESSION],
+            Self::Gate => &[COMMON, NETWORK],
             Self::CredentialHelper => &[COMMON, SESSION, CLOUD, NETWORK],
             Self::KeyPlugin => &[COMMON, SESSION, CLOUD, NETWORK, KEYS],
             Self::Verifier => &[COMMON, VERIFIERS, NETWORK],
@@ -287,6 +290,97 @@ pub async fn output(
     tokio::time::timeout(limits.time, work)
         .await
         .map_err(|_| Error::Time(limits.time))?
+}
+
+/// The end of a program that ran in a process group of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupEnd {
+    /// The program ended.
+    Exited(ExitStatus),
+    /// The program exceeded the time limit.
+    TimedOut,
+}
+
+/// A process group. All its processes are killed when it is dropped.
+struct ProcessGroup(Option<u32>);
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        {
+            let id = self.0.and_then(|id| i32::try_from(id).ok());
+            if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+                let killed = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+                tracing::debug!(?killed, "process group");
+            }
+        }
+    }
+}
+
+/// The time that processes of a group may hold its output open after it is killed.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// Runs a command without input, in a process group of its own. When the program ends, exceeds the
+/// time limit, or the future is dropped, all processes of the group are killed. Returns the first
+/// `longest` bytes of the output, stdout and stderr together. Fails if the program cannot be started.
+pub async fn run_group(
+    mut command: Command,
+    time: Duration,
+    longest: u64,
+) -> std::io::Result<(GroupEnd, Vec<u8>)> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command.spawn()?;
+    let group = ProcessGroup(child.id());
+    let output = Mutex::new(Vec::new());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let reading = async {
+        tokio::join!(
+            collect(stdout, &output, longest),
+            collect(stderr, &output, longest)
+        );
+    };
+    let mut reading = std::pin::pin!(reading);
+    let mut is_read = false;
+    let waiting = async {
+        loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                () = &mut reading, if !is_read => is_read = true,
+            }
+        }
+    };
+    let waited = tokio::time::timeout(time, waiting).await;
+    drop(group);
+    let end = if let Ok(status) = waited {
+        GroupEnd::Exited(status?)
+    } else {
+        drop(child.wait().await);
+        GroupEnd::TimedOut
+    };
+    if !is_read {
+        // A process that left the group may hold the output open.
+        drop(tokio::time::timeout(LAST_OUTPUT, reading).await);
+    }
+    let output = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((end, output))
+}
+
+/// Reads a stream to its end, and adds its bytes to `output` until that is full.
+async fn collect(stream: Option<impl AsyncRead + Unpin>, output: &Mutex<Vec<u8>>, longest: u64) {
+    let Some(mut stream) = stream else { return };
+    let mut buffer = vec![0; 8192];
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = usize::try_from(longest)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(output.len());
+        output.extend_from_slice(&buffer[..read.min(left)]);
+    }
 }
 
 /// Reads standard error and keeps the first part. The rest is read as well, so that the program

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::channels::{self, ChannelRow};
 use super::error::Error;
 use super::examiner::Examiner;
+use super::gates::Gates;
 use super::lifecycle::{self, AnnouncedImages};
 use super::pipeline::ssh::{self, SshAgent};
 use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
@@ -18,6 +19,7 @@ use super::settings::Settings;
 use super::work::Work;
 use crate::config_files::workspace::{BuildCache, SbomTable};
 use crate::engine::{Artifact, EngineKind};
+use crate::gates::GateSurroundings;
 use crate::image::{Blobs, FileReader};
 use crate::observe::ConfigCache;
 use crate::registry::Registries;
@@ -26,7 +28,7 @@ use crate::resolve::image::StepNeed;
 use crate::secret::Secret;
 use crate::store::LocalDestination;
 use crate::store::destination::NamedImage;
-use crate::workspace::fs;
+use crate::workspace::{Workspace, fs};
 
 /// The request to build images.
 #[derive(Debug, Default)]
@@ -193,6 +195,9 @@ pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended
     let unready = std::mem::take(&mut prepared.unready);
     let settings = &prepared.session.settings;
     let sbom = prepared.session.workspace.spec.sbom.as_ref();
+    let examiner = examiner(settings, &prepared.registries);
+    let workspace = &prepared.session.workspace;
+    let gates = gates(settings, workspace, &prepared.registries);
     let run = Run {
         work: &prepared.work,
         engines: &prepared.engines,
@@ -207,7 +212,8 @@ pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended
         cache: &ConfigCache::of(prepared.state.clone()),
         state: &prepared.state,
         options,
-        examiner: &examiner(settings, &prepared.registries),
+        examiner: &examiner,
+        gates: &gates,
         events: &settings.events,
         now: settings.now,
     };
@@ -223,6 +229,20 @@ pub(super) fn examiner(settings: &Settings, registries: &Registries) -> Examiner
         reader: FileReader::new(blobs, settings.user_cache()),
         events: settings.events.clone(),
     }
+}
+
+/// The gates of a workspace, on images whose layers these registries have.
+pub(super) fn gates(settings: &Settings, workspace: &Workspace, registries: &Registries) -> Gates {
+    let surroundings = GateSurroundings {
+        root: workspace.root.clone(),
+        environment: settings.environment(),
+        today: time::OffsetDateTime::from_unix_timestamp(settings.now)
+            .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+            .date(),
+    };
+    let blobs = Blobs::new(registries.clone());
+    let examiner = examiner(settings, registries);
+    Gates::new(workspace.spec.gate.clone(), surroundings, blobs, examiner)
 }
 
 /// The maximum number of parallel builds. The default is the number of CPUs.

@@ -106,6 +106,9 @@ pub enum Error {
     /// A layer of an image cannot be read.
     #[error(transparent)]
     Layer(#[from] crate::image::LayerError),
+    /// The config of an image is invalid.
+    #[error(transparent)]
+    Config(#[from] crate::oci::config::Error),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),

@@ -22,6 +22,7 @@ pub mod error;
 pub mod examiner;
 mod findings;
 pub mod fmt;
+pub mod gates;
 pub mod graph;
 pub mod impact;
 pub mod import;

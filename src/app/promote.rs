@@ -5,12 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::base_lifecycle::LifecycleReader;
+use super::build;
 use super::destinations::Destinations;
 use super::error::Error;
+use super::gates::{self, GateSubject, Gates};
 use super::names::WorkspaceNames;
+use super::readable::published;
 use super::registries;
 use super::settings::Settings;
+use crate::config_files::gate_table::GateEvent;
+use crate::gates::GateReport;
 use crate::image::{self, Copied};
+use crate::oci::RawManifest;
 use crate::publish::{self, promote};
 use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
@@ -53,10 +59,13 @@ pub struct Promotion {
     pub referrers: Vec<Digest>,
     /// True if signatures for the destination were added.
     pub signed: bool,
+    /// The results of the gates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateReport>,
 }
 
-/// Copies an image, or reports what would be copied. Fails if the destination has the version with
-/// other content.
+/// Copies an image, or reports what would be copied. `workspace` has the gates that run before the
+/// first tag is put. Fails if the destination has the version with other content, or if a gate fails.
 pub async fn promote(
     request: &PromoteRequest,
     signing: Option<&Signing>,
@@ -100,6 +109,7 @@ pub async fn promote(
         Vec::new()
     };
     let mut signed = false;
+    let mut reports = Vec::new();
     let (copied, referrers) = if request.dry_run {
         let digests: BTreeSet<Digest> = attached
             .iter()
@@ -109,9 +119,11 @@ pub async fn promote(
         (copied, digests.into_iter().collect())
     } else {
         let copied = image::copy(&from, &to, &raw, &settings.events).await?;
-        if !attached.is_empty() || signing.is_some() {
-            // Referrers come before tags, so that no tag points to an image that lacks them.
-            to.put(&raw.digest, &raw).await?;
+        // Referrers and gates come before tags, so that no tag points to an image that lacks them.
+        to.put(&raw.digest, &raw).await?;
+        if let Some(workspace) = workspace {
+            let gates = build::gates(settings, workspace, &registries);
+            reports = examine(&gates, destinations, &to, &raw, &moves).await?;
         }
         let referrers = promote::copy_attached(&from, &to, attached, &settings.events).await?;
         if let Some(signing) = signing {
@@ -129,8 +141,58 @@ pub async fn promote(
         blobs: copied,
         referrers,
         signed,
+        gates: reports,
         source,
     })
+}
+
+/// Runs the gates of promotions on a copy that no tag points to. Fails if one does not pass.
+async fn examine(
+    gates: &Gates,
+    destinations: &Destinations,
+    to: &Repo,
+    raw: &RawManifest,
+    moves: &[Move],
+) -> Result<Vec<GateReport>, Error> {
+    let repository = to.name();
+    let path = repository.path.as_str();
+    let known = destinations.chosen.iter().chain(&destinations.registries);
+    let of_host = known.filter(|destination| destination.host == repository.host);
+    let names = of_host
+        .filter_map(|destination| path.strip_prefix(&destination.namespace)?.strip_prefix('/'));
+    let names: Vec<&str> = names.chain([path]).collect();
+    let applied: Vec<_> = gates.of(GateEvent::Promote, &names).collect();
+    if applied.is_empty() {
+        return Ok(Vec::new());
+    }
+    let version = match moves.first() {
+        Some(decided) => decided.tag.to_string(),
+        None => raw.digest.to_string(),
+    };
+    let image = published(to, raw.clone()).await?;
+    let subject = GateSubject {
+        display: &format!("{repository}:{version}"),
+        name: names[0],
+        version: &version,
+        reference: &repository.digest(&raw.digest),
+        image: &image,
+    };
+    let reports = gates.run(&applied, &subject).await.map_err(|problem| {
+        Error::failed(format!(
+            "the gates could not be run: {problem}; no tag was moved"
+        ))
+    })?;
+    match gates::failure(&reports) {
+        None => Ok(reports),
+        Some(because) => {
+            let failed = reports.iter().filter(|report| !report.passed);
+            let output: Vec<&str> = failed.map(|report| report.output.trim_end()).collect();
+            Err(Error::failed(format!(
+                "{because}; no tag was moved\n{}",
+                output.join("\n")
+            )))
+        }
+    }
 }
 
 /// The tags to create in the destination.

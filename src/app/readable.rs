@@ -1,7 +1,8 @@
 //! Images whose layers can be read: assembled, in a registry, or in a layout.
 
-use crate::assemble::{Assembled, Layer, LayerSource};
-use crate::image::{Described, DescribedImage};
+use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
+use crate::image::{Described, DescribedImage, Follow, Source as _, Tree};
+use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, ImageConfig, RawManifest, config};
 use crate::platform::Platform;
 use crate::registry::{self, Repo};
@@ -20,7 +21,7 @@ pub struct ReadableImage {
 impl ReadableImage {
     /// The images of an assembled image. Fails if a config is invalid.
     pub fn of_assembled(assembled: &Assembled) -> Result<Vec<Self>, config::Error> {
-        let image = |image: &crate::assemble::AssembledImage| {
+        let image = |image: &AssembledImage| {
             Ok(Self {
                 platform: image.platform.clone(),
                 config: ImageConfig::parse(&image.config)?,
@@ -28,18 +29,6 @@ impl ReadableImage {
             })
         };
         assembled.images.iter().map(image).collect()
-    }
-
-    /// The images below a manifest of a registry. Fails if a manifest or a config cannot be read.
-    pub async fn of_registry(repo: &Repo, top: RawManifest) -> Result<Vec<Self>, registry::Error> {
-        let described = Described::load(repo, top).await?;
-        let layer = |descriptor: &Descriptor| {
-            Ok(Layer {
-                descriptor: descriptor.clone(),
-                source: LayerSource::Registry(repo.name().clone()),
-            })
-        };
-        Self::of_described(described, layer)
     }
 
     /// The images of a description. `layer` finds a layer.
@@ -71,4 +60,34 @@ impl ReadableImage {
             .collect();
         layers.values().sum()
     }
+}
+
+/// The image or index of a registry as if it were assembled; its layers stay in the registry. Fails
+/// if a manifest or a config cannot be read.
+pub async fn published(repo: &Repo, top: RawManifest) -> Result<Assembled, registry::Error> {
+    let tree = Tree::load(repo, top, Follow::Images).await?;
+    let mut images = Vec::new();
+    for (raw, manifest) in tree.images(repo)? {
+        if ArtifactKind::of(raw) != ArtifactKind::Image {
+            continue;
+        }
+        let config = repo.metadata(&manifest.config).await?;
+        let Ok(parsed) = ImageConfig::parse(&config) else {
+            continue;
+        };
+        let layers = manifest.layers.iter().map(|descriptor| Layer {
+            descriptor: descriptor.clone(),
+            source: LayerSource::Registry(repo.name().clone()),
+        });
+        images.push(AssembledImage {
+            platform: parsed.platform(),
+            manifest: raw.clone(),
+            config,
+            layers: layers.collect(),
+        });
+    }
+    Ok(Assembled {
+        top: tree.top,
+        images,
+    })
 }

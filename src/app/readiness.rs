@@ -99,6 +99,7 @@ pub(super) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
             durations: BTreeMap::new(),
             in_place: Vec::new(),
             tests: Vec::new(),
+            gates: Vec::new(),
             receipts: Vec::new(),
         });
     }

@@ -10,7 +10,7 @@ use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::pipeline::{Goal, Options, proxies};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
-use super::readable::ReadableImage;
+use super::readable::{ReadableImage, published};
 use super::registries;
 use super::session::Session;
 use crate::app::destinations::Destinations;
@@ -150,7 +150,7 @@ pub async fn existing(
             shown: reference.to_string(),
             path: Some(repository.path.to_string()),
             tag: tag.clone(),
-            images: ReadableImage::of_registry(&repo, raw).await?,
+            images: ReadableImage::of_assembled(&published(&repo, raw).await?)?,
         }
     };
     if found.images.is_empty() {

@@ -86,14 +86,6 @@ impl Work {
     }
 }
 
-impl Work {
-    /// True if something is checked before the tags of the image move.
-    #[must_use]
-    pub const fn has_conditions(&self) -> bool {
-        !self.recipe.image.tests.is_empty()
-    }
-}
-
 /// The repository of an image in a Docker Engine. Fails if the image has no valid repository in its
 /// first destination.
 pub fn local_repository(

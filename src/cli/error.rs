@@ -196,6 +196,7 @@ impl From<crate::app::Error> for Failure {
             Error::Absent(absent) => Self::absent(*absent),
             Error::Layer(error) => error.into(),
             Error::Checkout(error) => error.into(),
+            Error::Config(error) => error.into(),
             Error::Registry(error) => error.into(),
         }
     }

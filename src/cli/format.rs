@@ -15,6 +15,7 @@ fn formats(command: &str) -> &'static [OutputFormat] {
     };
     match command {
         "check" | "audit" => &[Text, Json, Github, Sarif],
+        "build" | "push" => &[Text, Json, Sarif],
         "graph" => &[Mermaid, Dot, Svg, Json],
         "matrix" => &[Github, Gitlab, Json],
         "completions" | "man" | "help" => &[Text],

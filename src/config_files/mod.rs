@@ -14,6 +14,7 @@ pub mod edit;
 pub mod engine_address;
 mod fault;
 pub mod format;
+pub mod gate_table;
 pub mod image;
 pub mod key_source;
 pub mod keyed;

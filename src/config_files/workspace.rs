@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::KeySource;
 use super::config::ConfigTable;
+use super::gate_table::GateTable;
 use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
 use super::policy::Policy;
 use super::test_table::TestTable;
@@ -45,6 +46,9 @@ pub struct WorkspaceSpec {
     /// Keys whose signatures are trusted.
     #[serde(deserialize_with = "super::table::list")]
     pub trust: Vec<TrustTable>,
+    /// Commands that decide if tags may move.
+    #[serde(deserialize_with = "super::table::list")]
+    pub gate: Vec<GateTable>,
     /// Rules that every image must follow.
     #[serde(deserialize_with = "super::table::one")]
     pub policy: Policy,

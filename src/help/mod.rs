@@ -2,6 +2,7 @@
 //! compiled into the program.
 
 mod reference;
+mod rules;
 mod terminal;
 
 pub use terminal::{TextStyle, render};
@@ -31,7 +32,7 @@ topics! {
     spec "spec" "every key of golden.toml and image.toml";
     tags "tags" "the fan-out, and which tags may move";
     policy "policy" "rules that images must follow";
-    gates "gates" "tests that must pass before a tag moves";
+    gates "gates" "tests and commands that decide if tags move";
     engines "engines" "how images are built";
     registry "registry" "logins, publishing, verifying, promoting, deleting";
     trust "trust" "signing images, and verifying signatures";
@@ -55,11 +56,12 @@ impl Topic {
     }
 
     /// The Markdown text of the chapter. The chapter `spec` ends with a reference of all keys,
-    /// which is generated from the JSON Schema.
+    /// which is generated from the JSON Schema, and `policy` with the rules.
     #[must_use]
     pub fn text(&self) -> String {
         match self.name {
             "spec" => format!("{}\n{}", self.text, reference::reference()),
+            "policy" => format!("{}\n{}", self.text, rules::rules()),
             _ => self.text.to_owned(),
         }
     }

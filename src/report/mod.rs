@@ -10,6 +10,7 @@ pub mod difference;
 pub mod dockerfile;
 mod failure;
 pub mod format;
+mod gated;
 mod github;
 pub mod graph;
 mod impact;
@@ -82,7 +83,7 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
     match format {
         OutputFormat::Json => out.data(&json::document(found, sources)),
         OutputFormat::Github => out.data(&github::annotations(found, sources)),
-        OutputFormat::Sarif => out.data(&sarif::log(found, sources)),
+        OutputFormat::Sarif => out.data(&sarif::log(found, sources, &[])),
         OutputFormat::Text
         | OutputFormat::Gitlab
         | OutputFormat::Mermaid

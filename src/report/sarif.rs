@@ -9,8 +9,8 @@ use super::text::escaped_json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 use crate::policy::{RULES, rule};
 
-/// A SARIF log with one run.
-pub(super) fn log(found: &Diagnostics, sources: &SourceMap) -> String {
+/// A SARIF log with the findings of golden, and the runs of other tools after them.
+pub(super) fn log(found: &Diagnostics, sources: &SourceMap, others: &[Value]) -> String {
     let ids: BTreeSet<&str> = RULES
         .iter()
         .map(|rule| rule.id)
@@ -21,7 +21,7 @@ pub(super) fn log(found: &Diagnostics, sources: &SourceMap) -> String {
         .iter()
         .map(|diagnostic| result(diagnostic, &ids, sources))
         .collect();
-    let log = json!({
+    let mut log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
@@ -35,6 +35,10 @@ pub(super) fn log(found: &Diagnostics, sources: &SourceMap) -> String {
             "results": results,
         }],
     });
+    if let Some(runs) = log["runs"].as_array_mut() {
+        let others = others.iter().filter_map(|other| other["runs"].as_array());
+        runs.extend(others.flatten().cloned());
+    }
     format!("{}\n", escaped_json(&format!("{log:#}")))
 }
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::table::TextTable;
 use super::text::{bytes, count, duration};
-use super::{Out, OutputFormat, diagnostics, failure, tested, unavailable};
+use super::{Out, OutputFormat, conceal, diagnostics, failure, gated, sarif, tested, unavailable};
 use crate::app::build::Built;
 use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
-use crate::diagnostic::SourceMap;
+use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::engine;
 use crate::publish::Receipt;
 use crate::reference::Tag;
@@ -32,8 +32,15 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
         places,
         ..
     } = built;
-    failures(out, &prepared.session.sources, ended);
-    if format == OutputFormat::Json {
+    let sources = &prepared.session.sources;
+    let found = violations(ended);
+    failures(out, sources, ended);
+    if format == OutputFormat::Sarif {
+        let gates = ended.reports.iter().flat_map(|report| &report.gates);
+        let logs: Vec<_> = gates.filter_map(|gate| gate.sarif.clone()).collect();
+        let found = conceal::conceal(&found, sources);
+        out.data(&sarif::log(&found, sources, &logs));
+    } else if format == OutputFormat::Json {
         out.json(&Summary {
             images: &ended.reports,
             places,
@@ -44,6 +51,17 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
             out.data(&format!("{totals}\n"));
         }
     }
+}
+
+/// The violations of the policy by the images of a run.
+fn violations(ended: &Ended) -> Diagnostics {
+    let mut violations = Diagnostics::new();
+    for (_, failed) in &ended.failures {
+        if let Failed::Policy { found, .. } = failed {
+            violations.extend(found.clone());
+        }
+    }
+    violations
 }
 
 /// Shows the failures of a run.
@@ -67,7 +85,7 @@ fn explain(out: &Out, sources: &SourceMap, report: &ImageReport, failed: Failed)
         diagnostics(out, OutputFormat::Text, found, &SourceMap::default());
     }
     let hints = failed.hints();
-    let tests = tested::failures(&report.tests, sources);
+    let tests = tested::failures(&report.tests, sources) + &gated::failures(&report.gates);
     let what = what_failed(&failed, sources);
     let named = NamedFailure {
         what: format!("{image}: {what}"),

@@ -49,8 +49,13 @@ pub async fn write(
         .for_each(fs::sweep);
     let mut entries = Vec::new();
     for NamedImage { image, references } in images {
-        let layers = image.images.iter().flat_map(|image| &image.layers);
-        let transfers = stream::iter(layers).map(|layer| transfer(&blobs_directory, layer, blobs));
+        let mut layers: Vec<Layer> = Vec::new();
+        for one in &image.images {
+            layers.extend(one.layers.iter().cloned());
+        }
+        let directory = &blobs_directory;
+        let transfers =
+            stream::iter(layers).map(async move |layer| transfer(directory, &layer, blobs).await);
         transfers
             .buffer_unordered(PARALLEL)
             .try_collect::<()>()

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{discover, git};
+use super::table_entry::TableEntry;
+use super::{discover, gate_tables, git};
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::document::{self, MAX_BYTES, SourceKind, SpecTable};
 use crate::config_files::engine_address::EngineAddress;
@@ -94,6 +95,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
     check_registries(&root, &workspace.spec, &file, &sources, &mut found);
     check_engines(&workspace.spec, &file, &sources, &mut found);
+    gate_tables::check(&workspace.spec, &file, &sources, &mut found);
     check_trust(&workspace.spec, &file, &sources, &mut found);
     let images = parsed(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
@@ -267,41 +269,6 @@ fn image_files(
         );
     }
     files
-}
-
-/// A table of an array such as `[[registry]]`, for findings about its keys.
-struct TableEntry<'a> {
-    array: &'static str,
-    position: String,
-    file: &'a Path,
-    places: Parsed<'a>,
-}
-
-impl<'a> TableEntry<'a> {
-    fn new(array: &'static str, position: usize, file: &'a Path, sources: &'a SourceMap) -> Self {
-        Self {
-            array,
-            position: position.to_string(),
-            file,
-            places: Parsed(sources),
-        }
-    }
-
-    /// True if the table has `key`, with any value.
-    fn has(&self, key: &str) -> bool {
-        let path = [self.array, &self.position, key];
-        self.places.key(self.file, &path).is_some()
-    }
-
-    /// An error at the value of `key`, or at the table if it has no such key.
-    fn error(&self, key: &str, rule: &'static str, message: String) -> Diagnostic {
-        let value = self
-            .places
-            .value(self.file, &[self.array, &self.position, key]);
-        let table = || self.places.key(self.file, &[self.array, &self.position]);
-        let at = value.or_else(table).unwrap_or(0..0);
-        Diagnostic::error(rule, message).at(self.file, at, "")
-    }
 }
 
 /// Checks `[signing]`, `[sbom]`, `[provenance]` and `[[trust]]` for errors that serde cannot

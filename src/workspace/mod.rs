@@ -6,11 +6,13 @@ pub mod certificates;
 pub mod discover;
 mod file_error;
 pub mod fs;
+mod gate_tables;
 pub mod git;
 pub mod links;
 pub mod load;
 pub mod lock;
 pub mod state;
+mod table_entry;
 pub mod user_cache;
 
 use std::path::PathBuf;

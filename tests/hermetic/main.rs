@@ -26,6 +26,7 @@ mod families;
 mod files;
 mod fleet;
 mod fmt;
+mod gates;
 mod hidden;
 mod impact;
 mod import;

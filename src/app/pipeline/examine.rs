@@ -2,16 +2,25 @@
 
 use super::failed::Failed;
 use super::run::{Run, Slot};
-use crate::app::readable::ReadableImage;
+use crate::app::gates::{self, GateSubject};
+use crate::app::readable::{ReadableImage, published};
 use crate::app::work::Work;
 use crate::checks::TestedPlatform;
-use crate::engine::{Artifact, BuiltImage};
+use crate::config_files::gate_table::GateEvent;
+use crate::engine::{Artifact, Assembled, BuiltImage};
 use crate::oci::RawManifest;
 use crate::plan::PlanStep;
 use crate::publish::{self, Gatekeeper, Uploaded};
 use crate::registry::Repo;
 
 impl Run<'_> {
+    /// True if something is checked before the tags of the image move.
+    pub(super) fn has_conditions(&self, work: &Work) -> bool {
+        let names = [work.planned.name.as_str()];
+        let mut gates = self.gates.of(GateEvent::Push, &names);
+        !work.recipe.image.tests.is_empty() || gates.next().is_some()
+    }
+
     /// Uploads an image. Its tests run before its first tag is put.
     pub(super) async fn upload<'j>(
         &'j self,
@@ -28,7 +37,7 @@ impl Run<'_> {
         };
         // Artifacts that are attached to an image move no tag.
         let is_guarded =
-            work.has_conditions() && !matches!(work.planned.step, PlanStep::Attach { .. });
+            self.has_conditions(work) && !matches!(work.planned.step, PlanStep::Attach { .. });
         let gatekeeper = is_guarded.then_some(&guard as &dyn Gatekeeper);
         Ok(publish::upload(job, gatekeeper).await?)
     }
@@ -65,11 +74,14 @@ impl Run<'_> {
         slot: &Slot,
     ) -> Result<Option<String>, Failed> {
         let image = &work.recipe.image;
+        if image.tests.is_empty() {
+            return Ok(None);
+        }
         let display = &work.planned.image;
         let examined = self.examiner.examine_all(display, images, &image.tests);
         let tested = examined.await?;
         let because = summary(&tested);
-        if because.is_none() && !image.tests.is_empty() {
+        if because.is_none() {
             let count = image.tests.len();
             let tests = if count == 1 { "test" } else { "tests" };
             self.events
@@ -98,22 +110,47 @@ pub(super) struct TagGuard<'r> {
 }
 
 impl TagGuard<'_> {
-    /// The images of the manifest that the tags will point to.
-    async fn images(&self, repo: &Repo, raw: &RawManifest) -> Result<Vec<ReadableImage>, Failed> {
+    /// The image that the tags will point to.
+    async fn image(&self, repo: &Repo, raw: &RawManifest) -> Result<Assembled, Failed> {
         match self.built.map(|built| &built.artifact) {
             Some(Artifact::Assembled(assembled)) if assembled.top.digest == raw.digest => {
-                Ok(ReadableImage::of_assembled(assembled)?)
+                Ok(assembled.clone())
             }
             _ => {
-                let found = ReadableImage::of_registry(repo, raw.clone()).await;
+                let found = published(repo, raw.clone()).await;
                 Ok(found.map_err(publish::Error::from)?)
             }
         }
     }
 
+    /// Runs the tests and, if they pass, the gates. Returns the reason if a condition does not hold.
     async fn failure(&self, repo: &Repo, raw: &RawManifest) -> Result<Option<String>, Failed> {
-        let images = self.images(repo, raw).await?;
-        self.run.test(self.work, &images, self.slot).await
+        let image = self.image(repo, raw).await?;
+        let readable = ReadableImage::of_assembled(&image)?;
+        if let Some(because) = self.run.test(self.work, &readable, self.slot).await? {
+            return Ok(Some(because));
+        }
+        let planned = &self.work.planned;
+        let names = [planned.name.as_str()];
+        let gates: Vec<_> = self.run.gates.of(GateEvent::Push, &names).collect();
+        if gates.is_empty() {
+            return Ok(None);
+        }
+        let version = planned.publish.to_string();
+        let subject = GateSubject {
+            display: &planned.image,
+            name: planned.name.as_str(),
+            version: &version,
+            reference: &repo.name().digest(&raw.digest),
+            image: &image,
+        };
+        let reports = match self.run.gates.run(&gates, &subject).await {
+            Ok(reports) => reports,
+            Err(problem) => return Ok(Some(format!("the gates could not be run: {problem}"))),
+        };
+        let because = gates::failure(&reports);
+        self.slot.gates.get_or_init(|| reports);
+        Ok(because)
     }
 }
 

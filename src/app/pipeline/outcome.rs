@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::checks::TestedPlatform;
 use crate::engine::EngineKind;
+use crate::gates::GateReport;
 use crate::publish::receipt::Receipt;
 use crate::reference::{Digest, Reference, Repository, Tag};
 
@@ -109,6 +110,9 @@ pub struct ImageReport {
     /// The results of the tests, for each platform.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<TestedPlatform>,
+    /// The results of the gates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateReport>,
     /// One receipt for each registry that was changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,

@@ -13,6 +13,7 @@ use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
 use super::ssh::SshAgent;
 use crate::app::examiner::Examiner;
+use crate::app::gates::Gates;
 use crate::app::unready::skipped;
 use crate::app::work::Work;
 use crate::checks::TestedPlatform;
@@ -20,6 +21,7 @@ use crate::config_files::SbomFormat;
 use crate::config_files::policy::Policy;
 use crate::engine::{Artifact, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
+use crate::gates::GateReport;
 use crate::image::FileReader;
 use crate::observe::ConfigCache;
 use crate::plan::{
@@ -97,6 +99,8 @@ pub struct Run<'a> {
     pub options: &'a Options,
     /// Runs the tests of the images.
     pub examiner: &'a Examiner,
+    /// The gates of the workspace.
+    pub gates: &'a Gates,
     /// The receiver of progress events.
     pub events: &'a Events,
     /// Seconds since 1970.
@@ -110,6 +114,8 @@ pub(super) struct Slot {
     made: OnceLock<(EngineKind, Digest)>,
     /// The results of the tests, for each platform.
     pub(super) tests: OnceLock<Vec<TestedPlatform>>,
+    /// The results of the gates.
+    pub(super) gates: OnceLock<Vec<GateReport>>,
     /// Durations in milliseconds, by phase.
     durations: OnceLock<BTreeMap<String, u64>>,
     /// The built image, if it is returned at the end or its tags are moved later.
@@ -323,7 +329,7 @@ impl Run<'_> {
         slot: &Slot,
         done: &mut Done,
     ) -> Result<BuiltImage, Failed> {
-        let tests_now = !self.options.push && work.has_conditions();
+        let tests_now = !self.options.push && !work.recipe.image.tests.is_empty();
         if self.options.only_test {
             if tests_now {
                 self.test_built(work, &image, slot).await?;
@@ -337,7 +343,7 @@ impl Run<'_> {
         }
         done.local = self.tag_locally(work, &image).await?;
         self.record(work, &image)?;
-        if self.options.push && work.has_conditions() {
+        if self.options.push && self.has_conditions(work) {
             return self.published_by_golden(work, image, parent).await;
         }
         Ok(image)
@@ -422,6 +428,7 @@ impl Run<'_> {
             let work = &self.work[position];
             let mut report = self.report(work, slot.made.into_inner());
             report.tests = slot.tests.into_inner().unwrap_or_default();
+            report.gates = slot.gates.into_inner().unwrap_or_default();
             report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {
@@ -505,6 +512,7 @@ impl Run<'_> {
             durations: BTreeMap::new(),
             in_place: in_place(planned),
             tests: Vec::new(),
+            gates: Vec::new(),
             receipts: Vec::new(),
         }
     }
