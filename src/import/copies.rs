@@ -53,7 +53,7 @@ impl Importer<'_> {
         }
         let tables = self.tables(&placement)?;
         let targets: Vec<String> = tables.iter().flat_map(|table| self.paths(table)).collect();
-        let outcome = if self.can_place(&placement, &targets) {
+        let outcome = if self.can_place(&placement, &tables, &targets) {
             self.add_directories(&placement);
             self.draft.files.extend(tables);
             self.targets.extend(targets);
@@ -343,17 +343,25 @@ impl Importer<'_> {
     }
 
     /// True if the files can be placed before all steps, after the packages.
-    fn can_place(&self, placement: &Placement, targets: &[String]) -> bool {
+    fn can_place(&self, placement: &Placement, tables: &[FileDraft], targets: &[String]) -> bool {
         let is_numeric = |owner: &String| owner.chars().all(|c| c.is_ascii_digit() || c == ':');
-        // A package may create the user.
-        let is_known =
-            placement.owner.as_ref().is_none_or(is_numeric) || self.draft.install.is_empty();
+        // A package or a step may create the user.
+        let is_known = placement.owner.as_ref().is_none_or(is_numeric)
+            || (self.draft.install.is_empty() && self.steps.is_empty());
+        let directories = tables
+            .iter()
+            .filter(|table| table.content == FileContent::Directory)
+            .map(|table| &table.target);
+        let created = match placement.owner {
+            Some(_) => self.missing(&placement.destination),
+            None => Vec::new(),
+        };
         let is_below = |path: &String| {
             let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
             parents.skip(1).any(|parent| self.targets.contains(parent))
         };
-        self.steps.is_empty()
-            && is_known
+        is_known
+            && !self.is_reached(targets.iter().chain(directories).chain(&created))
             && !targets
                 .iter()
                 .any(|path| self.targets.contains(path) || is_below(path))

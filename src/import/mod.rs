@@ -16,6 +16,7 @@ mod mounts;
 mod owners;
 mod packages;
 mod pending;
+mod reach;
 mod scripts;
 mod shell;
 mod state;

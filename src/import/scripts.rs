@@ -1,5 +1,6 @@
 //! The scripts of steps. A spec runs each script with `/bin/sh -e`.
 
+use super::reach::may_reach;
 use super::shell::{is_and_list, quoted};
 use crate::dockerfile::{Form, Instruction};
 
@@ -32,6 +33,11 @@ impl Body {
     /// True if the script mentions a variable.
     pub(super) fn mentions(&self, name: &str) -> bool {
         self.text.contains(name)
+    }
+
+    /// True if the script may read or change a path when it runs in `workdir`.
+    pub(super) fn may_reach(&self, workdir: &str, path: &str) -> bool {
+        may_reach(&self.text, workdir, path)
     }
 
     /// True if the script may create or read a directory.

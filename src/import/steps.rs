@@ -152,6 +152,17 @@ impl Importer<'_> {
         });
     }
 
+    /// True if a step so far may read or change one of the paths.
+    pub(super) fn is_reached<'p>(&self, mut paths: impl Iterator<Item = &'p String>) -> bool {
+        let reaches = |path: &String| {
+            let path = path.trim_end_matches('/');
+            self.steps
+                .iter()
+                .any(|step| step.body.may_reach(&step.workdir, path))
+        };
+        paths.any(|path| reaches(path))
+    }
+
     /// A step of the image itself, which root runs in `/`.
     pub(super) fn push_own_step(&mut self, name: String, script: String) {
         self.push_step(name, Body::of_golden(script), Vec::new(), false);
@@ -176,7 +187,8 @@ impl Importer<'_> {
             Some(user) => owner(user)?,
             None => None,
         };
-        if self.steps.is_empty() {
+        let is_plain = owner.is_none() || self.steps.is_empty();
+        if is_plain && !self.is_reached(missing.iter()) {
             let directory = |path: &String| FileDraft {
                 target: format!("{path}/"),
                 owner: owner.clone(),

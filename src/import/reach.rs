@@ -1,0 +1,186 @@
+//! Decides whether a step may read or change a file. A file that no earlier step reaches can be
+//! placed before all steps.
+
+use super::context::joined;
+use super::shell::commands;
+
+/// Commands that read and change only the paths in their words.
+const LOCAL: [&str; 9] = [
+    "cp", "install", "ln", "mkdir", "mv", "rm", "rmdir", "touch", "sed",
+];
+/// Commands of this kind whose first word is a mode or an owner.
+const ATTRIBUTES: [&str; 3] = ["chgrp", "chmod", "chown"];
+/// Commands that create users; they may create a directory in /home.
+const ACCOUNTS: [&str; 5] = ["addgroup", "adduser", "groupadd", "useradd", "usermod"];
+/// Commands that change no file.
+const HARMLESS: [&str; 6] = [":", "echo", "export", "printf", "set", "true"];
+/// Package managers of the system: they write to the directories of the system, but not to
+/// `/usr/local` (Filesystem Hierarchy Standard 3.0, section 4.9).
+const SYSTEM: [&str; 7] = ["apk", "apt", "apt-get", "dnf", "microdnf", "tdnf", "yum"];
+/// Package managers of languages: they also write to `/usr/local` and to the working directory.
+const LANGUAGES: [&str; 7] = ["bundle", "gem", "npm", "pip", "pip3", "pnpm", "yarn"];
+/// The directories of the system.
+const DIRECTORIES: [&str; 14] = [
+    "/bin", "/boot", "/etc", "/home", "/lib", "/lib64", "/opt", "/root", "/run", "/sbin", "/srv",
+    "/tmp", "/usr", "/var",
+];
+
+/// True if a script that runs in `workdir` may read or change `path`, or a directory above it.
+pub(super) fn may_reach(script: &str, workdir: &str, path: &str) -> bool {
+    let Some(commands) = commands(script) else {
+        return true;
+    };
+    let mut workdir = workdir.to_owned();
+    commands.iter().any(|command| {
+        let Some((name, words)) = command.words.as_ref().and_then(|words| words.split_first())
+        else {
+            return true;
+        };
+        let name = name.as_str();
+        if name == "cd" {
+            workdir = match words {
+                [word] => resolved(&workdir, word),
+                _ => return true,
+            };
+            return false;
+        }
+        let mut operands = words
+            .iter()
+            .map(|word| {
+                word.split_once('=')
+                    .map_or(word.as_str(), |(_, value)| value)
+            })
+            .filter(|word| !word.starts_with('-'));
+        if ATTRIBUTES.contains(&name) {
+            operands.next();
+        }
+        let mut named = operands.filter(|word| !ACCOUNTS.contains(&name) || word.contains('/'));
+        if HARMLESS.contains(&name) {
+            false
+        } else if LOCAL.contains(&name) || ATTRIBUTES.contains(&name) {
+            named.any(|word| touches(&resolved(&workdir, word), path))
+        } else if ACCOUNTS.contains(&name) {
+            touches("/home", path) || named.any(|word| touches(&resolved(&workdir, word), path))
+        } else if SYSTEM.contains(&name) {
+            is_of_system(path) && !touches("/usr/local", path)
+        } else if LANGUAGES.contains(&name) {
+            is_of_system(path)
+                || (workdir != "/" && touches(&workdir, path))
+                || named.any(|word| touches(&resolved(&workdir, word), path))
+        } else {
+            true
+        }
+    })
+}
+
+/// The absolute path of a word, up to its first wildcard.
+fn resolved(workdir: &str, word: &str) -> String {
+    let end = word.find(['*', '?', '[', '{']).unwrap_or(word.len());
+    // The directory counts, because the wildcard selects several of its files.
+    let word = match &word[..end] {
+        whole if end == word.len() => whole,
+        part => part.rsplit_once('/').map_or("", |(directory, _)| directory),
+    };
+    let is_root = word.is_empty() && end == 0 && workdir == "/";
+    if is_root || word.starts_with('~') {
+        return "/".to_owned();
+    }
+    let word = if word.is_empty() { "." } else { word };
+    format!("/{}", joined(workdir, word))
+}
+
+/// True if one path is the other one, or a directory above it.
+fn touches(one: &str, other: &str) -> bool {
+    let is_above = |upper: &str, lower: &str| {
+        let upper = upper.trim_end_matches('/');
+        lower
+            .strip_prefix(upper)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    is_above(one, other) || is_above(other, one)
+}
+
+fn is_of_system(path: &str) -> bool {
+    DIRECTORIES.iter().any(|directory| touches(directory, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_reaches_the_paths_that_its_commands_can_change() {
+        for (script, workdir, path, expected) in [
+            ("useradd -u 10001 app", "/", "/app/x", false),
+            ("useradd -u 10001 app", "/", "/home/app/.profile", true),
+            ("useradd -d /app -m app", "/", "/app/x", true),
+            ("adduser -D --home=/srv/x app", "/", "/srv/x/y", true),
+            ("groupadd -g 1 app && useradd app", "/app", "/app/x", false),
+            ("mkdir -p /data/logs", "/", "/usr/local/bin/run", false),
+            ("mkdir -p /data/logs", "/", "/data/logs", true),
+            ("mkdir -p /data/logs", "/", "/data/x", false),
+            ("mkdir logs", "/app", "/app/logs/x", true),
+            ("mkdir logs", "/app", "/app/x", false),
+            ("chown -R app:app .", "/app", "/app/x", true),
+            ("chown -R app /data", "/", "/app/x", false),
+            (
+                "chmod +x /usr/local/bin/run",
+                "/",
+                "/usr/local/bin/run",
+                true,
+            ),
+            ("rm -rf /var/lib/apt/lists/*", "/", "/etc/x", false),
+            ("rm -rf /tmp/a*", "/", "/tmp/abc", true),
+            ("rm -rf *", "/", "/etc/x", true),
+            ("rm -rf *", "/app", "/app/x", true),
+            ("rm -rf /*", "/", "/etc/x", true),
+            ("rm -rf ~/x", "/", "/root/x/y", true),
+            ("cd /app && rm x", "/", "/app/x", true),
+            ("cd /app && rm x", "/", "/app/y", false),
+            ("cd / && rm x", "/app", "/app/x", false),
+            (
+                "apt-get update && apt-get install -y nginx",
+                "/",
+                "/etc/nginx/nginx.conf",
+                true,
+            ),
+            (
+                "apt-get update && apt-get install -y nginx",
+                "/",
+                "/app/x",
+                false,
+            ),
+            ("apt-get install -y nginx", "/", "/usr/local/bin/run", false),
+            ("apk add --no-cache nginx", "/", "/entrypoint.sh", false),
+            ("pip install flask", "/", "/usr/local/bin/run", true),
+            ("pip install flask", "/", "/app/x", false),
+            ("pip install -r requirements.txt", "/app", "/app/x", true),
+            ("npm ci", "/app", "/app/src/x", true),
+            ("npm ci", "/app", "/entrypoint.sh", false),
+            ("make install", "/", "/app/x", true),
+            ("curl -o /tmp/x https://example.com/x", "/", "/app/x", true),
+            ("echo x > /app/x", "/", "/app/x", true),
+            ("mkdir $DIR", "/", "/app/x", true),
+            ("mkdir /a; mkdir /b", "/", "/app/x", true),
+            ("exec mkdir /a", "/", "/app/x", true),
+            ("[ -d /app ] || { mkdir /app; }", "/", "/b", true),
+        ] {
+            assert_eq!(
+                may_reach(script, workdir, path),
+                expected,
+                "{script}: {path}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_step_reaches_each_path_that_it_removes(path in "(/[a-z]{1,3}){1,4}", below in "(/[a-z]{1,3}){0,2}") {
+            let all = format!("{path}{below}");
+            let removal = format!("rm -rf {path}");
+            proptest::prop_assert!(may_reach(&removal, "/", &all));
+            let removal = format!("rm -rf {all}");
+            proptest::prop_assert!(may_reach(&removal, "/", &path));
+        }
+    }
+}
