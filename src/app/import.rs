@@ -1,6 +1,7 @@
 //! Creates an image of the workspace from a Dockerfile and its build context, or from an existing
 //! image.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::bases;
@@ -48,47 +49,96 @@ pub async fn dockerfile(
     if file.is_dir() {
         file.push("Dockerfile");
     }
-    let bytes = fs::read(&file)?;
-    let written = shown(&file, settings);
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::invalid(format!("{written} is not UTF-8 text")))?;
     let directory = match base_dir {
         Some(directory) => settings.cwd.join(directory),
         None => fs::directory_of(&file).to_owned(),
     };
+    let written = shown(&file, settings);
+    let options = Options {
+        name: spec.name.to_string(),
+        comment: comment(&written),
+        ..Options::default()
+    };
+    let text = text_of(&file, &written)?;
+    let prepared = prepare(settings, &written, &text, (&file, &directory), &options)?;
+    prepared.write(settings, spec).await
+}
+
+/// The comment at the top of an imported spec.
+pub(super) fn comment(written: &str) -> String {
+    format!("Imported from {written} by `golden new`.")
+}
+
+/// The text of a file that the user names.
+pub(super) fn text_of(file: &Path, written: &str) -> Result<String, Error> {
+    let bytes = fs::read(file)?;
+    String::from_utf8(bytes).map_err(|_| Error::invalid(format!("{written} is not UTF-8 text")))
+}
+
+/// An import before it is written.
+#[derive(Debug)]
+pub(super) struct PreparedImport {
+    text: String,
+    lines: Vec<ImportedLine>,
+    copies: BTreeMap<String, String>,
+    /// The build context.
+    directory: PathBuf,
+}
+
+/// Imports the text of a Dockerfile. `paths` are the file and its build context. `written` is the
+/// name of the file in messages.
+pub(super) fn prepare(
+    settings: &Settings,
+    written: &str,
+    text: &str,
+    paths: (&Path, &Path),
+    options: &Options,
+) -> Result<PreparedImport, Error> {
+    let (file, directory) = paths;
     if !directory.is_dir() {
-        let shown = shown(&directory, settings);
+        let shown = shown(directory, settings);
         return Err(Error::invalid(format!(
             "the build context {shown} is not a directory"
         )));
     }
-    let options = Options {
-        name: spec.name.to_string(),
-        comment: format!("Imported from {written} by `golden new`."),
-        base: None,
-    };
     let invalid = |error: import::Error| {
         let hints = error.hints();
         let error = Error::invalid(format!("{written}: {error}"));
         hints.into_iter().fold(error, Error::hint)
     };
-    let dockerfile = parse(&text).map_err(|error| invalid(error.into()))?;
-    let context = build_context::read(&directory, &file)?;
-    let imported = import::import(&dockerfile, &context, &options).map_err(invalid)?;
+    let dockerfile = parse(text).map_err(|error| invalid(error.into()))?;
+    let context = build_context::read(directory, file)?;
+    let imported = import::import(&dockerfile, &context, options).map_err(invalid)?;
     let text = format(&imported.spec)
         .map_err(|error| Error::failed(format!("the spec of {written} is invalid: {error}")))?;
-    let target = spec.directory().join(import::FILES);
-    let root = spec.root.clone();
-    let files = build_context::copy(&directory, &target, &imported.copies)?;
-    let relative = |file: PathBuf| {
-        file.strip_prefix(&root)
-            .map_or(file.clone(), Path::to_owned)
-    };
-    Ok(ImportedImage {
-        files: files.into_iter().map(relative).collect(),
-        image: spec.write(settings, &text).await?,
+    Ok(PreparedImport {
+        text,
         lines: imported.lines,
+        copies: imported.copies,
+        directory: directory.to_owned(),
     })
+}
+
+impl PreparedImport {
+    /// Copies the files and writes the spec. Fails before the first write if a file exists.
+    pub(super) async fn write(
+        self,
+        settings: &Settings,
+        spec: NewSpec,
+    ) -> Result<ImportedImage, Error> {
+        let target = spec.directory();
+        let root = spec.root.clone();
+        let files = build_context::copy(&self.directory, &target, &self.copies)?;
+        let relative = |file: PathBuf| {
+            let relative = file.strip_prefix(&root).map(Path::to_owned);
+            relative.unwrap_or(file)
+        };
+        Ok(ImportedImage {
+            files: files.into_iter().map(relative).collect(),
+            image: spec.write(settings, &self.text).await?,
+            lines: self.lines,
+        })
+    }
 }
 
 /// Creates an image on an existing image, with the config of that image, and records the digest of
@@ -107,7 +157,7 @@ pub async fn existing(finder: &Finder<'_>, name: &str, from: &str) -> Result<New
     let options = Options {
         name: spec.name.to_string(),
         comment: format!("The config is that of {base}."),
-        base: None,
+        ..Options::default()
     };
     let text = import::on_image(&base, &located.chosen.config, &options);
     let text = format(&text)

@@ -4,6 +4,7 @@
 pub mod attest;
 pub mod audit;
 pub mod audit_files;
+pub mod bake;
 pub mod base_lifecycle;
 pub mod base_signatures;
 pub mod bases;

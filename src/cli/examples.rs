@@ -23,6 +23,10 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "golden new app --from registry.example.com/team/app:1",
                 "Create an image on an existing one, with its config",
             ),
+            (
+                "golden new --from docker-bake.hcl",
+                "Create an image for each target of a bake file",
+            ),
         ],
         "check" => &[
             ("golden check", "Check all images of the workspace"),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::selection::SelectionArgs;
 use super::session::{destinations, names};
+use crate::app::bake::{ImportedTargets, bake};
 use crate::app::import::{self, ImportedImage};
 use crate::app::located::Finder;
 use crate::app::new::{NewImage, create};
@@ -14,36 +16,54 @@ use crate::report::{self, OutputFormat};
 /// Create an image in this workspace, also from a Dockerfile or an existing image.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the image; it also names the directory of its image.toml.
-    pub name: String,
+    /// Name of the image; it also names the directory of its image.toml. A bake file has the names
+    /// of its targets.
+    #[arg(required_unless_present = "from")]
+    pub name: Option<String>,
     /// Base of the image: a reference, `scratch`, `oci:DIR`, or the name of an image of this
     /// workspace.
     #[arg(long, value_name = "REF", default_value = "scratch")]
     pub base: String,
     /// Dockerfile to import, or its directory: prints each instruction with its outcome (declared,
     /// step, or left out, exit code 5). Or a reference: the existing image becomes the base, and its
-    /// config the config of the spec.
-    #[arg(long, value_name = "DOCKERFILE|REF", conflicts_with = "base")]
+    /// config the config of the spec. Or a bake file (docker-bake.hcl or .json) or a
+    /// Compose file: one image for each target.
+    #[arg(long, value_name = "DOCKERFILE|REF|BAKE", conflicts_with = "base")]
     pub from: Option<String>,
     /// Build context of the Dockerfile [default: its directory].
     #[arg(long, value_name = "DIR", requires = "from")]
     pub base_dir: Option<PathBuf>,
+    /// Override a variable of the bake file.
+    #[arg(long, value_name = "NAME=VALUE", requires = "from")]
+    pub set: Vec<String>,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let settings = context.settings();
-    if let Some(from) = &args.from {
-        let path = Path::new(from);
+    let settings = SelectionArgs::of(Vec::new(), args.set.clone()).settings(context)?;
+    let named = args.from.as_deref().map(Path::new);
+    if let Some(path) = named.filter(|path| is_bake(path)) {
+        if args.name.is_some() {
+            return Err(
+                Failure::usage("the targets of a bake file have their own names")
+                    .hint(format!("golden new --from {}", path.display())),
+            );
+        }
+        return Ok(show_targets(&bake(&settings, path).await?, context));
+    }
+    let Some(name) = &args.name else {
+        return Err(Failure::usage("the image needs a name").hint("golden new NAME --from …"));
+    };
+    if let Some(path) = named {
         if is_file(path, &context.cwd) {
             let base_dir = args.base_dir.as_deref();
-            let imported = import::dockerfile(&settings, &args.name, path, base_dir).await?;
+            let imported = import::dockerfile(&settings, name, path, base_dir).await?;
             return Ok(show_imported(&imported, context));
         }
     }
     let image = match &args.from {
-        Some(from) => existing(&args.name, from, context).await?,
-        None => create(&settings, &args.name, &args.base).await?,
+        Some(from) => existing(name, from, context).await?,
+        None => create(&settings, name, &args.base).await?,
     };
     if context.format == OutputFormat::Json {
         context
@@ -53,6 +73,34 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         show(&image, context);
     }
     Ok(Exit::Done)
+}
+
+/// True if the value of `--from` is a bake file.
+fn is_bake(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    ["hcl", "json", "yaml", "yml"]
+        .iter()
+        .any(|known| extension == *known)
+}
+
+fn show_targets(imported: &ImportedTargets, context: &Context) -> Exit {
+    if context.format == OutputFormat::Json {
+        context.out.json(&report::imported_targets_json(imported));
+    } else {
+        context.out.data(&report::imported_targets(imported));
+        for image in imported
+            .targets
+            .iter()
+            .filter_map(|target| target.image.as_ref().ok())
+        {
+            show(&image.image, context);
+        }
+    }
+    if imported.is_complete() {
+        Exit::Done
+    } else {
+        Exit::Difference
+    }
 }
 
 /// True if the value of `--from` is a file and not a reference.

@@ -5,7 +5,8 @@ use crate::dockerfile::{Dockerfile, Keyword, Source, parse, stages};
 
 pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
     let dockerfile = parse(text).map_err(|error| error.to_string())?;
-    let (_, stages) = stages(&dockerfile).map_err(|error| error.to_string())?;
+    let (_, stages) = stages(&dockerfile, &std::collections::BTreeMap::new())
+        .map_err(|error| error.to_string())?;
     let written: Vec<&str> = stages.iter().map(|one| one.from.written.as_str()).collect();
     let mut found = Vec::new();
     for stage in &stages {

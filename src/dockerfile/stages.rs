@@ -1,5 +1,6 @@
 //! The build stages: `FROM` lines with their build arguments.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::instruction::{Dockerfile, Instruction, Keyword};
@@ -46,9 +47,13 @@ pub enum Source {
     Unknown(expand::Error),
 }
 
-/// The stages of a Dockerfile, with the build arguments before the first `FROM`. Fails if the first
-/// instruction is another one, or if there is no `FROM`.
-pub fn stages(dockerfile: &Dockerfile) -> Result<(Scope, Vec<Stage>), Error> {
+/// The stages of a Dockerfile, with the build arguments before the first `FROM`. `arguments` are
+/// values instead of the defaults. Fails if the first instruction is another one, or if there is no
+/// `FROM`.
+pub fn stages(
+    dockerfile: &Dockerfile,
+    arguments: &BTreeMap<String, String>,
+) -> Result<(Scope, Vec<Stage>), Error> {
     let mut scope = Scope::default();
     for name in PLATFORM_ARGUMENTS {
         let value = Some(Value::inherited(name));
@@ -67,7 +72,7 @@ pub fn stages(dockerfile: &Dockerfile) -> Result<(Scope, Vec<Stage>), Error> {
             }
             (_, Some(stage)) => stage.instructions.end = number + 1,
             (Keyword::Arg, None) => {
-                declare(instruction, dockerfile.escape, &mut scope, None).map_err(fail)?;
+                declare(instruction, dockerfile.escape, &mut scope, arguments).map_err(fail)?;
             }
             (keyword, None) => return Err(fail(ErrorKind::BeforeFrom(keyword))),
         }
@@ -80,18 +85,18 @@ pub fn stages(dockerfile: &Dockerfile) -> Result<(Scope, Vec<Stage>), Error> {
     Ok((scope, stages))
 }
 
-/// Declares the build arguments of an `ARG`. In a stage, an argument without a default gets the
-/// value that `outer` declares before the first `FROM`.
-pub(super) fn declare(
+/// Declares the build arguments of an `ARG` before the first `FROM`.
+fn declare(
     instruction: &Instruction,
     escape: char,
     scope: &mut Scope,
-    outer: Option<&Scope>,
+    arguments: &BTreeMap<String, String>,
 ) -> Result<(), ErrorKind> {
     for (name, default) in instruction.build_arguments(escape) {
-        let value = match default {
-            Some(word) => Some(expanded(&word, escape, scope)?),
-            None => outer.and_then(|outer| outer.arguments.get(&name).cloned().flatten()),
+        let value = match (arguments.get(&name), default) {
+            (Some(value), _) => Some(Value::text(value)),
+            (None, Some(word)) => Some(expanded(&word, escape, scope)?),
+            (None, None) => None,
         };
         scope.arguments.insert(name, value);
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::expand::{here_document, word};
 use super::*;
 
@@ -154,7 +156,7 @@ fn a_text_that_docker_refuses_is_refused_with_its_line() {
 #[test]
 fn positions_lead_to_the_text_of_the_file() {
     let text = "ARG V=1\n# c\nFROM \\\n  # c\n  --platform=x \\\n  debian:${V} \\\n  AS b\nRUN a";
-    let (_, stages) = stages(&parsed(text)).unwrap();
+    let (_, stages) = stages(&parsed(text), &BTreeMap::new()).unwrap();
     let from = &stages[0].from;
     assert_eq!(
         (from.line, &text[from.position.clone()]),
@@ -169,7 +171,7 @@ fn positions_lead_to_the_text_of_the_file() {
 fn stages_resolve_arguments_and_names() {
     let text = "ARG A=alpine\nARG B=$A:3\nARG C\nFROM ${B} AS Base\nFROM base\nFROM scratch\n\
                 FROM ${C:-x}\nFROM $C\nFROM a-$TARGETARCH\nFROM ${A%ine}\n";
-    let (_, stages) = stages(&parsed(text)).unwrap();
+    let (_, stages) = stages(&parsed(text), &BTreeMap::new()).unwrap();
     let sources: Vec<&Source> = stages.iter().map(|stage| &stage.from.source).collect();
     let unknown = |name: &str| Source::Unknown(expand::Error::Unknown(name.to_owned()));
     assert_eq!(
@@ -194,7 +196,9 @@ fn stages_resolve_arguments_and_names() {
         ),
     ] {
         assert_eq!(
-            super::stages(&parsed(text)).unwrap_err().to_string(),
+            super::stages(&parsed(text), &BTreeMap::new())
+                .unwrap_err()
+                .to_string(),
             expected
         );
     }
@@ -407,7 +411,7 @@ proptest::proptest! {
                 let all = instruction.position(0..instruction.arguments.len());
                 proptest::prop_assert!(text.get(all).is_some());
             }
-            drop(stages(&dockerfile));
+            drop(stages(&dockerfile, &BTreeMap::new()));
             let printed = dockerfile.to_string();
             let again = parse(&printed);
             proptest::prop_assert_eq!(again.as_ref().map(content), Ok(content(&dockerfile)), "{}", printed);

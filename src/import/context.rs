@@ -42,6 +42,12 @@ pub enum Content {
     Other,
 }
 
+/// The directory next to image.toml with the files of the build context.
+pub(super) const FILES: &str = "files";
+/// The same for files whose mode a spec must name. A directory of [`FILES`] has none of them, so
+/// that one source places it.
+pub(super) const MODES: &str = "files-with-modes";
+
 /// The entries that a source names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Selected {
@@ -66,6 +72,16 @@ impl BuildContext {
         };
         let matching = self.entries.keys().filter(|path| pattern.is_match(path));
         matching.map(|path| self.selected(path)).collect()
+    }
+
+    /// The path next to image.toml that an entry is copied to.
+    pub(super) fn destination(&self, path: &str) -> String {
+        let is_unusual = |entry: &ContextEntry| unusual_mode(entry).is_some();
+        match path {
+            "" => FILES.to_owned(),
+            path if self.entries.get(path).is_some_and(is_unusual) => format!("{MODES}/{path}"),
+            path => format!("{FILES}/{path}"),
+        }
     }
 
     fn selected(&self, path: &str) -> Selected {
@@ -126,4 +142,15 @@ pub(super) fn joined(directory: &str, path: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// The mode of a file that a spec must name, because golden would give another one.
+pub(super) fn unusual_mode(entry: &ContextEntry) -> Option<u32> {
+    let is_file = matches!(entry.kind, ContextKind::File(_));
+    let usual = if entry.mode & 0o111 == 0 {
+        0o644
+    } else {
+        0o755
+    };
+    Some(entry.mode).filter(|mode| is_file && *mode != usual)
 }

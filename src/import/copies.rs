@@ -1,7 +1,6 @@
 //! `COPY` and `ADD` of files of the build context.
 
-use super::FILES;
-use super::context::{Content, ContextEntry, ContextKind, joined};
+use super::context::{Content, ContextEntry, ContextKind, FILES, MODES, joined, unusual_mode};
 use super::draft::{FileContent, FileDraft};
 use super::owners::owner;
 use super::scripts::make_directory;
@@ -188,7 +187,7 @@ impl Importer<'_> {
                 ));
             }
             files.push(PlacedFile {
-                content: FileContent::Source(in_files(&path)),
+                content: FileContent::Source(self.context.destination(&path)),
                 path: Some(path),
                 target: one.path.rsplit('/').next().unwrap_or_default().to_owned(),
                 is_directory: one.is_directory,
@@ -277,40 +276,28 @@ impl Importer<'_> {
                 .below(path)
                 .filter(|(path, _)| !is_of_git(path))
                 .collect();
-            let is_uniform = below.iter().all(|(_, entry)| {
-                entry.kind == ContextKind::Directory || unusual_mode(entry).is_none()
-            });
-            let as_one = placement.mode.is_some() || is_uniform;
-            if as_one {
-                tables.push(table(
-                    file.content.clone(),
-                    file.target.clone(),
-                    placement.mode,
-                ));
-            }
-            for (number, (name, entry)) in below.iter().enumerate() {
-                let is_empty = below
-                    .get(number + 1)
-                    .is_none_or(|(next, _)| !next.starts_with(&format!("{name}/")));
+            tables.push(table(
+                file.content.clone(),
+                file.target.clone(),
+                placement.mode,
+            ));
+            for (name, entry) in below {
                 let target = format!("{}{name}", file.target);
-                match &entry.kind {
-                    ContextKind::Directory => {
-                        let mode = placement.mode.unwrap_or(entry.mode);
-                        // Directories of a source get this mode in any case.
-                        let given = placement
-                            .mode
-                            .map_or(0o755, |mode| mode | ((mode & 0o444) >> 2));
-                        let is_alone = is_empty || placement.owner.is_some();
-                        if mode != given || (!as_one && is_alone) {
-                            let mode = Some(mode).filter(|mode| *mode != 0o755);
-                            tables.push(table(FileContent::Directory, format!("{target}/"), mode));
-                        }
+                let unusual = unusual_mode(entry);
+                if entry.kind == ContextKind::Directory {
+                    let mode = placement.mode.unwrap_or(entry.mode);
+                    // Directories of a source get this mode in any case.
+                    let given = placement
+                        .mode
+                        .map_or(0o755, |mode| mode | ((mode & 0o444) >> 2));
+                    if mode != given {
+                        let target = format!("{target}/");
+                        tables.push(table(FileContent::Directory, target, Some(mode)));
                     }
-                    ContextKind::File(_) | ContextKind::Link(_) if as_one => {}
-                    ContextKind::File(_) | ContextKind::Link(_) => {
-                        let source = FileContent::Source(in_files(&joined(path, name)));
-                        tables.push(table(source, target, unusual_mode(entry)));
-                    }
+                } else if unusual.is_some() {
+                    let path = self.context.destination(&joined(path, name));
+                    let mode = placement.mode.or(unusual);
+                    tables.push(table(FileContent::Source(path), target, mode));
                 }
             }
         }
@@ -332,7 +319,7 @@ impl Importer<'_> {
         };
         let path = source.strip_prefix(FILES).unwrap_or_default();
         let path = path.trim_start_matches('/');
-        if !table.target.ends_with('/') {
+        if !table.target.ends_with('/') || source.starts_with(MODES) {
             return vec![target.to_owned()];
         }
         let files = self
@@ -393,29 +380,25 @@ impl Importer<'_> {
         } else {
             &placement.destination
         };
-        let mut script = String::new();
+        let mut script: Vec<String> = Vec::new();
         let mut missing = self.missing(destination);
         if !placement.into {
             missing.pop();
         }
-        for path in &missing {
-            script.push_str(&make_directory(path, owner));
-        }
-        if let Some(owner) = owner {
-            script.push_str(&format!("chown -hR {} {stage}\n", quoted(owner)));
-        }
+        script.extend(missing.iter().map(|path| make_directory(path, owner)));
+        script.extend(owner.map(|owner| format!("chown -hR {} {stage}\n", quoted(owner))));
         for file in placement.files.iter().filter(|file| !file.is_directory) {
             let name = file.target.rsplit('/').next().unwrap_or_default();
             let from = quoted(&format!("{stage}/files/{name}"));
-            script.push_str(&format!("cp -a {from} {}\n", quoted(&file.target)));
+            script.push(format!("cp -a {from} {}\n", quoted(&file.target)));
         }
         if placement.files.iter().any(|file| file.is_directory) {
-            script.push_str(&format!(
-                "cd {stage}/tree\nfor name in * .[!.]* ..?*; do\n  if [ -e \"$name\" ] || [ -L \"$name\" ]; then cp -a \"$name\" {}; fi\ndone\ncd /\n",
-                quoted(&format!("{}/", placement.destination))
+            let target = quoted(&format!("{}/", placement.destination));
+            script.push(format!(
+                "cd {stage}/tree\nfor name in * .[!.]* ..?*; do\n  if [ -e \"$name\" ] || [ -L \"$name\" ]; then cp -a \"$name\" {target}; fi\ndone\ncd /\n"
             ));
         }
-        script.push_str(&format!("rm -rf {stage}\n"));
+        script.push(format!("rm -rf {stage}\n"));
         for mut table in tables {
             let inside = table
                 .target
@@ -437,7 +420,7 @@ impl Importer<'_> {
             table.owner = None;
             self.draft.files.push(table);
         }
-        self.push_own_step(shown(instruction), script);
+        self.push_own_step(shown(instruction), script.concat());
     }
 
     /// Drops the directories that `WORKDIR` of the spec creates by itself.
@@ -463,26 +446,6 @@ impl Importer<'_> {
         };
         self.draft.files = files.into_iter().filter(is_needed).collect();
     }
-}
-
-/// The path next to image.toml of a path of the context.
-fn in_files(path: &str) -> String {
-    if path.is_empty() {
-        FILES.to_owned()
-    } else {
-        format!("{FILES}/{path}")
-    }
-}
-
-/// The mode that a spec must name, because golden would give another one.
-fn unusual_mode(entry: &ContextEntry) -> Option<u32> {
-    let is_file = matches!(entry.kind, ContextKind::File(_));
-    let usual = if entry.mode & 0o111 == 0 {
-        0o644
-    } else {
-        0o755
-    };
-    Some(entry.mode).filter(|mode| is_file && *mode != usual)
 }
 
 /// True for the directory of git, which golden never copies from a directory.

@@ -123,7 +123,7 @@ mod tests {
         let options = Options {
             name: "app".to_owned(),
             comment: "On app.".to_owned(),
-            base: None,
+            ..Options::default()
         };
         let text = on_image("registry.example.com/app:1", &config, &options);
         insta::assert_snapshot!(crate::config_files::format::format(&text).unwrap());

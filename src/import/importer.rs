@@ -1,12 +1,14 @@
 //! Reads the instructions in order and decides for each of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::BuildContext;
 use super::draft::{Draft, with_comment};
 use super::state::{ImportedLine, Importer, Options, Outcome, shown};
 use crate::config_files::quoted::quoted;
-use crate::dockerfile::{self, Dockerfile, Instruction, Keyword, Scope, Source, Stage, expand};
+use crate::dockerfile::{
+    self, Dockerfile, Instruction, Keyword, Scope, Source, Stage, Value, expand,
+};
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::resolve::family;
@@ -18,8 +20,8 @@ pub struct Import {
     pub spec: String,
     /// The instructions with their outcomes.
     pub lines: Vec<ImportedLine>,
-    /// The paths of the build context to copy to the directory [`super::FILES`].
-    pub copies: BTreeSet<String>,
+    /// The paths of the build context to copy, with their paths next to image.toml.
+    pub copies: BTreeMap<String, String>,
 }
 
 /// The reason why a Dockerfile cannot be imported.
@@ -31,6 +33,9 @@ pub enum Error {
     /// The Dockerfile has several build stages.
     #[error("the Dockerfile has {} build stages ({}); an image of a workspace has one", .0.len(), .0.join(", "))]
     Stages(Vec<String>),
+    /// There is no such stage.
+    #[error("the Dockerfile has no build stage `{0}`")]
+    NoStage(String),
     /// The base cannot be used.
     #[error("line {line}: the base `{written}` cannot be used: {reason}")]
     Base {
@@ -48,7 +53,7 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Parse(_) => Vec::new(),
+            Self::Parse(_) | Self::NoStage(_) => Vec::new(),
             Self::Stages(_) => vec![
                 "build the files of the other stages outside golden (in CI, or with `docker build --target STAGE --output DIR`), place them with [[files]], and import a Dockerfile with only the last stage".to_owned(),
                 "a stage that other images share can be an image of its own: import it first, and write base = { image = \"NAME\" }".to_owned(),
@@ -66,23 +71,21 @@ pub fn import(
     context: &BuildContext,
     options: &Options,
 ) -> Result<Import, Error> {
-    let (outer, stages) = dockerfile::stages(dockerfile)?;
-    let [stage] = stages.as_slice() else {
-        let shown = |stage: &Stage| {
-            let line = stage.from.line;
-            stage.name.as_ref().map_or_else(
-                || format!("line {line}"),
-                |name| format!("{name} on line {line}"),
-            )
-        };
-        return Err(Error::Stages(stages.iter().map(shown).collect()));
-    };
+    let (outer, stages) = dockerfile::stages(dockerfile, &options.arguments)?;
+    let stage = chosen(&stages, options.stage.as_deref())?;
     let mut importer = Importer::new(dockerfile, context, options, outer);
-    importer.from(stage)?;
-    for instruction in &dockerfile.instructions {
+    importer.from(stage, options)?;
+    let first = stages.first().map_or(0, |stage| stage.from.line);
+    let of_stage = |(number, instruction): &(usize, &Instruction)| {
+        instruction.line < first
+            || instruction.line == stage.from.line
+            || stage.instructions.contains(number)
+    };
+    let instructions = dockerfile.instructions.iter().enumerate();
+    for (_, instruction) in instructions.filter(of_stage) {
         let outcome = match instruction.keyword {
-            Keyword::From => importer.from_flags(stage),
-            _ if instruction.line < stage.from.line => Outcome::Declared,
+            Keyword::From => importer.platform(stage),
+            Keyword::Arg if instruction.line < first => Outcome::Declared,
             _ => importer
                 .instruction(instruction)
                 .unwrap_or_else(Outcome::LeftOut),
@@ -93,7 +96,35 @@ pub fn import(
             outcome,
         });
     }
-    Ok(importer.finished(&options.comment))
+    Ok(importer.finished(options))
+}
+
+/// The stage to import. Fails if there are several and none is named.
+fn chosen<'s>(stages: &'s [Stage], name: Option<&str>) -> Result<&'s Stage, Error> {
+    let is_named = |(number, stage): &(usize, &Stage)| {
+        let name = name.unwrap_or_default();
+        stage.name.as_deref() == Some(name.to_ascii_lowercase().as_str())
+            || name == number.to_string()
+    };
+    match (stages, name) {
+        ([stage], None) => return Ok(stage),
+        (_, Some(name)) => {
+            let found = stages.iter().enumerate().find(is_named);
+            return found
+                .map(|(_, stage)| stage)
+                .ok_or_else(|| Error::NoStage(name.to_owned()));
+        }
+        (_, None) => {}
+    }
+    let shown = |stage: &Stage| {
+        let line = stage.from.line;
+        let name = stage.name.as_ref();
+        name.map_or_else(
+            || format!("line {line}"),
+            |name| format!("{name} on line {line}"),
+        )
+    };
+    Err(Error::Stages(stages.iter().map(shown).collect()))
 }
 
 impl<'a> Importer<'a> {
@@ -114,6 +145,7 @@ impl<'a> Importer<'a> {
             escape: dockerfile.escape,
             context,
             base,
+            arguments: &options.arguments,
             outer,
             scope: Scope {
                 has_base: true,
@@ -138,12 +170,15 @@ impl<'a> Importer<'a> {
             targets: BTreeSet::new(),
             certificates: Vec::new(),
             copies: BTreeSet::new(),
-            last_special_env: special.last().map_or(0, |instruction| instruction.line),
+            last_special_env: special
+                .map(|instruction| instruction.line)
+                .max()
+                .unwrap_or(0),
             lines: Vec::new(),
         }
     }
 
-    fn from(&mut self, stage: &Stage) -> Result<(), Error> {
+    fn from(&mut self, stage: &Stage, options: &Options) -> Result<(), Error> {
         let invalid = |reason: String| Error::Base {
             line: stage.from.line,
             written: stage.from.written.clone(),
@@ -153,6 +188,9 @@ impl<'a> Importer<'a> {
             Source::Scratch => {
                 self.draft.base = quoted("scratch");
                 self.scope.has_base = false;
+            }
+            Source::Image(text) if options.bases.contains_key(text) => {
+                self.draft.base.clone_from(&options.bases[text]);
             }
             Source::Image(text) => {
                 let reference: Reference = text
@@ -172,7 +210,7 @@ impl<'a> Importer<'a> {
     }
 
     /// The outcome of `FROM`, whose `--platform` becomes `platforms`.
-    fn from_flags(&mut self, stage: &Stage) -> Outcome {
+    fn platform(&mut self, stage: &Stage) -> Outcome {
         let Some(platform) = &stage.from.platform else {
             return Outcome::Declared;
         };
@@ -211,19 +249,21 @@ impl<'a> Importer<'a> {
     /// `ARG`: later instructions use the value.
     fn argument(&mut self, instruction: &Instruction) -> Result<(), String> {
         for (name, default) in instruction.build_arguments(self.escape) {
-            let value = match default {
-                Some(word) => Some(self.value(&word)?),
-                None => self.outer.arguments.get(&name).cloned().flatten(),
+            let value = match (self.arguments.get(&name), default) {
+                (Some(value), _) => Some(Value::text(value)),
+                (None, Some(word)) => Some(self.value(&word)?),
+                (None, None) => self.outer.arguments.get(&name).cloned().flatten(),
             };
             self.scope.arguments.insert(name, value);
         }
         Ok(())
     }
 
-    fn finished(mut self, comment: &str) -> Import {
+    fn finished(mut self, options: &Options) -> Import {
         self.declare_pending_certificates();
         let steps = std::mem::take(&mut self.steps);
         self.draft.run = steps.into_iter().map(|step| self.step(step)).collect();
+        self.draft.labels.extend(options.labels.clone());
         let labels = ["org.opencontainers.image.version", "version"];
         let version = labels
             .iter()
@@ -231,11 +271,20 @@ impl<'a> Importer<'a> {
         if let Some(version) = version.filter(|text| semver::Version::parse(text).is_ok()) {
             self.draft.version.clone_from(version);
         }
+        if let Some(version) = &options.version {
+            self.draft.version.clone_from(version);
+        }
+        if !options.platforms.is_empty() {
+            self.draft.platforms.clone_from(&options.platforms);
+        }
         self.directories_of_workdirs();
+        let copies = self.copies.into_iter();
+        let copies = copies.map(|path| (path.clone(), self.context.destination(&path)));
+        let copies = copies.collect();
         Import {
-            spec: with_comment(&self.draft, comment),
+            spec: with_comment(&self.draft, &options.comment),
             lines: self.lines,
-            copies: self.copies,
+            copies,
         }
     }
 }

@@ -22,11 +22,11 @@ impl Importer<'_> {
             Keyword::Shell => self.set_shell(instruction),
             Keyword::Healthcheck => self.healthcheck(instruction),
             Keyword::Cmd => {
-                self.draft.config.cmd = Some(self.invocation(instruction)?);
+                self.draft.config.cmd = Some(invocation(instruction)?);
                 Ok(())
             }
             Keyword::Entrypoint => {
-                self.draft.config.entrypoint = Some(self.invocation(instruction)?);
+                self.draft.config.entrypoint = Some(invocation(instruction)?);
                 Ok(())
             }
             _ => Ok(()),
@@ -148,13 +148,6 @@ impl Importer<'_> {
         }
     }
 
-    fn invocation(&self, instruction: &Instruction) -> Result<Form, String> {
-        if instruction.arguments.is_empty() {
-            return Err("it has no command".to_owned());
-        }
-        Ok(instruction.form())
-    }
-
     fn healthcheck(&mut self, instruction: &Instruction) -> Result<(), String> {
         let mut options = Vec::new();
         for flag in &instruction.flags {
@@ -192,6 +185,14 @@ impl Importer<'_> {
         self.draft.config.healthcheck = Some(Healthcheck { test, options });
         Ok(())
     }
+}
+
+/// The command of `CMD` or `ENTRYPOINT`.
+fn invocation(instruction: &Instruction) -> Result<Form, String> {
+    if instruction.arguments.is_empty() {
+        return Err("it has no command".to_owned());
+    }
+    Ok(instruction.form())
 }
 
 /// The shell of a Dockerfile without `SHELL`.

@@ -5,6 +5,7 @@
 //! declares an instruction only if that order gives the same image. Otherwise the instruction
 //! becomes a step at its place among the other steps.
 
+pub mod bake;
 mod context;
 mod copies;
 mod draft;
@@ -27,9 +28,6 @@ pub use existing::on_image;
 pub use ignore::IgnoreRules;
 pub use importer::{Error, Import, import};
 pub use state::{BaseConfig, ImportedLine, Options, Outcome};
-
-/// The directory next to image.toml that the files of the build context are copied to.
-pub const FILES: &str = "files";
 
 #[cfg(test)]
 mod tests;

@@ -121,7 +121,7 @@ fn meaning(words: &[String]) -> Meaning {
         ["apk", rest @ ..] => apk(rest),
         ["dnf" | "microdnf" | "yum", rest @ ..] => dnf(rest),
         ["rm", options, paths @ ..] if options.starts_with('-') => removal(paths),
-        ["update-ca-certificates"] | ["update-ca-trust"] | ["update-ca-trust", "extract"] => {
+        ["update-ca-certificates" | "update-ca-trust"] | ["update-ca-trust", "extract"] => {
             Meaning::Trust
         }
         _ => Meaning::Other,

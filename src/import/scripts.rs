@@ -40,10 +40,11 @@ impl Body {
         may_reach(&self.text, workdir, path)
     }
 
-    /// True if the script may create or read a directory.
-    pub(super) fn may_create(&self, path: &str) -> bool {
-        let last = path.rsplit('/').next().unwrap_or_default();
-        self.text.contains(last) || self.text.contains("useradd") || self.text.contains("adduser")
+    /// True if the script may create or read a directory, or list the directory around it.
+    pub(super) fn may_use(&self, path: &str) -> bool {
+        let mut names = path.rsplit('/').filter(|name| !name.is_empty());
+        let is_named = names.any(|name| self.text.contains(name));
+        is_named || self.text.contains("useradd") || self.text.contains("adduser")
     }
 }
 

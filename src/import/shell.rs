@@ -10,6 +10,12 @@ pub(super) struct Command {
     pub(super) words: Option<Vec<String>>,
 }
 
+/// The words that begin a command of several commands.
+const KEYWORDS: [&str; 13] = [
+    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "function",
+    "!",
+];
+
 /// The commands of a script in which each runs only if the one before it succeeds. `None` for every
 /// other script. Commands may be separated by `;` after `set -e`.
 pub(super) fn commands(script: &str) -> Option<Vec<Command>> {
@@ -21,10 +27,6 @@ pub(super) fn commands(script: &str) -> Option<Vec<Command>> {
     splitter.end()?;
     let is_compound = |command: &Command| {
         let first = command.text.split_whitespace().next().unwrap_or_default();
-        const KEYWORDS: [&str; 13] = [
-            "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case",
-            "function", "!",
-        ];
         KEYWORDS.contains(&first) || first.starts_with(['{', '('])
     };
     let commands = splitter.commands;

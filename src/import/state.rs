@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use indexmap::IndexMap;
+
 use super::context::BuildContext;
 use super::draft::{Draft, EnvText};
 use super::pending::PendingStep;
@@ -18,6 +20,18 @@ pub struct Options {
     pub comment: String,
     /// The config of the base, if it is known.
     pub base: Option<BaseConfig>,
+    /// The values of build arguments, instead of their defaults.
+    pub arguments: BTreeMap<String, String>,
+    /// The build stage; the only stage by default.
+    pub stage: Option<String>,
+    /// More labels.
+    pub labels: IndexMap<String, String>,
+    /// The platforms; those of the Dockerfile by default.
+    pub platforms: Vec<String>,
+    /// The version, if it is known.
+    pub version: Option<String>,
+    /// The TOML values of bases, by the names in `FROM`.
+    pub bases: BTreeMap<String, String>,
 }
 
 /// The part of a base's config that instructions refer to.
@@ -87,6 +101,8 @@ pub(super) struct Importer<'a> {
     pub(super) escape: char,
     pub(super) context: &'a BuildContext,
     pub(super) base: Option<&'a BaseConfig>,
+    /// The values of build arguments, instead of their defaults.
+    pub(super) arguments: &'a BTreeMap<String, String>,
     /// The build arguments before `FROM`.
     pub(super) outer: Scope,
     pub(super) scope: Scope,

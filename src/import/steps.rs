@@ -118,7 +118,7 @@ impl Importer<'_> {
             return;
         }
         for (source, _) in std::mem::take(&mut self.certificates) {
-            let path = format!("{}/{source}", super::FILES);
+            let path = self.context.destination(&source);
             self.copies.insert(source);
             self.draft.trust.push(path);
         }
@@ -129,7 +129,7 @@ impl Importer<'_> {
         for (source, target) in std::mem::take(&mut self.certificates) {
             self.targets.insert(target.clone());
             self.draft.files.push(FileDraft {
-                content: FileContent::Source(format!("{}/{source}", super::FILES)),
+                content: FileContent::Source(self.context.destination(&source)),
                 target,
                 ..FileDraft::default()
             });
@@ -197,7 +197,7 @@ impl Importer<'_> {
             self.draft.files.extend(missing.iter().map(directory));
             return Ok(());
         }
-        let conflicts = |step: &PendingStep| missing.iter().any(|path| step.body.may_create(path));
+        let conflicts = |step: &PendingStep| missing.iter().any(|path| step.body.may_use(path));
         if self.steps.iter().any(conflicts) {
             let absent: Vec<String> = missing.iter().rev().cloned().collect();
             for step in &mut self.steps {
@@ -229,7 +229,10 @@ impl Importer<'_> {
                 .map_or_else(|| "/".to_owned(), |base| base.workdir.clone())
         });
         if !step.absent.is_empty() {
-            let paths: Vec<String> = step.absent.iter().map(|path| quoted(path)).collect();
+            // A directory is empty only without those below it.
+            let mut absent: Vec<&String> = step.absent.iter().collect();
+            absent.sort_by_key(|path| std::cmp::Reverse(path.len()));
+            let paths: Vec<String> = absent.iter().map(|path| quoted(path)).collect();
             lines.push("cd /".to_owned());
             lines.push(format!("rmdir {} 2> /dev/null || :", paths.join(" ")));
         }

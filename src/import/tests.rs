@@ -56,7 +56,7 @@ fn imported(text: &str) -> Result<Import, Error> {
     let options = Options {
         name: "app".to_owned(),
         comment: "Imported.".to_owned(),
-        base: None,
+        ..Options::default()
     };
     import(&parse(text)?, &context(), &options)
 }

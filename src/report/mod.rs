@@ -53,7 +53,7 @@ pub use difference::planned as plan_differences;
 pub use failure::failure;
 pub use format::OutputFormat;
 pub use impact::{impact, impact_summary, scan_problems};
-pub use imported::{imported, imported_json};
+pub use imported::{imported, imported_json, imported_targets, imported_targets_json};
 pub use inspected::inspected;
 pub use lifecycle::{announced, revocation, revocation_question, revocation_summary};
 pub use listing::listing;

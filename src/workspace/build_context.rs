@@ -1,6 +1,6 @@
 //! Reads the build context of a Dockerfile, and copies files of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -65,24 +65,27 @@ pub fn read(directory: &Path, dockerfile: &Path) -> Result<BuildContext, Error> 
     Ok(context)
 }
 
-/// Copies entries of a build context to another directory, and returns the paths of the copies.
-/// Fails before the first copy if one of them exists.
-pub fn copy(from: &Path, to: &Path, paths: &BTreeSet<String>) -> Result<Vec<PathBuf>, Error> {
-    let is_directory = |path: &String| from.join(path).is_dir() && !from.join(path).is_symlink();
-    for path in paths.iter().filter(|path| !is_directory(path)) {
-        let target = to.join(path);
+/// Copies entries of a build context to another directory, each to the path that it has there, and
+/// returns the paths of the copies. Fails before the first copy if one of them exists.
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    paths: &BTreeMap<String, String>,
+) -> Result<Vec<PathBuf>, Error> {
+    let is_directory = |path: &str| from.join(path).is_dir() && !from.join(path).is_symlink();
+    for (_, target) in paths.iter().filter(|(path, _)| !is_directory(path)) {
+        let target = to.join(target);
         if target.symlink_metadata().is_ok() {
-            let error = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
             return Err(Error {
                 action: "create",
                 path: target,
-                source: error,
+                source: std::io::ErrorKind::AlreadyExists.into(),
             });
         }
     }
     let mut copies = Vec::new();
-    for path in paths {
-        let (source, target) = (from.join(path), to.join(path));
+    for (path, target) in paths {
+        let (source, target) = (from.join(path), to.join(target));
         let parent = fs::directory_of(&target);
         if is_directory(path) {
             std::fs::create_dir_all(&target).map_err(failed(&target))?;

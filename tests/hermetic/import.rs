@@ -201,3 +201,37 @@ fn an_existing_image_becomes_the_base_with_its_config() {
     golden.run(&["new", "three", "--from", &absent]).exit(1);
     assert!(!exists(&golden, "three"));
 }
+
+#[test]
+fn each_target_of_a_bake_file_becomes_an_image() {
+    let bake = "variable \"TAG\" { default = \"1.2.3\" }\n\
+        target \"_common\" { labels = { team = \"a\" } }\n\
+        target \"base\" {\n  inherits = [\"_common\"]\n  tags = [\"registry.example.com/base:${TAG}\", \"base:1.2\"]\n}\n\
+        target \"app\" {\n  context = \"project\"\n  contexts = { parent = \"target:base\" }\n  args = { PORT = \"81\" }\n\
+        \x20 platforms = [\"linux/arm64\"]\n  tags = [\"app:edge\"]\n  cache-from = [\"type=gha\"]\n}\n\
+        target \"stages\" { dockerfile-inline = \"FROM a AS b\\nFROM b\\n\" }\n";
+    let golden = project("FROM parent\nARG PORT=80\nEXPOSE $PORT\n")
+        .file("Dockerfile", "FROM scratch\nCMD [\"/x\"]\n")
+        .file("docker-bake.hcl", bake);
+    let run = golden
+        .run(&["new", "--from", "docker-bake.hcl", "--set", "TAG=1.2.4"])
+        .exit(5);
+    insta::assert_snapshot!(run.stdout);
+    let spec = read(&golden, "base/image.toml");
+    assert!(
+        spec.contains("version = \"1.2.4\"") && spec.contains("team = \"a\""),
+        "{spec}"
+    );
+    let spec = read(&golden, "app/image.toml");
+    assert!(spec.contains("base = { image = \"base\" }"), "{spec}");
+    assert!(spec.contains("platforms = [\"linux/arm64\"]"), "{spec}");
+    assert!(spec.contains("expose = [81]"), "{spec}");
+    assert!(!exists(&golden, "stages"));
+    golden.run(&["check"]).exit(0);
+    golden.run(&["new", "--from", "docker-bake.hcl"]).exit(2);
+    let none = golden.file("bad.hcl", "target \"x\" {\n");
+    let run = none.run(&["new", "--from", "bad.hcl"]).exit(2);
+    assert!(run.stderr.contains("bad.hcl: line 2: "), "{}", run.stderr);
+    none.run(&["new", "x", "--from", "bad.hcl"]).exit(2);
+    none.run(&["new"]).exit(2);
+}

@@ -28,6 +28,7 @@ mod fleet_end_to_end;
 mod guide;
 mod hostile;
 mod images;
+mod import;
 mod keystores;
 mod layer_bounds;
 mod layouts;

@@ -1,0 +1,342 @@
+//! The blocks of a bake file: variables, groups and targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::expression::{Expression, text};
+use super::hcl::{self, Body};
+use super::target::BakeTarget;
+
+/// The maximum number of targets, with those of matrices.
+const MAX_TARGETS: usize = 1_000;
+
+/// The reason why a bake file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BakeError {
+    /// The text is not HCL.
+    #[error("line {line}: {problem}")]
+    Hcl {
+        /// The number of the line.
+        line: usize,
+        /// The problem.
+        problem: String,
+    },
+    /// The text is not JSON.
+    #[error("{0}")]
+    Json(String),
+    /// The text is not YAML.
+    #[error("{0}")]
+    Yaml(String),
+    /// There is no target.
+    #[error("the file has no target")]
+    NoTarget,
+    /// There are too many targets.
+    #[error("the file has more than {MAX_TARGETS} targets")]
+    TooMany,
+    /// A target inherits from a target that does not exist, or from itself.
+    #[error("target {target}: it cannot inherit from `{parent}`")]
+    Inherits {
+        /// The target.
+        target: String,
+        /// The target that it names.
+        parent: String,
+    },
+    /// The name or the matrix of a target cannot be evaluated.
+    #[error("target {target}: {problem}")]
+    Target {
+        /// The target.
+        target: String,
+        /// The problem.
+        problem: String,
+    },
+}
+
+/// The attributes of a target.
+type Attributes = Vec<(String, Expression)>;
+
+/// The content of a file.
+#[derive(Debug, Default)]
+struct BakeFile {
+    variables: Vec<(String, Expression)>,
+    targets: IndexMap<String, Attributes>,
+}
+
+/// Reads the targets of a file in HCL. `set` overrides variables.
+pub fn parse_hcl(text: &str, set: &BTreeMap<String, String>) -> Result<Vec<BakeTarget>, BakeError> {
+    let body = hcl::parse(text).map_err(|(line, problem)| BakeError::Hcl { line, problem })?;
+    let Body { attributes, blocks } = body;
+    let mut file = BakeFile {
+        variables: attributes,
+        ..BakeFile::default()
+    };
+    for block in blocks {
+        let name = block.labels.into_iter().next().unwrap_or_default();
+        match block.kind.as_str() {
+            "variable" => {
+                let default = block.body.attributes.into_iter();
+                let mut default = default.filter(|(key, _)| key == "default");
+                let default = default.next().map(|(_, value)| value);
+                let empty = Expression::Literal(Value::String(String::new()));
+                file.variables.push((name, default.unwrap_or(empty)));
+            }
+            "target" => {
+                let target = file.targets.entry(name).or_default();
+                target.extend(block.body.attributes);
+            }
+            _ => {}
+        }
+    }
+    file.targets(set)
+}
+
+/// Reads the targets of a file in JSON. `set` overrides variables.
+pub fn parse_json(
+    text: &str,
+    set: &BTreeMap<String, String>,
+) -> Result<Vec<BakeTarget>, BakeError> {
+    let json: Value =
+        serde_json::from_str(text).map_err(|error| BakeError::Json(error.to_string()))?;
+    let mut file = BakeFile::default();
+    let objects = |key: &str| json[key].as_object().into_iter().flatten();
+    for (name, variable) in objects("variable") {
+        let default = of_json(&variable["default"]).map_err(BakeError::Json)?;
+        file.variables.push((name.clone(), default));
+    }
+    for (name, target) in objects("target") {
+        let attributes = target.as_object().into_iter().flatten();
+        let attributes = attributes.map(|(key, value)| Ok((key.clone(), of_json(value)?)));
+        let attributes = attributes.collect::<Result<_, String>>();
+        file.targets
+            .insert(name.clone(), attributes.map_err(BakeError::Json)?);
+    }
+    file.targets(set)
+}
+
+/// The expression of a JSON value, in whose strings `${…}` has a meaning.
+fn of_json(value: &Value) -> Result<Expression, String> {
+    Ok(match value {
+        Value::String(text) => hcl::template(text)?,
+        Value::Array(items) => {
+            Expression::List(items.iter().map(of_json).collect::<Result<_, _>>()?)
+        }
+        Value::Object(object) => {
+            let pair = |(key, value): (&String, &Value)| {
+                let key = Expression::Literal(Value::String(key.clone()));
+                Ok((key, of_json(value)?))
+            };
+            Expression::Object(object.iter().map(pair).collect::<Result<_, String>>()?)
+        }
+        other => Expression::Literal(other.clone()),
+    })
+}
+
+impl BakeFile {
+    fn targets(&self, set: &BTreeMap<String, String>) -> Result<Vec<BakeTarget>, BakeError> {
+        let variables = self.values(set);
+        // A target whose name begins with `_` is only inherited from.
+        let names = self.targets.keys().filter(|name| !name.starts_with('_'));
+        let mut targets = Vec::new();
+        for name in names {
+            for row in self.matrix(name, &variables)? {
+                let mut all = variables.clone();
+                all.extend(row);
+                targets.push(self.target(name, &all)?);
+                if targets.len() > MAX_TARGETS {
+                    return Err(BakeError::TooMany);
+                }
+            }
+        }
+        if targets.is_empty() {
+            return Err(BakeError::NoTarget);
+        }
+        Ok(targets)
+    }
+
+    /// The values of the variables. A variable may refer to others in any order.
+    fn values(&self, set: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+        let mut values: BTreeMap<String, Value> = set
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::String(value.clone())))
+            .collect();
+        for _ in 0..self.variables.len() {
+            for (name, default) in &self.variables {
+                if !values.contains_key(name)
+                    && let Ok(value) = default.value(&values)
+                {
+                    values.insert(name.clone(), value);
+                }
+            }
+        }
+        values
+    }
+
+    /// The combinations of the matrix of a target; one empty one without a matrix.
+    fn matrix(
+        &self,
+        name: &str,
+        variables: &BTreeMap<String, Value>,
+    ) -> Result<Vec<BTreeMap<String, Value>>, BakeError> {
+        let failed = |problem: String| BakeError::Target {
+            target: name.to_owned(),
+            problem,
+        };
+        let mut rows = vec![BTreeMap::new()];
+        let Some(matrix) = self.attribute(name, "matrix") else {
+            return Ok(rows);
+        };
+        let matrix = matrix.value(variables).map_err(failed)?;
+        for (axis, values) in matrix.as_object().into_iter().flatten() {
+            let mut next = Vec::new();
+            for row in &rows {
+                for value in values.as_array().into_iter().flatten() {
+                    let mut row = row.clone();
+                    flatten(axis, value, &mut row);
+                    next.push(row);
+                }
+            }
+            if next.len() > MAX_TARGETS {
+                return Err(BakeError::TooMany);
+            }
+            rows = next;
+        }
+        Ok(rows)
+    }
+
+    fn attribute(&self, target: &str, key: &str) -> Option<&Expression> {
+        let attributes = self.targets.get(target)?;
+        let found = attributes.iter().rev().find(|(name, _)| name == key);
+        found.map(|(_, value)| value)
+    }
+
+    fn target(
+        &self,
+        name: &str,
+        variables: &BTreeMap<String, Value>,
+    ) -> Result<BakeTarget, BakeError> {
+        let mut target = BakeTarget::default();
+        self.inherit(name, variables, &mut target, &mut BTreeSet::new())?;
+        name.clone_into(&mut target.name);
+        if let Some(expression) = self.attribute(name, "name") {
+            let value = expression.value(variables);
+            target.name = text(&value.map_err(|problem| BakeError::Target {
+                target: name.to_owned(),
+                problem,
+            })?);
+        }
+        Ok(target)
+    }
+
+    /// Sets the attributes of the targets that a target inherits from, and then its own.
+    fn inherit(
+        &self,
+        name: &str,
+        variables: &BTreeMap<String, Value>,
+        target: &mut BakeTarget,
+        open: &mut BTreeSet<String>,
+    ) -> Result<(), BakeError> {
+        open.insert(name.to_owned());
+        let parents = self.attribute(name, "inherits");
+        let parents = parents.and_then(|parents| parents.value(variables).ok());
+        let parents = parents.as_ref().and_then(Value::as_array);
+        for parent in parents.into_iter().flatten().map(text) {
+            if !self.targets.contains_key(&parent) || open.contains(&parent) {
+                return Err(BakeError::Inherits {
+                    target: name.to_owned(),
+                    parent,
+                });
+            }
+            self.inherit(&parent, variables, target, open)?;
+        }
+        open.remove(name);
+        for (key, expression) in self.targets.get(name).into_iter().flatten() {
+            match expression.value(variables) {
+                Ok(value) => target.set(key, &value),
+                Err(problem) => target.leave_out(key, problem),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sets the variables of a value of a matrix: `axis`, or `axis.key` for an object.
+fn flatten(axis: &str, value: &Value, row: &mut BTreeMap<String, Value>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        row.insert(format!("{axis}.{key}"), value.clone());
+    }
+    row.insert(axis.to_owned(), value.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+variable "TAG" { default = "1.2.3" }
+variable "FULL" { default = "${REPO}:${TAG}" }
+REPO = "registry.example.com/team/app"
+group "default" { targets = ["app"] }
+target "_common" {
+  labels = { team = "a", stage = "x" }
+  platforms = ["linux/amd64", "linux/arm64"]
+  cache-from = ["type=gha"]
+}
+target "app" {
+  inherits = ["_common"]
+  context = "."
+  args = { VERSION = TAG, EMPTY = null }
+  labels = { stage = "y" }
+  tags = [FULL, notequal("", TAG) ? "${REPO}:latest" : ""]
+}
+target "tool" {
+  name = "tool-${replace(item.version, ".", "-")}-${os}"
+  matrix = {
+    item = [{ version = "1.0" }, { version = "2.0" }]
+    os = ["alpine"]
+  }
+  dockerfile = "Dockerfile.${os}"
+  args = { V = item.version, BAD = timestamp() }
+}
+"#;
+
+    #[test]
+    fn targets_inherit_and_matrices_are_expanded() {
+        let targets = parse_hcl(FILE, &BTreeMap::new()).unwrap();
+        insta::assert_debug_snapshot!(targets);
+        let set = BTreeMap::from([("TAG".to_owned(), "9.0.0".to_owned())]);
+        let targets = parse_hcl(FILE, &set).unwrap();
+        assert_eq!(targets[0].tags[0], "registry.example.com/team/app:9.0.0");
+    }
+
+    #[test]
+    fn json_has_the_same_targets() {
+        let json = r#"{"variable": {"TAG": {"default": "1"}}, "target": {"app": {"tags": ["a:${TAG}"], "args": {"A": "b"}}}}"#;
+        let hcl = "variable \"TAG\" { default = \"1\" }\ntarget \"app\" {\n tags = [\"a:${TAG}\"]\n args = { A = \"b\" }\n}\n";
+        let none = BTreeMap::new();
+        assert_eq!(parse_json(json, &none), parse_hcl(hcl, &none));
+    }
+
+    #[test]
+    fn a_file_without_a_valid_target_is_refused() {
+        let none = BTreeMap::new();
+        for (text, expected) in [
+            ("group \"a\" {}\n", "the file has no target"),
+            ("target \"a\" {\n", "line 2: expected a name"),
+            (
+                "target \"a\" { inherits = [\"b\"] }\n",
+                "target a: it cannot inherit from `b`",
+            ),
+            (
+                "target \"a\" { inherits = [\"a\"] }\n",
+                "target a: it cannot inherit from `a`",
+            ),
+            (
+                "target \"a\" { name = X }\n",
+                "target a: the variable X is not defined",
+            ),
+        ] {
+            assert_eq!(parse_hcl(text, &none).unwrap_err().to_string(), expected);
+        }
+    }
+}
