@@ -153,10 +153,12 @@ impl ChannelReader<'_> {
         let target = match spec {
             ChannelSpec::Version(version) => {
                 let same = list.versions().iter();
-                let same = same.filter(|held| held.version.cmp_precedence(version).is_eq());
+                let mut same = same.filter(|held| held.version.cmp_precedence(version).is_eq());
                 // `1.2.3` points to the newest revision of the version.
                 let plain = same.clone().find(|held| held.version.build.is_empty());
-                plain.or(same.last()).map(|held| held.tag.clone())
+                plain
+                    .or_else(|| same.next_back())
+                    .map(|held| held.tag.clone())
             }
             ChannelSpec::Follow(FollowTable { follow, .. }) => {
                 let tag = match (follow.as_str(), image.variant.as_ref()) {
@@ -250,7 +252,8 @@ impl ChannelReader<'_> {
                 )));
             }
         }
-        let artifacts: Vec<RequiredArtifact> = require.iter().filter_map(artifact).collect();
+        let artifacts: Vec<RequiredArtifact> =
+            require.iter().copied().filter_map(artifact).collect();
         if let Some(lacking) = self.lacks(repo, digest, &artifacts).await? {
             return Ok(ChannelState::Waiting(format!("it {lacking}")));
         }
@@ -283,7 +286,7 @@ impl ChannelReader<'_> {
     }
 }
 
-const fn artifact(requirement: &ChannelRequirement) -> Option<RequiredArtifact> {
+const fn artifact(requirement: ChannelRequirement) -> Option<RequiredArtifact> {
     match requirement {
         ChannelRequirement::Signature => Some(RequiredArtifact::Signature),
         ChannelRequirement::Sbom => Some(RequiredArtifact::Sbom),

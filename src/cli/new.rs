@@ -54,12 +54,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Some(name) = &args.name else {
         return Err(Failure::usage("the image needs a name").hint("golden new NAME --from …"));
     };
-    if let Some(path) = named {
-        if is_file(path, &context.cwd) {
-            let base_dir = args.base_dir.as_deref();
-            let imported = import::dockerfile(&settings, name, path, base_dir).await?;
-            return Ok(show_imported(&imported, context));
-        }
+    if let Some(path) = named
+        && is_file(path, &context.cwd)
+    {
+        let base_dir = args.base_dir.as_deref();
+        let imported = import::dockerfile(&settings, name, path, base_dir).await?;
+        return Ok(show_imported(&imported, context));
     }
     let image = match &args.from {
         Some(from) => existing(name, from, context).await?,

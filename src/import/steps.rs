@@ -160,7 +160,7 @@ impl Importer<'_> {
                 .iter()
                 .any(|step| step.body.may_reach(&step.workdir, path))
         };
-        paths.any(|path| reaches(path))
+        paths.any(reaches)
     }
 
     /// A step of the image itself, which root runs in `/`.

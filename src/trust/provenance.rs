@@ -352,7 +352,7 @@ mod tests {
         }
     }
 
-    fn recorded(labels: Value) -> RecordedBuild {
+    fn recorded(labels: &Value) -> RecordedBuild {
         let config = json!({ "config": { "Labels": labels } }).to_string();
         let config = ImageConfig::parse(config.as_bytes()).unwrap();
         let predicate = facts().predicate(&BuiltFacts {
@@ -383,7 +383,7 @@ mod tests {
                 time,
             ),
         ] {
-            let recorded = recorded(labels);
+            let recorded = recorded(&labels);
             assert_eq!(recorded.commit(), Some((commit.as_str(), is_dirty)));
             assert_eq!(recorded.internal.created, created);
             assert_eq!(recorded.external, facts().external);
@@ -393,7 +393,8 @@ mod tests {
     #[test]
     fn the_digest_of_a_parent_comes_from_the_labels_of_the_image() {
         let digest = Digest::of(b"parent");
-        let recorded = recorded(json!({ BASE_NAME: "parent:1.0.0", BASE_DIGEST: digest.as_str() }));
+        let recorded =
+            recorded(&json!({ BASE_NAME: "parent:1.0.0", BASE_DIGEST: digest.as_str() }));
         let names: Vec<_> = recorded
             .dependencies
             .iter()

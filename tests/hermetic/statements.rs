@@ -515,7 +515,8 @@ fn keys_and_passwords_appear_in_no_output_and_no_request() {
         &["reproduce", "app:1.2.3", "-vv"],
     ] {
         let run = app.run(args, 0);
-        outputs += &format!("{}{}", run.stdout, run.stderr);
+        outputs.push_str(&run.stdout);
+        outputs.push_str(&run.stderr);
     }
     let sent = app.registry.server.seen();
     let bodies = sent

@@ -47,7 +47,7 @@ ENTRYPOINT ["/bin/echo"]
 "#;
 
 /// A user that a step creates, and files of that user.
-const USER: &str = r#"
+const USER: &str = r"
 RUN mkdir -p /etc /home/app && echo app:x:1234:1234::/home/app:/bin/sh >> /etc/passwd && echo app:x:1234: >> /etc/group && chown 1234:1234 /home/app
 WORKDIR /home/app
 COPY --chown=app:app tree /home/app/src
@@ -55,7 +55,7 @@ USER app
 RUN id -u > /home/app/uid
 COPY tree/one /tmp/one
 ENTRYPOINT exec sleep 1
-"#;
+";
 
 /// The parts of a config that must be equal.
 fn config(image: &Built) -> Vec<(String, Value)> {

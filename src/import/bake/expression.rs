@@ -10,21 +10,21 @@ pub(super) enum Expression {
     /// A literal.
     Literal(Value),
     /// A string with `${…}`.
-    Template(Vec<Expression>),
+    Template(Vec<Self>),
     /// A variable.
     Variable(String),
     /// A list.
-    List(Vec<Expression>),
+    List(Vec<Self>),
     /// An object.
-    Object(Vec<(Expression, Expression)>),
+    Object(Vec<(Self, Self)>),
     /// `NAME(ARGUMENT, …)`.
-    Call(String, Vec<Expression>),
+    Call(String, Vec<Self>),
     /// `CONDITION ? ONE : OTHER`.
-    Condition(Box<[Expression; 3]>),
+    Condition(Box<[Self; 3]>),
     /// `ONE OPERATOR OTHER`.
-    Binary(&'static str, Box<[Expression; 2]>),
+    Binary(&'static str, Box<[Self; 2]>),
     /// `!ONE`.
-    Not(Box<Expression>),
+    Not(Box<Self>),
 }
 
 impl Expression {

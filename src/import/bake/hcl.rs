@@ -356,15 +356,19 @@ impl Parser<'_> {
     }
 
     fn escape(&mut self, text: &mut String) -> Result<(), String> {
-        let digits = match self.next() {
-            Some('n') => return Ok(text.push('\n')),
-            Some('t') => return Ok(text.push('\t')),
-            Some('r') => return Ok(text.push('\r')),
-            Some(c @ ('"' | '\\')) => return Ok(text.push(c)),
-            Some('u') => 4,
-            Some('U') => 8,
+        let (digits, plain) = match self.next() {
+            Some('n') => (0, '\n'),
+            Some('t') => (0, '\t'),
+            Some('r') => (0, '\r'),
+            Some(c @ ('"' | '\\')) => (0, c),
+            Some('u') => (4, '\0'),
+            Some('U') => (8, '\0'),
             _ => return Err("the string has an unknown escape".to_owned()),
         };
+        if digits == 0 {
+            text.push(plain);
+            return Ok(());
+        }
         let code: String = (0..digits).filter_map(|_| self.next()).collect();
         let code = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
         text.push(code.ok_or("the string has an unknown character")?);
@@ -399,10 +403,10 @@ impl Parser<'_> {
         } else {
             0
         };
-        let text: String = lines
+        let lines = lines
             .iter()
-            .map(|line| format!("{}\n", line.get(common..).unwrap_or_default()))
-            .collect();
+            .map(|line| line.get(common..).unwrap_or_default());
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         template(&text)
     }
 }
