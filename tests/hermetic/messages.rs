@@ -175,7 +175,10 @@ fn the_help_of_a_command_lists_its_formats() {
             "matrix",
             "[default: github] [possible values: github, gitlab, json]",
         ),
-        ("build", "[default: text] [possible values: text, json]"),
+        (
+            "build",
+            "[default: text] [possible values: text, json, sarif]",
+        ),
         ("schema", "[default: json] [possible values: json]"),
     ] {
         let help = golden.run(&[command, "-h"]).exit(0).stdout;

@@ -30,8 +30,16 @@ impl SignedApp {
             .env("SOURCE_DATE_EPOCH", "0")
             .env("GOLDEN_SIGNING_PASSWORD", PASSWORD)
             .image("app", &spec("1.2.3"));
-        golden.run(&["key", "new", "--out", "team"]).exit(0);
+        golden.write_key_pair("team");
         Self { registry, golden }
+    }
+
+    /// Replaces the key pair by an encrypted one.
+    fn encrypt_key(&self) {
+        for name in ["team.key", "team.pub"] {
+            std::fs::remove_file(self.golden.path().join(name)).unwrap();
+        }
+        self.run(&["key", "new", "--out", "team"], 0);
     }
 
     #[track_caller]
@@ -167,15 +175,7 @@ fn a_second_run_writes_nothing_and_a_lost_signature_is_repaired() {
         let plan = app.run(&["plan"], 0).stdout;
         assert!(plan.contains("app:1.2.3  attach: "), "{plan}");
         assert!(plan.contains("attach signature"), "{plan}");
-        // A plan does not need the password of the key.
-        let mut command = app.golden.command(&["plan", "--format", "json"]);
-        let run = Run::of(
-            command
-                .env_remove("GOLDEN_SIGNING_PASSWORD")
-                .output()
-                .unwrap(),
-        )
-        .exit(0);
+        let run = app.run(&["plan", "--format", "json"], 0);
         let shown: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!(shown["images"][0]["step"], "attach");
         assert_eq!(
@@ -196,10 +196,7 @@ fn a_second_run_writes_nothing_and_a_lost_signature_is_repaired() {
 fn an_image_with_only_the_signature_of_an_old_key_is_signed_again() {
     let app = SignedApp::new(Behaviour::default());
     app.run(&["build", "--push"], 0);
-    for name in ["team.key", "team.pub"] {
-        std::fs::remove_file(app.golden.path().join(name)).unwrap();
-    }
-    app.run(&["key", "new", "--out", "team"], 0);
+    app.golden.write_key_pair("team");
     let plan = app.run(&["plan"], 0).stdout;
     assert!(plan.contains("attach signature"), "{plan}");
     let run = app.run(&["verify", &app.at("app:1.2.3"), "--signed"], 5);
@@ -351,6 +348,11 @@ fn the_end_of_life_of_an_image_is_not_promoted() {
 #[test]
 fn a_key_that_cannot_sign_stops_the_run_before_any_build() {
     let app = SignedApp::new(Behaviour::default());
+    app.encrypt_key();
+    // A plan does not need the password of the key.
+    let mut command = app.golden.command(&["plan"]);
+    command.env_remove("GOLDEN_SIGNING_PASSWORD");
+    Run::of(command.output().unwrap()).exit(0);
     let key = |key: &str| {
         let host = app.registry.host();
         app.golden.write(
@@ -843,7 +845,7 @@ fn required_artifacts_of_published_images_are_checked() {
             &trust.replace("team.pub", "other.pub"),
         ]
         .concat();
-        app.run(&["key", "new", "--out", "other"], 0);
+        app.golden.write_key_pair("other");
         app.golden.write("golden.toml", others);
         let run = app.run(&["audit", "app:1.2.3"], 3);
         assert!(
@@ -868,7 +870,7 @@ fn every_tag_of_an_image_shows_its_signer_or_its_lack() {
         let document: Value = serde_json::from_str(&run.stdout).unwrap();
         document["findings"].as_array().unwrap().clone()
     };
-    app.run(&["key", "new", "--out", "other"], 0);
+    app.golden.write_key_pair("other");
     let (signed, unsigned) = (verify("team.pub", 0), verify("other.pub", 5));
     assert_eq!((signed.len(), unsigned.len()), (4, 4));
     assert!(
