@@ -182,7 +182,7 @@ fn the_properties_of_files_are_compared() {
         ("/data", json!({"type": "dir", "mode": "1777"})),
         (
             "/srv/app/config",
-            json!({"owner": "app", "matches": "(?m)^port = [0-9]+$"}),
+            json!({"owner": "app", "matches": "^port = [0-9]+$"}),
         ),
         (
             "/srv/current/config",

@@ -150,7 +150,7 @@ impl TestFileType {
     }
 }
 
-/// A regular expression that a part of a text must match.
+/// A regular expression that a part of a text must match; `^` and `$` match at each line.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pattern(Regex);
@@ -181,7 +181,10 @@ impl TryFrom<String> for Pattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let compiled = RegexBuilder::new(&text).size_limit(PATTERN_SIZE).build();
+        let compiled = RegexBuilder::new(&text)
+            .multi_line(true)
+            .size_limit(PATTERN_SIZE)
+            .build();
         compiled.map(Self).map_err(|error| {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default();
