@@ -44,6 +44,7 @@ mod packages;
 mod policy;
 mod promote;
 mod proxies;
+mod readme;
 mod referrers;
 mod render;
 mod repair;
