@@ -31,7 +31,7 @@ use crate::config_files::lifecycle::LifecycleTable;
 use crate::config_files::values::{EnvSpec, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::{Reference, Tag};
-use crate::tags::{Level, TagRules, TagVersion};
+use crate::tags::{ExtraError, Level, TagRules, check_extra};
 
 /// The default of `[lifecycle] warn_before`, in days.
 const DEFAULT_NOTICE: u32 = 90;
@@ -398,18 +398,18 @@ impl SpecParser<'_, '_> {
     ) -> BTreeMap<Tag, ChannelSpec> {
         let mut channels = BTreeMap::new();
         for (name, spec) in table {
-            let problem = match name.parse::<Tag>() {
-                Err(error) => Some(error.to_string()),
-                Ok(_) if TagVersion::parse(&name).is_some() => {
-                    Some(format!("the channel `{name}` has the name of a version"))
-                }
-                Ok(_) if name.contains("latest") => {
-                    Some(format!("the channel `{name}` contains the word `latest`"))
-                }
-                Ok(_) if rules.extra.contains(&name) => {
-                    Some(format!("`{name}` is both a channel and an extra tag"))
-                }
-                Ok(tag) => {
+            let problem = match check_extra(&name, None, []) {
+                Err(ExtraError::Version(_)) => Some("has the name of a version"),
+                Err(ExtraError::Latest(_)) => Some("contains the word `latest`"),
+                Err(ExtraError::BuildCache(_)) => Some("has the name of the build cache"),
+                Err(ExtraError::Variant(_)) => Some("has the name of a variant"),
+                Ok(()) if rules.extra.contains(&name) => Some("is also an extra tag"),
+                Err(ExtraError::Grammar(_)) | Ok(()) => None,
+            };
+            let problem = match (problem, name.parse::<Tag>()) {
+                (Some(problem), _) => Some(format!("the channel `{name}` {problem}")),
+                (None, Err(error)) => Some(error.to_string()),
+                (None, Ok(tag)) => {
                     channels.insert(tag, spec);
                     None
                 }

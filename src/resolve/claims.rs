@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::image::SpecLocation;
 use super::parsed::ParsedImage;
+use crate::config_files::channel::ChannelSpec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::{RepositoryPath, Tag};
-use crate::tags::{Latest, TagRole, TagRules, Variant, check_extra, fan_out, precedence};
+use crate::tags::{Latest, TagRole, TagRules, Variant, check_extra, fan_out, precedence, suffixed};
 
 /// Checks the tags of all images against one another.
 pub(super) fn check(images: &[ParsedImage], found: &mut Diagnostics) {
@@ -23,6 +24,7 @@ pub(super) fn check(images: &[ParsedImage], found: &mut Diagnostics) {
         for image in &images {
             let own = image.variant.as_ref();
             extras(&image.tags, &image.extra_locations, own, &variants, found);
+            channels(image, &variants, found);
         }
         collisions(name, &images, found);
     }
@@ -49,9 +51,23 @@ pub(super) fn extras(
     }
 }
 
+/// Checks that no channel has the name of a variant, or of a version of it.
+fn channels(image: &ParsedImage, variants: &[&Variant], found: &mut Diagnostics) {
+    for channel in image.channels.keys() {
+        let variants = variants.iter().map(|variant| variant.as_str());
+        if check_extra(channel.as_str(), image.variant.as_ref(), variants).is_err() {
+            let message = format!("the channel `{channel}` has the name of a variant");
+            let diagnostic = Diagnostic::error("spec.value", message);
+            found.push(at(diagnostic, &image.requests.location, ""));
+        }
+    }
+}
+
 /// A claim of a tag.
 struct TagClaim<'a> {
     image: &'a ParsedImage,
+    /// The target, if the tag is a channel.
+    channel: Option<&'a ChannelSpec>,
     /// True if the tag always goes to the highest version. Several versions of one variant may
     /// claim such a tag.
     compared: bool,
@@ -83,10 +99,22 @@ fn collisions(name: &RepositoryPath, images: &[&ParsedImage], found: &mut Diagno
                 TagRole::Latest => rules.latest != Latest::Always,
                 TagRole::Patch | TagRole::Minor | TagRole::Major => true,
             };
-            claims
-                .entry(planned.tag)
-                .or_default()
-                .push(TagClaim { image, compared });
+            claims.entry(planned.tag).or_default().push(TagClaim {
+                image,
+                channel: None,
+                compared,
+            });
+        }
+        for (name, target) in &image.channels {
+            // A tag that is too long is reported when the channel is read.
+            let Ok(tag) = suffixed(name.as_str(), variant).parse() else {
+                continue;
+            };
+            claims.entry(tag).or_default().push(TagClaim {
+                image,
+                channel: Some(target),
+                compared: false,
+            });
         }
     }
     let mut reported: Vec<(*const ParsedImage, *const ParsedImage)> = Vec::new();
@@ -113,9 +141,12 @@ fn collisions(name: &RepositoryPath, images: &[&ParsedImage], found: &mut Diagno
 }
 
 /// True if both images may claim the tag: they are versions of one variant, and the higher version
-/// takes it.
+/// takes it, or it is a channel with the same target.
 fn can_coexist(first: &TagClaim<'_>, second: &TagClaim<'_>) -> bool {
     let (a, b) = (first.image, second.image);
+    if first.channel.is_some() && first.channel == second.channel {
+        return a.variant == b.variant;
+    }
     first.compared
         && second.compared
         && a.variant == b.variant

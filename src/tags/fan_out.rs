@@ -204,7 +204,8 @@ pub fn revision(version: &Version, number: u64) -> Version {
     }
 }
 
-pub(super) fn suffixed(name: &str, variant: Option<&Variant>) -> String {
+/// A tag with the suffix of a variant.
+pub(crate) fn suffixed(name: &str, variant: Option<&Variant>) -> String {
     variant.map_or_else(|| name.to_owned(), |variant| format!("{name}-{variant}"))
 }
 

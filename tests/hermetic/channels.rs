@@ -142,7 +142,17 @@ fn mistakes_in_channels_are_reported() {
             "\"1.2\" = \"1.2.3\"",
             "the channel `1.2` has the name of a version",
         ),
+        (
+            "v1 = \"1.2.3\"",
+            "the channel `v1` has the name of a version",
+        ),
         ("latest-prod = \"1.2.3\"", "contains the word `latest`"),
+        ("LATEST = \"1.2.3\"", "contains the word `latest`"),
+        ("buildcache = \"1.2.3\"", "has the name of the build cache"),
+        (
+            "prod = \"1.2.3\"\n[tags]\nextra = [\"prod\"]",
+            "the channel `prod` is also an extra tag",
+        ),
         ("\"a b\" = \"1.2.3\"", "a b"),
         (
             "prod = { follow = \"latest\", after = \"1 day\" }",
@@ -158,6 +168,40 @@ fn mistakes_in_channels_are_reported() {
             .run(&["check"])
             .exit(2);
         assert!(run.stderr.contains(message), "{line}: {}", run.stderr);
+    }
+}
+
+/// A channel never has the tag of another image of the repository.
+#[test]
+fn a_channel_that_claims_the_tag_of_another_image_is_refused() {
+    let image = |version: &str, rest: &str| {
+        format!("[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n{rest}\n")
+    };
+    let channel = |name: &str, target: &str| format!("[channels]\n{name} = \"{target}\"");
+    let check = |first: &str, second: &str, code: i32| {
+        Golden::new()
+            .workspace("")
+            .image("a", first)
+            .image("b", second)
+            .run(&["check"])
+            .exit(code)
+            .stderr
+    };
+    let first = image("1.2.3", &channel("slim", "1.2.3"));
+    let slim = image("1.2.3", "variant = \"slim\"");
+    let shown = check(&first, &slim, 2);
+    assert!(
+        shown.contains("the channel `slim` has the name of a variant"),
+        "{shown}"
+    );
+    let prod = image("1.2.3", &channel("prod", "1.2.3"));
+    for (other, code) in [
+        (image("1.3.0", "[tags]\nextra = [\"prod\"]"), 2),
+        (image("1.3.0", &channel("prod", "1.3.0")), 2),
+        (image("1.3.0", &channel("prod", "1.2.3")), 0),
+    ] {
+        let shown = check(&prod, &other, code);
+        assert_eq!(code == 2, shown.contains("`app:prod`"), "{shown}");
     }
 }
 
