@@ -109,8 +109,11 @@ async fn labels_equal_the_spec() {
 async fn the_environment_equals_the_spec_in_its_order() {
     for from in [Base::Scratch, base("busybox:1.36")] {
         let mut image = image(Family::Alpine, from.clone());
+        // The values do not depend on the base. Each one is a step of the classic builder.
+        let few = if from == Base::Scratch { usize::MAX } else { 8 };
         image.env = values()
             .iter()
+            .take(few)
             .enumerate()
             .map(|(number, value)| set(&format!("V{number}"), value))
             .collect();
