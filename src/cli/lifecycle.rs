@@ -22,7 +22,7 @@ pub struct Args {
 /// The actions of `golden lifecycle`.
 #[derive(Debug, clap::Subcommand)]
 pub enum LifecycleAction {
-    /// Announce [lifecycle] of image.toml on every published version.
+    /// Announce `[lifecycle]` of image.toml on every published version.
     Apply(ApplyArgs),
 }
 
