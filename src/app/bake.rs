@@ -10,6 +10,7 @@ use super::settings::Settings;
 use crate::config_files::quoted::quoted;
 use crate::import::Options;
 use crate::import::bake::{BakeError, BakeTarget, parse_compose, parse_hcl, parse_json};
+use crate::tags::version_argument;
 use crate::workspace::fs;
 
 /// The images of a bake file.
@@ -144,11 +145,8 @@ fn tag(reference: &str) -> Option<&str> {
 
 /// The version that a reference has as its tag.
 fn version(reference: &str) -> Option<String> {
-    let tag = tag(reference)?;
-    let version = tag.strip_prefix('v').unwrap_or(tag);
-    semver::Version::parse(version)
-        .ok()
-        .map(|version| version.to_string())
+    let version = version_argument(tag(reference)?).ok()?;
+    Some(version.to_string())
 }
 
 /// The tags that the fan-out of the version does not contain.

@@ -1,7 +1,9 @@
 //! Refuses or warns about external bases that are revoked or reached their end of life: the rules
 //! `base.revoked` and `base.eol`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, stream};
 
 use super::base_signatures::CheckedBase;
 use super::error::Error;
@@ -10,17 +12,19 @@ use super::signatures::TrustedKeys;
 use crate::config_files::policy::{LifecyclePolicy, RuleLevel};
 use crate::diagnostic::Severity;
 use crate::event::Events;
-use crate::oci::lifecycle::{LifecycleState, state};
+use crate::oci::lifecycle::{Announcement, LifecycleState, state};
 use crate::reference::{Digest, Repository};
 use crate::registry::{self, Registries};
 use crate::signing;
-use crate::trust::PublicKey;
 use crate::workspace::Workspace;
 
 /// The rule about revoked bases.
 pub(super) const REVOKED: &str = "base.revoked";
 /// The rule about the end of life.
 pub(super) const END_OF_LIFE: &str = "base.eol";
+
+/// The number of images whose announcements are read concurrently.
+const CONCURRENT: usize = 8;
 
 /// A problem of the lifecycle of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,20 +69,29 @@ impl<'a> LifecycleReader<'a> {
         })
     }
 
-    /// Reports the problems of images, by their names in messages. Fails if the policy refuses one of
-    /// them.
+    /// Reports the problems of images, each with its name in messages. Images with the same name may
+    /// have different digests. Fails if the policy refuses one of them.
     pub(super) async fn require(
         &self,
-        images: BTreeMap<String, (Repository, Digest)>,
+        images: impl IntoIterator<Item = (String, (Repository, Digest))>,
         events: &Events,
     ) -> Result<(), Error> {
+        let images: BTreeSet<(String, (Repository, Digest))> = images.into_iter().collect();
+        let checks = stream::iter(images).map(|(name, (repository, digest))| async move {
+            let problems = self.problems(&repository, &digest).await;
+            (name, problems)
+        });
+        let checked: Vec<(String, Vec<LifecycleProblem>)> =
+            checks.buffered(CONCURRENT).collect().await;
         let (mut violations, mut hints) = (Vec::new(), Vec::new());
         let mut rule = None;
-        for (name, (repository, digest)) in images {
-            for problem in self.problems(&repository, &digest).await {
+        for (name, problems) in checked {
+            for problem in problems {
                 let text = format!("{name} {}", problem.predicate);
                 if problem.level == RuleLevel::Warn {
-                    events.warn(None, format!("{}: {text}", problem.rule));
+                    let help = problem.help.map(|help| format!("; {help}"));
+                    let help = help.unwrap_or_default();
+                    events.warn(None, format!("{}: {text}{help}", problem.rule));
                     continue;
                 }
                 violations.push(text);
@@ -100,8 +113,7 @@ impl<'a> LifecycleReader<'a> {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<LifecycleState, registry::Error> {
-        let trusted = self.trusted.for_repository(repository);
-        let keys: Vec<PublicKey> = trusted.into_iter().map(|one| one.key).collect();
+        let keys = self.trusted.public_keys(repository);
         let repo = self.registries.repo(repository);
         let found = signing::announcements(&repo, digest, &keys).await?;
         Ok(state(&found, !keys.is_empty()))
@@ -128,7 +140,8 @@ impl<'a> LifecycleReader<'a> {
                 rule: REVOKED,
                 level: unknown,
                 predicate: format!("may be revoked: its announcements cannot be read: {error}"),
-                help: Some("[policy.lifecycle] unknown = \"warn\" accepts this".to_owned()),
+                help: (unknown == RuleLevel::Error)
+                    .then(|| "[policy.lifecycle] unknown = \"warn\" accepts this".to_owned()),
             }],
         }
         .into_iter()
@@ -157,18 +170,11 @@ impl<'a> LifecycleReader<'a> {
                 RuleLevel::Error if !one.counts(self.now) => RuleLevel::Warn,
                 level => level,
             };
-            let replacement = one.replacement.as_ref();
             problems.push(LifecycleProblem {
                 rule: REVOKED,
                 level,
                 predicate,
-                help: replacement.map(|version| {
-                    if version.contains(['/', ':']) {
-                        format!("use {version} instead")
-                    } else {
-                        format!("use {repository}:{version} instead")
-                    }
-                }),
+                help: replacement(repository, one),
             });
         }
         if let Some(one) = state
@@ -184,14 +190,22 @@ impl<'a> LifecycleReader<'a> {
                     "reached its end of life on {}",
                     date.get(..10).unwrap_or(date)
                 ),
-                help: one
-                    .replacement
-                    .as_ref()
-                    .map(|version| format!("use {version} instead")),
+                help: replacement(repository, one),
             });
         }
         problems
     }
+}
+
+/// The advice to use the replacement of an image, if the announcement names one: a version of its
+/// repository, or another reference.
+fn replacement(repository: &Repository, announcement: &Announcement) -> Option<String> {
+    let version = announcement.replacement.as_ref()?;
+    Some(if version.contains(['/', ':']) {
+        format!("use {version} instead")
+    } else {
+        format!("use {repository}:{version} instead")
+    })
 }
 
 /// The severity of a finding at a level.
@@ -202,7 +216,8 @@ pub(super) const fn severity(level: RuleLevel) -> Severity {
     }
 }
 
-/// Checks the lifecycle of external bases, each one once. Fails if the policy refuses one of them.
+/// Checks the lifecycle of external bases, each name and digest once. Fails if the policy refuses one
+/// of them.
 pub async fn require(
     session: &Session,
     registries: &Registries,
@@ -212,7 +227,6 @@ pub async fn require(
         let (repository, digest) = base.place?;
         Some((format!("base {}", base.name), (repository, digest)))
     });
-    let bases: BTreeMap<String, (Repository, Digest)> = bases.collect();
     let workspace = Some(&session.workspace);
     let reader = LifecycleReader::of(workspace, registries, session.settings.now)?;
     reader.require(bases, &session.settings.events).await

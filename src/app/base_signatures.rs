@@ -1,8 +1,10 @@
 //! Requires that trusted keys signed the external bases, or that a trusted program accepts them: the
 //! rule `base.signed_by`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::error::Error;
 use super::session::Session;
@@ -18,8 +20,11 @@ use crate::verify;
 /// The rule.
 const RULE: &str = "base.signed_by";
 
-/// A base and the place that has its signatures.
-#[derive(Debug)]
+/// The number of bases that are verified concurrently.
+const CONCURRENT: usize = 8;
+
+/// A base and the place that has its signatures. Bases with the same name may have different digests.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CheckedBase {
     /// The name of the base in messages.
     pub name: String,
@@ -67,9 +72,9 @@ const TIMEOUT: &str = "GOLDEN_VERIFY_TIMEOUT";
 /// The default time limit.
 const SECONDS: u64 = 60;
 
-/// Verifies the signatures of bases, each one once. Returns the name of the signer of each base that
-/// has one. Fails if a base has no signature by a key that the policy names, and no program accepts
-/// it, unless the rule is off or only warns.
+/// Verifies the signatures of bases, each name and digest once. Returns the name of the signer of each
+/// base that has one. Fails if a base has no signature by a key that the policy names, and no program
+/// accepts it, unless the rule is off or only warns.
 pub async fn require(
     session: &Session,
     registries: &Registries,
@@ -89,16 +94,18 @@ pub async fn require(
         signers,
         programs,
     };
-    let bases: BTreeMap<String, CheckedBase> = bases
-        .into_iter()
-        .map(|base| (base.name.clone(), base))
-        .collect();
-    let mut violations = Vec::new();
-    for CheckedBase { name, place } in bases.into_values() {
+    let bases: BTreeSet<CheckedBase> = bases.into_iter().collect();
+    let checker = &checker;
+    let verdicts = stream::iter(bases).map(|CheckedBase { name, place }| async move {
         let verdict = match &place {
             None => Verdict::Violated("is not in a registry, so it has no signature".to_owned()),
             Some((repository, digest)) => checker.verdict(repository, digest).await?,
         };
+        Ok::<_, Error>((name, verdict))
+    });
+    let verdicts: Vec<(String, Verdict)> = verdicts.buffered(CONCURRENT).try_collect().await?;
+    let mut violations = Vec::new();
+    for (name, verdict) in verdicts {
         match verdict {
             Verdict::SignedBy(signer) => drop(signed_by.insert(name, signer)),
             Verdict::Skipped(tables) => session.settings.events.note(

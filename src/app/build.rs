@@ -66,8 +66,8 @@ pub struct Built {
     pub ended: Ended,
     /// The files and directories that assembled images were written to.
     pub places: Vec<String>,
-    /// The channels of the published images.
-    pub channels: Vec<ChannelRow>,
+    /// The channels of the published images, or the reason why they could not be moved.
+    pub channels: Result<Vec<ChannelRow>, Error>,
 }
 
 /// Builds the selected images and the images that they are built on. The failure of an image is a
@@ -119,9 +119,9 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
     let ended = execute(&mut prepared, &options).await;
     let channels = if options.push {
         announce_lifecycle(&prepared).await;
-        channels::move_channels(&prepared.session, &prepared.registries).await?
+        channels::move_channels(&prepared.session, &prepared.registries).await
     } else {
-        Vec::new()
+        Ok(Vec::new())
     };
     let places = write(&prepared, &ended, request.to, is_local_only).await?;
     Ok(Built {
@@ -164,7 +164,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
     };
     let ended = execute(&mut prepared, &options).await;
     announce_lifecycle(&prepared).await;
-    let channels = channels::move_channels(&prepared.session, &prepared.registries).await?;
+    let channels = channels::move_channels(&prepared.session, &prepared.registries).await;
     Ok(Built {
         prepared,
         ended,
@@ -197,17 +197,14 @@ pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended
     let sbom = prepared.session.workspace.spec.sbom.as_ref();
     let examiner = examiner(settings, &prepared.registries);
     let workspace = &prepared.session.workspace;
-    let gates = gates(settings, workspace, &prepared.registries);
+    let gates = gates(settings, workspace, &prepared.registries, examiner.clone());
     let run = Run {
         work: &prepared.work,
         engines: &prepared.engines,
         registries: &prepared.registries,
         signing: prepared.session.signing.as_ref(),
         sbom: sbom.map(SbomTable::formats).unwrap_or_default(),
-        files: FileReader::new(
-            Blobs::new(prepared.registries.clone()),
-            settings.user_cache(),
-        ),
+        files: examiner.reader.clone(),
         policy: &prepared.session.workspace.spec.policy,
         cache: &ConfigCache::of(prepared.state.clone()),
         state: &prepared.state,
@@ -232,7 +229,12 @@ pub(super) fn examiner(settings: &Settings, registries: &Registries) -> Examiner
 }
 
 /// The gates of a workspace, on images whose layers these registries have.
-pub(super) fn gates(settings: &Settings, workspace: &Workspace, registries: &Registries) -> Gates {
+pub(super) fn gates(
+    settings: &Settings,
+    workspace: &Workspace,
+    registries: &Registries,
+    examiner: Examiner,
+) -> Gates {
     let surroundings = GateSurroundings {
         root: workspace.root.clone(),
         environment: settings.environment(),
@@ -241,7 +243,6 @@ pub(super) fn gates(settings: &Settings, workspace: &Workspace, registries: &Reg
             .date(),
     };
     let blobs = Blobs::new(registries.clone());
-    let examiner = examiner(settings, registries);
     Gates::new(workspace.spec.gate.clone(), surroundings, blobs, examiner)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use semver::Version;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,14 +13,14 @@ use super::published::Requirements;
 use super::session::Session;
 use crate::config_files::channel::{ChannelRequirement, ChannelSpec, FollowTable};
 use crate::config_files::policy::RequiredArtifact;
-use crate::image::{Described, VERSION};
+use crate::image::Described;
 use crate::oci::lifecycle::seconds;
 use crate::oci::{RawManifest, rfc3339};
 use crate::publish::{Receipt, promote};
 use crate::reference::{Digest, Repository, Tag};
 use crate::registry::{Registries, Repo};
 use crate::resolve::ResolvedImage;
-use crate::tags::{TagList, version};
+use crate::tags::{self, TagList, suffixed, version};
 use crate::workspace::git;
 
 /// The maximum number of commits of a spec that are read.
@@ -89,6 +90,14 @@ pub async fn channels(
     session: &Session,
     registries: &Registries,
 ) -> Result<Vec<ChannelRow>, Error> {
+    let has_channels = |image: &ResolvedImage| !image.channels.is_empty();
+    if !session
+        .images
+        .iter()
+        .any(|one| one.selected && has_channels(&one.image))
+    {
+        return Ok(Vec::new());
+    }
     let reader = ChannelReader {
         session,
         lifecycle: LifecycleReader::of(Some(&session.workspace), registries, session.settings.now)?,
@@ -146,9 +155,8 @@ impl ChannelReader<'_> {
         name: &Tag,
         spec: &ChannelSpec,
     ) -> Result<ChannelRow, Error> {
-        let suffix = image.variant.as_ref().map(|variant| format!("-{variant}"));
-        let suffix = suffix.unwrap_or_default();
-        let channel: Tag = format!("{name}{suffix}").parse()?;
+        let variant = image.variant.as_ref();
+        let channel: Tag = suffixed(name.as_str(), variant).parse()?;
         let list = TagList::new(tags, image.variant.as_ref(), &[]);
         let target = match spec {
             ChannelSpec::Version(version) => {
@@ -161,9 +169,9 @@ impl ChannelReader<'_> {
                     .map(|held| held.tag.clone())
             }
             ChannelSpec::Follow(FollowTable { follow, .. }) => {
-                let tag = match (follow.as_str(), image.variant.as_ref()) {
+                let tag = match (follow.as_str(), variant) {
                     ("latest", Some(variant)) => variant.to_string(),
-                    (text, _) => format!("{text}{suffix}"),
+                    (text, variant) => suffixed(text, variant),
                 };
                 Some(tag.parse()?)
             }
@@ -190,11 +198,7 @@ impl ChannelReader<'_> {
         };
         let Some(raw) = raw else { return Ok(row) };
         let described = Described::load(repo, raw.clone()).await?;
-        let label = described
-            .images
-            .first()
-            .and_then(|one| one.config.label(VERSION));
-        row.version = label.map(str::to_owned);
+        row.version = described.version().map(str::to_owned);
         row.state = if row.previous == row.digest {
             ChannelState::Current
         } else {
@@ -214,28 +218,36 @@ impl ChannelReader<'_> {
     ) -> Result<ChannelState, Error> {
         let now = self.session.settings.now;
         let digest = &described.raw.digest;
-        let label = described
-            .images
-            .first()
-            .and_then(|one| one.config.label(VERSION));
-        let version = label.and_then(|text| version(text).ok());
-        let revocation = version.and_then(|version| image.lifecycle.revocation(&version));
-        let mut state = self.lifecycle.state(repo.name(), digest).await?;
-        state.revoked = revocation.or(state.revoked);
-        state.end_of_life = image.lifecycle.end().or(state.end_of_life);
-        if let Some(one) = state.revoked.filter(|one| one.counts(now)) {
+        let version = match spec {
+            ChannelSpec::Version(version) => Some(version.clone()),
+            ChannelSpec::Follow(_) => described.version().and_then(|text| version(text).ok()),
+        };
+        let declared = version
+            .as_ref()
+            .and_then(|version| image.lifecycle.revocation(version));
+        let announced = self.lifecycle.state(repo.name(), digest).await?;
+        // What counts now comes before what is planned.
+        let mut revoked = [declared, announced.revoked].into_iter().flatten();
+        if let Some(one) = revoked.find(|one| one.counts(now)) {
             let reason = one.reason.unwrap_or_default();
             return Ok(ChannelState::Refused(format!("it is revoked: {reason}")));
         }
-        if let Some(one) = state.end_of_life.filter(|one| one.counts(now)) {
+        let is_gone = |version: &Version| tags::is_withdrawn(version, &image.tags.withdrawn);
+        if version.as_ref().is_some_and(is_gone) {
+            return Ok(ChannelState::Refused("it is withdrawn".to_owned()));
+        }
+        let mut ends = [image.lifecycle.end(), announced.end_of_life]
+            .into_iter()
+            .flatten();
+        if let Some(one) = ends.find(|one| one.counts(now)) {
             let day = one.from.unwrap_or_default();
             return Ok(ChannelState::Refused(format!(
                 "it reached its end of life on {day}"
             )));
         }
-        if let Some(unsigned) = self
-            .lacks(repo, digest, &[RequiredArtifact::Signature])
-            .await?
+        let signed = self.requirements(&[RequiredArtifact::Signature])?;
+        if signed.has_key(repo.name())
+            && let Some(unsigned) = signed.of_digest(repo, digest).await?.first()
         {
             return Ok(ChannelState::Refused(format!("it {unsigned}")));
         }
@@ -254,7 +266,8 @@ impl ChannelReader<'_> {
         }
         let artifacts: Vec<RequiredArtifact> =
             require.iter().copied().filter_map(artifact).collect();
-        if let Some(lacking) = self.lacks(repo, digest, &artifacts).await? {
+        let required = self.requirements(&artifacts)?;
+        if let Some(lacking) = required.of_digest(repo, digest).await?.first() {
             return Ok(ChannelState::Waiting(format!("it {lacking}")));
         }
         if require.contains(&ChannelRequirement::Scan) && !is_scanned(repo, described).await? {
@@ -264,17 +277,8 @@ impl ChannelReader<'_> {
         Ok(ChannelState::Behind)
     }
 
-    /// The first artifact that an image lacks, as a predicate. A signature counts only if `[[trust]]`
-    /// has a key for the repository.
-    async fn lacks(
-        &self,
-        repo: &Repo,
-        digest: &Digest,
-        artifacts: &[RequiredArtifact],
-    ) -> Result<Option<String>, Error> {
-        let required = Requirements::with(&self.session.workspace, artifacts, repo.name())?;
-        let lacking = required.of_digest(repo, digest).await?;
-        Ok(lacking.into_iter().next())
+    fn requirements(&self, artifacts: &[RequiredArtifact]) -> Result<Requirements, Error> {
+        Requirements::with(&self.session.workspace, artifacts)
     }
 
     /// The time at which a digest was published first, from the receipts.

@@ -29,7 +29,14 @@ impl Examiner {
         tests: &[ResolvedTest],
     ) -> Result<TestedPlatform, LayerError> {
         let (mut files, mut contents) = (Merged::default(), BTreeMap::new());
-        if needs_files(tests) {
+        let needs_files = needs_files(tests);
+        // The files of an image take much memory.
+        let _turn = if needs_files {
+            self.reader.turn().await
+        } else {
+            None
+        };
+        if needs_files {
             let layers = image.layers.iter().cloned();
             let layers: Vec<_> = layers.map(|layer| (layer, LayerOwner::Base)).collect();
             files = self.reader.merged(&layers, name, &self.events).await?;

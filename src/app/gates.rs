@@ -1,17 +1,17 @@
 //! Runs the gates of a workspace on an image before its tags move.
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::examiner::Examiner;
-use super::readable::ReadableImage;
 use crate::assemble::{Assembled, AssembledImage};
 use crate::config_files::gate_table::{GateEvent, GateTable};
 use crate::event::Events;
 use crate::gates::{self, GateReport, GateSurroundings, Placeholders, names_in};
 use crate::image::Blobs;
 use crate::inventory::{BillOfMaterials, DescribedImage, SbomFormat, layer_owners};
+use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
 use crate::store::LocalDestination;
@@ -21,13 +21,43 @@ use crate::workspace::fs;
 /// The gates of a workspace.
 #[derive(Debug)]
 pub struct Gates {
-    tables: Vec<GateTable>,
+    gates: Vec<Gate>,
     surroundings: GateSurroundings,
     blobs: Blobs,
     examiner: Examiner,
     events: Events,
     /// One gate at a time writes a SARIF file, because its path is the same for all images.
     sarif: Mutex<()>,
+}
+
+/// A gate with its globs compiled.
+#[derive(Debug)]
+struct Gate {
+    table: GateTable,
+    /// The names of the images that it examines; `None` for all images.
+    images: Option<Vec<GlobMatcher>>,
+}
+
+impl Gate {
+    /// Compiles the globs. With an invalid glob, the gate examines all images.
+    fn new(table: GateTable) -> Self {
+        let compiled = |glob: &String| {
+            let glob = GlobBuilder::new(glob).literal_separator(true).build();
+            glob.ok().map(|glob| glob.compile_matcher())
+        };
+        let images = table.images.as_ref();
+        let images = images.and_then(|globs| globs.iter().map(compiled).collect());
+        Self { table, images }
+    }
+
+    fn examines(&self, names: &[&str]) -> bool {
+        let Some(globs) = &self.images else {
+            return true;
+        };
+        names
+            .iter()
+            .any(|name| globs.iter().any(|glob| glob.is_match(name)))
+    }
 }
 
 /// The image that gates examine.
@@ -61,7 +91,7 @@ impl Gates {
     ) -> Self {
         let events = examiner.events.clone();
         Self {
-            tables,
+            gates: tables.into_iter().map(Gate::new).collect(),
             surroundings,
             blobs,
             examiner,
@@ -76,15 +106,8 @@ impl Gates {
         event: GateEvent,
         names: &'a [&'a str],
     ) -> impl Iterator<Item = &'a GateTable> {
-        let applies = move |gate: &&GateTable| {
-            gate.is_on(event)
-                && gate.images.as_ref().is_none_or(|globs| {
-                    globs
-                        .iter()
-                        .any(|glob| names.iter().any(|name| matches(glob, name)))
-                })
-        };
-        self.tables.iter().filter(applies)
+        let applies = move |gate: &&Gate| gate.table.is_on(event) && gate.examines(names);
+        self.gates.iter().filter(applies).map(|gate| &gate.table)
     }
 
     /// Runs gates, all of them also if one fails. The error is a problem with the input of the
@@ -140,11 +163,6 @@ pub fn failure(reports: &[GateReport]) -> Option<String> {
     (!failed.is_empty()).then(|| failed.join("; "))
 }
 
-fn matches(glob: &str, name: &str) -> bool {
-    let glob = GlobBuilder::new(glob).literal_separator(true).build();
-    glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
-}
-
 impl GateFiles {
     fn new() -> std::io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("golden-gate-").tempdir()?;
@@ -190,22 +208,46 @@ async fn bill(
     subject: &GateSubject<'_>,
     image: &AssembledImage,
 ) -> Result<BillOfMaterials, String> {
-    let one = Assembled {
-        top: image.manifest.clone(),
-        images: vec![image.clone()],
-    };
-    let readable = ReadableImage::of_assembled(&one).map_err(|error| error.to_string())?;
-    let readable = &readable[0];
-    let owners = layer_owners(&readable.config, readable.layers.len());
-    let layers: Vec<_> = readable.layers.iter().cloned().zip(owners).collect();
+    let config = ImageConfig::parse(&image.config).map_err(|error| error.to_string())?;
+    let owners = layer_owners(&config, image.layers.len());
+    let layers: Vec<_> = image.layers.iter().cloned().zip(owners).collect();
     let reader = &gates.examiner.reader;
+    // The files of an image take much memory.
+    let _turn = reader.turn().await;
     let files = reader.merged(&layers, subject.display, &gates.events).await;
     let files = files.map_err(|error| error.to_string())?;
     let described = DescribedImage {
         name: subject.name.rsplit('/').next().unwrap_or(subject.name),
         digest: &image.manifest.digest,
         config_digest: &Digest::of(&image.config),
-        config: &readable.config,
+        config: &config,
     };
     Ok(BillOfMaterials::of(described, &files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_examines_the_images_that_its_globs_match() {
+        let table: [(Option<&[&str]>, bool); 8] = [
+            (None, true),
+            (Some(&["team/*"]), true),
+            (Some(&["*"]), false),
+            (Some(&["**"]), true),
+            (Some(&["other/*", "team/a*"]), true),
+            (Some(&[]), false),
+            // A gate is never skipped because of a mistake in its globs.
+            (Some(&["team/[app"]), true),
+            (Some(&["other/*", "team/[app"]), true),
+        ];
+        for (globs, expected) in table {
+            let gate = Gate::new(GateTable {
+                images: globs.map(|globs| globs.iter().copied().map(str::to_owned).collect()),
+                ..GateTable::default()
+            });
+            assert_eq!(gate.examines(&["team/app"]), expected, "{globs:?}");
+        }
+    }
 }

@@ -104,7 +104,7 @@ pub struct ImpactedImage {
     pub platforms: Vec<ImpactPlatform>,
 }
 
-/// The answer.
+/// The images that are built on a base.
 #[derive(Debug, Serialize)]
 pub struct Impact {
     /// The base as the user wrote it.
@@ -228,7 +228,7 @@ async fn repositories(
         }
         let text = format!(
             "{host} has no list of its repositories: only those of the workspace are read; \
-             --repositories FILE names others"
+             use --repositories FILE to read others instead"
         );
         scope.settings.events.warn(None, text);
         repositories.extend(own);
@@ -514,12 +514,11 @@ async fn with_package<'a>(
     });
     let read: Vec<_> = read.buffered(CONCURRENT_BILLS).try_collect().await?;
     let mut selected = Vec::new();
-    for (mut one, has_bill, platforms) in read {
+    for (one, has_bill, platforms) in read {
         if !has_bill {
             impact.without_bill.push(one.image.reference);
         } else if !platforms.is_empty() {
-            one.image.platforms = platforms;
-            selected.push(one);
+            selected.push(Descendant::new(one.scanned, one.image.base, platforms));
         }
     }
     Ok(selected)

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::session::Session;
+use super::signatures::TrustedKeys;
 use crate::oci::lifecycle::{Announcement, LifecycleStatus, state};
 use crate::publish;
 use crate::reference::{Digest, Reference, RepositoryPath};
@@ -66,19 +67,26 @@ pub async fn apply(
             .revoked
             .extend(image.lifecycle.revoked.iter().cloned());
     }
-    let signer = session.signing.as_ref().map(|signing| &signing.signer);
     let mut announced = Vec::new();
+    if rules.is_empty() {
+        return Ok(announced);
+    }
+    let signer = session.signing.as_ref().map(|signing| &signing.signer);
+    let trusted = TrustedKeys::of(&session.workspace.root, &session.workspace.spec)?;
     for ((name, variant), rules) in &rules {
         for destination in &session.destinations {
             let repository = destination.repository(name).map_err(Error::invalid)?;
             let repo = registries.repo(&repository);
             let tags = repo.tags().await?;
             let list = TagList::new(&tags, *variant, &[]);
+            let keys = trusted.public_keys(&repository);
             let versions = stream::iter(list.versions()).map(|version| {
                 let reference = repository.tag(&version.tag);
                 let job = AnnounceJob {
                     registries,
                     signer,
+                    trusted: &keys,
+                    restores: images == AnnouncedImages::All,
                     dry_run,
                     now: session.settings.now,
                 };
@@ -96,6 +104,10 @@ pub async fn apply(
 struct AnnounceJob<'a> {
     registries: &'a Registries,
     signer: Option<&'a Signer>,
+    /// The keys that `[[trust]]` has for the image.
+    trusted: &'a [PublicKey],
+    /// True if versions that the spec does not revoke are restored.
+    restores: bool,
     dry_run: bool,
     now: i64,
 }
@@ -108,20 +120,25 @@ impl AnnounceJob<'_> {
         version: &Version,
         rules: &LifecycleRules,
     ) -> Result<Vec<Announced>, Error> {
+        let (revocation, end) = (rules.revocation(version), rules.end());
+        if revocation.is_none() && end.is_none() && !self.restores {
+            return Ok(Vec::new());
+        }
         let repo = self.registries.repo(&reference.repository);
         let Some(raw) = repo.manifest(reference.target()).await? else {
             return Ok(Vec::new());
         };
-        let revocation = match rules.revocation(version) {
-            None => self.restoration(&repo, &raw.digest).await?,
+        let revocation = match revocation {
+            None if self.restores => self.restoration(&repo, &raw.digest).await?,
             revocation => revocation,
         };
         let mut announced = Vec::new();
-        for announcement in revocation.into_iter().chain(rules.end()) {
+        for announcement in revocation.into_iter().chain(end) {
             let added = if self.dry_run {
                 0
             } else {
-                publish::announce(&repo, &raw, &announcement, self.signer, self.now).await?
+                let (signer, trusted) = (self.signer, self.trusted);
+                publish::announce(&repo, &raw, &announcement, signer, trusted, self.now).await?
             };
             announced.push(Announced {
                 reference: reference.clone(),
@@ -140,10 +157,23 @@ impl AnnounceJob<'_> {
         repo: &Repo,
         digest: &Digest,
     ) -> Result<Option<Announcement>, Error> {
-        let keys: Vec<PublicKey> = self.signer.iter().map(|one| one.public().clone()).collect();
-        let found = signing::announcements(repo, digest, &keys).await?;
-        let own = state(&found, false).revoked;
-        let own = own.filter(|one| one.inherited_from.is_none());
+        let current = current_revocation(repo, digest, self.trusted, self.signer).await?;
+        let own = current.filter(|one| one.inherited_from.is_none());
         Ok(own.map(|_| Announcement::new(LifecycleStatus::Active)))
     }
+}
+
+/// The revocation of an image, unless it was restored. `trusted` has the keys that `[[trust]]` has
+/// for the image. The same announcements count as for those who use the image: only signed ones if
+/// there is a trusted key. Those by the signer count too.
+pub(super) async fn current_revocation(
+    repo: &Repo,
+    digest: &Digest,
+    trusted: &[PublicKey],
+    signer: Option<&Signer>,
+) -> Result<Option<Announcement>, Error> {
+    let own = signer.into_iter().map(Signer::public);
+    let keys: Vec<PublicKey> = trusted.iter().chain(own).cloned().collect();
+    let found = signing::announcements(repo, digest, &keys).await?;
+    Ok(state(&found, !trusted.is_empty()).revoked)
 }

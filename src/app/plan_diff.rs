@@ -12,7 +12,7 @@ use super::names::WorkspaceNames;
 use super::pipeline::{Engines, Failed};
 use super::session::Session;
 use super::work::Planned;
-use crate::engine::{Artifact, BuildOptions, EngineKind};
+use crate::engine::{self, Artifact, Assembled, BuildOptions, EngineKind, embedded};
 use crate::plan::{self, ContentSource};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registries;
@@ -64,77 +64,88 @@ pub(super) async fn compare(
     engines_of: &[Option<EngineKind>],
 ) -> Result<Vec<PlannedDiff>, Error> {
     session.require_registry()?;
-    let destinations = Destinations::of(&session.settings, Some(&session.workspace))?;
     let mut published_as: BTreeMap<String, Option<Reference>> = BTreeMap::new();
     let mut diffs = Vec::new();
     for (one, engine) in planned.iter().zip(engines_of) {
-        let display = one.recipe.image.display();
-        published_as.insert(display.clone(), published(one));
+        let image = one.recipe.image.display();
+        published_as.insert(image.clone(), published(one));
         if !one.step.step.is_build() {
             continue;
         }
-        let result = if *engine == Some(EngineKind::Embedded) {
-            let options = BuildOptions {
-                published_parent: match &one.recipe.base {
-                    PinnedBase::Workspace { parent, .. } => {
-                        published_as.get(parent).cloned().flatten()
-                    }
-                    _ => None,
-                },
-                ..BuildOptions::default()
-            };
-            let events = &session.settings.events;
-            let built = engines.embedded.build(&one.recipe, &options, events);
-            let built = Box::pin(built).await.map_err(Failed::from)?;
-            let Artifact::Assembled(assembled) = &built.artifact else {
-                continue;
-            };
-            let image = &one.recipe.image;
-            match newest(
-                registries,
-                one.step.destinations.first().map(|it| &it.repository),
-                image,
-            )
-            .await?
-            {
-                None => skipped("no version of it is published"),
-                Some(reference) => {
-                    let platform = image.platforms.first();
-                    let finder = Finder {
-                        settings: &session.settings,
-                        destinations: &destinations,
-                        names: &WorkspaceNames::default(),
-                        platform,
-                    };
-                    let from = reference.to_string();
-                    let found = finder.find(&from).await?;
-                    let old = diff::content(&found, &session.settings).await?;
-                    let new = diff::assembled(
-                        assembled,
-                        platform,
-                        &display,
-                        registries,
-                        &session.settings,
-                    );
-                    let new = new.await?;
-                    let compared = ComparedImages::new((from.clone(), old), (display.clone(), new));
-                    DiffResult::Compared {
-                        published: from,
-                        diff: Box::new(compared),
-                    }
-                }
-            }
+        // Images that are not selected may be parents, which the embedded engine keeps.
+        let assembled = if *engine == Some(EngineKind::Embedded) {
+            assemble(session, engines, &published_as, one).await?
         } else {
-            skipped("a Docker Engine has to build it first")
+            None
         };
-        if one.selected {
-            diffs.push(PlannedDiff {
-                image: display,
-                result,
-            });
+        if !one.selected {
+            continue;
         }
+        let result = match &assembled {
+            Some(assembled) => with_published(session, registries, one, assembled).await?,
+            None => skipped("a Docker Engine has to build it, or the image that it is built on"),
+        };
+        diffs.push(PlannedDiff { image, result });
     }
     Ok(diffs)
+}
+
+/// Assembles an image. Returns `None` if it or its parent needs a Docker Engine.
+async fn assemble(
+    session: &Session,
+    engines: &Engines,
+    published_as: &BTreeMap<String, Option<Reference>>,
+    one: &Planned,
+) -> Result<Option<Assembled>, Error> {
+    let options = BuildOptions {
+        published_parent: match &one.recipe.base {
+            PinnedBase::Workspace { parent, .. } => published_as.get(parent).cloned().flatten(),
+            _ => None,
+        },
+        ..BuildOptions::default()
+    };
+    let events = &session.settings.events;
+    let built = engines.embedded.build(&one.recipe, &options, events);
+    match Box::pin(built).await {
+        Ok(built) => Ok(match built.artifact {
+            Artifact::Assembled(assembled) => Some(assembled),
+            Artifact::Docker { .. } => None,
+        }),
+        Err(engine::Error::Embedded(error))
+            if error.needs_execution() || matches!(error, embedded::Error::ParentMissing { .. }) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(Failed::from(error).into()),
+    }
+}
+
+/// Compares an image with its newest published content, on its first platform.
+async fn with_published(
+    session: &Session,
+    registries: &Registries,
+    one: &Planned,
+    assembled: &Assembled,
+) -> Result<DiffResult, Error> {
+    let image = &one.recipe.image;
+    let mut repositories = one.step.destinations.iter().map(|it| &it.repository);
+    let Some(reference) = newest(registries, repositories.next(), image).await? else {
+        return Ok(skipped("no version of it is published"));
+    };
+    let (settings, platform) = (&session.settings, image.platforms.first());
+    let finder = Finder {
+        settings,
+        destinations: &Destinations::of(settings, Some(&session.workspace))?,
+        names: &WorkspaceNames::default(),
+        platform,
+    };
+    let (from, to) = (reference.to_string(), image.display());
+    let old = diff::content(&finder.find(&from).await?, settings).await?;
+    let new = diff::assembled(assembled, platform, &to, registries, settings).await?;
+    Ok(DiffResult::Compared {
+        published: from.clone(),
+        diff: Box::new(ComparedImages::new((from, old), (to, new))),
+    })
 }
 
 fn skipped(because: &str) -> DiffResult {

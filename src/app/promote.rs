@@ -13,7 +13,7 @@ use super::names::WorkspaceNames;
 use super::readable::published;
 use super::registries;
 use super::settings::Settings;
-use crate::config_files::gate_table::GateEvent;
+use crate::config_files::gate_table::{GateEvent, GateTable};
 use crate::gates::GateReport;
 use crate::image::{self, Copied};
 use crate::oci::RawManifest;
@@ -98,11 +98,11 @@ pub async fn promote(
     let images = BTreeMap::from([(format!("image {source}"), place)]);
     reader.require(images, &settings.events).await?;
     let tags = requested_tags(request, &source, &destination, &from, &raw.digest).await?;
-    let moves = if destination.tag.is_some() {
-        promote::decide_tags(&to, &raw.digest, &tags).await?
-    } else {
-        promote::decide_copied_tags(&from, &to, &raw.digest, &tags).await?
+    let decide = async || match destination.tag {
+        Some(_) => promote::decide_tags(&to, &raw.digest, &tags).await,
+        None => promote::decide_copied_tags(&from, &to, &raw.digest, &tags).await,
     };
+    let mut moves = decide().await?;
     let attached = if request.referrers {
         promote::attached(&from, &raw).await?
     } else {
@@ -119,17 +119,30 @@ pub async fn promote(
         (copied, digests.into_iter().collect())
     } else {
         let copied = image::copy(&from, &to, &raw, &settings.events).await?;
-        // Referrers and gates come before tags, so that no tag points to an image that lacks them.
-        to.put(&raw.digest, &raw).await?;
-        if let Some(workspace) = workspace {
-            let gates = build::gates(settings, workspace, &registries);
-            reports = examine(&gates, destinations, &to, &raw, &moves).await?;
+        let gates = workspace.map(|workspace| {
+            let examiner = build::examiner(settings, &registries);
+            build::gates(settings, workspace, &registries, examiner)
+        });
+        let names = names_of([&to, &from], destinations);
+        let applied: Vec<_> = gates
+            .iter()
+            .flat_map(|gates| gates.of(GateEvent::Promote, &names))
+            .collect();
+        if !attached.is_empty() || signing.is_some() || !applied.is_empty() {
+            // Referrers and gates come before tags, so that no tag points to an image that lacks
+            // them.
+            to.put(&raw.digest, &raw).await?;
+        }
+        if let (Some(gates), false) = (&gates, applied.is_empty()) {
+            reports = examine(gates, &applied, names[0], &to, &raw, &moves).await?;
         }
         let referrers = promote::copy_attached(&from, &to, attached, &settings.events).await?;
         if let Some(signing) = signing {
             let manifests = publish::sign(&to, &raw, signing, settings.now).await?;
             signed = manifests.iter().any(|(_, added)| !added.is_empty());
         }
+        // Another publisher may have moved tags while the content was copied and the gates ran.
+        moves = decide().await?;
         promote::put(&to, &raw, &moves).await?;
         (copied, referrers)
     };
@@ -146,25 +159,29 @@ pub async fn promote(
     })
 }
 
-/// Runs the gates of promotions on a copy that no tag points to. Fails if one does not pass.
+/// The names of the image for the globs of gates, in the destination and in the source: below the
+/// namespace of each known registry, and whole.
+fn names_of<'a>(repos: [&'a Repo; 2], destinations: &Destinations) -> Vec<&'a str> {
+    let known = || destinations.chosen.iter().chain(&destinations.registries);
+    repos
+        .into_iter()
+        .flat_map(|repo| {
+            let below = known().filter_map(|one| one.image_in(repo.name()));
+            below.chain([repo.name().path.as_str()])
+        })
+        .collect()
+}
+
+/// Runs gates on a copy that no tag points to. Fails if one does not pass.
 async fn examine(
     gates: &Gates,
-    destinations: &Destinations,
+    applied: &[&GateTable],
+    name: &str,
     to: &Repo,
     raw: &RawManifest,
     moves: &[Move],
 ) -> Result<Vec<GateReport>, Error> {
     let repository = to.name();
-    let path = repository.path.as_str();
-    let known = destinations.chosen.iter().chain(&destinations.registries);
-    let of_host = known.filter(|destination| destination.host == repository.host);
-    let names = of_host
-        .filter_map(|destination| path.strip_prefix(&destination.namespace)?.strip_prefix('/'));
-    let names: Vec<&str> = names.chain([path]).collect();
-    let applied: Vec<_> = gates.of(GateEvent::Promote, &names).collect();
-    if applied.is_empty() {
-        return Ok(Vec::new());
-    }
     let version = match moves.first() {
         Some(decided) => decided.tag.to_string(),
         None => raw.digest.to_string(),
@@ -172,12 +189,12 @@ async fn examine(
     let image = published(to, raw.clone()).await?;
     let subject = GateSubject {
         display: &format!("{repository}:{version}"),
-        name: names[0],
+        name,
         version: &version,
         reference: &repository.digest(&raw.digest),
         image: &image,
     };
-    let reports = gates.run(&applied, &subject).await.map_err(|problem| {
+    let reports = gates.run(applied, &subject).await.map_err(|problem| {
         Error::failed(format!(
             "the gates could not be run: {problem}; no tag was moved"
         ))

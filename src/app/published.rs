@@ -54,21 +54,19 @@ impl Requirements {
         }))
     }
 
-    /// Requirements of the caller for the images of a repository. A signature is required only if
-    /// `[[trust]]` has a key for them. Fails if a key cannot be read.
-    pub fn with(
-        workspace: &Workspace,
-        required: &[RequiredArtifact],
-        repository: &Repository,
-    ) -> Result<Self, Error> {
-        let trusted = TrustedKeys::of(&workspace.root, &workspace.spec)?;
-        let has_key = !trusted.for_repository(repository).is_empty();
-        let is_possible = |one: &&RequiredArtifact| has_key || **one != RequiredArtifact::Signature;
+    /// Requirements of the caller. Fails if a key cannot be read.
+    pub fn with(workspace: &Workspace, required: &[RequiredArtifact]) -> Result<Self, Error> {
         Ok(Self {
-            required: required.iter().filter(is_possible).copied().collect(),
-            trusted,
+            required: required.to_vec(),
+            trusted: TrustedKeys::of(&workspace.root, &workspace.spec)?,
             only_warns: false,
         })
+    }
+
+    /// True if `[[trust]]` has a key for the images of a repository.
+    #[must_use]
+    pub fn has_key(&self, repository: &Repository) -> bool {
+        !self.trusted.for_repository(repository).is_empty()
     }
 
     /// The required artifacts that images lack, as predicates: one list for each of `images`. `top`

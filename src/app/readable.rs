@@ -63,7 +63,7 @@ impl ReadableImage {
 }
 
 /// The image or index of a registry as if it were assembled; its layers stay in the registry. Fails
-/// if a manifest or a config cannot be read.
+/// if a manifest or a config cannot be read, or is invalid.
 pub async fn published(repo: &Repo, top: RawManifest) -> Result<Assembled, registry::Error> {
     let tree = Tree::load(repo, top, Follow::Images).await?;
     let mut images = Vec::new();
@@ -72,9 +72,8 @@ pub async fn published(repo: &Repo, top: RawManifest) -> Result<Assembled, regis
             continue;
         }
         let config = repo.metadata(&manifest.config).await?;
-        let Ok(parsed) = ImageConfig::parse(&config) else {
-            continue;
-        };
+        let parsed = ImageConfig::parse(&config)
+            .map_err(|error| repo.unusable(&raw.digest, error.into()))?;
         let layers = manifest.layers.iter().map(|descriptor| Layer {
             descriptor: descriptor.clone(),
             source: LayerSource::Registry(repo.name().clone()),

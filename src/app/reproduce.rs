@@ -18,6 +18,8 @@ use super::session::{self, Session};
 use super::settings::{Selection, Settings};
 use super::work::{SessionImage, Work};
 use crate::assemble::{Assembled, can_assemble};
+use crate::config_files::policy::{LifecyclePolicy, Policy, RuleLevel};
+use crate::config_files::workspace::SigningTable;
 use crate::diagnostic::Severity;
 use crate::engine::{Artifact, BuildOptions, EngineKind};
 use crate::image::{self, children};
@@ -129,6 +131,7 @@ pub async fn reproduce(
     let local = local(settings);
     let checkout = Checkout::new(commit, url, &local, &environment).await?;
     let mut session = open(&published, checkout.path(), settings).await?;
+    restrict(&mut session, destinations);
     // A shallow clone takes a later commit for the last one that changed the image.
     let config = image::first_config(&published.repo, raw).await?;
     let label = config.as_ref().and_then(|config| config.label(REVISION));
@@ -273,6 +276,28 @@ async fn open(published: &Published, top: &Path, settings: &Settings) -> Result<
     Ok(session)
 }
 
+/// Replaces the settings of the checkout that could run a program, contact an engine or choose how a
+/// registry is contacted. The statement names the repository and the commit, so anyone who may push
+/// the image may have written them.
+fn restrict(session: &mut Session, destinations: &Destinations) {
+    // A base is fixed by its digest, and the policy judged the image when it was published: a base
+    // that was revoked later does not prevent a comparison.
+    let spec = &mut session.workspace.spec;
+    spec.policy = Policy {
+        lifecycle: LifecyclePolicy {
+            revoked: RuleLevel::Off,
+            eol: RuleLevel::Off,
+            unknown: RuleLevel::Off,
+        },
+        ..Policy::default()
+    };
+    spec.trust = Vec::new();
+    spec.signing = SigningTable::default();
+    spec.engine = Vec::new();
+    session.destinations.clone_from(&destinations.chosen);
+    session.registries.clone_from(&destinations.registries);
+}
+
 /// True if the image has the variant and the matrix row of the statement.
 fn is_recorded(image: &ResolvedImage, recorded: &RecordedBuild) -> bool {
     let external = &recorded.external;
@@ -332,22 +357,18 @@ fn recorded_base(key: &str, dependencies: &[Resource]) -> Option<LockedBase> {
             .is_some_and(|uri| uri.starts_with("oci://"))
             && (name == key || name.starts_with(&format!("{repository}:")))
     };
-    let digest = |resource: &Resource| {
-        let (algorithm, hex) = resource.digest.iter().next()?;
-        format!("{algorithm}:{hex}").parse::<Digest>().ok()
-    };
     let mut all = dependencies.iter().filter(is_base);
     let top = all.next()?;
     let platforms: BTreeMap<Platform, Digest> = all
         .filter_map(|resource| {
             let platform = resource.annotations.get("platform")?.as_str()?;
-            Some((platform.parse().ok()?, digest(resource)?))
+            Some((platform.parse().ok()?, resource.digest()?))
         })
         .collect();
     Some(LockedBase {
         base: key.to_owned(),
         reference: top.name.as_ref()?.parse().ok()?,
-        digest: digest(top)?,
+        digest: top.digest()?,
         created: None,
         signed_by: None,
         platforms,
@@ -453,8 +474,7 @@ fn published_parent(published: &Published, work: &Work) -> Option<Reference> {
     let name = work.recipe.base.name()?;
     let mut recorded = published.recorded.dependencies.iter();
     let recorded = recorded.find(|it| it.name.as_deref() == Some(name.as_str()))?;
-    let (algorithm, hex) = recorded.digest.iter().next()?;
-    let digest = format!("{algorithm}:{hex}").parse().ok()?;
+    let digest = recorded.digest()?;
     let mut repository = published.repo.name().clone();
     let path = repository.path.as_str();
     let namespace = path.strip_suffix(work.recipe.image.name.as_str())?;

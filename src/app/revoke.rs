@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use semver::Version;
 use serde::Serialize;
 
 use super::destinations::Destinations;
 use super::error::Error;
 use super::impact::{ImpactQuery, ImpactScope, impact};
+use super::lifecycle::current_revocation;
 use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::registries;
@@ -19,8 +21,9 @@ use crate::oci::lifecycle::{Announcement, LifecycleStatus};
 use crate::publish;
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
+use crate::resolve::ResolvedImage;
 use crate::signing::Signer;
-use crate::tags::version;
+use crate::tags::{suffixed, version};
 use crate::workspace::{Workspace, fs};
 
 /// The request to revoke or restore images.
@@ -65,7 +68,27 @@ pub struct RevocationEdit {
     /// The edit as a unified diff.
     pub diff: String,
     #[serde(skip)]
-    text: String,
+    edit: Edit,
+    /// The versions that the edit adds.
+    #[serde(skip)]
+    versions: Vec<Version>,
+}
+
+/// The handles and settings of the command.
+#[derive(Debug, Clone, Copy)]
+pub struct RevokeScope<'a> {
+    /// The workspace, if there is one.
+    pub workspace: Option<&'a Workspace>,
+    /// The workspace images, if one of them is named.
+    pub session: Option<&'a Session>,
+    /// The key to sign with.
+    pub signer: Option<&'a Signer>,
+    /// The names of the workspace images.
+    pub names: &'a WorkspaceNames,
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The selected registries.
+    pub destinations: &'a Destinations,
 }
 
 /// The planned announcements and edits.
@@ -73,38 +96,39 @@ pub struct RevocationEdit {
 pub struct PlannedRevocation {
     /// The images, each before its descendants.
     pub images: Vec<RevokedImage>,
-    /// The edits of specs.
+    /// The edits of specs, one for each file.
     pub edits: Vec<RevocationEdit>,
     /// True if a repository could not be searched for descendants.
     pub is_incomplete: bool,
     registries: Registries,
+    trusted: TrustedKeys,
 }
 
 impl PlannedRevocation {
-    /// Plans all announcements and edits. `session` has the workspace images that are named, if there
-    /// are any. Fails if an image does not exist, or if a reference has neither a tag nor a digest.
-    pub async fn plan(
-        request: &RevokeRequest,
-        session: Option<&Session>,
-        names: &WorkspaceNames,
-        settings: &Settings,
-        destinations: &Destinations,
-    ) -> Result<Self, Error> {
+    /// Plans all announcements and edits. Fails if an image does not exist, or if a reference has
+    /// neither a tag nor a digest.
+    pub async fn plan(request: &RevokeRequest, scope: RevokeScope<'_>) -> Result<Self, Error> {
+        let RevokeScope {
+            names, settings, ..
+        } = scope;
         let hosts = names.with_host(&request.references);
-        let registries = registries::open(settings, destinations, &hosts)?;
+        let registries = registries::open(settings, scope.destinations, &hosts)?;
+        let trusted = match scope.workspace {
+            Some(workspace) => TrustedKeys::of(&workspace.root, &workspace.spec)?,
+            None => TrustedKeys::default(),
+        };
         let mut planned = Self {
             images: Vec::new(),
             edits: Vec::new(),
             is_incomplete: false,
             registries,
+            trusted,
         };
         for written in &request.references {
             for reference in names.references(written)? {
-                planned
-                    .add(request, written, reference, names, settings, destinations)
-                    .await?;
+                planned.add(request, written, reference, scope).await?;
             }
-            if let Some(session) = session.filter(|_| names.has(written) && !request.no_edit) {
+            if let Some(session) = scope.session.filter(|_| names.has(written)) {
                 planned.edit(request, written, session)?;
             }
         }
@@ -116,9 +140,7 @@ impl PlannedRevocation {
         request: &RevokeRequest,
         written: &str,
         reference: Reference,
-        names: &WorkspaceNames,
-        settings: &Settings,
-        destinations: &Destinations,
+        scope: RevokeScope<'_>,
     ) -> Result<(), Error> {
         if reference.tag.is_none() && reference.digest.is_none() {
             let message = format!("`{written}` has neither a tag nor a digest");
@@ -136,28 +158,59 @@ impl PlannedRevocation {
             added: 0,
             raw,
         });
-        if !request.descendants {
-            return Ok(());
+        if request.descendants {
+            self.add_descendants(request, &reference, &digest, scope)
+                .await?;
         }
+        Ok(())
+    }
+
+    /// Adds the images that are built on an image. Only those that were revoked because of it are
+    /// restored.
+    async fn add_descendants(
+        &mut self,
+        request: &RevokeRequest,
+        reference: &Reference,
+        digest: &Digest,
+        scope: RevokeScope<'_>,
+    ) -> Result<(), Error> {
         let query = ImpactQuery {
-            base: Some(reference.at(digest).to_string()),
+            base: Some(reference.clone().at(digest.clone()).to_string()),
             package: None,
             repositories: request.repositories.clone(),
         };
-        let scope = ImpactScope {
-            names,
-            settings,
-            destinations,
+        let events = &scope.settings.events;
+        let scope_of_impact = ImpactScope {
+            names: scope.names,
+            settings: scope.settings,
+            destinations: scope.destinations,
             workspace: None,
         };
-        let found = impact(&query, scope).await?;
+        let found = impact(&query, scope_of_impact).await?;
         self.is_incomplete |= found.is_incomplete();
         for problem in &found.problems {
             let text = format!("{} cannot be read: {}", problem.reference, problem.problem);
-            settings.events.warn(None, text);
+            events.warn(None, text);
         }
+        let base = reference.to_string();
         for image in found.images {
             let repo = self.registries.repo(&image.repository);
+            if request.announcement.status == LifecycleStatus::Active {
+                let trusted = self.trusted.public_keys(&image.repository);
+                let revocation =
+                    current_revocation(&repo, &image.digest, &trusted, scope.signer).await?;
+                let Some(revocation) = revocation else {
+                    continue;
+                };
+                if revocation.inherited_from.as_ref() != Some(&base) {
+                    let text = format!(
+                        "{} remains revoked, because {base} was not the reason",
+                        image.reference
+                    );
+                    events.note(None, text);
+                    continue;
+                }
+            }
             let Some(raw) = repo.manifest(&image.digest).await? else {
                 continue;
             };
@@ -168,7 +221,7 @@ impl PlannedRevocation {
                 announcement: Announcement {
                     // The replacement is a version of the base, and not of this image.
                     replacement: None,
-                    inherited_from: Some(reference.to_string()),
+                    inherited_from: Some(base.clone()),
                     ..request.announcement.clone()
                 },
                 added: 0,
@@ -187,59 +240,76 @@ impl PlannedRevocation {
         session: &Session,
     ) -> Result<(), Error> {
         let reference: Reference = written.parse()?;
-        let Some(tag) = &reference.tag else {
-            return Ok(());
-        };
-        let (name, _) = written.split_once(':').unwrap_or((written, ""));
-        let image = session.resolved().find(|image| {
-            let suffix = image.variant.as_ref().map(|variant| format!("-{variant}"));
-            image.name.as_str() == name
-                && suffix.is_none_or(|suffix| tag.as_str().ends_with(&suffix))
-        });
-        let Some(image) = image else { return Ok(()) };
-        let suffix = image.variant.as_ref().map(|variant| format!("-{variant}"));
-        let text = tag.as_str().strip_suffix(&suffix.unwrap_or_default());
-        let Some(version) = text.and_then(|text| version(text).ok()) else {
-            return Ok(());
-        };
-        let file = image.source.clone();
-        let is_revoked = image.lifecycle.revocation(&version).is_some();
-        match request.announcement.status {
-            LifecycleStatus::Active if is_revoked => {
-                let message = format!("{} revokes {version}", file.display());
-                return Err(Error::invalid(message).hint(
-                    "remove the version from [[lifecycle.revoked]], then run `golden lifecycle apply`",
-                ));
+        let named = version_of(session, written, reference.tag.as_ref());
+        let is_revocation = request.announcement.status == LifecycleStatus::Revoked;
+        let Some((image, version)) = named else {
+            if is_revocation {
+                warn_of_restoration(session, written, "name its version");
             }
-            LifecycleStatus::Revoked if !is_revoked => {}
-            _ => return Ok(()),
+            return Ok(());
+        };
+        let file = &image.source;
+        let is_revoked = image.lifecycle.revocation(&version).is_some();
+        match (is_revocation, is_revoked, request.no_edit) {
+            (false, true, false) => {
+                let message = format!("{} revokes {version}", file.display());
+                Err(Error::invalid(message).hint(
+                    "remove the version from [[lifecycle.revoked]], then run `golden lifecycle apply`",
+                ))
+            }
+            (true, false, false) => self.revoke(file, &version, request, session),
+            (true, false, true) => {
+                warn_of_restoration(session, written, "omit --no-edit");
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        let path = session.workspace.root.join(&file);
-        let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
-        let edit = Edit::revoke(&text, &version, &request.announcement);
+    }
+
+    /// Adds a version to the edit of a file.
+    fn revoke(
+        &mut self,
+        file: &PathBuf,
+        version: &Version,
+        request: &RevokeRequest,
+        session: &Session,
+    ) -> Result<(), Error> {
+        let earlier = self.edits.iter().position(|edit| edit.file == *file);
+        let earlier = earlier.map(|position| self.edits.remove(position));
+        let (before, text, mut versions) = match earlier {
+            Some(earlier) if earlier.versions.contains(version) => {
+                self.edits.push(earlier);
+                return Ok(());
+            }
+            Some(RevocationEdit { edit, versions, .. }) => (edit.before, edit.after, versions),
+            None => {
+                let bytes = fs::read(&session.workspace.root.join(file))?;
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                (text.clone(), text, Vec::new())
+            }
+        };
+        let edit = Edit::revoke(&text, version, &request.announcement);
         let edit = edit.map_err(|error| Error::invalid(format!("{}: {error}", file.display())))?;
+        let edit = Edit { before, ..edit };
+        versions.push(version.clone());
         self.edits.push(RevocationEdit {
+            file: file.clone(),
             diff: edit.diff(&file.display().to_string()),
-            text: edit.after,
-            file,
+            edit,
+            versions,
         });
         Ok(())
     }
 
-    /// Warns about images whose announcements nobody would believe, because they are not signed.
-    pub fn warn_of_trust(
-        &self,
-        workspace: Option<&Workspace>,
-        signer: Option<&Signer>,
-        settings: &Settings,
-    ) -> Result<(), Error> {
-        let Some(workspace) = workspace.filter(|_| signer.is_none()) else {
-            return Ok(());
-        };
-        let trusted = TrustedKeys::of(&workspace.root, &workspace.spec)?;
+    /// Warns about images for which `[[trust]]` has a key: their unsigned announcements do not count.
+    pub fn warn_of_trust(&self, scope: RevokeScope<'_>) {
+        if scope.signer.is_some() {
+            return;
+        }
         for image in &self.images {
-            if !trusted
-                .for_repository(&image.reference.repository)
+            if !self
+                .trusted
+                .public_keys(&image.reference.repository)
                 .is_empty()
             {
                 let text = format!(
@@ -247,29 +317,57 @@ impl PlannedRevocation {
                      key under [signing]",
                     image.reference
                 );
-                settings.events.warn(None, text);
+                scope.settings.events.warn(None, text);
             }
         }
-        Ok(())
     }
 
     /// Writes the edits and the announcements. Fails if a registry fails.
-    pub async fn execute(
-        &mut self,
-        workspace: Option<&Workspace>,
-        signer: Option<&Signer>,
-        now: i64,
-    ) -> Result<(), Error> {
-        if let Some(workspace) = workspace {
-            for edit in &self.edits {
-                fs::write_atomic(&workspace.root.join(&edit.file), edit.text.as_bytes())?;
+    pub async fn execute(&mut self, scope: RevokeScope<'_>) -> Result<(), Error> {
+        if let Some(workspace) = scope.workspace {
+            for RevocationEdit { file, edit, .. } in &self.edits {
+                fs::write_atomic(&workspace.root.join(file), edit.after.as_bytes())?;
             }
         }
+        let (signer, now) = (scope.signer, scope.settings.now);
         for image in &mut self.images {
-            let repo = self.registries.repo(&image.reference.repository);
+            let repository = &image.reference.repository;
+            let (repo, trusted) = (
+                self.registries.repo(repository),
+                self.trusted.public_keys(repository),
+            );
             let announcement = &image.announcement;
-            image.added = publish::announce(&repo, &image.raw, announcement, signer, now).await?;
+            image.added =
+                publish::announce(&repo, &image.raw, announcement, signer, &trusted, now).await?;
         }
         Ok(())
     }
+}
+
+/// The workspace image and the version that a tag names. `None` if the tag is not that of a version.
+/// A version may end as the suffix of a variant does, so the longest suffix decides.
+fn version_of<'s>(
+    session: &'s Session,
+    written: &str,
+    tag: Option<&Tag>,
+) -> Option<(&'s ResolvedImage, Version)> {
+    let tag = tag?.as_str();
+    let (name, _) = written.split_once(':')?;
+    let named = session.resolved().filter(|one| one.name.as_str() == name);
+    let (image, text) = named
+        .filter_map(|image| {
+            let suffix = suffixed("", image.variant.as_ref());
+            Some((image, tag.strip_suffix(&suffix)?))
+        })
+        .min_by_key(|(_, text)| text.len())?;
+    Some((image, version(text).ok()?))
+}
+
+/// Warns that the next `golden lifecycle apply` undoes a revocation that is not in the spec.
+fn warn_of_restoration(session: &Session, written: &str, help: &str) {
+    let text = format!(
+        "{written}: image.toml does not revoke it, so the next `golden lifecycle apply` announces that it \
+         may be used again; {help}"
+    );
+    session.settings.events.warn(None, text);
 }

@@ -67,7 +67,7 @@ pub struct PlannedRollback {
 }
 
 impl PlannedRollback {
-    /// Plans all moves and edits. Fails if no registry has the version.
+    /// Plans all moves and edits. Fails if no registry has the version, or if the spec revokes it.
     pub async fn plan(
         session: &Session,
         pattern: &str,
@@ -164,6 +164,7 @@ async fn plan(
                 session.settings.events.warn(None, warning);
                 continue;
             };
+            refuse_revoked(session, image, &rollback.to.version)?;
             let examined = examine(&repo, &rollback).await?;
             work.push(ImageRollback {
                 repo,
@@ -175,6 +176,23 @@ async fn plan(
         }
     }
     Ok(work)
+}
+
+/// Fails if the spec revokes the version: no moving tag points to a revoked version.
+fn refuse_revoked(
+    session: &Session,
+    image: &ResolvedImage,
+    version: &Version,
+) -> Result<(), Error> {
+    let revocation = image.lifecycle.revocation(version);
+    let Some(revocation) = revocation.filter(|one| one.counts(session.settings.now)) else {
+        return Ok(());
+    };
+    let reason = revocation.reason.unwrap_or_default();
+    let file = image.source.display();
+    let message = format!("{file} revokes {} {version}: {reason}", image.name);
+    Err(Error::invalid(message)
+        .hint("choose another version, or remove it from [[lifecycle.revoked]]"))
 }
 
 /// The edit of each image.toml. It withdraws every version that must be withdrawn for one of its

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::error::Error;
 use crate::event::Events;
-use crate::oci::rfc3339;
+use crate::oci::{LAST_TIME, rfc3339};
 use crate::process::Environment;
 use crate::signing::AskPassword;
 use crate::workspace::load::Surroundings;
@@ -88,7 +88,7 @@ impl Settings {
         let seconds = text
             .parse::<i64>()
             .ok()
-            .filter(|seconds| (0..=253_402_300_799).contains(seconds));
+            .filter(|seconds| (0..=LAST_TIME).contains(seconds));
         let invalid = || {
             Error::invalid(format!(
                 "SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970"

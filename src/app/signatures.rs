@@ -104,6 +104,13 @@ impl TrustedKeys {
         matching.flat_map(|table| &table.keys).cloned().collect()
     }
 
+    /// The keys that are trusted for the images of a repository, without their names.
+    #[must_use]
+    pub fn public_keys(&self, repository: &Repository) -> Vec<PublicKey> {
+        let keys = self.matching(repository).flat_map(|table| &table.keys);
+        keys.map(|one| one.key.clone()).collect()
+    }
+
     /// The programs that may verify the images of a repository.
     pub fn programs(&self, repository: &Repository) -> impl Iterator<Item = &TrustedProgram> {
         self.matching(repository)

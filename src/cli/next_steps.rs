@@ -1,6 +1,7 @@
 //! The end of a run: its outcome, and the next steps that `golden build` suggests.
 
 use super::context::Context;
+use super::error::Failure;
 use super::exit::Exit;
 use crate::app::build::Built;
 use crate::app::channels::{ChannelRow, ChannelState};
@@ -12,12 +13,28 @@ use crate::report::{self, OutputFormat};
 pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
     let exit = Exit::of(&built.ended);
     report::summary(&context.out, context.format, context.globals.quiet, built);
-    report::moved_channels(&context.out, &built.channels);
-    let is_refused = |row: &ChannelRow| matches!(row.state, ChannelState::Refused(_));
-    if exit == Exit::Done && built.channels.iter().any(is_refused) {
-        return Exit::Refused;
+    let channels = std::mem::replace(&mut built.channels, Ok(Vec::new()));
+    let exit_of_channels = match channels {
+        Ok(rows) => {
+            report::moved_channels(&context.out, &rows);
+            let is_refused = |row: &ChannelRow| matches!(row.state, ChannelState::Refused(_));
+            if rows.iter().any(is_refused) {
+                Exit::Refused
+            } else {
+                Exit::Done
+            }
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            failure.show(context);
+            failure.exit
+        }
+    };
+    if exit == Exit::Done {
+        exit_of_channels
+    } else {
+        exit
     }
-    exit
 }
 
 /// Shows the places that images were written to.

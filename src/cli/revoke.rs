@@ -11,7 +11,9 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations_of, names};
 use super::sign::signing;
-use crate::app::revoke::{PlannedRevocation, RevocationEdit, RevokeRequest, RevokedImage};
+use crate::app::revoke::{
+    PlannedRevocation, RevocationEdit, RevokeRequest, RevokeScope, RevokedImage,
+};
 use crate::config_files::KeySource;
 use crate::config_files::values::Day;
 use crate::oci::lifecycle::{Announcement, LifecycleStatus};
@@ -110,10 +112,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None
     };
     let signer = signing.as_ref().map(|signing| &signing.signer);
-    let mut planned =
-        PlannedRevocation::plan(&request, session.as_ref(), &names, &settings, &destinations)
-            .await?;
-    planned.warn_of_trust(workspace.as_ref(), signer, &settings)?;
+    let scope = RevokeScope {
+        workspace: workspace.as_ref(),
+        session: session.as_ref(),
+        signer,
+        names: &names,
+        settings: &settings,
+        destinations: &destinations,
+    };
+    let mut planned = PlannedRevocation::plan(&request, scope).await?;
+    planned.warn_of_trust(scope);
     let is_text = context.format != OutputFormat::Json;
     if is_text {
         report::revocation(&context.out, &planned.images, &planned.edits);
@@ -121,9 +129,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if !args.dry_run {
         let question = report::revocation_question(&planned.images, status);
         confirm(context, args.yes, &question).await?;
-        planned
-            .execute(workspace.as_ref(), signer, settings.now)
-            .await?;
+        planned.execute(scope).await?;
     }
     if is_text {
         context.out.message(&report::revocation_summary(

@@ -10,6 +10,7 @@ use super::session::{self, destinations, names};
 use crate::app::build::BuildRequest;
 use crate::app::pipeline::secrets;
 use crate::app::test::{self, ExistingImage, TestedImage};
+use crate::app::verify::is_reference;
 use crate::diagnostic::SourceMap;
 use crate::engine::EngineKind;
 use crate::platform::Platform;
@@ -47,13 +48,6 @@ pub struct Args {
     pub junit: Option<PathBuf>,
 }
 
-/// True if an argument names an image that exists, and not one of the workspace.
-fn is_existing(argument: &str) -> bool {
-    let first = argument.split('/').next().unwrap_or_default();
-    let has_host = argument.contains('/') && (first.contains('.') || first == "localhost");
-    argument.contains([':', '@']) || has_host
-}
-
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let junit = args.junit.as_ref().map(|file| context.cwd.join(file));
@@ -62,7 +56,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .images
         .iter()
         .cloned()
-        .partition(|argument| is_existing(argument));
+        .partition(|argument| is_reference(argument));
     let mut results = Results::default();
     if !selected.is_empty() || existing.is_empty() {
         results.of_workspace(&args, selected, context).await?;

@@ -8,6 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::schema::pattern;
 use super::values::{Day, Interval};
 
+/// The names of the placeholders in commands.
+pub const PLACEHOLDERS: [&str; 6] = [
+    "layout",
+    "reference",
+    "sbom",
+    "image",
+    "version",
+    "platform",
+];
+
+/// The words in braces of a text.
+pub fn in_braces(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split('{').skip(1);
+    parts.filter_map(|part| Some(part.split_once('}')?.0))
+}
+
 /// The default time limit of a gate.
 const TIMEOUT: Duration = Duration::from_mins(10);
 

@@ -469,9 +469,8 @@ impl Fleet {
         self.unpacked(docker, part, base().await).await.map(Some)
     }
 
-    /// Exports an image of a Docker Engine that is not a part of a fleet. With options, the layers of
-    /// the base keep the form that the registry of the base has. Fails if the engine cannot export the
-    /// image.
+    /// Exports an image of a Docker Engine that is not a part of a fleet. If `options` is given, base
+    /// layers keep the compression of the registry. Fails if the engine cannot export the image.
     pub async fn export_of(
         &self,
         docker: &Docker,

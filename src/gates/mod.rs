@@ -27,7 +27,7 @@ pub struct GateReport {
     pub name: String,
     /// True if the tags may move.
     pub passed: bool,
-    /// The reason of the result, as a predicate.
+    /// The reason of the result.
     pub because: String,
     /// The exit code, if the program ended by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,8 +65,9 @@ pub struct GateSurroundings {
     pub today: time::Date,
 }
 
-/// Runs a gate. Everything but exit status 0 is a failure, except if the SARIF file has results and
-/// each of them has an exception.
+/// Runs a gate. Everything but exit status 0 is a failure, except if the command wrote a SARIF file
+/// with results, each of them has an exception, no signal ended the command, and the log does not
+/// say that the execution of a tool failed.
 pub async fn run(
     gate: &GateTable,
     values: &Placeholders,
@@ -147,10 +148,16 @@ fn decide(report: &mut GateReport, status: std::process::ExitStatus) {
         Some(code) => format!("exit code {code}"),
         None => status.to_string(),
     };
+    let is_complete = report.sarif.as_ref().is_none_or(sarif::is_complete);
+    let are_excepted =
+        status.code().is_some() && !report.results.is_empty() && counting.is_empty();
     let (passed, because) = if status.success() {
         (true, exit)
-    } else if !report.results.is_empty() && counting.is_empty() {
+    } else if are_excepted && is_complete {
         (true, format!("{exit}, but every result has an exception"))
+    } else if are_excepted {
+        let reason = "the results are incomplete: executionSuccessful is false in the SARIF log";
+        (false, format!("{exit}; {reason}"))
     } else if counting.is_empty() {
         (false, exit)
     } else {
@@ -188,5 +195,58 @@ fn read(file: &Path, root: &Path) -> Result<Value, String> {
         Ok(log)
     } else {
         Err("not a SARIF log: it has no list `runs`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn exceptions_count_only_for_complete_results() {
+        let excepted = GateResult {
+            id: "CVE-1".to_owned(),
+            message: String::new(),
+            excepted: Some("not used".to_owned()),
+        };
+        let invocations = |successful: &[bool]| {
+            let invocations = successful
+                .iter()
+                .map(|successful| json!({ "executionSuccessful": successful }));
+            let invocations: Vec<Value> = invocations.collect();
+            json!({ "runs": [{ "results": [] }, { "invocations": invocations }] })
+        };
+        let exited = |code: i32| ExitStatus::from_raw(code << 8);
+        let all = "exit code 1, but every result has an exception";
+        let incomplete = "exit code 1; the results are incomplete: executionSuccessful is false \
+            in the SARIF log";
+        for (log, status, passed, because) in [
+            (json!({ "runs": [] }), exited(1), true, all),
+            (invocations(&[true]), exited(1), true, all),
+            (invocations(&[false]), exited(1), false, incomplete),
+            (invocations(&[true, false]), exited(1), false, incomplete),
+            (invocations(&[false]), exited(0), true, "exit code 0"),
+        ] {
+            let mut report = GateReport {
+                name: "scan".to_owned(),
+                passed: false,
+                because: String::new(),
+                exit: status.code(),
+                results: vec![excepted.clone()],
+                output: String::new(),
+                sarif: Some(log.clone()),
+            };
+            decide(&mut report, status);
+            assert_eq!(
+                (report.passed, report.because.as_str()),
+                (passed, because),
+                "{log}"
+            );
+        }
     }
 }

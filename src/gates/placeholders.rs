@@ -2,15 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The names of all placeholders.
-const NAMES: [&str; 6] = [
-    "layout",
-    "reference",
-    "sbom",
-    "image",
-    "version",
-    "platform",
-];
+use crate::config_files::gate_table::{PLACEHOLDERS, in_braces};
 
 /// The values of the placeholders, by name.
 #[derive(Debug, Clone, Default)]
@@ -47,16 +39,9 @@ impl Placeholders {
     }
 }
 
-/// The words in braces of a text.
-fn in_braces(text: &str) -> impl Iterator<Item = &str> {
-    let ends = text.split('{').skip(1);
-    ends.filter_map(|part| Some(part.split_once('}')?.0))
-        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()))
-}
-
 /// The placeholders in a text.
 pub fn names_in(text: &str) -> impl Iterator<Item = &str> {
-    in_braces(text).filter(|name| NAMES.contains(name))
+    in_braces(text).filter(|name| PLACEHOLDERS.contains(name))
 }
 
 #[cfg(test)]
@@ -79,7 +64,7 @@ mod tests {
             assert_eq!(values.fill(word), filled, "{word}");
         }
         assert_eq!(
-            names_in("{layout}{x}{sbom}").collect::<Vec<_>>(),
+            names_in("{layout}{x}{Image}{}{{sbom}").collect::<Vec<_>>(),
             ["layout", "sbom"]
         );
     }

@@ -16,13 +16,12 @@ pub(super) fn with_exceptions(
 ) -> Value {
     let runs = log.get_mut("runs").and_then(Value::as_array_mut);
     for run in runs.into_iter().flatten() {
-        let rules = run
-            .pointer("/tool/driver/rules")
-            .cloned()
-            .unwrap_or_default();
+        let read: &Value = run;
+        let ids: Vec<String> = entries(read, "results")
+            .map(|result| id(result, read).to_owned())
+            .collect();
         let results = run.get_mut("results").and_then(Value::as_array_mut);
-        for result in results.into_iter().flatten() {
-            let id = id(result, &rules);
+        for (result, id) in results.into_iter().flatten().zip(ids) {
             let exception = exceptions
                 .iter()
                 .find(|exception| exception.id == id && exception.until.0 >= today);
@@ -43,16 +42,10 @@ pub(super) fn with_exceptions(
 /// The results of all runs that are a problem.
 pub(super) fn results(log: &Value) -> Vec<GateResult> {
     let mut found = Vec::new();
-    let runs = log.get("runs").and_then(Value::as_array);
-    for run in runs.into_iter().flatten() {
-        let rules = run
-            .pointer("/tool/driver/rules")
-            .cloned()
-            .unwrap_or_default();
-        let results = run.get("results").and_then(Value::as_array);
-        let problems = results.into_iter().flatten().filter(|one| is_problem(one));
+    for run in entries(log, "runs") {
+        let problems = entries(run, "results").filter(|one| is_problem(one));
         found.extend(problems.map(|result| GateResult {
-            id: id(result, &rules),
+            id: id(result, run).to_owned(),
             message: text(result, "/message/text"),
             excepted: excepted(result),
         }));
@@ -60,24 +53,42 @@ pub(super) fn results(log: &Value) -> Vec<GateResult> {
     found
 }
 
+/// False if the log says that the execution of a tool failed, so that results may be missing.
+pub(super) fn is_complete(log: &Value) -> bool {
+    let invocations = entries(log, "runs").flat_map(|run| entries(run, "invocations"));
+    let mut successes = invocations.map(|invocation| invocation.get("executionSuccessful"));
+    successes.all(|success| success != Some(&Value::Bool(false)))
+}
+
+/// The entries of a list; none if it does not exist.
+fn entries<'v>(value: &'v Value, key: &'static str) -> impl Iterator<Item = &'v Value> {
+    let list = value.get(key).and_then(Value::as_array);
+    list.into_iter().flatten()
+}
+
 fn text(value: &Value, pointer: &str) -> String {
     let text = value.pointer(pointer).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()
 }
 
-/// The rule ID of a result: its own, or that of the rule that it refers to.
-fn id(result: &Value, rules: &Value) -> String {
+/// The rule ID of a result: its own, or that of the driver's rule that it refers to.
+fn id<'v>(result: &'v Value, run: &'v Value) -> &'v str {
     let own = result.get("ruleId").or_else(|| result.pointer("/rule/id"));
-    let index = || {
+    let of_driver = || {
+        // The index of a rule of a tool component refers to the rules of an extension.
+        if result.pointer("/rule/toolComponent").is_some() {
+            return None;
+        }
         let index = result
             .get("ruleIndex")
             .or_else(|| result.pointer("/rule/index"));
+        let rules = run.pointer("/tool/driver/rules")?;
         rules
             .get(usize::try_from(index?.as_u64()?).ok()?)?
             .get("id")
     };
-    let id = own.or_else(index).and_then(Value::as_str);
-    id.unwrap_or_default().to_owned()
+    let id = own.or_else(of_driver).and_then(Value::as_str);
+    id.unwrap_or_default()
 }
 
 /// False for a result that reports no problem.
@@ -131,5 +142,30 @@ mod tests {
         };
         assert_eq!(on("2027-01-31"), ["CVE-1"]);
         assert_eq!(on("2027-02-01"), ["CVE-1", "CVE-2", "CVE-5"]);
+    }
+
+    #[test]
+    fn the_id_is_that_of_the_rule_that_the_result_refers_to() {
+        let run = json!({ "tool": {
+            "driver": { "rules": [{ "id": "D-0" }, { "id": "D-1" }] },
+            "extensions": [{ "rules": [{ "id": "E-0" }, { "id": "E-1" }] }],
+        }});
+        for (result, expected) in [
+            (json!({ "ruleId": "own", "ruleIndex": 1 }), "own"),
+            (json!({ "rule": { "id": "own", "index": 1 } }), "own"),
+            (json!({ "ruleIndex": 1 }), "D-1"),
+            (json!({ "rule": { "index": 0 } }), "D-0"),
+            (json!({ "rule": { "index": 1, "toolComponent": { "index": 0 } } }), ""),
+            (json!({ "ruleIndex": 1, "rule": { "toolComponent": { "name": "x" } } }), ""),
+            (
+                json!({ "ruleId": "own", "rule": { "index": 1, "toolComponent": { "index": 0 } } }),
+                "own",
+            ),
+            (json!({ "ruleIndex": 2 }), ""),
+            (json!({ "ruleIndex": -1 }), ""),
+            (json!({}), ""),
+        ] {
+            assert_eq!(id(&result, &run), expected, "{result}");
+        }
     }
 }

@@ -35,7 +35,7 @@ topics! {
     gates "gates" "tests and commands that decide if tags move";
     engines "engines" "how images are built";
     registry "registry" "logins, publishing, verifying, promoting, deleting";
-    trust "trust" "signing images, and verifying signatures";
+    trust "trust" "signatures, bills of materials, provenance";
     lifecycle "lifecycle" "end of life, revoked images, and the files of consumers";
     fleets "fleets" "many images, the lock file, several platforms";
     ci "ci" "GitHub Actions, GitLab, other CI";

@@ -65,8 +65,8 @@ impl FileReader {
         }
     }
 
-    /// Waits until the files of another image fit into memory. The caller keeps the permit as long
-    /// as it keeps the files.
+    /// Waits until fewer than `IMAGES_AT_ONCE` images are in memory. The caller keeps the permit
+    /// as long as it keeps the files.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.turns.acquire().await.ok()

@@ -20,9 +20,9 @@ impl Package {
     }
 }
 
-/// The order of an installed and a required version. For rpm, a required version without a release
+/// The order of an installed and a required version, exactly as in the package manager. For rpm, a required version without a release
 /// is equal to every release.
-fn compare(kind: PackageKind, installed: &str, required: &str) -> Ordering {
+pub(super) fn compare(kind: PackageKind, installed: &str, required: &str) -> Ordering {
     match kind {
         PackageKind::Deb => debian(installed, required),
         PackageKind::Rpm => rpm(installed, required),
@@ -168,7 +168,7 @@ fn segments(mut a: &str, mut b: &str) -> Ordering {
     }
 }
 
-/// The digits or the letters at the begin of a text, and the rest.
+/// The digits or the letters at the start of a text, and the rest.
 fn segment(text: &str) -> (&str, &str) {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         split(text, |c| c.is_ascii_digit())
@@ -297,6 +297,9 @@ impl PythonVersion {
             let (number, after) = split(after.trim_start_matches(['.', '-', '_']), |c| {
                 c.is_ascii_digit()
             });
+            if word.is_empty() && number.is_empty() {
+                return None;
+            }
             let number = match number {
                 "" => 0,
                 number => number.parse().ok()?,
@@ -427,6 +430,20 @@ mod tests {
         assert_eq!(
             compare(PackageKind::Deb, "0.19.0-1", "0.19"),
             Ordering::Greater
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_no_version_of_python_is_compared_by_its_segments() {
+        for text in ["1.0~rc1", "1.0*", "1!1!", "1.0 (x)", "1.0-", "1.0.post1_", ""] {
+            assert_eq!(PythonVersion::parse(text), None, "{text}");
+        }
+        for text in ["1.0", "v1.0", "1.0-1", "1.0_rc.1", "1!1.0", "1.0+local", "1."] {
+            assert!(PythonVersion::parse(text).is_some(), "{text}");
+        }
+        assert_eq!(
+            compare(PackageKind::Pypi, "1.0~rc1", "1.0"),
+            Ordering::Less
         );
     }
 

@@ -1,35 +1,35 @@
-//! The order of package versions, as the package managers define it.
+//! The order of package versions for queries, in which an epoch or a revision may be omitted.
 
 use std::cmp::Ordering;
-use std::iter::Peekable;
-use std::str::Chars;
 
 use super::package::PackageKind;
+use super::version::compare;
 
-/// Compares two versions of a package. `kind` is its package manager, if that is known.
+/// Compares the version of a package with one of a query. `kind` is its package manager, if that is
+/// known.
 ///
-/// An epoch or a revision counts only if both versions have one: `3.0.15` is equal to
-/// `1:3.0.15-1.el9`.
+/// An epoch or a revision of a distribution's package counts only if both versions have one:
+/// `3.0.15` is equal to `1:3.0.15-1.el9`.
 #[must_use]
 pub fn compare_versions(kind: Option<PackageKind>, a: &str, b: &str) -> Ordering {
-    if !matches!(
-        kind,
-        Some(PackageKind::Apk | PackageKind::Deb | PackageKind::Rpm)
-    ) && let (Ok(a), Ok(b)) = (semver::Version::parse(a), semver::Version::parse(b))
-    {
-        return a.cmp_precedence(&b);
-    }
-    let (a, b) = (Parts::of(a), Parts::of(b));
-    let epochs = match (a.epoch, b.epoch) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        _ => Ordering::Equal,
+    let kind = match kind {
+        Some(kind) if kind.is_of_distribution() => kind,
+        Some(kind) => return compare(kind, a, b),
+        None => {
+            if let (Ok(a), Ok(b)) = (semver::Version::parse(a), semver::Version::parse(b)) {
+                return a.cmp_precedence(&b);
+            }
+            PackageKind::Deb
+        }
     };
-    epochs
-        .then_with(|| compare_part(kind, a.version, b.version))
-        .then_with(|| match (a.revision, b.revision) {
-            (Some(a), Some(b)) => compare_part(kind, a, b),
-            _ => Ordering::Equal,
-        })
+    let (a, b) = (Parts::of(a), Parts::of(b));
+    let epochs = a.epoch.is_some() && b.epoch.is_some();
+    let revisions = a.revision.is_some() && b.revision.is_some();
+    compare(
+        kind,
+        &a.text(epochs, revisions),
+        &b.text(epochs, revisions),
+    )
 }
 
 /// The parts of `EPOCH:VERSION-REVISION`.
@@ -55,65 +55,15 @@ impl<'a> Parts<'a> {
             revision,
         }
     }
-}
 
-/// Compares runs of digits as numbers, and the text between them character by character. `~` sorts
-/// before the end of the text, and letters sort before other characters.
-fn compare_part(kind: Option<PackageKind>, a: &str, b: &str) -> Ordering {
-    let (a, b) = (plain(kind, a), plain(kind, b));
-    let (mut a, mut b) = (a.chars().peekable(), b.chars().peekable());
-    while a.peek().is_some() || b.peek().is_some() {
-        let order = compare_words(&mut a, &mut b).then_with(|| number(&mut a).cmp(&number(&mut b)));
-        if order != Ordering::Equal {
-            return order;
-        }
+    /// The version, optionally with its epoch and its revision.
+    fn text(&self, with_epoch: bool, with_revision: bool) -> String {
+        let epoch = self.epoch.filter(|_| with_epoch);
+        let epoch = epoch.map_or_else(String::new, |epoch| format!("{epoch}:"));
+        let revision = self.revision.filter(|_| with_revision);
+        let revision = revision.map_or_else(String::new, |revision| format!("-{revision}"));
+        format!("{epoch}{}{revision}", self.version)
     }
-    Ordering::Equal
-}
-
-/// Writes the suffixes of apk as those of Debian: `_rc1` sorts before the end, `_p1` after it. rpm
-/// compares only letters and digits, so other separators are written as dots.
-fn plain(kind: Option<PackageKind>, text: &str) -> String {
-    match kind {
-        Some(PackageKind::Apk) => ["_alpha", "_beta", "_pre", "_rc"]
-            .iter()
-            .fold(text.to_owned(), |text, suffix| {
-                text.replace(suffix, &suffix.replace('_', "~"))
-            }),
-        Some(PackageKind::Rpm) => text.replace(['_', '+'], "."),
-        _ => text.to_owned(),
-    }
-}
-
-fn compare_words(a: &mut Peekable<Chars<'_>>, b: &mut Peekable<Chars<'_>>) -> Ordering {
-    loop {
-        let is_word = |c: &char| !c.is_ascii_digit();
-        let (left, right) = (a.next_if(is_word), b.next_if(is_word));
-        let order = weight(left).cmp(&weight(right));
-        if order != Ordering::Equal || (left.is_none() && right.is_none()) {
-            return order;
-        }
-    }
-}
-
-fn weight(character: Option<char>) -> i64 {
-    match character {
-        Some('~') => -1,
-        None => 0,
-        Some(letter) if letter.is_alphabetic() => i64::from(u32::from(letter)),
-        Some(other) => i64::from(u32::from(other)) + 0x11_0000,
-    }
-}
-
-/// The number that follows, as its length and its digits without leading zeros.
-fn number(text: &mut Peekable<Chars<'_>>) -> (usize, String) {
-    let mut digits = String::new();
-    while let Some(digit) = text.next_if(char::is_ascii_digit) {
-        if digit != '0' || !digits.is_empty() {
-            digits.push(digit);
-        }
-    }
-    (digits.len(), digits)
 }
 
 #[cfg(test)]
@@ -122,7 +72,7 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_as_by_their_package_manager() {
-        use PackageKind::{Apk, Deb, Npm, Rpm};
+        use PackageKind::{Apk, Deb, Npm, Pypi, Rpm};
         for (kind, lower, higher) in [
             (Deb, "3.0.11-1~deb12u2", "3.0.15-1~deb12u1"),
             (Deb, "3.0.15-1~deb12u1", "3.0.15-1"),
@@ -136,6 +86,14 @@ mod tests {
             (Apk, "9.6_p1-r0", "9.6_p2-r0"),
             (Apk, "3.3.0-r2", "3.3.0-r10"),
             (Npm, "1.0.0-rc.1", "1.0.0"),
+            (Rpm, "1.0~rc1-1", "1.0-1"),
+            (Rpm, "1.0-1", "1.0^git1-1"),
+            (Rpm, "1.0^git1-1", "1.0.1-1"),
+            (Apk, "1.2-r0", "1.2_git20220924-r0"),
+            (Apk, "1.2_p1-r0", "1.2a-r0"),
+            (Pypi, "1.0.dev1", "1.0rc1"),
+            (Pypi, "1.0rc1", "1.0"),
+            (Pypi, "1.0", "1.0.post1"),
         ] {
             let expected = if higher.contains(':') && !lower.contains(':') {
                 // One of them has no epoch, which then does not count.
@@ -153,12 +111,16 @@ mod tests {
 
     #[test]
     fn a_version_without_revision_and_epoch_is_compared_without_them() {
-        use PackageKind::{Apk, Deb, Rpm};
+        use PackageKind::{Apk, Deb, Npm, Pypi, Rpm};
         for (kind, installed, asked, expected) in [
             (Deb, "3.0.15-1~deb12u1", "3.0.15", Ordering::Equal),
             (Rpm, "1:3.0.7-28.el9", "3.0.15", Ordering::Less),
             (Apk, "3.3.2-r1", "3.3.2", Ordering::Equal),
             (Deb, "3.0.15-1", "3.0.15-2", Ordering::Less),
+            (Deb, "2:1.0-1", "1:9.0", Ordering::Greater),
+            (Rpm, "1.0^git1-1", "1.0", Ordering::Greater),
+            (Pypi, "1.0.0", "1", Ordering::Equal),
+            (Npm, "1.0.0", "1", Ordering::Equal),
         ] {
             assert_eq!(compare_versions(Some(kind), installed, asked), expected);
         }

@@ -4,10 +4,41 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{RawManifest, media};
+use super::{Descriptor, RawManifest, media};
 use crate::reference::{Digest, Tag};
+
+/// The content of the empty config of an artifact.
+pub const EMPTY: &[u8] = b"{}";
+/// The media type of the empty config and of an empty layer.
+pub const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
+/// The descriptor of the empty config.
+#[must_use]
+pub fn empty_config() -> Descriptor {
+    Descriptor::of(EMPTY_TYPE, EMPTY)
+}
+
+/// The manifest of an artifact that refers to `subject`. It has an empty config and one layer.
+#[must_use]
+pub fn referring_manifest(
+    artifact_type: &str,
+    layer: &Descriptor,
+    subject: &Descriptor,
+    annotations: &impl Serialize,
+) -> RawManifest {
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_MANIFEST,
+        "artifactType": artifact_type,
+        "config": empty_config(),
+        "layers": [layer],
+        "subject": Descriptor::new(&subject.media_type, subject.digest.clone(), subject.size),
+        "annotations": annotations,
+    });
+    RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())
+}
 
 /// The kind of content of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -162,8 +193,6 @@ fn known(media_type: &str, predicate: Option<&str>) -> Option<ArtifactKind> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn kind(artifact: &str, config: &str, layers: &[&str]) -> String {

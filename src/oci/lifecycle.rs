@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Descriptor, RawManifest, media, rfc3339};
+use super::artifact::{empty_config, referring_manifest};
+use super::{Descriptor, RawManifest, rfc3339};
 
 /// The artifact type of an announcement with annotations.
 pub const ANNOUNCEMENT: &str = "application/vnd.golden.lifecycle.v1+json";
@@ -19,8 +20,6 @@ pub const ANNOUNCEMENT: &str = "application/vnd.golden.lifecycle.v1+json";
 pub const END_OF_LIFE: &str = "application/vnd.microsoft.artifact.lifecycle";
 /// The annotation with the date of the end of life by Microsoft.
 const END_OF_LIFE_DATE: &str = "vnd.microsoft.artifact.lifecycle.end-of-life.date";
-/// The media type of the empty config and of the empty layer.
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const CREATED: &str = "org.opencontainers.image.created";
 const PREFIX: &str = "dev.golden.lifecycle.";
 /// The seconds of a day.
@@ -143,17 +142,7 @@ impl Announcement {
             }
             ANNOUNCEMENT
         };
-        let empty = Descriptor::of(EMPTY, b"{}");
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": media::OCI_MANIFEST,
-            "artifactType": artifact_type,
-            "config": empty,
-            "layers": [&empty],
-            "subject": Descriptor::new(&subject.media_type, subject.digest.clone(), subject.size),
-            "annotations": annotations,
-        });
-        RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes())
+        referring_manifest(artifact_type, &empty_config(), subject, &annotations)
     }
 }
 
@@ -224,6 +213,7 @@ pub fn seconds(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::media;
     use super::*;
 
     const NOON: i64 = 1_796_083_200 + 43_200;

@@ -20,7 +20,7 @@ pub use config::ImageConfig;
 pub use content::{Bytes, Content};
 pub use descriptor::{Descriptor, EntryRole};
 pub use manifest::{ImageManifest, Index, Manifest, RawManifest};
-pub use timestamp::rfc3339;
+pub use timestamp::{LAST_TIME, rfc3339};
 
 /// Media types (OCI image spec 1.1 and Docker distribution, schema 2).
 pub mod media {

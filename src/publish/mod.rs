@@ -2,8 +2,9 @@
 //!
 //! There are two steps, so that a run can upload all images before it moves any moving tag.
 //! [`upload`] sends the content by digest, reads the current tag lists, decides for every registry,
-//! asks the [`Gatekeeper`], signs the image and puts the immutable tag. [`release`] moves the other tags and verifies them.
-//! Both steps can be interrupted at any point; running the same command again completes the work.
+//! asks the [`Gatekeeper`], signs the image and puts the immutable tag. [`release`] moves the other
+//! tags and verifies them. Both steps can be interrupted at any point; running the same command
+//! again completes the work.
 
 mod artifacts;
 pub mod attached;

@@ -8,6 +8,7 @@ use crate::event::Events;
 use crate::image::{Inventory, children, copy};
 use crate::observe;
 use crate::oci::RawManifest;
+use crate::oci::lifecycle::{ANNOUNCEMENT, END_OF_LIFE};
 use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::referrers::{Referrer, subject_of, tags_of_tools};
 use crate::registry::{self, Repo};
@@ -17,12 +18,7 @@ use crate::tags::{
     fan_out, siblings,
 };
 use crate::trust::bundle::PREDICATE_TYPE;
-
-/// The artifact types of announcements about the life of an image.
-const LIFECYCLE: [&str; 2] = [
-    "application/vnd.microsoft.artifact.lifecycle",
-    "application/vnd.golden.lifecycle.",
-];
+use crate::trust::lifecycle;
 
 /// The reason why an image was not promoted.
 #[derive(Debug, thiserror::Error)]
@@ -298,8 +294,7 @@ fn is_lifecycle(raw: &RawManifest) -> bool {
     let predicate = value["annotations"][PREDICATE_TYPE]
         .as_str()
         .unwrap_or_default();
-    let is_type = |known: &&str| kind.starts_with(*known);
-    LIFECYCLE.iter().any(is_type) || predicate.starts_with("https://golden.dev/lifecycle/")
+    [ANNOUNCEMENT, END_OF_LIFE].contains(&kind) || predicate == lifecycle::PREDICATE
 }
 
 /// Copies the artifacts that are attached to an image, and returns their digests. Other artifacts

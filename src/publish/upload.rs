@@ -1,6 +1,7 @@
 //! Uploads an image: the blobs by digest, then, after a decision on current tag lists, the manifest
 //! under the immutable tag.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::artifacts::attach;
@@ -73,9 +74,21 @@ pub async fn upload<'a>(
             content.send(job.registries, &repo).await?;
         }
     }
-    let destinations = decide(&job).await?;
+    let mut destinations = decide(&job).await?;
     if let Some(gatekeeper) = gatekeeper.filter(|_| !job.is_withdrawn()) {
-        admit(&job, &destinations, content.as_ref(), gatekeeper).await?;
+        let mut admitted = BTreeSet::new();
+        // The conditions can take minutes, in which another publisher may write.
+        while admit(
+            &job,
+            &destinations,
+            content.as_ref(),
+            gatekeeper,
+            &mut admitted,
+        )
+        .await?
+        {
+            destinations = decide(&job).await?;
+        }
     }
     let mut done = Vec::new();
     for mut destination in destinations {
@@ -109,38 +122,42 @@ pub async fn upload<'a>(
     })
 }
 
-/// Puts the image by digest into every registry that lacks it, and asks the gatekeeper. Fails if it
-/// does not admit the image.
+/// Puts the image by digest into every registry that lacks it, and asks the gatekeeper about each
+/// image that is not in `admitted`. Returns false if it was asked about none. Fails if it does not
+/// admit an image.
 async fn admit(
     job: &PublishJob<'_>,
     destinations: &[PublishTarget<'_>],
     content: Option<&Content>,
     gatekeeper: &dyn Gatekeeper,
-) -> Result<(), Error> {
-    let mut present = None;
+    admitted: &mut BTreeSet<Digest>,
+) -> Result<bool, Error> {
+    let mut present = Vec::new();
     for destination in destinations {
         let repo = &destination.repo;
         let raw = match (&destination.published, content) {
             (Some(raw), _) => raw,
-            (None, Some(content)) => {
-                if !destination.planned.is_new() {
-                    content.send(job.registries, repo).await?;
-                }
-                let top = &content.top;
-                content.put(job.registries, repo, &top.digest, top).await?;
-                top
-            }
+            (None, Some(content)) => &content.top,
             (None, _) => continue,
         };
-        present.get_or_insert((repo, raw));
-    }
-    match present {
-        Some((repo, raw)) => {
-            let admitted = gatekeeper.admit(repo, raw).await;
-            admitted.map_err(|because| Error::Blocked { because })
+        if admitted.contains(&raw.digest) {
+            continue;
         }
-        None => Ok(()),
+        if let (None, Some(content)) = (&destination.published, content) {
+            if !destination.planned.is_new() {
+                content.send(job.registries, repo).await?;
+            }
+            content.put(job.registries, repo, &raw.digest, raw).await?;
+        }
+        present.push((repo, raw));
     }
+    for (repo, raw) in &present {
+        if admitted.insert(raw.digest.clone()) {
+            let admission = gatekeeper.admit(repo, raw).await;
+            admission.map_err(|because| Error::Blocked { because })?;
+        }
+    }
+    Ok(!present.is_empty())
 }
 
 fn full_tag(job: &PublishJob<'_>) -> Result<Tag, Error> {
@@ -177,7 +194,7 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
 }
 
 /// Puts the content under the immutable tag only, after its required artifacts are attached. An
-/// engine can push only to a tag, so what it pushed gets them afterwards.
+/// engine can push only to a tag, so an image that it pushed gets its artifacts afterwards.
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,

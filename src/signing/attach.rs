@@ -9,10 +9,11 @@ use super::cosign::{self, SignatureCopy};
 use super::{Error, Signer};
 use crate::config_files::SignatureFormat;
 use crate::image::{Follow, Tree};
+use crate::oci::artifact::{EMPTY, empty_config};
 use crate::oci::{Bytes, Descriptor, RawManifest, media, rfc3339};
 use crate::reference::Digest;
 use crate::registry::{self, Repo};
-use crate::trust::artifact::{EMPTY, Target, empty_config};
+use crate::trust::artifact::Target;
 use crate::trust::{Artifact, bundle, simple, statement};
 
 /// The artifacts to attach to a manifest.

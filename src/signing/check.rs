@@ -84,7 +84,7 @@ fn may_be_bundle(referrer: &Referrer) -> bool {
 }
 
 /// True if the list says that the referrer is a signature.
-pub(super) fn names_signature(referrer: &Referrer) -> bool {
+fn names_signature(referrer: &Referrer) -> bool {
     let kind = referrer.descriptor.annotations.get(bundle::PREDICATE_TYPE);
     kind.is_some_and(|kind| kind == statement::SIGNATURE)
 }
@@ -204,7 +204,8 @@ async fn verify_layer(
 }
 
 /// The formats in which `subject`, with these referrers, has a signature by `key`, or by any key if
-/// none is given. Reads less than [`signatures`]: the list of referrers shows which bundles golden made.
+/// none is given. Reads less than [`signatures`]: the list of referrers shows which bundles golden
+/// made.
 pub(super) async fn present(
     repo: &Repo,
     subject: &Digest,

@@ -1,6 +1,6 @@
 //! The artifacts that published images must have, and those that are missing.
 
-use super::check::{self, names_signature};
+use super::check;
 use crate::config_files::policy::RequiredArtifact;
 use crate::config_files::{SbomFormat, SignatureFormat};
 use crate::inventory::sbom_media_type;
@@ -164,9 +164,7 @@ impl ListedArtifact {
         let annotation = |key: &str| entry.descriptor.annotations.get(key).cloned();
         let predicate = annotation(bundle::PREDICATE_TYPE).or_else(|| annotation(IN_TOTO_TYPE));
         let documents = [SbomFormat::CycloneDx, SbomFormat::Spdx].map(sbom_media_type);
-        let is_known = predicate.is_some()
-            || names_signature(entry)
-            || documents.contains(&media_type.as_str());
+        let is_known = predicate.is_some() || documents.contains(&media_type.as_str());
         is_known.then_some(Self {
             media_type,
             predicate,

@@ -1,24 +1,23 @@
 //! Reads and attaches announcements of the lifecycle of an image.
 
-use super::check::bundle_of;
+use super::check::{MOST_SIGNATURES, bundle_of};
 use super::{Error, Signer, attach};
+use crate::oci::artifact::{EMPTY, EMPTY_TYPE, empty_config};
 use crate::oci::lifecycle::{
     ANNOUNCEMENT, Announcement, END_OF_LIFE, FoundAnnouncement, LifecycleStatus, unsigned,
 };
-use crate::oci::{Descriptor, rfc3339};
+use crate::oci::{Descriptor, LAST_TIME, rfc3339};
 use crate::reference::Digest;
 use crate::registry::referrers::Referrer;
-use crate::registry::{self, Repo};
-use crate::trust::artifact::{EMPTY, Target, empty_config};
+use crate::registry::{self, FailureKind, Repo};
+use crate::trust::artifact::Target;
 use crate::trust::lifecycle::{PREDICATE, signed};
 use crate::trust::refusal::MOST_SIGNATURE_BYTES;
 use crate::trust::{Artifact, PublicKey, bundle, statement};
 
-/// The maximum number of artifacts of one image that are read.
-const MOST_ARTIFACTS: usize = 200;
-
 /// Reads the announcements about `subject`. A bundle counts only if one of `keys` signed it. Fails
-/// if the registry fails.
+/// if the registry fails, or lists more artifacts than golden reads: one of the others may be a
+/// revocation.
 pub async fn announcements(
     repo: &Repo,
     subject: &Digest,
@@ -26,11 +25,15 @@ pub async fn announcements(
 ) -> Result<Vec<FoundAnnouncement>, registry::Error> {
     let mut found = Vec::new();
     let list = repo.referrers(subject).await?;
-    for referrer in list
-        .iter()
-        .filter(|one| may_announce(one))
-        .take(MOST_ARTIFACTS)
-    {
+    let listed: Vec<&Referrer> = list.iter().filter(|one| may_announce(one)).collect();
+    if listed.len() > MOST_SIGNATURES {
+        let message = format!(
+            "{}@{subject} has more than {MOST_SIGNATURES} announcements",
+            repo.name()
+        );
+        return Err(registry::Error::new(FailureKind::TooLarge, "", "", message));
+    }
+    for referrer in listed {
         let Some(raw) = repo.manifest(&referrer.descriptor.digest).await? else {
             continue;
         };
@@ -62,7 +65,7 @@ pub async fn announcements(
 fn may_announce(referrer: &Referrer) -> bool {
     let descriptor = &referrer.descriptor;
     match descriptor.artifact_type.as_deref() {
-        None | Some("" | "application/vnd.oci.empty.v1+json" | ANNOUNCEMENT | END_OF_LIFE) => true,
+        None | Some("" | EMPTY_TYPE | ANNOUNCEMENT | END_OF_LIFE) => true,
         Some(kind) if kind.starts_with(bundle::BUNDLES) => {
             let declared = descriptor.annotations.get(bundle::PREDICATE_TYPE);
             declared.is_none_or(|kind| kind == PREDICATE)
@@ -72,17 +75,19 @@ fn may_announce(referrer: &Referrer) -> bool {
 }
 
 /// Announces a status of `subject`: as an artifact with annotations, and as a signed statement if
-/// there is a key. Does nothing if the newest announcement of each form says the same. `now` is in
-/// seconds since 1970. Returns the lists of referrers that were replaced, or `None` if nothing was
-/// attached.
+/// there is a key. Does nothing if the newest announcement of each form says the same; a signed one
+/// counts if `trusted` has its key, or the signer made it. `now` is in seconds since 1970. Returns the
+/// lists of referrers that were replaced, or `None` if nothing was attached.
 pub async fn announce(
     repo: &Repo,
     subject: &Descriptor,
     announcement: &Announcement,
     signer: Option<&Signer>,
+    trusted: &[PublicKey],
     now: i64,
 ) -> Result<Option<Vec<Digest>>, Error> {
-    let keys: Vec<PublicKey> = signer.iter().map(|one| one.public().clone()).collect();
+    let own = signer.into_iter().map(Signer::public);
+    let keys: Vec<PublicKey> = trusted.iter().chain(own).cloned().collect();
     let found = announcements(repo, &subject.digest, &keys).await?;
     let lacks = |is_signed: bool| {
         let same_kind = found.iter().filter(|one| {
@@ -93,18 +98,16 @@ pub async fn announce(
             .max()
             .is_none_or(|one| one.content != *announcement)
     };
-    // A newer announcement must have a later time, also within the same second.
-    let newest = found.iter().map(|one| one.time).max();
-    let time = newest.map_or(now, |newest| now.max(newest + 1));
     let mut artifacts = Vec::new();
     if lacks(false) {
         artifacts.push(Artifact {
             blob: empty_config(),
             content: EMPTY.to_vec(),
-            manifest: announcement.manifest(subject, time),
+            manifest: announcement.manifest(subject, next_time(&found, false, now)),
         });
     }
     if let Some(signer) = signer.filter(|_| lacks(true)) {
+        let time = next_time(&found, true, now);
         let predicate = announcement.predicate(time);
         let text = statement::statement(&subject.digest, PREDICATE, &predicate);
         let content = attach::signed(signer, &text).await?;
@@ -119,4 +122,44 @@ pub async fn announce(
     attach::put(repo, &subject.digest, artifacts)
         .await
         .map(Some)
+}
+
+/// The time of a new announcement: later than the others of its form, also within the same second.
+/// The time of an unsigned one, which every pusher may choose, does not affect signed ones.
+fn next_time(found: &[FoundAnnouncement], is_signed: bool, now: i64) -> i64 {
+    let same_form = found.iter().filter(|one| one.is_signed == is_signed);
+    let newest = same_form.map(|one| one.time).max();
+    let next = newest.map_or(now, |newest| now.max(newest.saturating_add(1)));
+    next.min(LAST_TIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_announcement_is_later_than_the_others_of_its_form() {
+        let found = |announced: &[(i64, bool)]| -> Vec<FoundAnnouncement> {
+            let one = |&(time, is_signed): &(i64, bool)| FoundAnnouncement {
+                time,
+                content: Announcement::new(LifecycleStatus::Revoked),
+                is_signed,
+            };
+            announced.iter().map(one).collect()
+        };
+        for (announced, is_signed, expected) in [
+            (&[][..], true, 100),
+            (&[(99, true)], true, 100),
+            (&[(100, true)], true, 101),
+            (&[(100, false)], true, 100),
+            (&[(100, false), (300, true)], false, 101),
+            (&[(LAST_TIME, false)], true, 100),
+            (&[(LAST_TIME, false)], false, LAST_TIME),
+            (&[(i64::MAX, false)], false, LAST_TIME),
+        ] {
+            let time = next_time(&found(announced), is_signed, 100);
+            assert_eq!(time, expected, "{announced:?}");
+        }
+        assert_eq!(rfc3339(LAST_TIME), "9999-12-31T23:59:59Z");
+    }
 }

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use super::bundle::{BUNDLE, KEY_HINT, PREDICATE_TYPE};
 use super::{PublicKey, envelope};
-use crate::oci::{Descriptor, RawManifest, media};
+use crate::oci::artifact::referring_manifest;
+use crate::oci::{Descriptor, RawManifest};
 
-/// The empty config of an artifact.
-pub const EMPTY: &[u8] = b"{}";
-const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// The annotation with the predicate type of any statement, signed or not.
 pub const IN_TOTO_TYPE: &str = "in-toto.io/predicate-type";
 
@@ -77,26 +73,11 @@ impl Artifact {
         let Target { subject, created } = target;
         annotations.insert("org.opencontainers.image.created", created.to_owned());
         let blob = Descriptor::of(media_type, &content);
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": media::OCI_MANIFEST,
-            "artifactType": media_type,
-            "config": empty_config(),
-            "layers": [blob],
-            "subject": Descriptor::new(&subject.media_type, subject.digest.clone(), subject.size),
-            "annotations": annotations,
-        });
-        let manifest = RawManifest::new(media::OCI_MANIFEST, manifest.to_string().into_bytes());
+        let manifest = referring_manifest(media_type, &blob, subject, &annotations);
         Self {
             blob,
             content,
             manifest,
         }
     }
-}
-
-/// The descriptor of the empty config.
-#[must_use]
-pub fn empty_config() -> Descriptor {
-    Descriptor::of(EMPTY_TYPE, EMPTY)
 }

@@ -125,6 +125,13 @@ impl Resource {
         self.annotations.insert(key.to_owned(), value.into());
         self
     }
+
+    /// The first digest; `None` if it is not a digest of content, such as that of a git commit.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        let (algorithm, hex) = self.digest.iter().next()?;
+        format!("{algorithm}:{hex}").parse().ok()
+    }
 }
 
 /// The checkout that an image is built from.

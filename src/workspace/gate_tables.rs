@@ -5,18 +5,9 @@ use std::path::Path;
 
 use super::table_entry::TableEntry;
 use crate::config_files::WorkspaceSpec;
+use crate::config_files::gate_table::{PLACEHOLDERS, in_braces};
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::suggest::closest;
-
-/// The placeholders in commands.
-const PLACEHOLDERS: [&str; 6] = [
-    "layout",
-    "reference",
-    "sbom",
-    "image",
-    "version",
-    "platform",
-];
 
 /// Checks the gates of a workspace.
 pub(super) fn check(
@@ -62,6 +53,11 @@ pub(super) fn check(
             }
         }
         for exception in &gate.except {
+            if exception.id.trim().is_empty() {
+                let message = "the id of an exception is empty; write the rule ID of the results, \
+                    such as \"CVE-2026-1\"";
+                refuse("except", message.to_owned());
+            }
             if exception.reason.trim().is_empty() {
                 let message = format!("the exception for `{}` has no reason", exception.id);
                 refuse("except", message);
@@ -72,11 +68,7 @@ pub(super) fn check(
 
 /// A word in braces that resembles a placeholder, and that placeholder.
 fn unknown(text: &str) -> Option<(&str, &'static str)> {
-    let mut in_braces = text
-        .split('{')
-        .skip(1)
-        .filter_map(|part| Some(part.split_once('}')?.0));
-    in_braces.find_map(|name| {
+    in_braces(text).find_map(|name| {
         let is_known = PLACEHOLDERS.contains(&name);
         let similar = closest(name, PLACEHOLDERS).filter(|_| !is_known)?;
         Some((name, similar))

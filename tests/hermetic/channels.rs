@@ -86,15 +86,16 @@ fn a_publication_moves_a_channel_to_the_version_in_the_spec() {
 #[test]
 fn a_channel_never_moves_to_a_version_that_must_not_be_used() {
     let channels = Channels::new();
+    channels.publish("1.2.4", "[channels]\nprod = \"1.2.4\"\n", 0);
     for (rest, reason) in [
         ("[channels]\nprod = \"9.9.9\"\n", "9.9.9 is not published"),
         (
-            "[channels]\nprod = \"1.2.3\"\n[[lifecycle.revoked]]\nversions = \"1.2.3\"\nreason = \"bad\"\n",
-            "it is revoked: bad",
-        ),
-        (
             "[channels]\nprod = \"1.2.3\"\n[lifecycle]\neol = \"2020-01-01\"\n",
             "it reached its end of life on 2020-01-01",
+        ),
+        (
+            "[channels]\nprod = \"1.2.3\"\n[[lifecycle.revoked]]\nversions = \"1.2.3\"\nreason = \"bad\"\n",
+            "it is revoked: bad",
         ),
     ] {
         let run = channels.publish("1.2.4", rest, 4);
@@ -103,8 +104,23 @@ fn a_channel_never_moves_to_a_version_that_must_not_be_used() {
             "{}",
             run.stderr
         );
-        assert_eq!(channels.tag("prod"), None);
+        assert_eq!(channels.tag("prod"), channels.tag("1.2.4"));
     }
+    // Where a key is trusted, an unsigned version is refused too.
+    channels.golden.write_key_pair("team");
+    let host = channels.registry.host();
+    let text = format!(
+        "[[registry]]\nname = \"r\"\nhost = \"{host}\"\n\
+         [[trust]]\nname = \"team\"\nimages = [\"{host}/**\"]\nkeys = [\"team.pub\"]\n"
+    );
+    channels.golden.write("golden.toml", text);
+    let run = channels.publish("1.2.4", "[channels]\nprod = \"1.2.3\"\n", 4);
+    assert!(
+        run.stderr.contains("refused: it is not signed"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(channels.tag("prod"), channels.tag("1.2.4"));
 }
 
 #[test]
@@ -118,6 +134,10 @@ fn a_channel_that_follows_a_tag_waits_for_its_age_and_its_artifacts() {
         (
             "{ follow = \"latest\", require = [\"sbom\"] }",
             "staging waiting it has no bill of materials",
+        ),
+        (
+            "{ follow = \"latest\", require = [\"signature\"] }",
+            "staging waiting it cannot be verified: no [[trust]] table",
         ),
         (
             "{ follow = \"latest\", require = [\"scan\"] }",
@@ -153,7 +173,7 @@ fn mistakes_in_channels_are_reported() {
             "prod = \"1.2.3\"\n[tags]\nextra = [\"prod\"]",
             "the channel `prod` is also an extra tag",
         ),
-        ("\"a b\" = \"1.2.3\"", "a b"),
+        ("\"a b\" = \"1.2.3\"", "`a b` is not a tag"),
         (
             "prod = { follow = \"latest\", after = \"1 day\" }",
             "is not an age",
@@ -208,20 +228,11 @@ fn a_channel_that_claims_the_tag_of_another_image_is_refused() {
 #[test]
 fn the_history_of_a_channel_comes_from_git() {
     let channels = Channels::new();
-    let git = |args: &[&str]| {
-        let status = std::process::Command::new("git")
-            .args(["-c", "user.name=a", "-c", "user.email=a@b.example"])
-            .args(args)
-            .current_dir(channels.golden.path())
-            .output()
-            .unwrap();
-        assert!(status.status.success(), "{args:?}");
-    };
-    git(&["init", "-q"]);
+    channels.golden.git(&["init", "-q"]);
     for target in ["1.2.3", "1.2.4"] {
         channels.spec("1.2.4", &format!("[channels]\nprod = \"{target}\"\n"));
-        git(&["add", "app/image.toml"]);
-        git(&["commit", "-q", "-m", target]);
+        channels.golden.git(&["add", "app/image.toml"]);
+        channels.golden.git(&["commit", "-q", "-m", target]);
     }
     let run = channels
         .golden

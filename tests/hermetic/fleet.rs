@@ -1,35 +1,9 @@
 //! Fleets, without a registry: cycles, collisions, changed images, and the graph.
 
-use std::process::Command;
-
 use crate::support::workspace::Golden;
 
 fn image(name: &str, base: &str) -> String {
     format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
-}
-
-fn git(golden: &Golden, args: &[&str]) {
-    let identity = [
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.com",
-        "-c",
-        "commit.gpgsign=false",
-    ];
-    let status = Command::new("git")
-        .args(identity)
-        .args(args)
-        .current_dir(golden.path())
-        .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
-        .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
-        .output()
-        .unwrap();
-    assert!(
-        status.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&status.stderr)
-    );
 }
 
 fn three() -> Golden {
@@ -99,17 +73,17 @@ fn collisions_show_both_specs() {
 #[test]
 fn changed_selects_changed_images_and_with_dependants_their_children() {
     let golden = three();
-    git(&golden, &["init", "-q"]);
-    git(&golden, &["add", "-A"]);
-    git(&golden, &["commit", "-qm", "one"]);
+    golden.git(&["init", "-q"]);
+    golden.git(&["add", "-A"]);
+    golden.git(&["commit", "-qm", "one"]);
     assert_eq!(
         jobs(&golden, &["--changed", "HEAD"]),
         Vec::<Vec<String>>::new()
     );
     golden.write("b/new-file", "x");
     assert_eq!(jobs(&golden, &["--changed", "HEAD"]), [["b"], ["c"]]);
-    git(&golden, &["add", "-A"]);
-    git(&golden, &["commit", "-qm", "two"]);
+    golden.git(&["add", "-A"]);
+    golden.git(&["commit", "-qm", "two"]);
     assert_eq!(
         jobs(&golden, &["--changed", "HEAD"]),
         Vec::<Vec<String>>::new()
@@ -130,8 +104,8 @@ fn changed_selects_changed_images_and_with_dependants_their_children() {
 }
 
 fn commit(golden: &Golden) {
-    git(golden, &["add", "-A"]);
-    git(golden, &["commit", "-qm", "more"]);
+    golden.git(&["add", "-A"]);
+    golden.git(&["commit", "-qm", "more"]);
 }
 
 /// The images that changed since the last commit, and their dependants.
@@ -191,7 +165,7 @@ fn an_image_changes_with_each_of_its_inputs() {
         .cert
         .pem();
     golden.write("fleet/ca/one.crt", &certificate);
-    git(&golden, &["init", "-q"]);
+    golden.git(&["init", "-q"]);
     commit(&golden);
     let names = || changed(&golden, "fleet");
     assert_eq!(names(), [""; 0]);
@@ -200,10 +174,7 @@ fn an_image_changes_with_each_of_its_inputs() {
     golden.write("fleet/shared/three.conf", "3");
     assert_eq!(names(), ["files"]);
     commit(&golden);
-    git(
-        &golden,
-        &["mv", "fleet/shared/three.conf", "fleet/shared/four.conf"],
-    );
+    golden.git(&["mv", "fleet/shared/three.conf", "fleet/shared/four.conf"]);
     assert_eq!(names(), ["files"]);
     commit(&golden);
     std::fs::remove_file(golden.path().join("fleet/shared/four.conf")).unwrap();
@@ -222,7 +193,7 @@ fn an_image_changes_with_each_of_its_inputs() {
     commit(&golden);
 
     // An image that moved to another directory, and one that was deleted.
-    git(&golden, &["mv", "fleet/plain", "fleet/simple"]);
+    golden.git(&["mv", "fleet/plain", "fleet/simple"]);
     assert_eq!(names(), ["plain"]);
     commit(&golden);
 
@@ -257,7 +228,7 @@ fn an_image_changes_with_each_of_its_inputs() {
 #[test]
 fn every_command_with_images_supports_changed() {
     let golden = three();
-    git(&golden, &["init", "-q"]);
+    golden.git(&["init", "-q"]);
     commit(&golden);
     golden.write("b/new-file", "x");
     assert_eq!(changed(&golden, "."), ["a", "b"], "with its parents");

@@ -76,16 +76,9 @@ impl Fleet {
     }
 }
 
-fn behaviours() -> [Behaviour; 2] {
-    [false, true].map(|referrers| Behaviour {
-        referrers,
-        ..Behaviour::default()
-    })
-}
-
 #[test]
 fn a_revoked_base_is_refused_until_it_is_restored() {
-    for behaviour in behaviours() {
+    for behaviour in Behaviour::both() {
         let fleet = Fleet::new(behaviour, "");
         let base = fleet.base();
         let target = format!("{}/production/base", fleet.registry.host());
@@ -133,9 +126,11 @@ fn the_policy_decides_the_severity_and_a_planned_revocation_is_a_warning() {
         Behaviour::default(),
         "[policy.lifecycle]\nrevoked = \"warn\"\n",
     );
-    fleet.revoke(&[]);
+    fleet.revoke(&["--replacement", "1.2.5"]);
     let run = fleet.run(&["plan"], 0);
     assert!(run.stderr.contains("base.revoked: base"), "{}", run.stderr);
+    let help = format!("; use {}/golden/base:1.2.5 instead", fleet.registry.host());
+    assert!(run.stderr.contains(&help), "{}", run.stderr);
     fleet.run(&["audit", "--dockerfile", "Dockerfile"], 0);
     let fleet = Fleet::new(
         Behaviour::default(),
@@ -211,13 +206,8 @@ fn only_signed_announcements_count_where_a_key_is_trusted() {
     let fleet = Fleet::new(Behaviour::default(), "");
     let golden = &fleet.golden;
     let host = fleet.registry.host();
-    let command = |args: &[&str], code| {
-        let mut command = golden.command(args);
-        command.env("GOLDEN_SIGNING_PASSWORD", "correct horse battery");
-        Run::of(command.output().unwrap()).exit(code)
-    };
-    command(&["key", "new", "--out", "team"], 0);
-    command(&["key", "new", "--out", "other"], 0);
+    golden.write_key_pair("team");
+    golden.write_key_pair("other");
     let workspace = std::fs::read_to_string(golden.path().join("golden.toml")).unwrap();
     golden.write(
         "golden.toml",
@@ -232,15 +222,15 @@ fn only_signed_announcements_count_where_a_key_is_trusted() {
     fleet.run(&["plan"], 0);
     let base = fleet.base();
     let revoke = ["revoke", &base, "--reason", "signed", "--yes", "--key"];
-    command(&[&revoke[..], &["other.key"]].concat(), 0);
+    fleet.run(&[&revoke[..], &["other.key"]].concat(), 0);
     fleet.run(&["plan"], 0);
-    command(&[&revoke[..], &["team.key"]].concat(), 0);
+    fleet.run(&[&revoke[..], &["team.key"]].concat(), 0);
     let run = fleet.run(&["plan"], 3);
     assert!(run.stderr.contains("is revoked: signed"), "{}", run.stderr);
     // An unsigned restoration does not count either.
     fleet.run(&["revoke", &base, "--restore", "--yes"], 0);
     fleet.run(&["plan"], 3);
-    command(
+    fleet.run(
         &["revoke", &base, "--restore", "--yes", "--key", "team.key"],
         0,
     );
@@ -288,6 +278,88 @@ fn descendants_are_revoked_with_their_base() {
     let text = format!("(because of {host}/golden/base:1.2.3)");
     assert_eq!(run.stderr.matches(&text).count(), 2, "{}", run.stderr);
     fleet.run(&["audit", &format!("{host}/team/other:1")], 0);
+    // An image that was revoked for its own reason remains revoked, and one that was never revoked
+    // gets no announcement.
+    let late = ["os", "late"];
+    fleet
+        .registry
+        .layered("team/late", "amd64", &late, &none, &["1"]);
+    fleet.run(&["revoke", &java, "--reason", "its own", "--yes"], 0);
+    let run = fleet.run(
+        &[
+            "revoke",
+            &fleet.base(),
+            "--restore",
+            "--descendants",
+            "--yes",
+        ],
+        0,
+    );
+    assert!(run.stderr.contains("2 images restored"), "{}", run.stderr);
+    let text = "golden/java:17.0.1 remains revoked, because ";
+    assert!(run.stderr.contains(text), "{}", run.stderr);
+    let run = fleet.run(&["audit", &java], 3);
+    assert!(run.stderr.contains("revoked: its own"), "{}", run.stderr);
+    fleet.run(&["audit", &fleet.base(), &format!("{host}/team/web:3")], 0);
+    assert_eq!(fleet.artifacts(&format!("{host}/team/late:1")), [""; 0]);
+}
+
+/// A tag and a requirement may select the same tag, and golden.lock may pin them at different times.
+#[test]
+fn bases_with_the_same_name_and_different_digests_are_all_checked() {
+    let fleet = Fleet::new(Behaviour::default(), "");
+    let host = fleet.registry.host();
+    let old = fleet.registry.tags("golden/base")["1.2.3"].clone();
+    let other = ["other"];
+    let none = json!({});
+    fleet
+        .registry
+        .layered("golden/base", "amd64", &other, &none, &["1.2.3"]);
+    let new = fleet.registry.tags("golden/base")["1.2.3"].clone();
+    fleet.golden.write(
+        "late/image.toml",
+        format!(
+            "[image]\nname = \"late\"\nversion = \"1.0.0\"\nfamily = \"static\"\n\
+             base = {{ ref = \"{host}/golden/base\", version = \"=1.2.3\" }}\n"
+        ),
+    );
+    fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    let at = |digest: &str| format!("{host}/golden/base@{digest}");
+    for digest in [&old, &new] {
+        let base = at(digest);
+        fleet.run(&["revoke", &base, "--reason", "bad", "--yes"], 0);
+        let run = fleet.run(&["outdated"], 3);
+        assert!(run.stderr.contains("is revoked: bad"), "{}", run.stderr);
+        fleet.run(&["revoke", &base, "--restore", "--yes"], 0);
+    }
+}
+
+#[test]
+fn more_announcements_than_are_read_count_as_unreadable() {
+    let behaviour = Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    };
+    let fleet = Fleet::new(behaviour, "");
+    let image = fleet.registry.tags("golden/base")["1.2.3"].clone();
+    for number in 0..201 {
+        let kind = ("application/vnd.golden.lifecycle.v1+json", EMPTY);
+        let layer = number.to_string();
+        fleet.registry.artifact(
+            "golden/base",
+            Some(kind.0),
+            (kind.1, "{}"),
+            (kind.1, &layer),
+            Some(&image),
+            &[],
+        );
+    }
+    let run = fleet.run(&["plan"], 3);
+    assert!(
+        run.stderr.contains("has more than 200 announcements"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -407,13 +479,11 @@ fn no_moving_tag_points_to_a_revoked_version_and_a_publication_announces_it() {
     let revoked = "[[lifecycle.revoked]]\nversions = \">=1.2.4, <2\"\nreason = \"bad\"\n";
     let fleet = published(revoked);
     let run = fleet.run(&["build", "--push", "--engine", "embedded"], 0);
-    assert!(
-        run.stderr.contains("is withdrawn") || run.stdout.contains("withdrawn"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stdout.contains("withdrawn"), "{}", run.stdout);
     let tags = fleet.registry.tags("app");
-    assert_eq!(tags["latest"], tags["1.2.3"]);
+    for moving in ["1.2", "1", "latest"] {
+        assert_eq!(tags[moving], tags["1.2.3"], "{moving}");
+    }
     assert_ne!(tags["latest"], tags["1.2.5"]);
     fleet.run(
         &["audit", &format!("{}/app:1.2.5", fleet.registry.host())],
@@ -461,29 +531,208 @@ fn revoking_a_workspace_image_edits_its_spec() {
     );
 }
 
+/// The text of a spec.
+fn text_of(fleet: &Fleet, directory: &str) -> String {
+    let path = fleet.golden.path().join(directory).join("image.toml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn several_revoked_versions_are_added_to_one_spec() {
+    let fleet = published("");
+    let before = text_of(&fleet, "app");
+    let run = fleet.run(
+        &[
+            "revoke",
+            "app:1.2.3",
+            "app:1.2.4",
+            "app:1.2.3",
+            "--reason",
+            "bad",
+            "--yes",
+        ],
+        0,
+    );
+    assert_eq!(run.stdout.matches("--- app/image.toml").count(), 1);
+    let table = |version: &str| {
+        format!("\n[[lifecycle.revoked]]\nversions = \"{version}\"\nreason = \"bad\"\n")
+    };
+    let expected = format!("{before}{}{}", table("1.2.3"), table("1.2.4"));
+    assert_eq!(text_of(&fleet, "app"), expected);
+    let run = fleet.run(&["lifecycle", "apply"], 0);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn the_variant_in_a_tag_decides_which_spec_is_edited() {
+    let fleet = published("");
+    for variant in ["alpine", "slim-alpine"] {
+        let text =
+            spec("1.2.5", "").replace("base = ", &format!("variant = \"{variant}\"\nbase = "));
+        fleet.golden.write(&format!("{variant}/image.toml"), text);
+    }
+    fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    let all = ["app", "alpine", "slim-alpine"];
+    for (tag, edited) in [
+        ("1.2.5-slim-alpine", "slim-alpine"),
+        ("1.2.5-alpine", "alpine"),
+        ("1.2.5", "app"),
+    ] {
+        let before = all.map(|directory| text_of(&fleet, directory));
+        let name = format!("app:{tag}");
+        fleet.run(&["revoke", &name, "--reason", "bad", "--yes"], 0);
+        for (directory, before) in all.iter().zip(before) {
+            let is_same = text_of(&fleet, directory) == before;
+            assert_eq!(is_same, *directory != edited, "{tag}: {directory}");
+        }
+    }
+}
+
+#[test]
+fn a_revocation_that_is_not_in_the_spec_is_announced_with_a_warning() {
+    let fleet = published("");
+    let digest = fleet.registry.tags("app")["1.2.4"].clone();
+    fleet.registry.tag("app", "1.2.4_r1", &digest);
+    let warning = |image: &str, options: &[&str]| {
+        let args = ["revoke", image, "--reason", "bad", "--dry-run"];
+        let run = fleet.run(&[&args[..], options].concat(), 0);
+        let text = format!(
+            "{image}: image.toml does not revoke it, so the next `golden lifecycle apply` announces \
+             that it may be used again; "
+        );
+        let found = run.stderr.split_once(&text)?.1;
+        Some(found.lines().next().unwrap_or_default().to_owned())
+    };
+    let at_digest = format!("app@{digest}");
+    for image in ["app:latest", "app:1.2", "app:1.2.4_r1", &at_digest] {
+        let found = warning(image, &[]);
+        assert_eq!(found.as_deref(), Some("name its version"), "{image}");
+    }
+    let found = warning("app:1.2.4", &["--no-edit"]);
+    assert_eq!(found.as_deref(), Some("omit --no-edit"));
+    assert_eq!(warning("app:1.2.4", &[]), None);
+    let revoked = "[[lifecycle.revoked]]\nversions = \"1.2.4\"\nreason = \"bad\"\n";
+    fleet.golden.write("app/image.toml", spec("1.2.5", revoked));
+    assert_eq!(warning("app:1.2.4", &["--no-edit"]), None);
+}
+
+#[test]
+fn only_lifecycle_apply_restores_a_version_that_others_revoked() {
+    let fleet = published("[lifecycle]\neol = \"2999-06-30\"\n");
+    let at = format!("{}/app:1.2.4", fleet.registry.host());
+    fleet.run(
+        &[
+            "revoke",
+            "app:1.2.4",
+            "--reason",
+            "bad",
+            "--no-edit",
+            "--yes",
+        ],
+        0,
+    );
+    fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    fleet.run(&["audit", &at], 3);
+    let run = fleet.run(&["lifecycle", "apply"], 0);
+    assert!(
+        run.stdout.contains("app:1.2.4: may be used again"),
+        "{}",
+        run.stdout
+    );
+    fleet.run(&["audit", &at], 0);
+}
+
+/// After a key was replaced, announcements by the earlier key count until `[[trust]]` no longer has
+/// it.
+#[test]
+fn announcements_by_an_earlier_key_are_seen_and_replaced() {
+    let fleet = published("");
+    let host = fleet.registry.host();
+    for name in ["old", "new"] {
+        fleet.golden.write_key_pair(name);
+    }
+    fleet.golden.write(
+        "golden.toml",
+        format!(
+            "[[registry]]\nname = \"r\"\nhost = \"{host}\"\n[signing]\nkey = \"new.key\"\n\
+             [[trust]]\nname = \"team\"\nimages = [\"{host}/**\"]\nkeys = [\"old.pub\", \"new.pub\"]\n"
+        ),
+    );
+    let at = format!("{host}/app:1.2.4");
+    let args = [
+        "revoke", &at, "--reason", "bad", "--yes", "--key", "old.key",
+    ];
+    fleet.run(&args, 0);
+    let again = fleet.run(&args[..5], 0);
+    assert!(
+        again.stderr.contains("1 had this announcement before"),
+        "{}",
+        again.stderr
+    );
+    fleet.run(&["audit", &at], 3);
+    let run = fleet.run(&["lifecycle", "apply"], 0);
+    assert!(
+        run.stdout.contains("app:1.2.4: may be used again"),
+        "{}",
+        run.stdout
+    );
+    fleet.run(&["audit", &at], 0);
+}
+
+#[test]
+fn a_rollback_to_a_revoked_version_is_refused() {
+    let revoked = |more: &str| {
+        format!("[[lifecycle.revoked]]\nversions = \"1.2.4\"\nreason = \"bad\"\n{more}")
+    };
+    let fleet = published(&revoked(""));
+    let before = fleet.registry.tags("app");
+    let run = fleet.run(&["rollback", "app", "--to", "1.2.4", "--yes"], 2);
+    for text in [
+        "app/image.toml revokes app 1.2.4: bad",
+        "choose another version, or remove it from [[lifecycle.revoked]]",
+    ] {
+        assert!(run.stderr.contains(text), "{}", run.stderr);
+    }
+    assert_eq!(fleet.registry.tags("app"), before);
+    let planned = spec("1.2.5", &revoked("from = \"2999-01-01\"\n"));
+    fleet.golden.write("app/image.toml", planned);
+    fleet.run(&["rollback", "app", "--to", "1.2.4", "--yes"], 0);
+    let tags = fleet.registry.tags("app");
+    assert_eq!(tags["latest"], tags["1.2.4"]);
+}
+
 #[test]
 fn mistakes_in_the_lifecycle_are_reported_with_their_place() {
-    for (lifecycle, message) in [
+    for (lifecycle, message, place) in [
         (
             "[[lifecycle.revoked]]\nversions = \"1.2.4\"\n",
             "`reason` is missing in [[lifecycle.revoked]]",
+            "8:1",
         ),
         (
             "[[lifecycle.revoked]]\nreason = \"x\"\n",
             "`versions` is missing in [[lifecycle.revoked]]",
+            "8:1",
         ),
         (
             "[[lifecycle.revoked]]\nversions = \"1.2.3.4.5\"\nreason = \"x\"\n",
             "`1.2.3.4.5` is not a range of versions",
+            "9:12",
         ),
         (
             "[[lifecycle.revoked]]\nversions = \"1.2\"\nreason = \"x\"\nreplacement = \"1.2.9\"\n",
             "the replacement is revoked by the same table",
+            "11:15",
         ),
-        ("[lifecycle]\neol = \"soon\"\n", "`soon` is not a date"),
+        (
+            "[lifecycle]\neol = \"soon\"\n",
+            "`soon` is not a date",
+            "9:7",
+        ),
         (
             "[lifecycle]\nwarn_before = \"3 weeks\"\n",
             "is not a number of days",
+            "9:15",
         ),
     ] {
         let golden = Golden::new()
@@ -491,5 +740,7 @@ fn mistakes_in_the_lifecycle_are_reported_with_their_place() {
             .image("app", &spec("1.2.5", lifecycle));
         let run = golden.run(&["check"]).exit(2);
         assert!(run.stderr.contains(message), "{lifecycle}: {}", run.stderr);
+        let place = format!(" --> app/image.toml:{place}\n");
+        assert!(run.stderr.contains(&place), "{lifecycle}: {}", run.stderr);
     }
 }

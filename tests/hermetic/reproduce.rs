@@ -1,11 +1,15 @@
 //! `golden reproduce` builds published images again and compares them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use golden::reference::Digest;
 use serde_json::Value;
 
-use crate::statements::{App, commit, git};
+use crate::statements::{App, IN_TOTO, commit, git};
 use crate::support::registry::Behaviour;
 use crate::support::server::{Answer, Server, handler};
 use crate::support::workspace::{Golden, Run};
@@ -17,7 +21,7 @@ fn reproduced(app: &App, image: &str, code: i32) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// An image of a workspace that builds on the image `base` of the registry.
+/// An image of the workspace; `base` is the value of its key.
 fn spec(app: &App, name: &str, base: &str, more: &str) {
     let text = format!(
         "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = {base}\n\
@@ -192,8 +196,16 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
     let app = App::new(Behaviour::default(), TABLES);
     let remote = tempfile::tempdir().unwrap();
     let directory = remote.path().to_owned();
-    let server = Server::start(handler(move |seen| served(&directory, &seen.path)));
+    let requires_login = Arc::new(AtomicBool::new(false));
+    let requires = requires_login.clone();
+    let server = Server::start(handler(move |seen| {
+        if requires.load(Ordering::SeqCst) && seen.header("authorization").is_none() {
+            return Answer::new(401, "").header("www-authenticate", "Basic realm=\"r\"");
+        }
+        served(&directory, &seen.path)
+    }));
     let url = format!("http://{}/r.git", server.host());
+    app.golden.write(".gitattributes", "* filter=x\n");
     commit(&app.golden);
     git(&app.golden, &["remote", "set-url", "origin", &url]);
     app.run(&["build", "--push"], 0);
@@ -206,8 +218,16 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
         run.stderr
     );
     // A hook and a filter of the user do not run.
-    elsewhere.write(".gitconfig", "[core]\n\thooksPath = hooks\n");
-    elsewhere.write("hooks/post-checkout", "#!/bin/sh\ntouch \"$HOME/ran\"\n");
+    let ran = elsewhere.path().join("ran");
+    let hook = format!("#!/bin/sh\ntouch {}\n", ran.display());
+    let hook = elsewhere.write("hooks/post-checkout", hook);
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = format!(
+        "[core]\n\thooksPath = {}\n[filter \"x\"]\n\tsmudge = \"touch {}; cat\"\n",
+        hook.parent().unwrap().display(),
+        ran.display()
+    );
+    elsewhere.write(".gitconfig", config);
     for args in [
         &["clone", "-q", "--bare"][..],
         &["--git-dir", "update-server-info"],
@@ -228,5 +248,93 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
         "{}",
         run.stdout
     );
-    assert!(!elsewhere.path().join("ran").exists());
+    assert!(!ran.exists()); // The statement names the URL, so the logins of the user are used only if the user knows it.
+    requires_login.store(true, Ordering::SeqCst);
+    let helper = format!(
+        "[credential]\n\thelper = \"!f() {{ touch {}; echo username=u; echo password=p; }}; f\"\n",
+        ran.display()
+    );
+    elsewhere.write(".gitconfig", helper);
+    let reproduce = |code| {
+        let mut command = elsewhere.command(&["reproduce", &image]);
+        command.env("HOME", elsewhere.path());
+        Run::of(command.output().unwrap()).exit(code)
+    };
+    reproduce(1);
+    assert!(!ran.exists());
+    git(&elsewhere, &["init", "-q"]);
+    git(&elsewhere, &["remote", "add", "origin", &url]);
+    reproduce(0);
+    assert!(ran.exists());
+}
+
+/// The statement names the commit, so every publisher of the image decides about its golden.toml.
+#[test]
+fn no_program_of_the_commit_runs_and_a_base_that_was_revoked_later_is_used() {
+    let app = App::new(Behaviour::default(), TABLES);
+    let host = app.registry.host();
+    app.registry.image_for("base", "amd64", "BASE=1", &["1"]);
+    let directory = tempfile::tempdir().unwrap();
+    let ran = directory.path().join("ran");
+    let check = format!("#!/bin/sh\ntouch {}\n", ran.display());
+    let check = app.golden.write("check", check);
+    std::fs::set_permissions(&check, std::fs::Permissions::from_mode(0o755)).unwrap();
+    app.configure(&format!(
+        "{TABLES}[policy.base]\nsigned_by = [\"v\"]\n\
+         [[trust]]\nname = \"v\"\nimages = [\"{host}/base\"]\nverify = [\"./check\"]\n"
+    ));
+    let file = "[[files]]\ncontent = \"a\"\ntarget = \"/y\"\n";
+    spec(&app, "child", &format!("\"{host}/base:1\""), file);
+    commit(&app.golden);
+    app.run(&["build", "child", "--push"], 0);
+    std::fs::remove_file(&ran).unwrap();
+    let base = format!("{host}/base:1");
+    app.run(&["revoke", &base, "--reason", "bad", "--yes"], 0);
+    let result = reproduced(&app, "child:1.2.3", 0);
+    assert_eq!(result["outcome"], "same");
+    assert!(!ran.exists());
+}
+
+/// Replaces the provenance statement of an image by a changed one.
+fn with_provenance(app: &App, tag: &str, edit: impl FnOnce(&mut Value)) {
+    let image = app.registry.tags("app")[tag].clone();
+    let mut statement = app.provenance(&app.tree(&format!("app:{tag}")));
+    edit(&mut statement["predicate"]["buildDefinition"]["internalParameters"]);
+    let empty = ("application/vnd.oci.empty.v1+json", "{}");
+    let text = statement.to_string();
+    let artifact = app.registry.artifact(
+        "app",
+        Some(IN_TOTO),
+        empty,
+        (IN_TOTO, &text),
+        Some(&image),
+        &[],
+    );
+    app.registry.fallback("app", &image, &[&artifact]);
+}
+
+#[test]
+fn the_inputs_of_an_image_that_an_engine_built_are_compared() {
+    let app = App::new(Behaviour::default(), TABLES);
+    commit(&app.golden);
+    app.run(&["build", "--push"], 0);
+    with_provenance(&app, "1.2.3", |internal| {
+        internal["engine"] = "docker".into();
+    });
+    let result = reproduced(&app, "app:1.2.3", 0);
+    assert_eq!(result["outcome"], "same-inputs");
+    assert_eq!(result["engine"], "docker");
+    let app = App::new(Behaviour::default(), TABLES);
+    commit(&app.golden);
+    app.run(&["build", "--push"], 0);
+    with_provenance(&app, "1.2.3", |internal| {
+        internal["engine"] = "docker".into();
+        internal["dev.golden.inputs"] = Digest::of(b"other").to_string().into();
+    });
+    let result = reproduced(&app, "app:1.2.3", 5);
+    assert_eq!(result["outcome"], "other-inputs");
+    assert_eq!(
+        result["because"],
+        serde_json::json!(["the inputs digest of the commit is another one"])
+    );
 }

@@ -107,12 +107,10 @@ fn the_signatures_of_a_new_image_are_not_read_twice() {
         ..Behaviour::default()
     });
     let host = registry.host();
-    let golden = app(&host)
-        .env("GOLDEN_SIGNING_PASSWORD", "x")
-        .workspace(&format!(
-            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n[signing]\nkey = \"team.key\"\n"
-        ));
-    golden.run(&["key", "new", "--out", "team"]).exit(0);
+    let golden = app(&host).workspace(&format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n[signing]\nkey = \"team.key\"\n"
+    ));
+    golden.write_key_pair("team");
     golden.run(&["build", "--push"]).exit(0);
     let requests = registry.requests();
     let put = requests

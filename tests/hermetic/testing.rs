@@ -23,7 +23,7 @@ fn published(registry: &FakeRegistry, tests: &str) -> Golden {
 }
 
 #[test]
-fn mistakes_in_tests_have_their_place() {
+fn mistakes_in_tests_are_reported_with_their_position() {
     for (test, message, place) in [
         ("mode = \"0644\"", "a [[test]] needs a subject", "14:1"),
         (
@@ -94,7 +94,11 @@ fn mistakes_in_tests_have_their_place() {
             "15:10",
         ),
         ("port = \"0\"", "port 0 does not exist", "15:8"),
-        ("certificate = \"none.crt\"", "none.crt", "15:15"),
+        (
+            "certificate = \"none.crt\"",
+            "`none.crt` does not exist",
+            "15:15",
+        ),
         ("size = \"packed\"", "a test of `size` needs `max`", "15:8"),
         (
             "size = \"packed\"\nmax = \"1 mile\"",

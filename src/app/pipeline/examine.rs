@@ -1,4 +1,4 @@
-//! Runs the tests of an image before its tags move.
+//! Runs the tests and gates of an image before its tags move.
 
 use super::failed::Failed;
 use super::run::{Run, Slot};
@@ -87,7 +87,7 @@ impl Run<'_> {
             self.events
                 .note(Some(display), format!("{count} {tests} passed"));
         }
-        slot.tests.get_or_init(|| tested);
+        slot.tests.lock().await.extend(tested);
         Ok(because)
     }
 }
@@ -127,6 +127,9 @@ impl TagGuard<'_> {
     async fn failure(&self, repo: &Repo, raw: &RawManifest) -> Result<Option<String>, Failed> {
         let image = self.image(repo, raw).await?;
         let readable = ReadableImage::of_assembled(&image)?;
+        if readable.is_empty() {
+            return Ok(Some(format!("{} contains no image", raw.digest)));
+        }
         if let Some(because) = self.run.test(self.work, &readable, self.slot).await? {
             return Ok(Some(because));
         }
@@ -149,7 +152,7 @@ impl TagGuard<'_> {
             Err(problem) => return Ok(Some(format!("the gates could not be run: {problem}"))),
         };
         let because = gates::failure(&reports);
-        self.slot.gates.get_or_init(|| reports);
+        self.slot.gates.lock().await.extend(reports);
         Ok(because)
     }
 }
@@ -160,7 +163,7 @@ impl Gatekeeper for TagGuard<'_> {
         match self.failure(repo, raw).await {
             Ok(None) => Ok(()),
             Ok(Some(because)) => Err(because),
-            Err(error) => Err(format!("the tests could not be run: {error}")),
+            Err(error) => Err(format!("the image cannot be examined: {error}")),
         }
     }
 }

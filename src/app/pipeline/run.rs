@@ -107,15 +107,16 @@ pub struct Run<'a> {
     pub now: i64,
 }
 
-/// The results of one image that remain after its work. Each field is set at most once.
+/// The results of one image that remain after its work.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     /// The engine that built the image, and the digest of the result.
     made: OnceLock<(EngineKind, Digest)>,
-    /// The results of the tests, for each platform.
-    pub(super) tests: OnceLock<Vec<TestedPlatform>>,
-    /// The results of the gates.
-    pub(super) gates: OnceLock<Vec<GateReport>>,
+    /// The results of the tests, for each platform of each image that was examined: registries can
+    /// have different images of one version.
+    pub(super) tests: Mutex<Vec<TestedPlatform>>,
+    /// The results of the gates, for each image that was examined.
+    pub(super) gates: Mutex<Vec<GateReport>>,
     /// Durations in milliseconds, by phase.
     durations: OnceLock<BTreeMap<String, u64>>,
     /// The built image, if it is returned at the end or its tags are moved later.
@@ -329,20 +330,20 @@ impl Run<'_> {
         slot: &Slot,
         done: &mut Done,
     ) -> Result<BuiltImage, Failed> {
-        let tests_now = !self.options.push && !work.recipe.image.tests.is_empty();
-        if self.options.only_test {
-            if tests_now {
-                self.test_built(work, &image, slot).await?;
-            }
-            done.local = self.tag_locally(work, &image).await?;
-            return Ok(image);
+        let only_test = self.options.only_test;
+        if !only_test {
+            self.check_policy(work, &image).await?;
         }
-        self.check_policy(work, &image).await?;
-        if tests_now {
+        if !self.options.push && !work.recipe.image.tests.is_empty() {
             self.test_built(work, &image, slot).await?;
         }
-        done.local = self.tag_locally(work, &image).await?;
-        self.record(work, &image)?;
+        // `golden test` moves only the tags in the engine that other images of the run are built on.
+        if !only_test || !parent.childless {
+            done.local = self.tag_locally(work, &image).await?;
+        }
+        if !only_test {
+            self.record(work, &image)?;
+        }
         if self.options.push && self.has_conditions(work) {
             return self.published_by_golden(work, image, parent).await;
         }
@@ -427,8 +428,8 @@ impl Run<'_> {
         for (position, (outcome, slot)) in outcomes.into_iter().zip(slots).enumerate() {
             let work = &self.work[position];
             let mut report = self.report(work, slot.made.into_inner());
-            report.tests = slot.tests.into_inner().unwrap_or_default();
-            report.gates = slot.gates.into_inner().unwrap_or_default();
+            report.tests = slot.tests.into_inner();
+            report.gates = slot.gates.into_inner();
             report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// The maximum size of a value, in bytes.
+const MAX_SIZE: usize = 1 << 20;
+/// The deepest nesting of lists and objects in a value.
+const MAX_NESTING: usize = 64;
+
 /// An expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
@@ -21,8 +26,8 @@ pub(super) enum Expression {
     Call(String, Vec<Self>),
     /// `CONDITION ? ONE : OTHER`.
     Condition(Box<[Self; 3]>),
-    /// `ONE OPERATOR OTHER`.
-    Binary(&'static str, Box<[Self; 2]>),
+    /// `ONE OPERATOR OTHER OPERATOR OTHER …`, from left to right.
+    Operators(Box<Self>, Vec<(&'static str, Self)>),
     /// `!ONE`.
     Not(Box<Self>),
 }
@@ -36,6 +41,7 @@ impl Expression {
                 let mut out = String::new();
                 for part in parts {
                     out.push_str(&text(&part.value(variables)?));
+                    within_limit(out.len())?;
                 }
                 Ok(Value::String(out))
             }
@@ -43,21 +49,19 @@ impl Expression {
                 .get(name)
                 .cloned()
                 .ok_or_else(|| format!("the variable {name} is not defined")),
-            Self::List(items) => {
-                let items = items.iter().map(|item| item.value(variables));
-                items.collect::<Result<_, _>>().map(Value::Array)
-            }
+            Self::List(items) => values(items, variables).map(Value::Array),
             Self::Object(pairs) => {
                 let mut object = Map::new();
+                let mut total = 0;
                 for (key, value) in pairs {
-                    object.insert(text(&key.value(variables)?), value.value(variables)?);
+                    let (key, value) = (text(&key.value(variables)?), value.value(variables)?);
+                    total += key.len() + size_within(&value, MAX_NESTING - 1)?;
+                    within_limit(total)?;
+                    object.insert(key, value);
                 }
                 Ok(Value::Object(object))
             }
-            Self::Call(name, arguments) => {
-                let arguments = arguments.iter().map(|one| one.value(variables));
-                call(name, &arguments.collect::<Result<Vec<_>, _>>()?)
-            }
+            Self::Call(name, arguments) => call(name, &values(arguments, variables)?),
             Self::Condition(parts) => {
                 let [condition, one, other] = parts.as_ref();
                 if is_true(&condition.value(variables)?) {
@@ -66,19 +70,73 @@ impl Expression {
                     other.value(variables)
                 }
             }
-            Self::Binary(operator, sides) => {
-                let [one, other] = sides.as_ref();
-                let (one, other) = (one.value(variables)?, other.value(variables)?);
-                Ok(Value::Bool(match *operator {
-                    "==" => one == other,
-                    "!=" => one != other,
-                    "&&" => is_true(&one) && is_true(&other),
-                    _ => is_true(&one) || is_true(&other),
-                }))
+            Self::Operators(first, rest) => {
+                let mut one = first.value(variables)?;
+                for (operator, other) in rest {
+                    let other = other.value(variables)?;
+                    one = Value::Bool(match *operator {
+                        "==" => one == other,
+                        "!=" => one != other,
+                        "&&" => is_true(&one) && is_true(&other),
+                        _ => is_true(&one) || is_true(&other),
+                    });
+                }
+                Ok(one)
             }
             Self::Not(one) => Ok(Value::Bool(!is_true(&one.value(variables)?))),
         }
     }
+}
+
+/// The values of expressions. Fails if one of them fails, or if they are too large together.
+fn values(
+    items: &[Expression],
+    variables: &BTreeMap<String, Value>,
+) -> Result<Vec<Value>, String> {
+    let mut values = Vec::new();
+    let mut total = 0;
+    for item in items {
+        let value = item.value(variables)?;
+        total += size_within(&value, MAX_NESTING - 1)?;
+        within_limit(total)?;
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// The size of a value in bytes: its texts, and one for each value in it. Fails if the value is
+/// nested too deeply.
+pub(super) fn size(value: &Value) -> Result<usize, String> {
+    size_within(value, MAX_NESTING)
+}
+
+fn size_within(value: &Value, depth: usize) -> Result<usize, String> {
+    let below = depth
+        .checked_sub(1)
+        .ok_or_else(|| "the value is nested too deeply".to_owned())?;
+    let mut total = 1;
+    match value {
+        Value::String(text) => total += text.len(),
+        Value::Array(items) => {
+            for item in items {
+                total += size_within(item, below)?;
+            }
+        }
+        Value::Object(object) => {
+            for (key, value) in object {
+                total += key.len() + size_within(value, below)?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    Ok(total)
+}
+
+fn within_limit(size: usize) -> Result<(), String> {
+    if size > MAX_SIZE {
+        return Err(format!("the value is longer than {} MiB", MAX_SIZE >> 20));
+    }
+    Ok(())
 }
 
 fn is_true(value: &Value) -> bool {
@@ -113,7 +171,11 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         ("trimsuffix", _, [one, suffix]) => {
             string(one.strip_suffix(suffix.as_str()).unwrap_or(one).to_owned())
         }
-        ("replace", _, [one, from, to]) if !from.is_empty() => string(one.replace(from, to)),
+        ("replace", _, [one, from, to]) if !from.is_empty() => {
+            let added = one.matches(from.as_str()).count().saturating_mul(to.len());
+            within_limit(one.len().saturating_add(added))?;
+            string(one.replace(from, to))
+        }
         ("split", _, [separator, one]) if !separator.is_empty() => {
             let parts = one.split(separator.as_str());
             Ok(Value::Array(
@@ -121,6 +183,8 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
             ))
         }
         ("join", [_, Value::Array(items)], [separator, _]) => {
+            let separators = items.len().saturating_mul(separator.len());
+            within_limit(separators)?;
             let items: Vec<String> = items.iter().map(text).collect();
             string(items.join(separator))
         }

@@ -5,12 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::expression::{Expression, text};
+use super::expression::{Expression, size, text};
 use super::hcl::{self, Body};
 use super::target::BakeTarget;
 
 /// The maximum number of targets, with those of matrices.
 const MAX_TARGETS: usize = 1_000;
+/// The maximum number of targets that the targets of a file inherit from, each counted every time.
+const MAX_VISITS: usize = 10_000;
+/// The longest chain of targets that inherit from each other.
+const MAX_CHAIN: usize = 64;
+/// The maximum size of the values of all variables, and of those of all targets, in bytes.
+const MAX_VALUES: usize = 4 << 20;
+/// The maximum number of attempts to evaluate a variable.
+const MAX_ATTEMPTS: usize = 20_000;
 
 /// The reason why a bake file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +43,15 @@ pub enum BakeError {
     /// There are too many targets.
     #[error("the file has more than {MAX_TARGETS} targets")]
     TooMany,
+    /// The values are too large together.
+    #[error("the values of the file are too large together")]
+    TooLarge,
+    /// Too many targets are inherited from.
+    #[error("target {0}: it inherits from too many targets")]
+    TooMuchInherited(String),
+    /// Two targets have one name.
+    #[error("two targets have the name {0}; a target with a matrix needs a `name` with its values")]
+    SameName(String),
     /// A target inherits from a target that does not exist, or from itself.
     #[error("target {target}: it cannot inherit from `{parent}`")]
     Inherits {
@@ -132,17 +149,34 @@ fn of_json(value: &Value) -> Result<Expression, String> {
     })
 }
 
+/// The work for the targets of a file so far.
+#[derive(Debug, Default)]
+struct Work {
+    /// The targets that inherit from each other now.
+    open: BTreeSet<String>,
+    /// The number of targets that were read, with those that others inherit from.
+    visits: usize,
+    /// The size of the values of all targets, in bytes.
+    size: usize,
+}
+
 impl BakeFile {
     fn targets(&self, set: &BTreeMap<String, String>) -> Result<Vec<BakeTarget>, BakeError> {
-        let variables = self.values(set);
+        let variables = self.values(set)?;
+        let mut work = Work::default();
         // A target whose name begins with `_` is only inherited from.
         let names = self.targets.keys().filter(|name| !name.starts_with('_'));
-        let mut targets = Vec::new();
+        let mut targets: Vec<BakeTarget> = Vec::new();
+        let mut found = BTreeSet::new();
         for name in names {
             for row in self.matrix(name, &variables)? {
                 let mut all = variables.clone();
                 all.extend(row);
-                targets.push(self.target(name, &all)?);
+                let target = self.target(name, &all, &mut work)?;
+                if !found.insert(target.name.clone()) {
+                    return Err(BakeError::SameName(target.name));
+                }
+                targets.push(target);
                 if targets.len() > MAX_TARGETS {
                     return Err(BakeError::TooMany);
                 }
@@ -154,22 +188,42 @@ impl BakeFile {
         Ok(targets)
     }
 
-    /// The values of the variables. A variable may refer to others in any order.
-    fn values(&self, set: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+    /// The values of the variables. A variable may refer to others in any order. Fails if they are
+    /// too large together, or if too many of them depend on each other.
+    fn values(&self, set: &BTreeMap<String, String>) -> Result<BTreeMap<String, Value>, BakeError> {
         let mut values: BTreeMap<String, Value> = set
             .iter()
             .map(|(name, value)| (name.clone(), Value::String(value.clone())))
             .collect();
-        for _ in 0..self.variables.len() {
-            for (name, default) in &self.variables {
-                if !values.contains_key(name)
-                    && let Ok(value) = default.value(&values)
-                {
-                    values.insert(name.clone(), value);
+        let mut open: Vec<&(String, Expression)> = self.variables.iter().collect();
+        let (mut total, mut attempts) = (0, 0);
+        loop {
+            let before = values.len();
+            let mut failed = Vec::new();
+            for variable in open {
+                let (name, default) = variable;
+                if values.contains_key(name) {
+                    continue;
                 }
+                attempts += 1;
+                if attempts > MAX_ATTEMPTS {
+                    return Err(BakeError::TooLarge);
+                }
+                let Ok(value) = default.value(&values) else {
+                    failed.push(variable);
+                    continue;
+                };
+                total += size(&value).map_err(|_| BakeError::TooLarge)?;
+                if total > MAX_VALUES {
+                    return Err(BakeError::TooLarge);
+                }
+                values.insert(name.clone(), value);
             }
+            if values.len() == before {
+                return Ok(values);
+            }
+            open = failed;
         }
-        values
     }
 
     /// The combinations of the matrix of a target; one empty one without a matrix.
@@ -188,16 +242,17 @@ impl BakeFile {
         };
         let matrix = matrix.value(variables).map_err(failed)?;
         for (axis, values) in matrix.as_object().into_iter().flatten() {
+            let values = values.as_array().map(Vec::as_slice).unwrap_or_default();
+            if rows.len().saturating_mul(values.len()) > MAX_TARGETS {
+                return Err(BakeError::TooMany);
+            }
             let mut next = Vec::new();
             for row in &rows {
-                for value in values.as_array().into_iter().flatten() {
+                for value in values {
                     let mut row = row.clone();
                     flatten(axis, value, &mut row);
                     next.push(row);
                 }
-            }
-            if next.len() > MAX_TARGETS {
-                return Err(BakeError::TooMany);
             }
             rows = next;
         }
@@ -214,9 +269,10 @@ impl BakeFile {
         &self,
         name: &str,
         variables: &BTreeMap<String, Value>,
+        work: &mut Work,
     ) -> Result<BakeTarget, BakeError> {
         let mut target = BakeTarget::default();
-        self.inherit(name, variables, &mut target, &mut BTreeSet::new())?;
+        self.inherit(name, variables, &mut target, work)?;
         name.clone_into(&mut target.name);
         if let Some(expression) = self.attribute(name, "name") {
             let value = expression.value(variables);
@@ -234,25 +290,35 @@ impl BakeFile {
         name: &str,
         variables: &BTreeMap<String, Value>,
         target: &mut BakeTarget,
-        open: &mut BTreeSet<String>,
+        work: &mut Work,
     ) -> Result<(), BakeError> {
-        open.insert(name.to_owned());
+        work.visits += 1;
+        if work.visits > MAX_VISITS || work.open.len() == MAX_CHAIN {
+            return Err(BakeError::TooMuchInherited(name.to_owned()));
+        }
+        work.open.insert(name.to_owned());
         let parents = self.attribute(name, "inherits");
         let parents = parents.and_then(|parents| parents.value(variables).ok());
         let parents = parents.as_ref().and_then(Value::as_array);
         for parent in parents.into_iter().flatten().map(text) {
-            if !self.targets.contains_key(&parent) || open.contains(&parent) {
+            if !self.targets.contains_key(&parent) || work.open.contains(&parent) {
                 return Err(BakeError::Inherits {
                     target: name.to_owned(),
                     parent,
                 });
             }
-            self.inherit(&parent, variables, target, open)?;
+            self.inherit(&parent, variables, target, work)?;
         }
-        open.remove(name);
+        work.open.remove(name);
         for (key, expression) in self.targets.get(name).into_iter().flatten() {
             match expression.value(variables) {
-                Ok(value) => target.set(key, &value),
+                Ok(value) => {
+                    work.size += size(&value).map_err(|_| BakeError::TooLarge)?;
+                    if work.size > MAX_VALUES {
+                        return Err(BakeError::TooLarge);
+                    }
+                    target.set(key, &value);
+                }
                 Err(problem) => target.leave_out(key, problem),
             }
         }
@@ -335,8 +401,69 @@ target "tool" {
                 "target \"a\" { name = X }\n",
                 "target a: the variable X is not defined",
             ),
+            (
+                "target \"a\" { matrix = { x = [\"1\", \"2\"] } }\n",
+                "two targets have the name a; a target with a matrix needs a `name` with its values",
+            ),
+            (
+                "target \"a\" {}\ntarget \"b\" { name = \"a\" }\n",
+                "two targets have the name a; a target with a matrix needs a `name` with its values",
+            ),
         ] {
             assert_eq!(parse_hcl(text, &none).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_file_cannot_need_unbounded_work() {
+        let none = BTreeMap::new();
+        let refused = |text: &str| parse_hcl(text, &none).unwrap_err().to_string();
+        // Each target inherits twice from the one before it.
+        let mut twice = "target \"t0\" {}\n".to_owned();
+        for number in 1..40 {
+            let parent = format!("\"t{}\"", number - 1);
+            twice.extend([format!(
+                "target \"t{number}\" {{ inherits = [{parent}, {parent}] }}\n"
+            )]);
+        }
+        assert!(refused(&twice).ends_with("it inherits from too many targets"));
+        let chain = |length: usize| -> String {
+            let links = (1..length).map(|number| {
+                format!("target \"_{number}\" {{ inherits = [\"_{}\"] }}\n", number - 1)
+            });
+            let last = format!("target \"a\" {{ inherits = [\"_{}\"] }}\n", length - 1);
+            ["target \"_0\" {}\n".to_owned()]
+                .into_iter()
+                .chain(links)
+                .chain([last])
+                .collect()
+        };
+        assert_eq!(parse_hcl(&chain(63), &none).unwrap().len(), 1);
+        assert!(refused(&chain(100_000)).ends_with("it inherits from too many targets"));
+        // Each variable is twice as long as the one before it, and is undefined from 1 MiB on.
+        let mut doubled = "A0 = \"0123456789abcdef\"\n".to_owned();
+        for number in 1..40 {
+            let before = format!("${{A{}}}", number - 1);
+            doubled.extend([format!("A{number} = \"{before}{before}\"\n")]);
+        }
+        let name = format!("{doubled}target \"a\" {{ name = A39 }}\n");
+        assert_eq!(
+            refused(&name),
+            "target a: the variable A39 is not defined"
+        );
+        let long = format!("A = \"{}\"\n", "x".repeat(900_000));
+        let copies: String = (0..100).map(|number| format!("B{number} = A\n")).collect();
+        assert_eq!(
+            refused(&format!("{long}{copies}target \"a\" {{}}\n")),
+            "the values of the file are too large together"
+        );
+        let nested: String = (1..5_000)
+            .map(|number| format!("A{number} = [A{}]\n", number - 1))
+            .collect();
+        let nested = format!("A0 = []\n{nested}target \"a\" {{}}\n");
+        assert!(parse_hcl(&nested, &none).is_ok());
+        let axis = vec!["\"x\""; 2_000].join(", ");
+        let matrix = format!("target \"a\" {{ matrix = {{ x = [{axis}], y = [{axis}] }} }}\n");
+        assert_eq!(refused(&matrix), "the file has more than 1000 targets");
     }
 }

@@ -10,6 +10,8 @@ use super::expression::Expression;
 
 /// The deepest nesting of blocks and expressions.
 const MAX_DEPTH: usize = 64;
+/// The maximum number of operators between the operands of one expression.
+const MAX_OPERATORS: usize = 64;
 
 /// A block, such as `target "app" { … }`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,12 +43,17 @@ pub(super) fn parse(text: &str) -> Result<Body, (usize, String)> {
 
 /// Parses a text with `${…}`, as in a JSON file.
 pub(super) fn template(text: &str) -> Result<Expression, String> {
+    template_below(text, 0)
+}
+
+/// Parses a text with `${…}` that is nested in expressions of this depth.
+fn template_below(text: &str, depth: usize) -> Result<Expression, String> {
     let mut parser = Parser {
         chars: text.chars().peekable(),
         line: 1,
-        depth: 0,
+        depth,
     };
-    parser.template(None)
+    parser.deeper(|parser| parser.template(None))
 }
 
 struct Parser<'t> {
@@ -206,16 +213,24 @@ impl Parser<'_> {
         let Some(operators) = LEVELS.get(level) else {
             return self.operand();
         };
-        let mut one = self.binary(level + 1)?;
+        let first = self.binary(level + 1)?;
+        let mut rest = Vec::new();
         loop {
             self.blanks(false);
             let Some(operator) = operators.iter().find(|operator| self.is_at(operator)) else {
-                return Ok(one);
+                break;
             };
+            if rest.len() == MAX_OPERATORS {
+                return Err("the expression has too many operators".to_owned());
+            }
             self.skip(operator);
-            let other = self.binary(level + 1)?;
-            one = Expression::Binary(operator, Box::new([one, other]));
+            rest.push((*operator, self.binary(level + 1)?));
         }
+        Ok(if rest.is_empty() {
+            first
+        } else {
+            Expression::Operators(Box::new(first), rest)
+        })
     }
 
     fn operand(&mut self) -> Result<Expression, String> {
@@ -265,7 +280,8 @@ impl Parser<'_> {
         let mut name = self.name()?;
         while self.peek() == Some('.') {
             self.next();
-            name = format!("{name}.{}", self.name()?);
+            name.push('.');
+            name.push_str(&self.name()?);
         }
         match name.as_str() {
             "true" => return Ok(Expression::Literal(Value::Bool(true))),
@@ -407,7 +423,7 @@ impl Parser<'_> {
             .iter()
             .map(|line| line.get(common..).unwrap_or_default());
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-        template(&text)
+        template_below(&text, self.depth)
     }
 }
 
@@ -473,6 +489,34 @@ mod tests {
             assert_eq!(parse(text).unwrap_err().1, expected.1, "{text:?}");
         }
         assert!(parse(&format!("a = {}", "[".repeat(100_000))).is_err());
+    }
+
+    #[test]
+    fn an_expression_has_a_limit() {
+        assert_eq!(
+            value(&vec!["1"; 100_000].join(" == ")),
+            Err("the expression has too many operators".to_owned())
+        );
+        assert_eq!(value("1 == 1 == true != false"), Ok(Value::Bool(true)));
+        // Each here-document is in an expression of the one around it.
+        let open: String = (0..2_000).map(|n| format!("<<E{n}\n${{")).collect();
+        let close: String = (0..2_000).rev().map(|n| format!("}}\nE{n}\n")).collect();
+        assert_eq!(
+            value(&format!("{open}V{close}")),
+            Err("the nesting is too deep".to_owned())
+        );
+        let long = "the value is longer than 1 MiB".to_owned();
+        let text = "x".repeat(600_000);
+        for expression in [
+            format!("\"${{\"{text}\"}}${{\"{text}\"}}\""),
+            format!("[\"{text}\", \"{text}\"]"),
+            format!("{{ a = \"{text}\", b = \"{text}\" }}"),
+            format!("concat([\"{text}\"], [\"{text}\"])"),
+            format!("replace(\"{text}\", \"x\", \"yy\")"),
+            format!("join(\"{text}\", [\"\", \"\", \"\"])"),
+        ] {
+            assert_eq!(value(&expression), Err(long.clone()), "{}", &expression[..20]);
+        }
     }
 
     proptest::proptest! {

@@ -10,12 +10,32 @@ use yaml_rust2::scanner::TScalarStyle;
 const MAX_DEPTH: usize = 64;
 /// The maximum number of values, with those of aliases.
 const MAX_VALUES: usize = 100_000;
+/// The maximum length of all texts, with those of aliases, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+
+/// The size of a value.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    /// The number of values in it, with itself.
+    values: usize,
+    /// The length of its texts, in bytes.
+    text: usize,
+}
+
+impl Size {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            values: self.values + other.values,
+            text: self.text + other.text,
+        }
+    }
+}
 
 /// A list or an object that is not complete.
 struct Open {
     anchor: usize,
-    /// The number of values in it.
-    size: usize,
+    /// The size of the values in it.
+    size: Size,
     kind: Kind,
 }
 
@@ -28,9 +48,9 @@ enum Kind {
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
-    /// The values of the anchors, with the numbers of their values.
-    anchors: BTreeMap<usize, (Value, usize)>,
-    read: usize,
+    /// The values of the anchors, with their sizes.
+    anchors: BTreeMap<usize, (Value, Size)>,
+    read: Size,
     document: Option<Value>,
 }
 
@@ -53,12 +73,17 @@ impl Reader {
             Event::Scalar(text, style, anchor, _) => {
                 let is_null =
                     style == TScalarStyle::Plain && ["", "~", "null"].contains(&text.as_str());
+                let size = Size {
+                    values: 1,
+                    text: text.len(),
+                };
                 let value = if is_null {
                     Value::Null
                 } else {
                     Value::String(text)
                 };
-                self.push(value, 1, anchor)
+                self.count(size)?;
+                self.push(value, size, anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, Kind::List(Vec::new())),
             Event::MappingStart(anchor, _) => self.begin(anchor, Kind::Object(Map::new(), None)),
@@ -70,17 +95,19 @@ impl Reader {
                     Kind::List(items) => Value::Array(items),
                     Kind::Object(object, _) => Value::Object(merged(object)),
                 };
-                self.push(value, open.size + 1, open.anchor)
+                let own = Size { values: 1, text: 0 };
+                self.count(own)?;
+                self.push(value, open.size.plus(own), open.anchor)
             }
             Event::Alias(anchor) => {
                 let (value, size) = self
                     .anchors
                     .get(&anchor)
                     .ok_or("an alias names an anchor that is not complete")?;
-                if self.read + size > MAX_VALUES {
-                    return Err("the file has too many values".to_owned());
-                }
-                let (value, size) = (value.clone(), *size);
+                let (read, size) = (self.read.plus(*size), *size);
+                check(read)?;
+                let value = value.clone();
+                self.read = read;
                 self.push(value, size, 0)
             }
             _ => Ok(()),
@@ -93,26 +120,30 @@ impl Reader {
         }
         self.open.push(Open {
             anchor,
-            size: 0,
+            size: Size::default(),
             kind,
         });
         Ok(())
     }
 
+    /// Counts a new value. Fails if there are too many.
+    fn count(&mut self, size: Size) -> Result<(), String> {
+        self.read = self.read.plus(size);
+        check(self.read)
+    }
+
     /// Adds a complete value to the list or object around it.
-    fn push(&mut self, value: Value, size: usize, anchor: usize) -> Result<(), String> {
-        self.read += size;
-        if self.read > MAX_VALUES * 2 {
-            return Err("the file has too many values".to_owned());
-        }
+    fn push(&mut self, value: Value, size: Size, anchor: usize) -> Result<(), String> {
         if anchor > 0 {
+            // The anchor has a copy.
+            self.count(size)?;
             self.anchors.insert(anchor, (value.clone(), size));
         }
         let Some(open) = self.open.last_mut() else {
             self.document = Some(value);
             return Ok(());
         };
-        open.size += size;
+        open.size = open.size.plus(size);
         match &mut open.kind {
             Kind::List(items) => items.push(value),
             Kind::Object(object, key) => match key.take() {
@@ -126,6 +157,16 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+fn check(read: Size) -> Result<(), String> {
+    if read.values > MAX_VALUES {
+        return Err("the file has too many values".to_owned());
+    }
+    if read.text > MAX_TEXT {
+        return Err(format!("its values are longer than {} MiB", MAX_TEXT >> 20));
+    }
+    Ok(())
 }
 
 /// The object with the keys of the objects under `<<`.
@@ -175,5 +216,13 @@ mod tests {
         }
         assert!(parse(&text).is_err());
         assert!(parse(&"[".repeat(10_000)).is_err());
+        let long = format!("a: &a {}\n", "x".repeat(1 << 20));
+        let aliases = "- *a\n".repeat(40);
+        assert_eq!(
+            parse(&format!("{long}b:\n{aliases}")),
+            Err("its values are longer than 16 MiB".to_owned())
+        );
+        let few = "- *a\n".repeat(4);
+        assert!(parse(&format!("{long}b:\n{few}")).is_ok());
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::repository::{self, GitError, GitRepository};
+use super::sanitised;
 use crate::process::{Environment, Program};
 use crate::workspace::fs;
 
@@ -48,8 +49,9 @@ impl Checkout {
     }
 
     /// Checks out `commit` from the repository that contains `local`, if that has it, else from a
-    /// clone of `url`. No program of a configuration runs, such as a filter or a hook. Fails if the
-    /// commit is in neither of them.
+    /// clone of `url`. The user's logins for git are used only if `url` is a remote of that
+    /// repository. No program of a configuration runs, such as a filter or a hook. Fails if the commit
+    /// is in neither of them.
     pub async fn new(
         commit: &str,
         url: Option<&str>,
@@ -65,14 +67,19 @@ impl Checkout {
         };
         let directory = fs::temporary_directory().map_err(|error| failed(error.to_string()))?;
         let checkout = Self { directory };
-        let from = checkout.refer(commit, url, local, environment).await;
-        let is_local = from.map_err(|error| failed(error.to_string()))?;
-        if !is_local {
+        let repository = GitRepository::open(local, environment).await;
+        let repository = repository.ok().flatten();
+        let is_local = match &repository {
+            Some(repository) => checkout.refer(commit, url, repository, environment).await,
+            None => Ok(false),
+        };
+        if !is_local.map_err(|error| failed(error.to_string()))? {
             let url = url.ok_or_else(|| CheckoutError::Absent(commit.to_owned()))?;
             if !url.starts_with("https://") && !url.starts_with("http://") {
                 return Err(CheckoutError::Url(url.to_owned()));
             }
-            let cloned = checkout.clone_from(url, environment).await;
+            let is_known = repository.is_some_and(|repository| repository.has_remote(url));
+            let cloned = checkout.clone_from(url, is_known, environment).await;
             cloned.map_err(|error| failed(error.to_string()))?;
         }
         let arguments = ["checkout", "-q", "--detach", commit];
@@ -81,18 +88,15 @@ impl Checkout {
         Ok(checkout)
     }
 
-    /// Makes an empty repository that uses the objects of the local one. Returns false if the local
+    /// Makes an empty repository that uses the objects of a local one. Returns false if the local
     /// repository does not have the commit.
     async fn refer(
         &self,
         commit: &str,
         url: Option<&str>,
-        local: &Path,
+        repository: &GitRepository,
         environment: &Environment,
     ) -> Result<bool, GitError> {
-        let Ok(Some(repository)) = GitRepository::open(local, environment).await else {
-            return Ok(false);
-        };
         let object = format!("{commit}^{{commit}}");
         if repository.ask(&["cat-file", "-e", &object]).await.is_err() {
             return Ok(false);
@@ -121,11 +125,23 @@ impl Checkout {
         Ok(true)
     }
 
-    /// Clones a repository without its files. The configuration of the user decides about logins and
-    /// proxies.
-    async fn clone_from(&self, url: &str, environment: &Environment) -> Result<(), GitError> {
+    /// Clones a repository without its files. The configuration of the user decides about proxies,
+    /// and about logins if the user knows the URL. Git never asks for a login.
+    async fn clone_from(
+        &self,
+        url: &str,
+        is_known: bool,
+        environment: &Environment,
+    ) -> Result<(), GitError> {
         let mut command = repository::bare(environment, Program::GitOfUser);
         command.env("GIT_ALLOW_PROTOCOL", "https:http");
+        if !is_known {
+            // An empty value removes the credential helpers, the program that asks for a password, and
+            // the headers for all hosts.
+            for setting in ["credential.helper=", "core.askPass=", "http.extraHeader="] {
+                command.args(["-c", setting]);
+            }
+        }
         command.args(["clone", "-q", "--no-checkout", "--template=", "--", url]);
         command.arg(self.path());
         repository::answer(command, &[]).await.map(drop)
@@ -149,6 +165,12 @@ fn is_id(text: &str) -> bool {
 }
 
 impl GitRepository {
+    /// True if a remote has this URL, which has no user name and no password.
+    fn has_remote(&self, url: &str) -> bool {
+        let mut remotes = self.remotes.iter();
+        remotes.any(|(_, address)| sanitised(address.trim_end()).as_deref() == Some(url))
+    }
+
     /// The directory of the objects.
     fn objects(&self) -> Result<PathBuf, GitError> {
         let path = self.directory().join("objects");

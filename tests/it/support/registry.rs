@@ -39,6 +39,16 @@ pub(crate) struct Behaviour {
     pub(crate) instead: Option<Instead>,
 }
 
+impl Behaviour {
+    /// A registry that maintains no lists of referrers, and one that does.
+    pub(crate) fn both() -> [Self; 2] {
+        [false, true].map(|referrers| Self {
+            referrers,
+            ..Self::default()
+        })
+    }
+}
+
 #[derive(Default)]
 struct Repository {
     blobs: BTreeMap<String, Vec<u8>>,

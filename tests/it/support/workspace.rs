@@ -99,6 +99,24 @@ impl Golden {
         command
     }
 
+    /// Runs git in the workspace, with a name, an e-mail address and a fixed time. Returns the
+    /// trimmed output.
+    #[track_caller]
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        const TIME: &str = "2026-01-02T03:04:05Z";
+        let mut git = Command::new("git");
+        git.current_dir(self.dir.path())
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(["-c", "commit.gpgsign=false"])
+            .args(args)
+            .env("GIT_AUTHOR_DATE", TIME)
+            .env("GIT_COMMITTER_DATE", TIME);
+        let output = git.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// Runs the binary until it exits.
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(self.command(args).output().unwrap())
