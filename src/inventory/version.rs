@@ -20,8 +20,8 @@ impl Package {
     }
 }
 
-/// The order of an installed and a required version, exactly as in the package manager. For rpm, a required version without a release
-/// is equal to every release.
+/// The order of an installed and a required version, exactly as in the package manager. For rpm, a
+/// required version without a release is equal to every release.
 pub(super) fn compare(kind: PackageKind, installed: &str, required: &str) -> Ordering {
     match kind {
         PackageKind::Deb => debian(installed, required),
@@ -435,16 +435,29 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_version_of_python_is_compared_by_its_segments() {
-        for text in ["1.0~rc1", "1.0*", "1!1!", "1.0 (x)", "1.0-", "1.0.post1_", ""] {
+        for text in [
+            "1.0~rc1",
+            "1.0*",
+            "1!1!",
+            "1.0 (x)",
+            "1.0-",
+            "1.0.post1_",
+            "",
+        ] {
             assert_eq!(PythonVersion::parse(text), None, "{text}");
         }
-        for text in ["1.0", "v1.0", "1.0-1", "1.0_rc.1", "1!1.0", "1.0+local", "1."] {
+        for text in [
+            "1.0",
+            "v1.0",
+            "1.0-1",
+            "1.0_rc.1",
+            "1!1.0",
+            "1.0+local",
+            "1.",
+        ] {
             assert!(PythonVersion::parse(text).is_some(), "{text}");
         }
-        assert_eq!(
-            compare(PackageKind::Pypi, "1.0~rc1", "1.0"),
-            Ordering::Less
-        );
+        assert_eq!(compare(PackageKind::Pypi, "1.0~rc1", "1.0"), Ordering::Less);
     }
 
     #[test]

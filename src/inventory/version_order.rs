@@ -25,11 +25,7 @@ pub fn compare_versions(kind: Option<PackageKind>, a: &str, b: &str) -> Ordering
     let (a, b) = (Parts::of(a), Parts::of(b));
     let epochs = a.epoch.is_some() && b.epoch.is_some();
     let revisions = a.revision.is_some() && b.revision.is_some();
-    compare(
-        kind,
-        &a.text(epochs, revisions),
-        &b.text(epochs, revisions),
-    )
+    compare(kind, &a.text(epochs, revisions), &b.text(epochs, revisions))
 }
 
 /// The parts of `EPOCH:VERSION-REVISION`.
