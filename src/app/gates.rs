@@ -21,7 +21,7 @@ use crate::workspace::fs;
 /// The gates of a workspace.
 #[derive(Debug)]
 pub struct Gates {
-    gates: Vec<Gate>,
+    all: Vec<Gate>,
     surroundings: GateSurroundings,
     blobs: Blobs,
     examiner: Examiner,
@@ -91,7 +91,7 @@ impl Gates {
     ) -> Self {
         let events = examiner.events.clone();
         Self {
-            gates: tables.into_iter().map(Gate::new).collect(),
+            all: tables.into_iter().map(Gate::new).collect(),
             surroundings,
             blobs,
             examiner,
@@ -107,7 +107,7 @@ impl Gates {
         names: &'a [&'a str],
     ) -> impl Iterator<Item = &'a GateTable> {
         let applies = move |gate: &&Gate| gate.table.is_on(event) && gate.examines(names);
-        self.gates.iter().filter(applies).map(|gate| &gate.table)
+        self.all.iter().filter(applies).map(|gate| &gate.table)
     }
 
     /// Runs gates, all of them also if one fails. The error is a problem with the input of the

@@ -149,8 +149,7 @@ fn decide(report: &mut GateReport, status: std::process::ExitStatus) {
         None => status.to_string(),
     };
     let is_complete = report.sarif.as_ref().is_none_or(sarif::is_complete);
-    let are_excepted =
-        status.code().is_some() && !report.results.is_empty() && counting.is_empty();
+    let are_excepted = status.code().is_some() && !report.results.is_empty() && counting.is_empty();
     let (passed, because) = if status.success() {
         (true, exit)
     } else if are_excepted && is_complete {

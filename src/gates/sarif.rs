@@ -155,8 +155,14 @@ mod tests {
             (json!({ "rule": { "id": "own", "index": 1 } }), "own"),
             (json!({ "ruleIndex": 1 }), "D-1"),
             (json!({ "rule": { "index": 0 } }), "D-0"),
-            (json!({ "rule": { "index": 1, "toolComponent": { "index": 0 } } }), ""),
-            (json!({ "ruleIndex": 1, "rule": { "toolComponent": { "name": "x" } } }), ""),
+            (
+                json!({ "rule": { "index": 1, "toolComponent": { "index": 0 } } }),
+                "",
+            ),
+            (
+                json!({ "ruleIndex": 1, "rule": { "toolComponent": { "name": "x" } } }),
+                "",
+            ),
             (
                 json!({ "ruleId": "own", "rule": { "index": 1, "toolComponent": { "index": 0 } } }),
                 "own",
