@@ -371,6 +371,11 @@ fn mistakes_in_gates_are_reported_with_their_position() {
             "7:",
         ),
         (
+            "name = \"a\"\ncommand = [\"b\"]\n[[gate.except]]\nid = \"\"\nreason = \"y\"\nuntil = 2027-01-31",
+            "the id of an exception is empty",
+            "7:",
+        ),
+        (
             "name = \"a\"\ncommand = [\"b\"]\n[[gate.except]]\nid = \"x\"\nreason = \"y\"",
             "missing field `until`",
             "7:",
