@@ -22,7 +22,7 @@ use crate::event::Events;
 use crate::image::{Described, DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
-use crate::policy::{Built, UsedBase, check_built, finding, named_user};
+use crate::policy::{Built, UsedBase, UsedBasePolicy, check_built, named_user};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::Registries;
 use crate::resolve::Destination;
@@ -323,10 +323,11 @@ impl Audit<'_> {
             known_as,
             now: self.now,
         };
+        let policy = UsedBasePolicy::new(self.policy);
         let mut found = Diagnostics::new();
         for problem in self.lifecycle.problems(&image.repository, digest).await {
             let message = format!("the image {}", problem.predicate);
-            let finding = finding(self.policy, &used, problem.rule, message, problem.help);
+            let finding = policy.finding(&used, problem.rule, message, problem.help);
             if let Some(mut finding) = finding {
                 finding.severity = severity(problem.level);
                 found.push(finding.about(name.to_string()));

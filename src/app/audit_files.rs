@@ -1,5 +1,5 @@
-//! Applies the policy to the images that the files of others name: Dockerfiles, Compose files and
-//! manifests of Kubernetes.
+//! Applies the policy to the images that files of other programs name: Dockerfiles, Compose files
+//! and manifests of Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::consumers::{ConsumerFormat, ImageUse, Replacement, images, replaced};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::image::children;
 use crate::observe::Absent;
-use crate::policy::{UsedBase, check_used, finding};
+use crate::policy::{UsedBase, UsedBasePolicy};
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
 use crate::resolve::image::Base;
@@ -119,8 +119,9 @@ pub async fn audit_files(
         }
     }
     audited.files = files.len();
+    let policy = UsedBasePolicy::new(&workspace.spec.policy);
     for file in &files {
-        check(file, &states, fix, workspace, settings, &mut audited)?;
+        check(file, &states, fix, &policy, settings, &mut audited)?;
     }
     audited.found = audited.found.sorted();
     Ok(audited)
@@ -348,7 +349,7 @@ fn check(
     file: &ConsumerFile,
     states: &BTreeMap<Reference, Result<BaseState, String>>,
     fix: bool,
-    workspace: &Workspace,
+    policy: &UsedBasePolicy<'_>,
     settings: &Settings,
     audited: &mut AuditedFiles,
 ) -> Result<(), Error> {
@@ -368,7 +369,7 @@ fn check(
             }
         };
         let state = states.get(reference).and_then(|state| state.as_ref().ok());
-        let mut found = findings(reference, state, &file.shown, workspace, settings.now);
+        let mut found = findings(reference, state, &file.shown, policy, settings.now);
         if let Some(state) = state.filter(|_| fix) {
             let is_fixable = |one: &Diagnostic| [OUTDATED, REQUIRE_DIGEST].contains(&&*one.rule);
             let requires_digest = found.iter().any(|one| one.rule == REQUIRE_DIGEST);
@@ -397,10 +398,9 @@ fn findings(
     reference: &Reference,
     state: Option<&BaseState>,
     file: &Path,
-    workspace: &Workspace,
+    policy: &UsedBasePolicy<'_>,
     now: i64,
 ) -> Vec<Diagnostic> {
-    let policy = &workspace.spec.policy;
     let base = Base::Reference(reference.clone());
     let known_as = [file.display().to_string(), reference.repository.to_string()];
     let used = UsedBase {
@@ -408,21 +408,21 @@ fn findings(
         known_as: &known_as,
         now,
     };
-    let mut found: Vec<Diagnostic> = check_used(policy, &used).into_iter().collect();
+    let mut found: Vec<Diagnostic> = policy.check(&used).into_iter().collect();
     let Some(state) = state else {
         return found;
     };
     if let Some((message, help)) = state.outdated(reference) {
-        found.extend(finding(policy, &used, OUTDATED, message, Some(help)));
+        found.extend(policy.finding(&used, OUTDATED, message, Some(help)));
     }
     if let Some(because) = &state.unsigned {
         let message = format!("the base `{reference}` {because}");
-        found.extend(finding(policy, &used, SIGNED_BY, message, None));
+        found.extend(policy.finding(&used, SIGNED_BY, message, None));
     }
     for problem in &state.lifecycle {
         let message = format!("the base `{reference}` {}", problem.predicate);
         let help = problem.help.clone();
-        let finding = finding(policy, &used, problem.rule, message, help);
+        let finding = policy.finding(&used, problem.rule, message, help);
         found.extend(finding.map(|mut finding| {
             finding.severity = severity(problem.level);
             finding

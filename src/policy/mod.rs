@@ -72,35 +72,48 @@ pub struct UsedBase<'a> {
     pub now: i64,
 }
 
-/// Applies the rules about bases to a base that a file names. Its digest in golden.lock does not
-/// count, because the file does not use it.
-#[must_use]
-pub fn check_used(policy: &Policy, used: &UsedBase<'_>) -> Diagnostics {
-    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
-    let subject = PolicySubject::of_used(used);
-    let rules = RULES.iter().filter(|rule| rule.id.starts_with("base."));
-    apply::apply_each(rules, &compiled, &subject, None)
+/// The policy for bases that files of other programs name, compiled once for all of them.
+#[derive(Debug)]
+pub struct UsedBasePolicy<'p> {
+    compiled: CompiledPolicy<'p>,
 }
 
-/// The finding of a rule that needs a registry, about a base that a file names; `None` if the rule
-/// is off, or an exception counts.
-#[must_use]
-pub fn finding(
-    policy: &Policy,
-    used: &UsedBase<'_>,
-    id: &'static str,
-    message: String,
-    help: Option<String>,
-) -> Option<Diagnostic> {
-    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
-    let severity = apply::severity(&compiled, rule(id)?)?;
-    if compiled.excepts(id, &PolicySubject::of_used(used)) {
-        return None;
+impl<'p> UsedBasePolicy<'p> {
+    /// Compiles a policy. Does not report mistakes in it, which `check_specs` reports.
+    #[must_use]
+    pub fn new(policy: &'p Policy) -> Self {
+        let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+        Self { compiled }
     }
-    let mut diagnostic = Diagnostic::error(id, message).of_policy();
-    diagnostic.severity = severity;
-    diagnostic.help = help;
-    Some(diagnostic)
+
+    /// Applies the rules about bases to a base that a file names. Its digest in golden.lock does
+    /// not count, because the file does not use it.
+    #[must_use]
+    pub fn check(&self, used: &UsedBase<'_>) -> Diagnostics {
+        let subject = PolicySubject::of_used(used);
+        let rules = RULES.iter().filter(|rule| rule.id.starts_with("base."));
+        apply::apply_each(rules, &self.compiled, &subject, None)
+    }
+
+    /// The finding of a rule that needs a registry, about a base that a file names; `None` if the
+    /// rule is off, or an exception counts.
+    #[must_use]
+    pub fn finding(
+        &self,
+        used: &UsedBase<'_>,
+        id: &'static str,
+        message: String,
+        help: Option<String>,
+    ) -> Option<Diagnostic> {
+        let severity = apply::severity(&self.compiled, rule(id)?)?;
+        if self.compiled.excepts(id, &PolicySubject::of_used(used)) {
+            return None;
+        }
+        let mut diagnostic = Diagnostic::error(id, message).of_policy();
+        diagnostic.severity = severity;
+        diagnostic.help = help;
+        Some(diagnostic)
+    }
 }
 
 /// Applies the policy to specs. Also reports mistakes in the policy itself, as errors of the spec.

@@ -1,5 +1,5 @@
-//! `golden audit --dockerfile`, `--compose` and `--kubernetes`: the images that the files of others
-//! name.
+//! `golden audit --dockerfile`, `--compose` and `--kubernetes`: the images that files of other
+//! programs name.
 
 use serde_json::{Value, json};
 

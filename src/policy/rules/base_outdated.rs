@@ -1,4 +1,4 @@
-//! `base.outdated`, which `audit` applies to the files of others.
+//! `base.outdated`, which `audit` applies to the files of other programs.
 
 use super::Rule;
 use crate::diagnostic::Severity;
@@ -7,7 +7,7 @@ pub(super) static RULE: Rule = Rule {
     id: "base.outdated",
     severity: Severity::Error,
     fixed: false,
-    summary: "a file of others names the newest patch of a base, and its current digest",
+    summary: "a file of another program names the newest patch of a base, and its current digest",
     docs: "\
 `golden audit --dockerfile`, `--compose` and `--kubernetes` report an image whose tag has a newer patch in the
 registry (`1.2.3` if `1.2.5` exists, with the same suffix such as `-slim`), or whose digest is not the one that
