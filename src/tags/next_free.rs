@@ -4,11 +4,13 @@ use semver::{Prerelease, Version};
 
 use super::{TagList, Withdrawn, is_withdrawn};
 
-/// The number of versions that are tried.
-const MOST_STEPS: usize = 20_000;
+/// The number of patch versions, minor versions and major versions that are tried, one kind after
+/// the other.
+const MOST_STEPS: usize = 10_000;
 
 /// The next version after `version` that is in none of the repositories and not in `withdrawn`: the
-/// next patch version of the same minor version, or the next number of a pre-release.
+/// next patch version of the same minor version, or the next number of a pre-release. If all of
+/// these are withdrawn, the next minor version, or else the next major version.
 pub fn next_free<'a>(
     version: &Version,
     repositories: impl IntoIterator<Item = &'a TagList>,
@@ -19,20 +21,27 @@ pub fn next_free<'a>(
         .flat_map(|existing| existing.versions().iter().map(|held| &held.version))
         .chain(withdrawn.iter().filter_map(Withdrawn::version))
         .collect();
-    let mut next = bumped(version);
-    for step in 0..MOST_STEPS {
-        let is_taken = taken.iter().any(|taken| blocks(taken, &next));
-        if !is_taken && !is_withdrawn(&next, withdrawn) {
-            break;
-        }
-        // A range of withdrawn versions may contain all patches, or all minor versions.
-        next = if step < MOST_STEPS / 2 {
-            bumped(&next)
-        } else {
-            Version::new(next.major.saturating_add(1), 0, 0)
-        };
-    }
-    next
+    let is_free = |next: &Version| {
+        let is_taken = taken.iter().any(|taken| blocks(taken, next));
+        !is_taken && !is_withdrawn(next, withdrawn)
+    };
+    let start = bumped(version);
+    // A range of withdrawn versions may contain all patches, or all minor versions.
+    let found = [bumped, next_minor, next_major]
+        .into_iter()
+        .find_map(|raise| {
+            let versions = std::iter::successors(Some(start.clone()), |last| Some(raise(last)));
+            versions.take(MOST_STEPS).find(|next| is_free(next))
+        });
+    found.unwrap_or(start)
+}
+
+fn next_minor(version: &Version) -> Version {
+    Version::new(version.major, version.minor.saturating_add(1), 0)
+}
+
+fn next_major(version: &Version) -> Version {
+    Version::new(version.major.saturating_add(1), 0, 0)
 }
 
 /// True if `taken` makes `next` unavailable: they are equal, or `taken` is a higher stable version
@@ -110,6 +119,8 @@ mod tests {
     fn a_range_of_withdrawn_versions_is_left() {
         for (range, expected) in [
             (">=1.2.0, <1.2.9", "1.2.9"),
+            (">=1.2.4, <1.3", "1.3.0"),
+            (">=1.2.4, <1.5", "1.5.0"),
             (">=1.2.4, <2", "2.0.0"),
             (">=1.2.4, <3", "3.0.0"),
         ] {
