@@ -1,6 +1,5 @@
 //! Reads the bills of materials that are attached to published images, and queries their packages.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::Error;
+use crate::config_files::package_requirement::Relation;
 use crate::image::children;
 use crate::inventory::{ListedPackage, compare_versions, listed_packages};
 use crate::oci::artifact::ArtifactKind;
@@ -29,27 +29,8 @@ const BUILDKIT_SUBJECT: &str = "vnd.docker.reference.digest";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageQuery {
     name: String,
-    version: Option<(Operator, String)>,
+    version: Option<(Relation, String)>,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Less,
-    LessEqual,
-    Equal,
-    GreaterEqual,
-    Greater,
-}
-
-/// The operators. A longer one comes before its own beginning.
-const OPERATORS: [(&str, Operator); 6] = [
-    ("<=", Operator::LessEqual),
-    (">=", Operator::GreaterEqual),
-    ("==", Operator::Equal),
-    ("<", Operator::Less),
-    (">", Operator::Greater),
-    ("=", Operator::Equal),
-];
 
 impl FromStr for PackageQuery {
     type Err = Error;
@@ -60,7 +41,7 @@ impl FromStr for PackageQuery {
                 "write NAME, or NAME with a version: openssl, 'openssl<3.0.15', musl=1.2.4-r0",
             )
         };
-        let at = text.find(['<', '>', '=']).unwrap_or(text.len());
+        let at = text.find(['<', '>', '=', '!']).unwrap_or(text.len());
         let (name, condition) = text.split_at(at);
         let name = name.trim();
         if name.is_empty() || name.contains(char::is_whitespace) {
@@ -73,38 +54,25 @@ impl FromStr for PackageQuery {
                 version: None,
             });
         }
-        let operator = OPERATORS
-            .iter()
-            .find_map(|(word, operator)| Some((*operator, condition.strip_prefix(word)?.trim())));
-        match operator {
-            Some((operator, version))
-                if !version.is_empty()
-                    && !version.contains(|c: char| c.is_whitespace() || "<>=".contains(c)) =>
-            {
-                Ok(Self {
-                    name,
-                    version: Some((operator, version.to_owned())),
-                })
-            }
-            _ => Err(invalid()),
+        let (relation, version) = Relation::split(condition.trim_end()).ok_or_else(invalid)?;
+        let is_wrong = |c: char| c.is_whitespace() || "<>=".contains(c);
+        if version.is_empty() || version.contains(is_wrong) {
+            return Err(invalid());
         }
+        Ok(Self {
+            name,
+            version: Some((relation, version.to_owned())),
+        })
     }
 }
 
 impl fmt::Display for PackageQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        let Some((operator, version)) = &self.version else {
-            return Ok(());
-        };
-        let word = match operator {
-            Operator::Less => "<",
-            Operator::LessEqual => "<=",
-            Operator::Equal => "=",
-            Operator::GreaterEqual => ">=",
-            Operator::Greater => ">",
-        };
-        write!(f, " {word} {version}")
+        match &self.version {
+            Some((relation, version)) => write!(f, " {relation} {version}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -136,20 +104,16 @@ impl PackageQuery {
     }
 
     fn admits(&self, package: &ListedPackage) -> bool {
-        if package.name != self.name && package.source.as_ref() != Some(&self.name) {
+        let is_named = match package.kind {
+            Some(kind) => kind.is_same_name(&package.name, &self.name),
+            None => package.name == self.name,
+        };
+        if !is_named && package.source.as_ref() != Some(&self.name) {
             return false;
         }
-        let Some((operator, version)) = &self.version else {
-            return true;
-        };
-        let order = compare_versions(package.kind, &package.version, version);
-        match operator {
-            Operator::Less => order == Ordering::Less,
-            Operator::LessEqual => order != Ordering::Greater,
-            Operator::Equal => order == Ordering::Equal,
-            Operator::GreaterEqual => order != Ordering::Less,
-            Operator::Greater => order == Ordering::Greater,
-        }
+        self.version.as_ref().is_none_or(|(relation, version)| {
+            relation.accepts(compare_versions(package.kind, &package.version, version))
+        })
     }
 }
 
@@ -275,6 +239,10 @@ mod tests {
             package("openssl", "3.0.11-1~deb12u2", None),
             package("libssl3", "3.0.15-1~deb12u1", Some("openssl")),
             package("bash", "5.2.15-2", None),
+            ListedPackage {
+                kind: Some(PackageKind::Pypi),
+                ..package("ruamel-yaml", "0.18.6", None)
+            },
         ];
         for (query, shown, expected) in [
             ("openssl<3.0.15", "openssl < 3.0.15", &["openssl"][..]),
@@ -286,7 +254,10 @@ mod tests {
             ("openssl==3.0.15", "openssl = 3.0.15", &["libssl3"]),
             ("openssl>3.0.11", "openssl > 3.0.11", &["libssl3"]),
             ("openssl>=3.0.11-1", "openssl >= 3.0.11-1", &["libssl3"]),
+            ("openssl!=3.0.15", "openssl != 3.0.15", &["openssl"]),
             ("bash", "bash", &["bash"]),
+            ("Ruamel.yaml<1", "Ruamel.yaml < 1", &["ruamel-yaml"]),
+            ("BASH", "BASH", &[]),
             ("zlib", "zlib", &[]),
         ] {
             let query: PackageQuery = query.parse().unwrap();
@@ -298,7 +269,7 @@ mod tests {
                 .collect();
             assert_eq!(names, expected, "{query}");
         }
-        for invalid in ["", "<1", "a<", "a<>1", "a b", "a<1 2", "a=<1"] {
+        for invalid in ["", "<1", "a<", "a<>1", "a b", "a<1 2", "a=<1", "a!1"] {
             assert!(invalid.parse::<PackageQuery>().is_err(), "{invalid}");
         }
     }

@@ -34,6 +34,13 @@ impl Relation {
         ("<", Self::Lower),
     ];
 
+    /// Splits a text after the sign at its start; `None` if it starts with none.
+    #[must_use]
+    pub fn split(text: &str) -> Option<(Self, &str)> {
+        let mut signs = Self::SIGNS.iter();
+        signs.find_map(|(sign, relation)| Some((*relation, text.strip_prefix(sign)?.trim_start())))
+    }
+
     /// True if a version with this order, compared with the required version, is accepted.
     #[must_use]
     pub const fn accepts(self, order: Ordering) -> bool {
@@ -45,6 +52,19 @@ impl Relation {
             Self::AtMost => order.is_le(),
             Self::Lower => order.is_lt(),
         }
+    }
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::AtLeast => ">=",
+            Self::Higher => ">",
+            Self::AtMost => "<=",
+            Self::Lower => "<",
+        })
     }
 }
 
@@ -89,10 +109,7 @@ impl TryFrom<String> for PackageRequirement {
 
 fn condition(text: &str) -> Option<VersionCondition> {
     let text = text.trim();
-    let signed = Relation::SIGNS
-        .iter()
-        .find_map(|(sign, relation)| Some((*relation, text.strip_prefix(sign)?.trim_start())));
-    let (relation, version) = signed.unwrap_or((Relation::Equal, text));
+    let (relation, version) = Relation::split(text).unwrap_or((Relation::Equal, text));
     let plain = |c: char| c.is_ascii_alphanumeric() || "._+-~^:".contains(c);
     let is_version = |version: &str| {
         version.starts_with(|c: char| c.is_ascii_alphanumeric()) && version.chars().all(plain)

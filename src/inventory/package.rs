@@ -30,6 +30,29 @@ impl PackageKind {
     pub const fn is_of_distribution(self) -> bool {
         matches!(self, Self::Apk | Self::Deb | Self::Rpm)
     }
+
+    /// True if two names identify the same package. Names of Python packages have several
+    /// spellings.
+    #[must_use]
+    pub fn is_same_name(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::Pypi => normalized(a) == normalized(b),
+            Self::Apk | Self::Deb | Self::Rpm | Self::Npm => a == b,
+        }
+    }
+}
+
+/// The name of a Python package in the form that identifies it (PEP 503).
+pub(super) fn normalized(name: &str) -> String {
+    let mut normalized = String::new();
+    for character in name.to_lowercase().chars() {
+        match character {
+            '-' | '_' | '.' if normalized.ends_with('-') => {}
+            '-' | '_' | '.' => normalized.push('-'),
+            other => normalized.push(other),
+        }
+    }
+    normalized
 }
 
 impl fmt::Display for PackageKind {

@@ -1,7 +1,7 @@
 //! The metadata of an installed Python package
 //! (<https://packaging.python.org/en/latest/specifications/core-metadata/>).
 
-use super::package::{Package, PackageKind};
+use super::package::{Package, PackageKind, normalized};
 use super::package_list::PackageList;
 
 /// True for the path of a file with the metadata of a package.
@@ -31,19 +31,6 @@ pub(super) fn read(bytes: &[u8]) -> PackageList {
         ..Package::new(PackageKind::Pypi, normalized(name), version.to_owned())
     });
     packages
-}
-
-/// The name in the form that identifies a package (PEP 503).
-fn normalized(name: &str) -> String {
-    let mut normalized = String::new();
-    for character in name.to_lowercase().chars() {
-        match character {
-            '-' | '_' | '.' if normalized.ends_with('-') => {}
-            '-' | '_' | '.' => normalized.push('-'),
-            other => normalized.push(other),
-        }
-    }
-    normalized
 }
 
 #[cfg(test)]
