@@ -129,16 +129,16 @@ impl TryFrom<String> for Age {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is not a time span such as \"24h\" or \"7d\"");
         let unit = match text.chars().last() {
             Some('m') => 60,
             Some('h') => 3600,
             Some('d') => 86_400,
             Some('w') => 7 * 86_400,
-            _ => return Err(format!("`{text}` is not an age")),
+            _ => return Err(refuse()),
         };
         let number = text[..text.len() - 1].parse::<u32>();
-        let number = number.map_err(|_| format!("`{text}` is not an age"))?;
-        Ok(Self(i64::from(number) * unit))
+        Ok(Self(i64::from(number.map_err(|_| refuse())?) * unit))
     }
 }
 

@@ -176,7 +176,7 @@ fn mistakes_in_channels_are_reported() {
         ("\"a b\" = \"1.2.3\"", "`a b` is not a tag"),
         (
             "prod = { follow = \"latest\", after = \"1 day\" }",
-            "is not an age",
+            "`1 day` is not a time span such as \"24h\" or \"7d\"",
         ),
     ] {
         let image = format!(
