@@ -28,9 +28,7 @@ impl Destination {
             path: name.below(&self.namespace)?,
         })
     }
-}
 
-impl Destination {
     /// The name of the image that this registry has in a repository; `None` if the repository is
     /// outside of this registry or of its namespace.
     #[must_use]
