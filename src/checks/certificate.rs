@@ -1,13 +1,11 @@
 //! Tests of the system bundle of certificates.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use x509_parser::pem::Pem;
+use std::collections::BTreeMap;
 
 use super::ImageFacts;
 use super::file::content_at;
 use super::verdict::Mismatch;
-use crate::assemble::certificates::BUNDLES;
+use crate::assemble::certificates::{BUNDLES, certificates_in};
 use crate::inventory::Merged;
 use crate::reference::Digest;
 use crate::resolve::image::Certificate;
@@ -38,10 +36,7 @@ pub(super) fn mismatches(certificates: &[Certificate], facts: &ImageFacts<'_>) -
     let Some(bytes) = facts.contents.get(&digest) else {
         return vec![trusted(format!("{path} is too large to be read"))];
     };
-    let known: BTreeSet<Vec<u8>> = Pem::iter_from_buffer(bytes)
-        .flatten()
-        .map(|block| block.contents)
-        .collect();
+    let known = certificates_in(bytes);
     let missing = certificates
         .iter()
         .filter(|certificate| !known.contains(&certificate.der));

@@ -203,7 +203,7 @@ fn has(bytes: &[u8], text: &[u8]) -> bool {
     text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
 }
 
-/// The begin of a content, on one line.
+/// The start of a content, on one line.
 fn excerpt(bytes: &[u8]) -> String {
     const LONGEST: usize = 200;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);

@@ -17,6 +17,7 @@ use crate::config_files::byte_size::ByteSize;
 use crate::config_files::test_table::SizeKind;
 use crate::inventory::{Inventory, Merged, Package};
 use crate::oci::ImageConfig;
+use crate::policy::looks_like_a_secret;
 use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest};
 use crate::resolve::image_test::{PackageExpectation, TestSubject};
@@ -92,10 +93,13 @@ fn mismatches(subject: &TestSubject<Vec<Certificate>>, facts: &ImageFacts<'_>) -
         TestSubject::File { path, expected } => file::mismatches(path, expected, facts),
         TestSubject::Package { name, expected } => package(name, expected, facts.inventory),
         TestSubject::Env { name, expected } => {
-            value::mismatches(value::variable(facts.config, name).as_deref(), expected)
+            let found = value::variable(facts.config, name);
+            value::mismatches(found.as_deref(), expected, |value| {
+                looks_like_a_secret(name, value)
+            })
         }
         TestSubject::Label { key, expected } => {
-            value::mismatches(facts.config.label(key), expected)
+            value::mismatches(facts.config.label(key), expected, |_| false)
         }
         TestSubject::Config { key, equals } => value::config(facts.config, *key, equals),
         TestSubject::Port { port, exists } => value::ports(facts.config, *port, *exists),
@@ -115,8 +119,9 @@ fn size(kind: SizeKind, max: ByteSize, facts: &ImageFacts<'_>) -> Vec<Mismatch> 
     if found <= max.0 {
         return Vec::new();
     }
-    let found = format!("{} ({found} bytes)", ByteSize(found));
-    vec![Mismatch::new("max", format!("at most {max}"), found)]
+    let exact = |size: ByteSize| format!("{size} ({} bytes)", size.0);
+    let expected = format!("at most {}", exact(max));
+    vec![Mismatch::new("max", expected, exact(ByteSize(found)))]
 }
 
 fn package(name: &str, expected: &PackageExpectation, inventory: &Inventory) -> Vec<Mismatch> {
@@ -124,7 +129,7 @@ fn package(name: &str, expected: &PackageExpectation, inventory: &Inventory) -> 
         inventory
             .packages
             .iter()
-            .filter(|package| package.name == name)
+            .filter(|package| package.kind.is_same_name(&package.name, name))
     };
     // A package of the distribution hides a package of a language with the same name.
     let of_distribution: Vec<&Package> = named()

@@ -19,6 +19,9 @@ use crate::resolve::image_test::{
 const STATUS: &str = "Package: tini\nVersion: 0.19.0-1\nStatus: install ok installed\n\n\
     Package: libssl3\nVersion: 3.0.15-1~deb12u1\nStatus: install ok installed\n";
 
+const PYYAML: &str = "Metadata-Version: 2.1\nName: PyYAML\nVersion: 6.0.1\n\n";
+const RUAMEL: &str = "Metadata-Version: 2.1\nName: ruamel.yaml\nVersion: 0.18.6\n\n";
+
 /// A tar of entries: path, mode, type and content or target.
 fn tar(entries: &[(&str, u32, char, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -75,6 +78,8 @@ fn image() -> (Merged, BTreeMap<Digest, Vec<u8>>) {
         ("srv/current", 0o777, 's', "app"),
         ("srv/dangling", 0o777, 's', "../nothing"),
         ("srv/binary", 0o600, 'f', "a\u{0}b"),
+        ("opt/PyYAML.dist-info/METADATA", 0o644, 'f', PYYAML),
+        ("opt/ruamel.dist-info/METADATA", 0o644, 'f', RUAMEL),
         ("data", 0o1777, 'd', ""),
     ];
     let mut merged = Merged::default();
@@ -93,7 +98,8 @@ fn image() -> (Merged, BTreeMap<Digest, Vec<u8>>) {
 fn config() -> ImageConfig {
     let config = json!({ "config": {
         "User": "app",
-        "Env": ["PATH=/bin", "EMPTY=", "PATH=/usr/bin"],
+        "Env": ["PATH=/bin", "EMPTY=", "PATH=/usr/bin", "API_TOKEN=hunter2", "USE_TOKEN=true",
+            "URL=postgres://app:hunter2@db/app"],
         "Labels": {"owner": "team@example.com"},
         "Entrypoint": ["/usr/bin/tini", "--"],
         "Cmd": ["/bin/sh", "-c", "run it"],
@@ -287,6 +293,18 @@ fn packages_are_found_in_the_databases() {
     assert_eq!(package("tini", ">=1"), ["version: >=1 / 0.19.0-1 (deb)"]);
     assert_eq!(package("nano", ""), ["exists: installed / not installed"]);
     assert_eq!(package("nano", ">=1"), ["version: >=1 / not installed"]);
+    for name in ["PyYAML", "pyyaml", "PYYAML"] {
+        assert_eq!(package(name, ">=6.0"), Vec::<String>::new(), "{name}");
+        assert_eq!(
+            package(name, "absent"),
+            ["exists: not installed / 6.0.1 (pypi)"]
+        );
+    }
+    for name in ["ruamel.yaml", "ruamel-yaml", "Ruamel_YAML"] {
+        assert_eq!(package(name, ""), Vec::<String>::new(), "{name}");
+    }
+    // Only the names of Python packages have several spellings.
+    assert_eq!(package("TINI", "absent"), Vec::<String>::new());
 }
 
 #[test]
@@ -313,6 +331,27 @@ fn the_config_is_compared() {
     assert_eq!(
         env("PATH", set(None, Some("^bin"))),
         ["matches: ^bin / \"/usr/bin\""]
+    );
+    for (name, equals, expected) in [
+        ("API_TOKEN", "", "\"\" / a value that is not shown"),
+        (
+            "API_TOKEN",
+            "hunter3",
+            "a value that is not shown / a value that is not shown",
+        ),
+        ("URL", "x", "\"x\" / a value that is not shown"),
+        ("USE_TOKEN", "false", "\"false\" / \"true\""),
+    ] {
+        let failures = env(name, set(Some(equals), None));
+        assert_eq!(failures, [format!("equals: {expected}")], "{name}");
+    }
+    assert_eq!(
+        env("API_TOKEN", ValueExpectation::Absent),
+        ["exists: not set / a value that is not shown"]
+    );
+    assert_eq!(
+        env("API_TOKEN", set(None, Some("^x"))),
+        ["matches: ^x / a value that is not shown"]
     );
     let label = TestSubject::Label {
         key: "owner".to_owned(),
@@ -374,10 +413,20 @@ fn sizes_are_limited() {
     assert!(size(SizeKind::Packed, 1_500_000).is_empty());
     assert_eq!(
         size(SizeKind::Packed, 1_499_999),
-        ["max: at most 1.4 MB / 1.5 MB (1500000 bytes)"]
+        ["max: at most 1.5 MB (1499999 bytes) / 1.5 MB (1500000 bytes)"]
     );
     let (files, _) = image();
     // A removed file still needs space, and a hard link needs none.
-    let lengths = [4, 46, 10, 6, STATUS.len(), 21, 3].iter().sum::<usize>() as u64;
-    assert_eq!(files.unpacked(), lengths);
+    let lengths = [
+        4,
+        46,
+        10,
+        6,
+        STATUS.len(),
+        21,
+        3,
+        PYYAML.len(),
+        RUAMEL.len(),
+    ];
+    assert_eq!(files.unpacked(), lengths.iter().sum::<usize>() as u64);
 }

@@ -6,10 +6,11 @@ use super::verdict::Mismatch;
 use crate::config_files::config::{Exposed, Invocation};
 use crate::config_files::test_table::ConfigKey;
 use crate::oci::ImageConfig;
+use crate::render::default_shell;
 use crate::resolve::image_test::ValueExpectation;
 
-/// The shell that runs the shell form if the image has no other one.
-const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+/// The text for a value that may be a secret.
+const HIDDEN: &str = "a value that is not shown";
 
 /// The value of an environment variable. If the config sets it several times, the last value counts.
 pub(super) fn variable(config: &ImageConfig, name: &str) -> Option<String> {
@@ -20,17 +21,29 @@ pub(super) fn variable(config: &ImageConfig, name: &str) -> Option<String> {
     })
 }
 
-/// The assertions about a variable or a label that do not hold.
-pub(super) fn mismatches(found: Option<&str>, expected: &ValueExpectation) -> Vec<Mismatch> {
+/// The assertions about a variable or a label that do not hold. Values for which `is_secret` returns
+/// true are not shown.
+pub(super) fn mismatches(
+    found: Option<&str>,
+    expected: &ValueExpectation,
+    is_secret: impl Fn(&str) -> bool,
+) -> Vec<Mismatch> {
     const UNSET: &str = "not set";
-    let shown = || found.map_or_else(|| UNSET.to_owned(), |value| format!("{value:?}"));
+    let quoted = |value: &str| {
+        if is_secret(value) {
+            HIDDEN.to_owned()
+        } else {
+            format!("{value:?}")
+        }
+    };
+    let shown = || found.map_or_else(|| UNSET.to_owned(), &quoted);
     match (expected, found) {
         (ValueExpectation::Absent, None) => Vec::new(),
         (ValueExpectation::Absent, Some(_)) => vec![Mismatch::new("exists", UNSET, shown())],
         (ValueExpectation::Set { equals, matches }, found) => {
             let mut wrong = Vec::new();
             if let Some(equals) = equals.as_deref().filter(|equals| found != Some(*equals)) {
-                wrong.push(Mismatch::new("equals", format!("{equals:?}"), shown()));
+                wrong.push(Mismatch::new("equals", quoted(equals), shown()));
             }
             if let Some(pattern) = matches
                 && !found.is_some_and(|value| pattern.is_match(value.as_bytes()))
@@ -63,7 +76,7 @@ pub(super) fn config(config: &ImageConfig, key: ConfigKey, equals: &Invocation) 
             Invocation::Shell(line) => {
                 let shell = config.words("Shell");
                 let shell = if shell.is_empty() {
-                    SHELL.map(str::to_owned).to_vec()
+                    default_shell()
                 } else {
                     shell
                 };

@@ -60,18 +60,22 @@ impl FromStr for ByteSize {
 }
 
 impl fmt::Display for ByteSize {
-    /// The largest decimal unit with at most one digit after the point: `1.5 MB`.
+    /// The largest unit in powers of 1000, rounded to one digit after the point: `1.5 MB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [
+        const UNITS: [(u64, &str); 5] = [
+            (1_000_000_000_000_000, "PB"),
             (1_000_000_000_000, "TB"),
             (1_000_000_000, "GB"),
             (1_000_000, "MB"),
             (1_000, "kB"),
         ];
-        match units.iter().find(|(scale, _)| self.0 >= *scale) {
+        // 999_950 bytes are 1.0 MB, and not 1000.0 kB.
+        let fits = |(scale, _): &&(u64, &str)| self.0 >= scale - scale / 20_000;
+        match UNITS.iter().find(fits) {
             None => write!(f, "{} B", self.0),
             Some((scale, unit)) => {
-                let tenths = u128::from(self.0) * 10 / u128::from(*scale);
+                let scale = u128::from(*scale);
+                let tenths = (u128::from(self.0) * 10 + scale / 2) / scale;
                 write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
             }
         }
@@ -166,8 +170,11 @@ mod tests {
             (0, "0 B"),
             (999, "999 B"),
             (1000, "1.0 kB"),
-            (152_390_000, "152.3 MB"),
-            (u64::MAX, "18446744.0 TB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (12_345_678, "12.3 MB"),
+            (152_390_000, "152.4 MB"),
+            (u64::MAX, "18446.7 PB"),
         ] {
             assert_eq!(ByteSize(bytes).to_string(), text);
         }

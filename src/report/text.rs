@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::config_files::byte_size::ByteSize;
+
 /// Escapes control characters, invisible characters and characters that change the direction of
 /// text. So text of a registry, an engine or a file cannot move the cursor, reorder a line or hide
 /// a part of it. Newlines and tabs are not changed.
@@ -90,24 +92,10 @@ fn is_unsafe(character: char) -> bool {
     is_hidden || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
-/// Formats a number of bytes in powers of 1000 with one decimal: `12.3 MB`.
+/// Formats a number of bytes: `12.3 MB`.
 #[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "the output has only three digits"
-)]
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if count < 1000 {
-        return format!("{count} B");
-    }
-    let mut value = count as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
+    ByteSize(count).to_string()
 }
 
 /// Formats a duration: `1.2 s`, or `3 min 5 s` from a minute on.
@@ -160,20 +148,5 @@ mod tests {
             assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
         }
         assert_eq!(masked("a\r\n\tb\rc"), "a\r\n\tb?c");
-    }
-
-    #[test]
-    fn bytes_have_a_unit_and_one_decimal() {
-        let table = [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (999_949, "999.9 kB"),
-            (999_950, "1.0 MB"),
-            (12_345_678, "12.3 MB"),
-        ];
-        for (count, text) in table {
-            assert_eq!(bytes(count), text);
-        }
     }
 }

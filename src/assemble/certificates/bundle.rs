@@ -23,6 +23,13 @@ pub const BUNDLES: &[&str] = &[
     "etc/ssl/certs/ca-bundle.crt",
 ];
 
+/// The certificates of a bundle, as DER.
+#[must_use]
+pub fn certificates_in(bundle: &[u8]) -> BTreeSet<Vec<u8>> {
+    let blocks = Pem::iter_from_buffer(bundle).flatten();
+    blocks.map(|block| block.contents).collect()
+}
+
 /// Appends the missing certificates to every bundle of the base. If there is none, the first is
 /// created; on scratch it contains exactly the certificates of the spec.
 pub(super) fn place(
@@ -81,10 +88,7 @@ pub(super) fn append(
         .read(&target)?
         .map(|bytes| bytes.to_vec())
         .unwrap_or_default();
-    let known: BTreeSet<Vec<u8>> = Pem::iter_from_buffer(&bytes)
-        .flatten()
-        .map(|block| block.contents)
-        .collect();
+    let known = certificates_in(&bytes);
     let mut new = certificates
         .iter()
         .filter(|certificate| !known.contains(&certificate.der))

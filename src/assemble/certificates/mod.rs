@@ -8,7 +8,7 @@ mod debian;
 mod rehash;
 mod subject;
 
-pub use bundle::BUNDLES;
+pub use bundle::{BUNDLES, certificates_in};
 
 use super::execution::{NeedsExecution, UPDATE_CA_TRUST};
 use super::overlay::Overlay;
