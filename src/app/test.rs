@@ -22,6 +22,7 @@ use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
 use crate::resolve::ResolvedImage;
 use crate::store::layout::LayoutReader;
+use crate::tags::{TagList, fan_out, precedence};
 
 /// The results of the tests of an image.
 #[derive(Debug, Serialize)]
@@ -214,7 +215,11 @@ fn spec_of<'s>(
         let is_own = || found.path.as_deref().is_some_and(is_path) || title == Some(name);
         spec.map_or_else(is_own, |spec| name == spec || image.display() == spec)
     };
-    let named: Vec<&ResolvedImage> = session.resolved().filter(is_named).collect();
+    let mut named: Vec<&ResolvedImage> = session.resolved().filter(is_named).collect();
+    // The path `ns/team/app` ends with the names `app` and `team/app`: the longest one is meant.
+    let length = |image: &ResolvedImage| image.name.as_str().len();
+    let longest = named.iter().map(|image| length(image)).max();
+    named.retain(|image| Some(length(image)) == longest);
     if let Some(image) = best(&named, found.tag.as_ref()) {
         return Ok(image);
     }
@@ -237,8 +242,27 @@ fn spec_of<'s>(
     })
 }
 
-/// The image whose variant the tag has, or else the first one.
+/// The image to which the tag belongs, or else the one whose variant the tag has, or else the first.
 fn best<'s>(named: &[&'s ResolvedImage], tag: Option<&Tag>) -> Option<&'s ResolvedImage> {
+    let owners = named.iter().copied();
+    let owners = owners.filter(|image| tag.is_some_and(|tag| owns(image, tag)));
+    // Several versions have the tag `latest`, which points to the highest one.
+    let owner = owners.max_by(|a, b| precedence(&a.version, &b.version));
+    owner.or_else(|| of_variant(named, tag))
+}
+
+/// True if a tag is one of the fan-out of an image, or of a revision of its version.
+fn owns(image: &ResolvedImage, tag: &Tag) -> bool {
+    let variant = image.variant.as_ref();
+    let out = fan_out(&image.version, variant, &image.tags);
+    let tagged = TagList::new(std::slice::from_ref(tag), variant, &[]);
+    let mut versions = tagged.versions().iter();
+    out.is_ok_and(|out| out.tags.iter().any(|planned| planned.tag == *tag))
+        || versions.any(|held| held.version.cmp_precedence(&image.version).is_eq())
+}
+
+/// The image whose variant the tag has, or else the first one.
+fn of_variant<'s>(named: &[&'s ResolvedImage], tag: Option<&Tag>) -> Option<&'s ResolvedImage> {
     let score = |image: &ResolvedImage| {
         let (Some(variant), Some(tag)) = (&image.variant, tag) else {
             return usize::from(image.variant.is_none());

@@ -1,6 +1,6 @@
 //! `[[test]]`: the spec, `golden test`, and publishing.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::layout::Base;
 use crate::support::registry::{Behaviour, FakeRegistry};
@@ -288,6 +288,134 @@ fn published_images_and_layouts_are_tested_as_they_are() {
         "{}",
         run.stdout
     );
+}
+
+/// An image with a version and one test, which passes for every image.
+fn with_test(name: &str, version: &str, port: u16) -> String {
+    format!(
+        "[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"scratch\"\n\
+        [[test]]\nport = {port}\nexists = false\n"
+    )
+}
+
+#[test]
+fn the_tests_of_the_image_with_the_longest_name_are_run() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", &with_test("app", "1.0.0", 1))
+        .image("team", &with_test("team/app", "1.0.0", 2));
+    for (repository, port) in [
+        ("app", 1),
+        ("ns/app", 1),
+        ("team/app", 2),
+        ("ns/team/app", 2),
+        ("other-team/app", 1),
+    ] {
+        registry.image(repository, "content", &["1.0.0"]);
+        let reference = format!("{}/{repository}:1.0.0", registry.host());
+        let run = golden.run(&["test", &reference]).exit(0);
+        let expected = format!("passed  port {port}/tcp");
+        assert!(
+            run.stdout.contains(&expected),
+            "{reference}: {}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
+fn the_tests_of_the_version_that_has_the_tag_are_run() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &with_test("app", "1.0.0", 1))
+        .image("b", &with_test("app", "2.1.0", 2))
+        .image("c", &with_test("app", "2.0.0", 3));
+    for (tag, port) in [
+        ("1.0.0", 1),
+        ("1", 1),
+        ("2.0.0", 3),
+        ("2.0", 3),
+        ("2.0.0_r4", 3),
+        ("2.1.0", 2),
+        ("2", 2),
+        ("latest", 2),
+        // No image of the workspace has these tags.
+        ("3.0.0", 1),
+        ("edge", 1),
+    ] {
+        registry.image("ns/app", "content", &[tag]);
+        let reference = format!("{}/ns/app:{tag}", registry.host());
+        let run = golden.run(&["test", &reference]).exit(0);
+        let expected = format!("passed  port {port}/tcp");
+        assert!(run.stdout.contains(&expected), "{tag}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn an_image_whose_config_cannot_be_read_does_not_pass() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = app("[[test]]\nport = 1\nexists = false\n");
+    let good = registry.image_for("app", "amd64", "A=1", &["good"]);
+    // The blob of a layer is not a config.
+    let text = "this is not a config";
+    registry.image("app", text, &[]);
+    let config = json!({ "mediaType": golden::oci::media::OCI_CONFIG,
+        "digest": golden::reference::Digest::of(text.as_bytes()), "size": text.len() });
+    let media_type = golden::oci::media::OCI_MANIFEST;
+    let manifest =
+        json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [] });
+    let bad = registry.manifest("app", media_type, &manifest, &["bad"]);
+    registry.index_for("app", &[("amd64", &good), ("arm64", &bad)], &["index"]);
+    for (tag, code, message) in [
+        ("good", 0, ""),
+        ("bad", 1, bad.as_str()),
+        ("index", 1, bad.as_str()),
+    ] {
+        let reference = format!("{}/app:{tag}", registry.host());
+        let run = golden.run(&["test", &reference]).exit(code);
+        assert!(run.stderr.contains(message), "{tag}: {}", run.stderr);
+    }
+}
+
+/// Registries can have images of one version that differ, such as in their time.
+#[test]
+fn the_results_of_different_images_of_a_version_are_all_reported() {
+    let registries = [(); 2].map(|()| FakeRegistry::start(Behaviour::default()));
+    let table = |index: usize| {
+        let host = registries[index].host();
+        format!("[[registry]]\nname = \"r{index}\"\nhost = \"{host}\"\ndefault = true\n")
+    };
+    let gate = "[[gate]]\nname = \"scan\"\ncommand = [\"sh\", \"-c\", \"echo {reference}\"]\n";
+    let mut golden = app("[[test]]\nfile = \"/etc/motd\"\n");
+    let mut digests = Vec::new();
+    for (index, registry) in registries.iter().enumerate() {
+        golden.forget();
+        golden = golden
+            .env("SOURCE_DATE_EPOCH", &(index * 86_400).to_string())
+            .workspace(&table(index));
+        golden.run(&["build", "--push"]).exit(0);
+        digests.push(registry.tags("app")["1.0.0"].clone());
+        registry.image("app", "other", &["1.0"]);
+    }
+    assert_ne!(digests[0], digests[1]);
+    let golden = golden.workspace(&format!("{}{}{gate}", table(0), table(1)));
+    let run = golden.run(&["build", "--push", "--format", "json"]).exit(0);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let image = &document["images"][0];
+    assert_eq!(image["tests"].as_array().unwrap().len(), 2, "{image}");
+    let gates = image["gates"].as_array().unwrap();
+    let outputs: Vec<&str> = gates
+        .iter()
+        .map(|gate| gate["output"].as_str().unwrap().trim())
+        .collect();
+    let expected =
+        [0, 1].map(|index| format!("{}/app@{}", registries[index].host(), digests[index]));
+    assert_eq!(outputs, expected);
+    for (registry, digest) in registries.iter().zip(&digests) {
+        assert_eq!(registry.tags("app")["1.0"], *digest);
+    }
 }
 
 #[test]
