@@ -316,6 +316,45 @@ fn curl_json(url: &str) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// `golden test` changes no tag of the engine, except those on which it builds other images.
+#[test]
+fn tests_tag_only_the_bases_of_tested_images() {
+    let (parent, child) = (unique(), unique());
+    let image = |name: &str, base: &str| {
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = {base}\n\
+            [[files]]\ncontent = \"{name}\"\ntarget = \"/{name}\"\n[[test]]\nport = 80\n"
+        )
+    };
+    let golden = Golden::new()
+        .workspace("")
+        .image("parent", &image(&parent, "\"scratch\""))
+        .image(
+            "child",
+            &image(&child, &format!("{{ image = \"{parent}\" }}")),
+        )
+        .env("DOCKER_HOST", services::docker_host());
+    let is_tagged = |name: &str| {
+        let mut docker = std::process::Command::new("docker");
+        docker.args(["-H", services::docker_host(), "image", "inspect"]);
+        let output = docker
+            .arg(format!("localhost/{name}:1.2.3"))
+            .output()
+            .unwrap();
+        output.status.success()
+    };
+    for (images, parent_tagged, child_tagged) in [
+        (&[parent.as_str()][..], false, false),
+        (&[&parent, &child], true, false),
+    ] {
+        let arguments = [&["test", "--engine", "docker"], images].concat();
+        let run = golden.run(&arguments).exit(1);
+        assert!(run.stdout.contains("failed  port 80/tcp"), "{}", run.stdout);
+        assert_eq!(is_tagged(&parent), parent_tagged, "{images:?}");
+        assert_eq!(is_tagged(&child), child_tagged, "{images:?}");
+    }
+}
+
 /// Nothing runs in the image, so one engine builds it for every platform.
 #[test]
 fn docker_builds_platforms_on_which_nothing_runs() {
