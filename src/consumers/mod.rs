@@ -20,7 +20,7 @@ pub enum ConsumerFormat {
     Dockerfile,
     /// A Compose file.
     Compose,
-    /// Manifests of Kubernetes.
+    /// Kubernetes manifests.
     Kubernetes,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for ConsumerFormat {
         f.write_str(match self {
             Self::Dockerfile => "Dockerfile",
             Self::Compose => "Compose file",
-            Self::Kubernetes => "manifest of Kubernetes",
+            Self::Kubernetes => "Kubernetes manifest",
         })
     }
 }

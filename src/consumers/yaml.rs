@@ -1,5 +1,5 @@
-//! The keys `image` of YAML files. The files are read line by line, so that every position is exact
-//! and a file with templates of Helm can be read too.
+//! The keys `image` of YAML files, also in flow style and in JSON. The files are read line by line, so
+//! that every position is exact and a file with templates of Helm can be read too.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::{Editable, EditablePart, ImageUse, parsed};
 
 /// A key with a scalar value on one line.
 struct Entry<'t> {
-    /// The column of the key.
+    /// The column of the key. In a flow, the depth counts instead.
     indent: usize,
     key: &'t str,
     /// The value without quotes and comment; empty for a nested mapping.
@@ -37,11 +37,23 @@ pub(super) fn compose(text: &str) -> Vec<ImageUse> {
     found
 }
 
-/// The images of the manifests of Kubernetes: of containers, and of volumes.
+/// The images of Kubernetes manifests: of containers, and the `reference` of image volumes.
 pub(super) fn kubernetes(text: &str) -> Vec<ImageUse> {
     let entries = entries(text);
-    let images = entries.iter().filter(|entry| entry.key == "image");
-    images.filter_map(image).collect()
+    let mut found = Vec::new();
+    for (n, entry) in entries.iter().enumerate() {
+        if entry.key != "image" {
+            continue;
+        }
+        let below = entries[n + 1..].iter();
+        let mut below = below.take_while(|other| other.indent > entry.indent);
+        found.extend(image(entry));
+        if entry.value.is_empty() {
+            let reference = below.find(|other| other.key == "reference");
+            found.extend(reference.and_then(image));
+        }
+    }
+    found
 }
 
 fn image(entry: &Entry<'_>) -> Option<ImageUse> {
@@ -125,6 +137,7 @@ fn with_defaults(text: &str) -> (Result<String, String>, Option<Editable>) {
 fn entries(text: &str) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     let mut block: Option<usize> = None;
+    let mut flow = Flow::default();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let start = offset;
@@ -142,14 +155,59 @@ fn entries(text: &str) -> Vec<Entry<'_>> {
         if trimmed.starts_with('#') {
             continue;
         }
-        for entry in keys(content, start) {
-            if entry.value.starts_with(['|', '>']) {
-                block = Some(line_indent(content));
-            }
-            entries.push(entry);
+        // An item of a list in block style ends a flow that a template leaves open.
+        if flow.depth > 0 && !trimmed.starts_with("- ") && trimmed != "---" {
+            flow.add(content, indent, start, &mut entries);
+            continue;
         }
+        flow.depth = 0;
+        block = add_line(content, start, &mut flow, &mut entries);
     }
     entries
+}
+
+/// Adds the key of a line in block style, or the keys of the flow that begins on it. Returns the
+/// column that ends the text block below the line, if it begins one.
+fn add_line<'t>(
+    content: &'t str,
+    start: usize,
+    flow: &mut Flow,
+    entries: &mut Vec<Entry<'t>>,
+) -> Option<usize> {
+    let at = line_indent(content);
+    let Some((key, after)) = key(&content[at..]) else {
+        flow.base = at;
+        if is_flow(&content[at..]) {
+            flow.add(content, at, start, entries);
+        }
+        let is_item = content[..at].ends_with("- ");
+        let is_block = is_item && content[scalar(content, at)].starts_with(['|', '>']);
+        return is_block.then(|| content[..at].trim_end().len() - 1);
+    };
+    let value_at = content.len() - after.trim_start().len();
+    let range = if is_flow(&content[value_at..]) {
+        value_at..value_at
+    } else {
+        scalar(content, value_at)
+    };
+    let value = &content[range.clone()];
+    entries.push(Entry {
+        indent: at,
+        key,
+        value,
+        position: start + range.start..start + range.end,
+    });
+    if is_flow(&content[value_at..]) {
+        flow.base = at;
+        flow.add(content, value_at, start, entries);
+    }
+    value.starts_with(['|', '>']).then_some(at)
+}
+
+/// True if a mapping such as `{image: a}` or a list such as `[a]` begins a text. `{{` begins a
+/// template.
+fn is_flow(text: &str) -> bool {
+    text.starts_with(['{', '[']) && !text.starts_with("{{")
 }
 
 /// The column of the first key of a line, without the dashes of a list.
@@ -157,42 +215,73 @@ fn line_indent(content: &str) -> usize {
     content.len() - content.trim_start_matches([' ', '-']).len()
 }
 
-/// The keys of a line: one, or several in a flow mapping such as `{image: a, name: b}`.
-fn keys(content: &str, start: usize) -> Vec<Entry<'_>> {
-    let mut found = Vec::new();
-    let mut at = line_indent(content);
-    loop {
-        let rest = &content[at..];
-        let skipped = rest.len() - rest.trim_start_matches([' ', '{', '[', ',']).len();
-        at += skipped;
-        let rest = &content[at..];
-        let Some((key, after)) = key(rest) else {
-            return found;
+/// The mappings and lists in flow style that are open, such as `{image: a, name: b}`.
+#[derive(Debug, Default)]
+struct Flow {
+    /// The column of the key or item that contains the outermost one.
+    base: usize,
+    depth: usize,
+}
+
+impl Flow {
+    /// Adds the keys of a line from `at` on.
+    fn add<'t>(&mut self, content: &'t str, at: usize, start: usize, entries: &mut Vec<Entry<'t>>) {
+        let mut at = at;
+        while let Some(c) = content[at..].chars().next() {
+            let rest = &content[at..];
+            match c {
+                '{' | '[' if is_flow(rest) => self.depth += 1,
+                '}' | ']' => self.depth = self.depth.saturating_sub(1),
+                '#' if content[..at].ends_with([' ', '\t']) => return,
+                ' ' | '\t' | ',' | ':' => {}
+                _ => {
+                    at = self.item(content, at, start, entries);
+                    continue;
+                }
+            }
+            at += c.len_utf8();
+            if self.depth == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Adds the key at an offset, if there is one. Returns the offset after its value, or after the
+    /// value that has no key.
+    fn item<'t>(
+        &self,
+        content: &'t str,
+        at: usize,
+        start: usize,
+        entries: &mut Vec<Entry<'t>>,
+    ) -> usize {
+        let Some((key, after)) = key(&content[at..]) else {
+            return after_quote(content, flow_scalar(content, at));
         };
         let value_at = content.len() - after.trim_start().len();
-        if content[value_at..].starts_with(['{', '[']) && !content[value_at..].starts_with("{{") {
-            found.push(Entry {
-                indent: at,
-                key,
-                value: "",
-                position: start + value_at..start + value_at,
-            });
-            at = value_at;
-            continue;
-        }
-        let is_flow = skipped > 0 || !found.is_empty();
-        let range = value(content, value_at, is_flow);
-        found.push(Entry {
-            indent: at,
+        let range = if is_flow(&content[value_at..]) {
+            value_at..value_at
+        } else {
+            flow_scalar(content, value_at)
+        };
+        entries.push(Entry {
+            indent: self.base + self.depth,
             key,
             value: &content[range.clone()],
             position: start + range.start..start + range.end,
         });
-        let Some(next) = content[range.end..].find(',').filter(|_| is_flow) else {
-            return found;
-        };
-        at = range.end + next;
+        if range.is_empty() && !content[..range.start].ends_with(['"', '\'']) {
+            return value_at;
+        }
+        after_quote(content, range)
     }
+}
+
+/// The offset after a scalar and its closing quote. It is after the start of the scalar.
+fn after_quote(content: &str, range: Range<usize>) -> usize {
+    let is_quoted = content[..range.start].ends_with(['"', '\''])
+        && content[range.end..].starts_with(['"', '\'']);
+    range.end + usize::from(is_quoted)
 }
 
 /// The key at the start of a text, with the text after its colon.
@@ -208,35 +297,71 @@ fn key(text: &str) -> Option<(&str, &str)> {
     let is_key = key
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-    (is_key && (rest.is_empty() || rest.starts_with([' ', '\t', '"', '\'']))).then_some((key, rest))
+    // After a quoted key, as in JSON, the value may follow without a blank.
+    let ends = quote.is_some() || rest.is_empty() || rest.starts_with([' ', '\t', '"', '\'']);
+    (is_key && ends).then_some((key, rest))
 }
 
-/// The position of a scalar in a line, without its quotes, its anchor and a comment.
-fn value(content: &str, at: usize, is_flow: bool) -> Range<usize> {
-    let mut at = at;
-    if content[at..].starts_with(['&', '!']) {
-        let rest = &content[at..];
-        let end = rest.find(' ').unwrap_or(rest.len());
-        at += rest.len() - rest[end..].trim_start().len();
+/// The position of a scalar at the end of a line, without its quotes, its anchor and a comment.
+fn scalar(content: &str, at: usize) -> Range<usize> {
+    let at = after_anchor(content, at, &[' ']);
+    if let Some(range) = quoted(content, at) {
+        return range;
     }
     let rest = &content[at..];
-    if let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        let length = rest[1..].find(quote).unwrap_or(rest.len() - 1);
-        return at + 1..at + 1 + length;
+    let end = if rest.starts_with('#') {
+        0
+    } else {
+        rest.find(" #").unwrap_or(rest.len())
+    };
+    at..at + rest[..end].trim_end().len()
+}
+
+/// The position of a scalar in a flow, like [`scalar`]. It ends before `,`, `}` and `]`, except those
+/// of a variable or a template.
+fn flow_scalar(content: &str, at: usize) -> Range<usize> {
+    let at = after_anchor(content, at, &[' ', ',', '}', ']']);
+    if let Some(range) = quoted(content, at) {
+        return range;
     }
-    let mut end = rest.find(" #").unwrap_or(rest.len());
-    if rest.starts_with('#') {
-        end = 0;
-    }
-    if is_flow {
-        end = rest[..end].find([',', '}', ']']).map_or(end, |at| {
-            // The braces of a variable belong to the value.
-            if rest[..at].contains("${") {
-                rest.find('}').map_or(at, |brace| brace + 1)
-            } else {
-                at
-            }
-        });
+    let rest = &content[at..];
+    let mut end = 0;
+    while let Some(c) = rest[end..].chars().next() {
+        let text = &rest[end..];
+        let closing = match c {
+            ',' | '}' | ']' => break,
+            ' ' if text.starts_with(" #") => break,
+            '$' if text.starts_with("${") => "}",
+            '{' if text.starts_with("{{") => "}}",
+            _ => "",
+        };
+        let length = text.find(closing).filter(|_| !closing.is_empty());
+        end += length.map_or(c.len_utf8(), |length| length + closing.len());
     }
     at..at + rest[..end].trim_end().len()
+}
+
+/// The offset after an anchor or a tag, such as `&name` or `!!str`, which ends before one of the
+/// characters.
+fn after_anchor(content: &str, at: usize, ends: &[char]) -> usize {
+    let rest = &content[at..];
+    if !rest.starts_with(['&', '!']) {
+        return at;
+    }
+    let end = rest.find(ends).unwrap_or(rest.len());
+    at + rest.len() - rest[end..].trim_start().len()
+}
+
+/// The position of the text in quotes, if a quote is at `at`.
+fn quoted(content: &str, at: usize) -> Option<Range<usize>> {
+    let rest = &content[at..];
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut is_escaped = false;
+    let is_end = |c: char| {
+        let is_end = c == quote && !is_escaped;
+        is_escaped = c == '\\' && quote == '"' && !is_escaped;
+        is_end
+    };
+    let length = rest[1..].find(is_end).unwrap_or(rest.len() - 1);
+    Some(at + 1..at + 1 + length)
 }
