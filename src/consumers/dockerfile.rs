@@ -1,7 +1,7 @@
 //! The `FROM` lines of Dockerfiles.
 
 use super::{Editable, EditablePart, ImageUse, parsed};
-use crate::dockerfile::{Dockerfile, Keyword, Source, parse, stages};
+use crate::dockerfile::{Dockerfile, Instruction, Keyword, Source, parse, stages};
 
 pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
     let dockerfile = parse(text).map_err(|error| error.to_string())?;
@@ -34,7 +34,7 @@ pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
 }
 
 /// The default of the build argument that ends a base, such as `${VERSION}` in `debian:${VERSION}`.
-/// `None` if another base uses it too, or if other text follows it.
+/// `None` if anything else uses it too, or if other text follows it.
 fn argument(dockerfile: &Dockerfile, written: &str, all: &[&str]) -> Option<Editable> {
     let (before, name) = match written.strip_suffix('}') {
         Some(rest) => rest.rsplit_once("${")?,
@@ -53,23 +53,35 @@ fn argument(dockerfile: &Dockerfile, written: &str, all: &[&str]) -> Option<Edit
         return None;
     }
     let uses = all.iter().filter(|base| mentions(base, name)).count();
-    let mut declared = dockerfile
-        .instructions
-        .iter()
-        .take_while(|one| one.keyword != Keyword::From)
-        .filter(|one| one.keyword == Keyword::Arg)
-        .filter_map(|one| {
-            let start = format!("{name}=");
-            let value = one.arguments.strip_prefix(&start)?;
-            let is_plain = !value.contains(['$', '"', '\'', '\\', '`', ' ', '\t'])
-                && (part == EditablePart::Reference || !value.contains('/'));
-            is_plain.then(|| one.position(start.len()..one.arguments.len()))
-        });
-    let first = declared.next().filter(|_| uses == 1)?;
-    // A second default would win.
-    declared.next().is_none().then_some(Editable {
-        position: first,
+    // A second default would win, and an `ARG` after `FROM` takes over the value.
+    let declares = |one: &&Instruction| {
+        let declared = one.build_arguments(dockerfile.escape);
+        one.keyword == Keyword::Arg && declared.iter().any(|(declared, _)| declared == name)
+    };
+    let mut declared = dockerfile.instructions.iter().filter(declares);
+    let first = declared.next()?;
+    if uses != 1 || declared.next().is_some() || is_used_elsewhere(dockerfile, name) {
+        return None;
+    }
+    let start = format!("{name}=");
+    let value = first.arguments.strip_prefix(&start)?;
+    let is_plain = !value.contains(['$', '"', '\'', '\\', '`', ' ', '\t'])
+        && (part == EditablePart::Reference || !value.contains('/'));
+    is_plain.then(|| Editable {
+        position: first.position(start.len()..first.arguments.len()),
         part,
+    })
+}
+
+/// True if another build argument before `FROM`, or the platform of a base, uses a variable.
+fn is_used_elsewhere(dockerfile: &Dockerfile, name: &str) -> bool {
+    let mut instructions = dockerfile.instructions.iter();
+    instructions.any(|one| match one.keyword {
+        Keyword::Arg => mentions(&one.arguments, name),
+        Keyword::From => one
+            .flag("platform")
+            .is_some_and(|platform| mentions(platform, name)),
+        _ => false,
     })
 }
 

@@ -43,11 +43,23 @@ fn the_bases_of_a_dockerfile_are_found_with_their_build_arguments() {
         ]
     );
     assert!(found[2].starts_with("${OTHER} = ("), "{}", found[2]);
-    let twice = "ARG V=1\nFROM a:$V\nFROM b:$V\n";
-    assert_eq!(
-        shown(ConsumerFormat::Dockerfile, twice)[0],
-        "a:$V = docker.io/library/a:1, edit -"
-    );
+    // A correction would change the other use too.
+    for (text, edited) in [
+        ("ARG V=1\nFROM a:$V\nARG W\nRUN $W\n", "1 as Tag"),
+        ("ARG V=1\nFROM a:$V\nFROM b:$V\n", "-"),
+        ("ARG V=1\nARG V=1\nFROM a:$V\n", "-"),
+        ("ARG V=1\nARG A=2 V=1\nFROM a:$V\n", "-"),
+        ("ARG V=1\nFROM a:$V\nARG V\nRUN ./install $V\n", "-"),
+        ("ARG V=1\nARG NAME=x-${V}\nFROM a:$V\n", "-"),
+        ("ARG V=1\nFROM --platform=linux/$V a:$V\n", "-"),
+        ("ARG V=1\nARG VERSION=$V2\nFROM a:$V\n", "1 as Tag"),
+    ] {
+        assert_eq!(
+            shown(ConsumerFormat::Dockerfile, text)[0],
+            format!("a:$V = docker.io/library/a:1, edit {edited}"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -64,6 +76,14 @@ fn the_images_of_a_compose_file_are_found_unless_they_are_built() {
             "${A-redis} = docker.io/library/redis, edit redis as Reference",
         ]
     );
+    let flow = "services: {web: {build: ., image: own}, db: {image: \"b:1\", ports: [\"1:1\"]}}\n";
+    let json = r#"{"services":{"web":{"image":"own","build":"."},"db":{"scale":1,"image":"b:1"}}}"#;
+    for text in [flow, json] {
+        assert_eq!(
+            shown(ConsumerFormat::Compose, text),
+            ["b:1 = docker.io/library/b:1, edit b:1 as Reference"]
+        );
+    }
 }
 
 #[test]
@@ -79,6 +99,55 @@ fn the_images_of_kubernetes_manifests_are_found_in_lists_and_templates() {
             "{{ .Values.image }} = (a template determines it), edit -",
             "b.example/last = b.example/last, edit b.example/last as Reference",
         ]
+    );
+}
+
+/// The images that a manifest names, as they are written.
+fn names(text: &str) -> Vec<&str> {
+    let found = images(ConsumerFormat::Kubernetes, text).unwrap();
+    found.into_iter().map(|one| &text[one.position]).collect()
+}
+
+#[test]
+fn the_texts_of_scripts_are_no_images() {
+    for text in [
+        "args:\n- |\n  image: not/this\n- image: a:1\n",
+        "args:\n  - -c\n  - >-\n    image: not/this\n  - &script |\n    image: nor/this\nimage: a:1\n",
+        "args:\n- - |2\n    image: not/this\n  - x\nimage: a:1\n",
+        "run: !!str |\n image: not/this\nimage: a:1\n",
+    ] {
+        assert_eq!(names(text), ["a:1"], "{text}");
+    }
+}
+
+#[test]
+fn the_images_in_flow_mappings_and_json_are_found() {
+    for text in [
+        "- {name: a, command: [\"sleep\", \"1\"], image: a:1}\n- image: b:2\n",
+        "- {image: a:1, n: 1, x: {y: [{z: 'it''s'}]}} # image: c\n- {image: 'b:2'}\n",
+        "- {name: x,\n   # image: c\n   image: a:1}\n- image: b:2\n",
+        "x: [{image: a:1}, {image: b:2}]\ny: 1\n",
+        r#"{"apiVersion":"v1","replicas":1,"a":[1,true,null],"c":[{"name":"\"}","image":"a:1"},{"image":"b:2"}]}"#,
+        "{\n  \"replicas\": 1,\n  \"c\": [\n    { \"image\": \"a:1\" },\n    {\n      \"image\": \"b:2\"\n    }\n  ]\n}\n",
+        "x: {a: {{ .Values.a }}, image: a:1}\n{{- if .Values.x }}\ny:\n  image: b:2\n{{- end }}\n",
+        "x: [{{ .Values.a }}\ny:\n- image: a:1\n- image: b:2\n",
+    ] {
+        assert_eq!(names(text), ["a:1", "b:2"], "{text}");
+    }
+}
+
+#[test]
+fn the_references_of_image_volumes_are_found() {
+    for text in [
+        "volumes:\n- name: v\n  image:\n    reference: a:1\n    pullPolicy: Always\n- name: w\n  emptyDir: {}\n",
+        "volumes:\n- image:\n    pullPolicy: Always\n    reference: \"a:1\"\n  name: v\nreference: b\n",
+        "volumes:\n- {name: v, image: {pullPolicy: Always, reference: a:1}}\n- reference: b\n",
+    ] {
+        assert_eq!(names(text), ["a:1"], "{text}");
+    }
+    assert_eq!(
+        names("image:\n  repository: x\nother:\n  reference: y\n"),
+        [""; 0]
     );
 }
 
