@@ -1,5 +1,4 @@
-//! Applies the policy to the images that files of other programs name: Dockerfiles, Compose files
-//! and manifests of Kubernetes.
+//! Applies the policy to the images that Dockerfiles, Compose files and Kubernetes manifests name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use super::error::Error;
 use super::registries;
 use super::settings::Settings;
 use super::signatures::TrustedKeys;
+use crate::config_files::policy::RuleLevel;
 use crate::consumers::{ConsumerFormat, ImageUse, Replacement, images, replaced};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::image::children;
@@ -21,7 +21,7 @@ use crate::policy::{UsedBase, UsedBasePolicy};
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
 use crate::resolve::image::Base;
-use crate::tags::newest_patch;
+use crate::tags::{has_patch, newest_patch};
 use crate::trust::PublicKey;
 use crate::verify;
 use crate::workspace::{Workspace, fs};
@@ -30,6 +30,8 @@ use crate::workspace::{Workspace, fs};
 const CONCURRENCY: usize = 12;
 /// The largest file that is read, in bytes.
 const MOST_BYTES: u64 = 4 << 20;
+/// The number of newer patches that are tried until the policy accepts one.
+const MOST_PATCHES: usize = 20;
 /// The directories that are never searched.
 const SKIPPED: [&str; 3] = [".git", ".golden", "node_modules"];
 /// The rule about newer patches and digests.
@@ -46,7 +48,7 @@ pub struct FileGlobs {
     pub dockerfile: Vec<String>,
     /// The Compose files.
     pub compose: Vec<String>,
-    /// The manifests of Kubernetes.
+    /// The Kubernetes manifests.
     pub kubernetes: Vec<String>,
 }
 
@@ -87,7 +89,7 @@ pub async fn audit_files(
 ) -> Result<AuditedFiles, Error> {
     let mut audited = AuditedFiles::default();
     let mut files = Vec::new();
-    for (format, path) in find(globs, &settings.cwd)? {
+    for (format, path) in find(globs, &settings.cwd, &mut audited.problems)? {
         match read(format, &path, &settings.cwd) {
             Ok(file) => files.push(file),
             Err(problem) => audited.problems.push(problem),
@@ -127,8 +129,13 @@ pub async fn audit_files(
     Ok(audited)
 }
 
-/// The files that match the globs, each once. Fails if a glob matches no file.
-fn find(globs: &FileGlobs, cwd: &Path) -> Result<BTreeSet<(ConsumerFormat, PathBuf)>, Error> {
+/// The files that match the globs, each once. Adds the directories that cannot be read to `problems`.
+/// Fails if a glob matches no file.
+fn find(
+    globs: &FileGlobs,
+    cwd: &Path,
+    problems: &mut Vec<String>,
+) -> Result<BTreeSet<(ConsumerFormat, PathBuf)>, Error> {
     let lists = [
         (ConsumerFormat::Dockerfile, &globs.dockerfile),
         (ConsumerFormat::Compose, &globs.compose),
@@ -137,8 +144,8 @@ fn find(globs: &FileGlobs, cwd: &Path) -> Result<BTreeSet<(ConsumerFormat, PathB
     let mut files = BTreeSet::new();
     for (format, texts) in lists {
         for text in texts {
-            let found = matching(text, cwd)?;
-            if found.is_empty() {
+            let found = matching(text, cwd, problems)?;
+            if found.is_empty() && problems.is_empty() {
                 let message = format!("no file matches `{text}`");
                 return Err(Error::invalid(message).hint(
                     "globs start from the current directory; `**` matches several directories",
@@ -150,7 +157,7 @@ fn find(globs: &FileGlobs, cwd: &Path) -> Result<BTreeSet<(ConsumerFormat, PathB
     Ok(files)
 }
 
-fn matching(text: &str, cwd: &Path) -> Result<Vec<PathBuf>, Error> {
+fn matching(text: &str, cwd: &Path, problems: &mut Vec<String>) -> Result<Vec<PathBuf>, Error> {
     let text = text.strip_prefix("./").unwrap_or(text);
     let glob = GlobBuilder::new(text).literal_separator(true).build();
     let glob = glob.map_err(Error::invalid)?.compile_matcher();
@@ -170,13 +177,32 @@ fn matching(text: &str, cwd: &Path) -> Result<Vec<PathBuf>, Error> {
     };
     let entries = walkdir::WalkDir::new(cwd.join(start)).sort_by_file_name();
     let entries = entries.into_iter().filter_entry(is_searched);
-    let files = entries
-        .filter_map(Result::ok)
-        .filter(|entry| !entry.file_type().is_dir())
-        .map(walkdir::DirEntry::into_path);
-    Ok(files
-        .filter(|path| glob.is_match(path.strip_prefix(cwd).unwrap_or(path)))
-        .collect())
+    let mut files = Vec::new();
+    for entry in entries {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => files.push(entry.into_path()),
+            // Nothing matches a path that does not exist.
+            Err(error) if error.depth() == 0 && is_absent(&error) => {}
+            Err(error) => problems.extend(unreadable(&error, cwd)),
+        }
+    }
+    files.retain(|path| {
+        glob.is_match(path) || path.strip_prefix(cwd).is_ok_and(|path| glob.is_match(path))
+    });
+    Ok(files)
+}
+
+fn is_absent(error: &walkdir::Error) -> bool {
+    let kind = error.io_error().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::NotFound)
+}
+
+/// The problem of a directory that cannot be read.
+fn unreadable(error: &walkdir::Error, cwd: &Path) -> Option<String> {
+    let path = error.path()?;
+    let shown = path.strip_prefix(cwd).unwrap_or(path).display();
+    Some(format!("{shown} cannot be read: {}", error.io_error()?))
 }
 
 fn read(format: ConsumerFormat, path: &Path, cwd: &Path) -> Result<ConsumerFile, String> {
@@ -240,7 +266,7 @@ impl BaseReader<'_> {
             }
         };
         let locked = self.workspace.lock.bases.get(&by_tag.to_string());
-        let expected = match (locked, &top) {
+        let mut expected = match (locked, &top) {
             (Some(locked), _) => Some(locked.digest.clone()),
             (None, top) => top.as_ref().map(|raw| raw.digest.clone()),
         };
@@ -254,14 +280,15 @@ impl BaseReader<'_> {
                 .into_iter()
                 .flat_map(|one| one.platforms.values().cloned()),
         );
-        let mut newer = None;
-        if let Some(tag) = &reference.tag {
-            let tags = repo.tags().await.map_err(|error| error.to_string())?;
-            if let Some(tag) = newest_patch(tag, &tags) {
-                let found = repo.head(tag).await.map_err(|error| error.to_string())?;
-                newer = found.map(|found| (tag.clone(), found.digest));
-            }
+        // A file keeps its digest if the policy refuses that of the tag.
+        if let (Some(own), Some(new)) = (&reference.digest, &expected)
+            && own != new
+            && !platforms.contains(own)
+            && !self.is_accepted(reference, new).await?
+        {
+            expected = Some(own.clone());
         }
+        let newer = self.newer(reference).await?;
         let signed = reference.digest.as_ref().or(expected.as_ref());
         let unsigned = match signed {
             Some(digest) => self.unsigned(reference, digest).await?,
@@ -280,8 +307,43 @@ impl BaseReader<'_> {
         })
     }
 
+    /// The newest patch that the policy accepts, with its digest. `None` if no accepted one is newer.
+    async fn newer(&self, reference: &Reference) -> Result<Option<(Tag, Digest)>, String> {
+        let Some(own) = reference.tag.as_ref().filter(|tag| has_patch(tag)) else {
+            return Ok(None);
+        };
+        let repo = self.registries.repo(&reference.repository);
+        let mut tags = repo.tags().await.map_err(|error| error.to_string())?;
+        for _ in 0..MOST_PATCHES {
+            let Some(tag) = newest_patch(own, &tags).cloned() else {
+                break;
+            };
+            let found = repo.head(&tag).await.map_err(|error| error.to_string())?;
+            if let Some(found) = found
+                && self.is_accepted(reference, &found.digest).await?
+            {
+                return Ok(Some((tag, found.digest)));
+            }
+            tags.retain(|other| *other != tag);
+        }
+        Ok(None)
+    }
+
+    /// True if a correction may name an image: it is signed as the policy requires, and no announcement
+    /// about it is an error.
+    async fn is_accepted(&self, reference: &Reference, digest: &Digest) -> Result<bool, String> {
+        let level = self.workspace.spec.policy.severity.get(SIGNED_BY);
+        let is_required = level.is_none_or(|level| *level == RuleLevel::Error);
+        if is_required && self.unsigned(reference, digest).await?.is_some() {
+            return Ok(false);
+        }
+        let problems = self.lifecycle.problems(&reference.repository, digest).await;
+        let is_error = |problem: &LifecycleProblem| problem.level == RuleLevel::Error;
+        Ok(!problems.iter().any(is_error))
+    }
+
     /// The reason why no key that the policy names signed an image, as a predicate. Programs of
-    /// `[[trust]]` are not run, so that an image that only they can verify is accepted.
+    /// `[[trust]]` are not run, so that an image that they may verify is accepted.
     async fn unsigned(
         &self,
         reference: &Reference,
@@ -292,7 +354,8 @@ impl BaseReader<'_> {
         let mut keys = self.trusted.for_repository(repository);
         keys.retain(|key| signers.contains(&key.name));
         let mut programs = self.trusted.programs(repository);
-        if signers.is_empty() || programs.any(|one| signers.contains(&one.name)) {
+        let has_program = programs.any(|one| signers.contains(&one.name));
+        if signers.is_empty() || (has_program && keys.is_empty()) {
             return Ok(None);
         }
         if keys.is_empty() {
@@ -305,7 +368,8 @@ impl BaseReader<'_> {
         let repo = self.registries.repo(repository);
         let verdict = verify::signature(&repo, digest, &keys).await;
         let verdict = verdict.map_err(|error| error.to_string())?;
-        Ok(verdict.err().map(|why| format!("at {digest} {why}")))
+        let refused = verdict.err().filter(|_| !has_program);
+        Ok(refused.map(|why| format!("at {digest} {why}")))
     }
 }
 
@@ -388,7 +452,7 @@ fn check(
     }
     if !replacements.is_empty() {
         let text = replaced(&file.text, replacements);
-        fs::write_atomic(&file.path, text.as_bytes())?;
+        fs::replace(&file.path, text.as_bytes())?;
         audited.fixed.push(file.shown.clone());
     }
     Ok(())

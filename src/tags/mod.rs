@@ -22,7 +22,7 @@ pub use decide::{Action, Move, PublishedContent, decide};
 pub use extra::{ExtraError, check_extra};
 pub(crate) use fan_out::suffixed;
 pub use fan_out::{FanOut, Original, PlannedTag, TagError, TagRole, fan_out, revision};
-pub use newest_patch::newest_patch;
+pub use newest_patch::{has_patch, newest_patch};
 pub use next_free::next_free;
 pub use order::precedence;
 pub use owner::{TagOwner, owner};

@@ -33,6 +33,12 @@ impl<'t> Parts<'t> {
     }
 }
 
+/// True if a tag has three numbers or more, so that a newer patch of it may exist.
+#[must_use]
+pub fn has_patch(tag: &Tag) -> bool {
+    Parts::of(tag).is_some()
+}
+
 /// The tag with the highest patch among `tags`, if it is higher than that of `tag`. All other parts
 /// of the tag must be the same. `None` also if `tag` has fewer than three numbers, because such a
 /// tag moves.

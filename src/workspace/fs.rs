@@ -377,6 +377,21 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, true)
 }
 
+/// Replaces the content of a file as [`write_atomic`] does. Follows symbolic links, and keeps the
+/// permission bits.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = || {
+        let real = std::fs::canonicalize(path)?;
+        let permissions = std::fs::metadata(&real)?.permissions();
+        let mut file = temporary_in(directory_of(&real))?;
+        file.write_all(bytes)?;
+        file.as_file().set_permissions(permissions)?;
+        file.as_file().sync_all()?;
+        file.persist(&real).map_err(|error| error.error)
+    };
+    write().map(drop).map_err(failed("write", path))
+}
+
 /// Creates a file that only the user can read. Fails if the path exists.
 pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create_with(path, bytes, 0o600)

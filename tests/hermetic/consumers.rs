@@ -1,6 +1,8 @@
 //! `golden audit --dockerfile`, `--compose` and `--kubernetes`: the images that files of other
 //! programs name.
 
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
 use serde_json::{Value, json};
 
 use crate::support::registry::{Behaviour, FakeRegistry};
@@ -194,6 +196,113 @@ fn a_changed_digest_is_outdated_unless_golden_lock_has_it() {
         .exit(0);
     let text = std::fs::read_to_string(golden.path().join("Dockerfile")).unwrap();
     assert_eq!(text, format!("FROM {host}/golden/base:1.2@{new}\n"));
+}
+
+#[test]
+fn a_patch_or_a_digest_that_the_policy_refuses_is_not_proposed() {
+    let registry = registry();
+    let host = registry.host();
+    registry.image("golden/base", "e", &["1.2.4"]);
+    let old = registry.tags("golden/base")["1.2.3"].clone();
+    let golden = Golden::new().workspace("");
+    let revoke = |tag: &str| {
+        let image = format!("{host}/golden/base:{tag}");
+        golden
+            .run(&["revoke", &image, "--reason", "CVE-2026-1234", "--yes"])
+            .exit(0);
+    };
+    let fixed = |text: &str| {
+        golden.write("Dockerfile", format!("FROM {host}/golden/base:{text}\n"));
+        golden
+            .run(&["audit", "--dockerfile", "Dockerfile", "--fix"])
+            .exit(0);
+        let text = std::fs::read_to_string(golden.path().join("Dockerfile")).unwrap();
+        text.trim_end().rsplit_once("base:").unwrap().1.to_owned()
+    };
+    assert_eq!(fixed("1.2.3"), "1.2.5");
+    // The tag 1.2 has the digest of 1.2.5.
+    revoke("1.2.5");
+    assert_eq!(fixed("1.2.3"), "1.2.4");
+    let pinned = format!("1.2@{old}");
+    assert_eq!(fixed(&pinned), pinned);
+    revoke("1.2.4");
+    assert_eq!(fixed("1.2.3"), "1.2.3");
+    assert_eq!(fixed("1.2.4-slim"), "1.2.9-slim");
+}
+
+#[test]
+fn a_patch_without_the_required_signature_is_not_proposed() {
+    let registry = registry();
+    let host = registry.host();
+    let policy = "[policy.base]\nsigned_by = [\"team\"]\n[[trust]]\nname = \"team\"\nimages = [\"other/**\"]\nverify = [\"true\"]\n";
+    let golden = Golden::new()
+        .workspace(policy)
+        .file("Dockerfile", format!("FROM {host}/golden/base:1.2.3\n"));
+    let audit = ["audit", "--dockerfile", "Dockerfile", "--format", "json"];
+    let run = golden.run(&audit).exit(3);
+    assert_eq!(rules(&run.stdout), ["base.signed_by Dockerfile:1:6"]);
+    let off = format!("{policy}[policy.severity]\n\"base.signed_by\" = \"off\"\n");
+    golden.write("golden.toml", off);
+    let run = golden.run(&audit).exit(3);
+    assert_eq!(rules(&run.stdout), ["base.outdated Dockerfile:1:6"]);
+}
+
+#[test]
+fn the_tags_are_read_only_for_images_that_can_have_a_newer_patch() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new().workspace("");
+    for (tag, is_read) in [("latest", false), ("1.2", false), ("1.2.5", true)] {
+        golden.write("Dockerfile", format!("FROM {host}/golden/base:{tag}\n"));
+        golden.run(&["audit", "--dockerfile", "Dockerfile"]).exit(0);
+        let requests = registry.requests();
+        let has_read = requests.iter().any(|one| one.contains("/tags/list"));
+        assert_eq!(has_read, is_read, "{tag}: {requests:?}");
+    }
+}
+
+#[test]
+fn a_correction_keeps_the_link_and_the_mode_of_a_file() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new().workspace("").file(
+        "shared/base.txt",
+        format!("FROM {host}/golden/base:1.2.3\n"),
+    );
+    let file = golden.path().join("shared/base.txt");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let link = golden.path().join("Dockerfile");
+    symlink("shared/base.txt", &link).unwrap();
+    golden
+        .run(&["audit", "--dockerfile", "Dockerfile", "--fix"])
+        .exit(0);
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        format!("FROM {host}/golden/base:1.2.5\n")
+    );
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o640);
+}
+
+#[test]
+fn an_absolute_glob_matches_below_the_current_directory() {
+    let registry = registry();
+    let golden = golden(&registry, "");
+    let root = golden.path().canonicalize().unwrap();
+    for (glob, files) in [
+        ("services/**/Dockerfile", 2),
+        ("services/b/Dockerfile", 1),
+        ("./services/*/Docker*", 2),
+    ] {
+        let absolute = root.join(glob);
+        for glob in [glob, absolute.to_str().unwrap()] {
+            let run = golden
+                .run(&["audit", "--dockerfile", glob, "--format", "json"])
+                .exit(3);
+            assert_eq!(rules(&run.stdout).len(), files, "{glob}: {}", run.stdout);
+        }
+    }
 }
 
 #[test]
