@@ -227,5 +227,36 @@ pub fn bare_or_quoted(key: &str) -> String {
         && key
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if bare { key.to_owned() } else { quoted(key) }
+    if bare {
+        return key.to_owned();
+    }
+    let text = quoted(key);
+    if text.starts_with("\"\"\"") || text.starts_with("'''") {
+        // A key is on one line, and in one quote. The escapes of JSON are valid in TOML.
+        let text = serde_json::Value::String(key.to_owned()).to_string();
+        return text.replace('\u{7f}', "\\u007f");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_written_on_one_line() {
+        for key in [
+            "plain-KEY_1",
+            "",
+            "a.b",
+            "a\"b'c\\",
+            "two\nlines\u{7f}\t\"",
+            "é",
+        ] {
+            let written = bare_or_quoted(key);
+            assert!(!written.contains('\n'), "{written}");
+            let table: toml::Table = format!("{written} = 1").parse().unwrap();
+            assert_eq!(table.keys().collect::<Vec<_>>(), [key]);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use indexmap::IndexMap;
 
 use crate::config_files::quoted::quoted;
+use crate::config_files::typed::bare_or_quoted;
 use crate::dockerfile::Form;
 
 /// The spec of an imported image, before it is written.
@@ -111,17 +112,6 @@ fn form(form: &Form) -> String {
     }
 }
 
-/// A key of a table, with quotes if it needs them. Keys are not templates.
-fn key(text: &str) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !text.is_empty() && text.chars().all(is_bare) {
-        text.to_owned()
-    } else {
-        // A literal of several lines is not a key.
-        quoted(text).replace('\n', "\\n")
-    }
-}
-
 impl fmt::Display for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[image]\nname = {}", string(&self.name))?;
@@ -141,13 +131,13 @@ impl fmt::Display for Draft {
             f.write_str("\n[labels]\n")?;
         }
         for (name, value) in &self.labels {
-            writeln!(f, "{} = {}", key(name), string(value))?;
+            writeln!(f, "{} = {}", bare_or_quoted(name), string(value))?;
         }
         if !self.env.is_empty() {
             f.write_str("\n[env]\n")?;
         }
         for (name, value) in &self.env {
-            writeln!(f, "{} = {value}", key(name))?;
+            writeln!(f, "{} = {value}", bare_or_quoted(name))?;
         }
         write!(f, "{}", self.config)?;
         if !self.trust.is_empty() {
