@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -401,6 +401,34 @@ pub struct Certificate {
     pub not_after: i64,
     /// Its subject, for display.
     pub subject: String,
+}
+
+impl Certificate {
+    /// A file name for the trust store, derived from the name of the source file. `number` is the
+    /// position of the certificate in that file, from 0.
+    #[must_use]
+    pub fn file_name(file: &Path, number: usize) -> String {
+        let stem = file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '-'
+            }
+        };
+        let stem: String = stem.chars().map(plain).collect();
+        let stem = stem.trim_matches(['.', '-']);
+        let stem = if stem.is_empty() { "certificate" } else { stem };
+        if number == 0 {
+            format!("{stem}.crt")
+        } else {
+            format!("{stem}-{}.crt", number + 1)
+        }
+    }
 }
 
 /// The programs with a trust store of their own that also get the certificates of an image.

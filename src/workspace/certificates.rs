@@ -95,36 +95,12 @@ fn certificate(file: &Path, number: usize, der: Vec<u8>) -> Result<Certificate, 
     );
     Ok(Certificate {
         file: file.to_owned(),
-        name: name(file, number),
+        name: Certificate::file_name(file, number),
         pem: pem::encode("CERTIFICATE", &der),
         der,
         not_after,
         subject,
     })
-}
-
-/// A file name for the trust store, derived from the name of the source file.
-fn name(file: &Path, number: usize) -> String {
-    let stem = file
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_lowercase();
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
-            c
-        } else {
-            '-'
-        }
-    };
-    let stem: String = stem.chars().map(plain).collect();
-    let stem = stem.trim_matches(['.', '-']);
-    let stem = if stem.is_empty() { "certificate" } else { stem };
-    if number == 0 {
-        format!("{stem}.crt")
-    } else {
-        format!("{stem}-{}.crt", number + 1)
-    }
 }
 
 /// Sorts by file and position, removes duplicates and makes the names unique.
