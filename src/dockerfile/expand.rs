@@ -3,10 +3,14 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::scope::{Scope, Value};
+use regex::Regex;
+
+use super::scope::{Scope, TooLarge, Value};
 
 /// The longest result, in bytes.
-const MAX_LENGTH: usize = 1 << 20;
+const MAX_LENGTH: usize = 64 << 10;
+/// The longest pattern of a substitution, in bytes.
+const MAX_PATTERN: usize = 1 << 10;
 /// The deepest nesting of `${…}`.
 const MAX_DEPTH: usize = 32;
 
@@ -31,11 +35,14 @@ pub enum Error {
     #[error("the value of {0} in the base is not known")]
     Unknown(String),
     /// The result is too long.
-    #[error("the value is longer than {} MiB", MAX_LENGTH >> 20)]
+    #[error("the value is longer than {} KiB", MAX_LENGTH >> 10)]
     TooLong,
     /// The nesting is too deep.
     #[error("the substitutions are nested too deeply")]
     TooDeep,
+    /// The values of all variables are too long.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 /// Evaluates a word: removes quotes and escape characters, and replaces variables.
@@ -237,18 +244,19 @@ impl<'a> Lexer<'a> {
             }
         }
         let text = value.map_or(Ok(String::new()), known)?;
-        if text.len() > 64 << 10 || pattern.len() > 1 << 10 {
+        if text.len() > MAX_LENGTH || pattern.len() > MAX_PATTERN {
             return Err(Error::TooLong);
         }
+        let Some(pattern) = Pattern::of(&pattern) else {
+            return Ok(Value::text(text));
+        };
         let replaced = match operator {
-            '#' => without_prefix(&text, &pattern, is_double),
-            '%' => without_suffix(&text, &pattern, is_double),
-            _ => replaced(
-                &text,
-                &pattern,
-                replacement.as_deref().unwrap_or_default(),
-                is_double,
-            ),
+            '#' => without_prefix(&text, &pattern, is_double)?,
+            '%' => without_suffix(&text, pattern, is_double)?,
+            _ => {
+                let replacement = replacement.unwrap_or_default();
+                replaced(&text, &pattern, &replacement, is_double)?
+            }
         };
         Ok(Value::text(replaced))
     }
@@ -308,89 +316,93 @@ fn is_known_to_exist(value: &Value) -> Result<bool, Error> {
     }
 }
 
-/// The text without the shortest or longest start that matches.
-fn without_prefix(text: &str, pattern: &str, is_longest: bool) -> String {
-    let mut ends = boundaries(text);
-    if is_longest {
-        ends.reverse();
+/// A part of a shell pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PatternPart {
+    /// `*`.
+    Any,
+    /// `?`.
+    One,
+    /// A character, perhaps after a `\`.
+    Literal(char),
+}
+
+/// A shell pattern with `*`, `?` and `\`.
+struct Pattern(Vec<PatternPart>);
+
+impl Pattern {
+    /// Parses a pattern. `None` if a `\` ends it, so that it matches nothing.
+    fn of(text: &str) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                // Several of them mean the same as one.
+                '*' if parts.last() == Some(&PatternPart::Any) => {}
+                '*' => parts.push(PatternPart::Any),
+                '?' => parts.push(PatternPart::One),
+                '\\' => parts.push(PatternPart::Literal(chars.next()?)),
+                c => parts.push(PatternPart::Literal(c)),
+            }
+        }
+        Some(Self(parts))
     }
-    let end = ends.into_iter().find(|end| matches(pattern, &text[..*end]));
-    text[end.unwrap_or(0)..].to_owned()
+
+    /// The pattern of the reversed text.
+    fn reversed(mut self) -> Self {
+        self.0.reverse();
+        self
+    }
+
+    /// The regular expression, whose time is linear in the length of the text.
+    fn regex(&self, is_longest: bool, is_prefix: bool) -> Result<Regex, Error> {
+        let mut source = if is_prefix { r"(?s)\A" } else { "(?s)" }.to_owned();
+        for part in &self.0 {
+            match part {
+                PatternPart::Any if is_longest => source.push_str(".*"),
+                PatternPart::Any => source.push_str(".*?"),
+                PatternPart::One => source.push('.'),
+                PatternPart::Literal(c) => {
+                    source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+                }
+            }
+        }
+        Regex::new(&source).map_err(|_| Error::TooLong)
+    }
+}
+
+/// The text without the shortest or longest start that matches.
+fn without_prefix(text: &str, pattern: &Pattern, is_longest: bool) -> Result<String, Error> {
+    let found = pattern.regex(is_longest, true)?.find(text);
+    Ok(text[found.map_or(0, |found| found.end())..].to_owned())
 }
 
 /// The text without the shortest or longest end that matches.
-fn without_suffix(text: &str, pattern: &str, is_longest: bool) -> String {
-    let mut starts = boundaries(text);
-    if !is_longest {
-        starts.reverse();
-    }
-    let start = starts
-        .into_iter()
-        .find(|start| matches(pattern, &text[*start..]));
-    text[..start.unwrap_or(text.len())].to_owned()
+fn without_suffix(text: &str, pattern: Pattern, is_longest: bool) -> Result<String, Error> {
+    let reversed: String = text.chars().rev().collect();
+    let rest = without_prefix(&reversed, &pattern.reversed(), is_longest)?;
+    Ok(rest.chars().rev().collect())
 }
 
-/// The text with the first match, or every match, replaced. Each match is as long as possible.
-fn replaced(text: &str, pattern: &str, replacement: &str, is_every: bool) -> String {
+/// The text with the first match, or every match, replaced. Each match is as long as possible, and
+/// not empty.
+fn replaced(
+    text: &str,
+    pattern: &Pattern,
+    replacement: &str,
+    is_every: bool,
+) -> Result<String, Error> {
+    let regex = pattern.regex(true, false)?;
+    let found = regex.find_iter(text).filter(|found| !found.is_empty());
     let mut out = String::new();
-    let mut rest = text;
-    let mut is_done = false;
-    while let Some(first) = rest.chars().next() {
-        let mut ends = boundaries(rest);
-        ends.reverse();
-        let end = ends
-            .into_iter()
-            .filter(|end| *end > 0 && !is_done)
-            .find(|end| matches(pattern, &rest[..*end]));
-        if let Some(end) = end {
-            out.push_str(replacement);
-            rest = &rest[end..];
-            is_done = !is_every;
-        } else {
-            out.push(first);
-            rest = &rest[first.len_utf8()..];
-        }
-        if is_done {
-            break;
+    let mut end = 0;
+    for found in found.take(if is_every { usize::MAX } else { 1 }) {
+        out.push_str(&text[end..found.start()]);
+        out.push_str(replacement);
+        end = found.end();
+        if out.len() > MAX_LENGTH {
+            return Err(Error::TooLong);
         }
     }
-    out + rest
-}
-
-/// The offsets between the characters of a text, with both ends.
-fn boundaries(text: &str) -> Vec<usize> {
-    let inner = text.char_indices().map(|(at, _)| at);
-    inner.chain([text.len()]).collect()
-}
-
-/// True if a shell pattern with `*`, `?` and `\` matches the whole text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        let literal = |at: usize| match pattern.get(at) {
-            Some('\\') => pattern.get(at + 1).map(|c| (*c, 2)),
-            Some(c) => Some((*c, 1)),
-            None => None,
-        };
-        if pattern.get(p) == Some(&'*') {
-            retry = Some((p + 1, t));
-            p += 1;
-        } else if pattern.get(p) == Some(&'?') {
-            p += 1;
-            t += 1;
-        } else if let Some((_, length)) = literal(p).filter(|(c, _)| *c == text[t]) {
-            p += length;
-            t += 1;
-        } else if let Some((after, from)) = retry {
-            retry = Some((after, from + 1));
-            p = after;
-            t = from + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[p.min(pattern.len())..].iter().all(|c| *c == '*')
+    Ok(out + &text[end..])
 }

@@ -12,7 +12,8 @@ pub struct Dockerfile {
     /// The escape character: `\`, or a backtick if the directive `escape` sets it.
     pub escape: char,
     /// The parser directives at the top, in lower case, such as `syntax`, with their values.
-    pub directives: Vec<(String, String)>,
+    #[cfg(test)]
+    pub(super) directives: Vec<(String, String)>,
     /// The instructions, in order.
     pub instructions: Vec<Instruction>,
 }
@@ -31,7 +32,8 @@ pub struct Instruction {
     /// The number of its first line, from 1.
     pub line: usize,
     /// The number of its last line, with the here-documents.
-    pub last_line: usize,
+    #[cfg(test)]
+    pub(super) last_line: usize,
     /// The positions in the file of the bytes of `arguments`: the start in `arguments`, and the
     /// offset in the file.
     pub(super) positions: Vec<(usize, usize)>,
@@ -169,36 +171,6 @@ impl Form {
     #[must_use]
     pub fn of(text: &str) -> Self {
         json_list::of(text).map_or_else(|| Self::Shell(text.to_owned()), Self::Exec)
-    }
-}
-
-impl Display for Dockerfile {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (name, value) in &self.directives {
-            writeln!(f, "# {name}={value}")?;
-        }
-        for instruction in &self.instructions {
-            write!(f, "{}", instruction.keyword)?;
-            for flag in &instruction.flags {
-                write!(f, " {flag}")?;
-            }
-            let arguments = &instruction.arguments;
-            // `--` ends the flags.
-            let separator = if arguments.starts_with("--") {
-                " -- "
-            } else {
-                " "
-            };
-            write!(f, "{separator}{arguments}")?;
-            if is_continued(arguments, self.escape) {
-                write!(f, " {}", self.escape)?;
-            }
-            f.write_str("\n")?;
-            for document in &instruction.here_documents {
-                writeln!(f, "{}{}", document.content, document.name)?;
-            }
-        }
-        Ok(())
     }
 }
 

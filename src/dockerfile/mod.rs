@@ -20,7 +20,7 @@ pub use here_document::HereDocument;
 pub use instruction::{Dockerfile, Flag, Form, Instruction, Keyword};
 pub use pairs::Pair;
 pub use parse::{Error, ErrorKind, parse};
-pub use scope::{Scope, Value};
+pub use scope::{Scope, TooLarge, Value};
 pub use stages::{From, Source, Stage, stages};
 
 #[cfg(test)]

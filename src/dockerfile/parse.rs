@@ -104,6 +104,7 @@ pub fn parse(text: &str) -> Result<Dockerfile, Error> {
     }
     Ok(Dockerfile {
         escape,
+        #[cfg(test)]
         directives,
         instructions,
     })
@@ -245,7 +246,10 @@ fn next_instruction(lines: &mut Lines<'_>, escape: char) -> Result<Option<Instru
         if instruction.has_here_documents() {
             instruction.here_documents = here_documents(&instruction.arguments, lines)?;
         }
-        instruction.last_line = lines.number;
+        #[cfg(test)]
+        {
+            instruction.last_line = lines.number;
+        }
         return Ok(Some(instruction));
     }
     Ok(None)
@@ -275,6 +279,7 @@ fn instruction(logical: &Logical, line: usize) -> Result<Instruction, ErrorKind>
         arguments: arguments.to_owned(),
         here_documents: Vec::new(),
         line,
+        #[cfg(test)]
         last_line: line,
         positions: positions(&logical.positions, start),
     })

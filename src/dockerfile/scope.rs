@@ -2,6 +2,9 @@
 
 use indexmap::IndexMap;
 
+/// The maximum length of all names and values, in bytes.
+const MAX_TOTAL: usize = 1 << 20;
+
 /// The build arguments that exist before the first `FROM`. Their values depend on the build.
 pub(super) const PLATFORM_ARGUMENTS: [&str; 8] = [
     "BUILDPLATFORM",
@@ -61,22 +64,6 @@ impl Value {
         Some((known(&self.0[..at])?, known(&self.0[at + 1..])?))
     }
 
-    /// The value with the text of each variable of the base. A build argument of the platform
-    /// remains unknown.
-    #[must_use]
-    pub fn with_base<'b>(&self, base: impl Fn(&str) -> Option<&'b str>) -> Self {
-        let mut out = Self::default();
-        for piece in &self.0 {
-            out.append(Self(vec![match piece {
-                Piece::Inherited(name) if !PLATFORM_ARGUMENTS.contains(&name.as_str()) => {
-                    Piece::Text(base(name).unwrap_or_default().to_owned())
-                }
-                piece => piece.clone(),
-            }]));
-        }
-        out
-    }
-
     pub(super) fn push(&mut self, c: char) {
         if let Some(Piece::Text(text)) = self.0.last_mut() {
             text.push(c);
@@ -104,18 +91,63 @@ impl Value {
     }
 }
 
+/// The values of all variables are longer than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the values of all variables are longer than {} MiB", MAX_TOTAL >> 20)]
+pub struct TooLarge;
+
 /// The variables at one point of a Dockerfile.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// The build arguments that are declared.
-    pub arguments: IndexMap<String, Option<Value>>,
-    /// The environment variables.
-    pub env: IndexMap<String, Value>,
+    arguments: IndexMap<String, Option<Value>>,
+    env: IndexMap<String, Value>,
+    /// The length of all names and values, in bytes.
+    size: usize,
     /// True if a variable that is not set here may be set by the base.
     pub has_base: bool,
 }
 
 impl Scope {
+    /// The scope of a stage whose base may set every variable.
+    #[must_use]
+    pub fn on_base() -> Self {
+        Self {
+            has_base: true,
+            ..Self::default()
+        }
+    }
+
+    /// The build arguments that are declared.
+    #[must_use]
+    pub const fn arguments(&self) -> &IndexMap<String, Option<Value>> {
+        &self.arguments
+    }
+
+    /// The environment variables.
+    #[must_use]
+    pub const fn env(&self) -> &IndexMap<String, Value> {
+        &self.env
+    }
+
+    /// Declares a build argument. Fails if all values together are too long.
+    pub fn declare(&mut self, name: String, value: Option<Value>) -> Result<(), TooLarge> {
+        let size = |value: &Option<Value>| value.as_ref().map_or(0, Value::len);
+        let old = self.arguments.get(&name);
+        let old = old.map_or(0, |value| name.len() + size(value));
+        self.size = total(self.size - old + name.len() + size(&value))?;
+        self.arguments.insert(name, value);
+        Ok(())
+    }
+
+    /// Sets an environment variable. Fails if all values together are too long.
+    pub fn set(&mut self, name: String, value: Value) -> Result<(), TooLarge> {
+        let old = self.env.get(&name);
+        let old = old.map_or(0, |value| name.len() + value.len());
+        self.size = total(self.size - old + name.len() + value.len())?;
+        self.env.insert(name, value);
+        Ok(())
+    }
+
     /// The value of a variable; an environment variable overrides a build argument.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<Value> {
@@ -128,6 +160,15 @@ impl Scope {
             _ if self.has_base => Some(Value::inherited(name)),
             _ => None,
         }
+    }
+}
+
+/// The length, if it is within the limit.
+const fn total(size: usize) -> Result<usize, TooLarge> {
+    if size > MAX_TOTAL {
+        Err(TooLarge)
+    } else {
+        Ok(size)
     }
 }
 

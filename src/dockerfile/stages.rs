@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::expand;
 use super::instruction::{Dockerfile, Instruction, Keyword};
 use super::parse::{Error, ErrorKind};
-use super::scope::{PLATFORM_ARGUMENTS, Scope, Value};
-use super::{Pair, expand};
+use super::scope::{PLATFORM_ARGUMENTS, Scope, TooLarge, Value};
 
 /// A build stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,11 @@ pub fn stages(
     let mut scope = Scope::default();
     for name in PLATFORM_ARGUMENTS {
         let value = Some(Value::inherited(name));
-        scope.arguments.insert(name.to_owned(), value);
+        let declared = scope.declare(name.to_owned(), value);
+        declared.map_err(|error| Error {
+            line: 1,
+            kind: too_large(name, error),
+        })?;
     }
     let mut stages: Vec<Stage> = Vec::new();
     for (number, instruction) in dockerfile.instructions.iter().enumerate() {
@@ -98,13 +102,21 @@ fn declare(
             (None, Some(word)) => Some(expanded(&word, escape, scope)?),
             (None, None) => None,
         };
-        scope.arguments.insert(name, value);
+        let declared = scope.declare(name.clone(), value);
+        declared.map_err(|error| too_large(&name, error))?;
     }
     Ok(())
 }
 
+fn too_large(name: &str, error: TooLarge) -> ErrorKind {
+    ErrorKind::Expand {
+        word: name.to_owned(),
+        source: error.into(),
+    }
+}
+
 /// Evaluates a word.
-pub(super) fn expanded(word: &str, escape: char, scope: &Scope) -> Result<Value, ErrorKind> {
+fn expanded(word: &str, escape: char, scope: &Scope) -> Result<Value, ErrorKind> {
     expand::word(word, escape, scope).map_err(|source| ErrorKind::Expand {
         word: word.to_owned(),
         source,
@@ -158,13 +170,5 @@ fn source(text: String, before: &[Stage]) -> Source {
         Some(stage) => Source::Stage(stage),
         None if text == "scratch" => Source::Scratch,
         None => Source::Image(text),
-    }
-}
-
-impl Pair {
-    /// The key and the value with their variables evaluated.
-    pub fn evaluated(&self, escape: char, scope: &Scope) -> Result<(Value, Value), ErrorKind> {
-        let key = expanded(&self.key, escape, scope)?;
-        Ok((key, expanded(&self.value, escape, scope)?))
     }
 }

@@ -1,7 +1,40 @@
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::time::{Duration, Instant};
 
 use super::expand::{here_document, word};
+use super::instruction::is_continued;
 use super::*;
+
+impl Display for Dockerfile {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.directives {
+            writeln!(f, "# {name}={value}")?;
+        }
+        for instruction in &self.instructions {
+            write!(f, "{}", instruction.keyword)?;
+            for flag in &instruction.flags {
+                write!(f, " {flag}")?;
+            }
+            let arguments = &instruction.arguments;
+            // `--` ends the flags.
+            let separator = if arguments.starts_with("--") {
+                " -- "
+            } else {
+                " "
+            };
+            write!(f, "{separator}{arguments}")?;
+            if is_continued(arguments, self.escape) {
+                write!(f, " {}", self.escape)?;
+            }
+            f.write_str("\n")?;
+            for document in &instruction.here_documents {
+                writeln!(f, "{}{}", document.content, document.name)?;
+            }
+        }
+        Ok(())
+    }
+}
 
 fn parsed(text: &str) -> Dockerfile {
     parse(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -206,6 +239,10 @@ fn stages_resolve_arguments_and_names() {
 
 #[test]
 fn pairs_are_split_as_docker_splits_them() {
+    let evaluated = |text: &str| {
+        let value = word(text, '\\', &Scope::default())?;
+        Ok::<_, expand::Error>(value.known().unwrap())
+    };
     let pairs = |text: &str| {
         let dockerfile = parsed(text);
         let pairs = dockerfile.instructions[0].pairs(dockerfile.escape);
@@ -215,11 +252,9 @@ fn pairs_are_split_as_docker_splits_them() {
                 let shown: Vec<String> = pairs
                     .iter()
                     .map(
-                        |pair| match pair.evaluated(dockerfile.escape, &Scope::default()) {
-                            Ok((key, value)) => {
-                                format!("{}={:?}", key.known().unwrap(), value.known().unwrap())
-                            }
-                            Err(error) => error.to_string(),
+                        |pair| match (evaluated(&pair.key), evaluated(&pair.value)) {
+                            (Ok(key), Ok(value)) => format!("{key}={value:?}"),
+                            (Err(error), _) | (_, Err(error)) => error.to_string(),
                         },
                     )
                     .collect();
@@ -245,7 +280,7 @@ fn pairs_are_split_as_docker_splits_them() {
         ("LABEL a=\"\\n\\\\\\$\"", "a=\"\\\\n\\\\$\""),
         ("ENV A=b c", "`c` is not a pair KEY=VALUE"),
         ("ENV A", "`A` is not a pair KEY=VALUE"),
-        ("ENV A it's", "`it's`: the quote ' is not closed"),
+        ("ENV A it's", "the quote ' is not closed"),
     ] {
         assert_eq!(pairs(text), expected, "{text}");
     }
@@ -268,16 +303,13 @@ fn forms_are_lists_or_texts() {
 #[test]
 fn words_are_evaluated_as_docker_does() {
     let mut scope = Scope::default();
-    scope.env.insert("A".to_owned(), Value::text("one"));
-    scope.env.insert("E".to_owned(), Value::text(""));
-    scope.env.insert("P".to_owned(), Value::text("a/b.tar.gz"));
-    scope
-        .arguments
-        .insert("B".to_owned(), Some(Value::text("two")));
-    scope
-        .arguments
-        .insert("A".to_owned(), Some(Value::text("hidden")));
-    scope.arguments.insert("C".to_owned(), None);
+    for (name, value) in [("A", "one"), ("E", ""), ("P", "a/b.tar.gz"), ("L", "é\nb")] {
+        scope.set(name.to_owned(), Value::text(value)).unwrap();
+    }
+    for (name, value) in [("B", Some("two")), ("A", Some("hidden")), ("C", None)] {
+        let value = value.map(Value::text);
+        scope.declare(name.to_owned(), value).unwrap();
+    }
     for (text, expected) in [
         ("$A", "one"),
         ("x${A}y$B", "xoney two".replace(' ', "").as_str()),
@@ -306,6 +338,18 @@ fn words_are_evaluated_as_docker_does() {
         ("${P/a/x}", "x/b.tar.gz"),
         ("${P//a/x}", "x/b.txr.gz"),
         ("${P/.}", "a/btar.gz"),
+        ("${P/?.*.}", "a/gz"),
+        ("${P//[a-z]/x}", "a/b.tar.gz"),
+        ("${P//*/x}", "x"),
+        ("${P//}", "a/b.tar.gz"),
+        ("${E//*/x}", ""),
+        ("${P%%?}", "a/b.tar.g"),
+        ("${P##*[}", "a/b.tar.gz"),
+        ("${L#?}", "\nb"),
+        ("${L%?b}", "é"),
+        ("${L##*}", ""),
+        ("${L/?*b/x}", "x"),
+        ("${L#a\\}", "é\nb"),
     ] {
         let value = word(text, '\\', &scope);
         assert_eq!(
@@ -338,10 +382,7 @@ fn words_are_evaluated_as_docker_does() {
 
 #[test]
 fn values_of_the_base_remain_visible() {
-    let scope = Scope {
-        has_base: true,
-        ..Scope::default()
-    };
+    let scope = Scope::on_base();
     let value = word("/opt/bin:$PATH:/x", '\\', &scope).unwrap();
     assert_eq!(
         value.around("PATH"),
@@ -357,17 +398,56 @@ fn values_of_the_base_remain_visible() {
 #[test]
 fn values_do_not_grow_without_bound() {
     let mut scope = Scope::default();
-    scope
-        .env
-        .insert("A".to_owned(), Value::text("x".repeat(1000)));
+    let start = Value::text("x".repeat(1000));
+    scope.set("A".to_owned(), start).unwrap();
     for _ in 0..9 {
         let value = word("$A$A$A", '\\', &scope);
         match value {
-            Ok(value) => drop(scope.env.insert("A".to_owned(), value)),
+            Ok(value) => scope.set("A".to_owned(), value).unwrap(),
             Err(error) => return assert_eq!(error, expand::Error::TooLong),
         }
     }
     panic!("no limit");
+}
+
+#[test]
+fn the_values_of_all_variables_have_a_limit() {
+    let long = "x".repeat(60_000);
+    let copies: String = (0..1000).map(|n| format!("ARG A{n}=$L\n")).collect();
+    let text = format!("ARG L={long}\n{copies}FROM a\n");
+    let error = stages(&parsed(&text), &BTreeMap::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 18: `A16`: the values of all variables are longer than 1 MiB"
+    );
+    let again: String = (0..1000).map(|_| "ARG A=$L\n").collect();
+    let text = format!("ARG L={long}\n{again}FROM a\n");
+    assert!(stages(&parsed(&text), &BTreeMap::new()).is_ok());
+}
+
+#[test]
+fn substitutions_in_long_values_end_quickly() {
+    let mut scope = Scope::default();
+    let long = Value::text("ab".repeat(30_000));
+    scope.set("X".to_owned(), long).unwrap();
+    let start = Instant::now();
+    for (text, length) in [
+        ("${X//c/}", 60_000),
+        ("${X//b/}", 30_000),
+        ("${X//a*c/}", 60_000),
+        ("${X//?*a?c*d/}", 60_000),
+        ("${X##*c}", 60_000),
+        ("${X%%a*c}", 60_000),
+        ("${X%a*}", 59_998),
+    ] {
+        let value = word(text, '\\', &scope).unwrap();
+        assert_eq!(value.known().unwrap().len(), length, "{text}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(
+        word("${X//a/xx}", '\\', &scope),
+        Err(expand::Error::TooLong)
+    );
 }
 
 #[test]

@@ -44,11 +44,13 @@ impl Importer<'_> {
         }
         let mut problem = None;
         for (name, value) in evaluated {
-            match env_text(&name, &value, self.known(&value)) {
-                Ok(text) => {
-                    self.draft.env.insert(name.clone(), text);
-                    self.scope.env.insert(name, value);
-                }
+            let text = env_text(&name, &value, self.known(&value));
+            let text = text.and_then(|text| {
+                let set = self.scope.set(name.clone(), value);
+                set.map(|()| text).map_err(|error| error.to_string())
+            });
+            match text {
+                Ok(text) => drop(self.draft.env.insert(name, text)),
                 Err(reason) => problem = Some(reason),
             }
         }

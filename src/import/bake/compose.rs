@@ -28,7 +28,8 @@ pub fn parse_compose(
     let document = yaml::parse(text).map_err(BakeError::Yaml)?;
     let mut scope = Scope::default();
     for (name, value) in set {
-        scope.env.insert(name.clone(), Text::text(value));
+        let set = scope.set(name.clone(), Text::text(value));
+        set.map_err(|error| BakeError::Yaml(error.to_string()))?;
     }
     let document = interpolated(document, &scope).map_err(BakeError::Yaml)?;
     let services = document["services"].as_object().into_iter().flatten();
