@@ -10,8 +10,9 @@ use super::settings::Settings;
 use crate::config_files::quoted::quoted;
 use crate::import::Options;
 use crate::import::bake::{BakeError, BakeTarget, parse_compose, parse_hcl, parse_json};
+use crate::reference::Reference;
 use crate::tags::version_argument;
-use crate::workspace::fs;
+use crate::workspace::{fs, load};
 
 /// The images of a bake file.
 #[derive(Debug)]
@@ -65,9 +66,10 @@ pub async fn bake(settings: &Settings, from: &Path) -> Result<ImportedTargets, E
     let invalid = |error: BakeError| Error::invalid(format!("{written}: {error}"));
     let targets = targets.map_err(invalid)?;
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
+    let loaded = load::load(&settings.surroundings()?).await?;
     let mut prepared = Vec::new();
     for target in targets {
-        let spec = NewSpec::of(settings, &target.name).await?;
+        let spec = NewSpec::in_workspace(&loaded, &target.name)?;
         let import = import(settings, &file, &written, &target, &names);
         prepared.push((target, spec, import));
     }
@@ -106,7 +108,6 @@ fn import(
     let options = Options {
         name: target.name.clone(),
         comment: comment(written),
-        base: None,
         arguments: target.arguments.clone(),
         stage: target.stage.clone(),
         labels: target.labels.clone(),
@@ -137,15 +138,10 @@ fn bases(target: &BakeTarget, targets: &[String]) -> BTreeMap<String, String> {
     target.contexts.iter().filter_map(base).collect()
 }
 
-/// The tag of a reference.
-fn tag(reference: &str) -> Option<&str> {
-    let last = reference.rsplit('/').next()?;
-    last.split_once(':').map(|(_, tag)| tag)
-}
-
 /// The version that a reference has as its tag.
 fn version(reference: &str) -> Option<String> {
-    let version = version_argument(tag(reference)?).ok()?;
+    let reference: Reference = reference.parse().ok()?;
+    let version = version_argument(reference.tag?.as_str()).ok()?;
     Some(version.to_string())
 }
 
@@ -153,7 +149,12 @@ fn version(reference: &str) -> Option<String> {
 fn other_tags(target: &BakeTarget) -> Option<(String, String)> {
     let versions: Vec<String> = target.tags.iter().filter_map(|tag| version(tag)).collect();
     let is_other = |reference: &&String| {
-        let tag = tag(reference).unwrap_or("latest");
+        let tag = match reference.parse::<Reference>() {
+            Ok(Reference { tag: Some(tag), .. }) => tag,
+            Ok(_) => return false,
+            Err(_) => return true,
+        };
+        let tag = tag.as_str();
         let plain = tag.strip_prefix('v').unwrap_or(tag);
         tag != "latest"
             && !versions

@@ -41,10 +41,15 @@ impl NewSpec {
     /// Chooses the place of an image. Fails if the workspace has an image with this name, or if the
     /// file exists.
     pub(super) async fn of(settings: &Settings, name: &str) -> Result<Self, Error> {
+        let loaded = load::load(&settings.surroundings()?).await?;
+        Self::in_workspace(&loaded, name)
+    }
+
+    /// Like [`Self::of`], in a workspace that is loaded.
+    pub(super) fn in_workspace(loaded: &load::Loaded, name: &str) -> Result<Self, Error> {
         let name: RepositoryPath = name
             .parse()
             .map_err(|error| Error::invalid(format!("`{name}`: {error}")))?;
-        let loaded = load::load(&settings.surroundings()?).await?;
         if let Some(file) = loaded.images.spec_of(&name) {
             return Err(Error::invalid(format!(
                 "the workspace already has an image `{name}`: {}",
@@ -64,7 +69,7 @@ impl NewSpec {
             name,
             file,
             images: images.map(|image| image.parsed.name.clone()).collect(),
-            root: loaded.root,
+            root: loaded.root.clone(),
         })
     }
 

@@ -89,10 +89,7 @@ impl Expression {
 }
 
 /// The values of expressions. Fails if one of them fails, or if they are too large together.
-fn values(
-    items: &[Expression],
-    variables: &BTreeMap<String, Value>,
-) -> Result<Vec<Value>, String> {
+fn values(items: &[Expression], variables: &BTreeMap<String, Value>) -> Result<Vec<Value>, String> {
     let mut values = Vec::new();
     let mut total = 0;
     for item in items {

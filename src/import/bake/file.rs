@@ -429,7 +429,10 @@ target "tool" {
         assert!(refused(&twice).ends_with("it inherits from too many targets"));
         let chain = |length: usize| -> String {
             let links = (1..length).map(|number| {
-                format!("target \"_{number}\" {{ inherits = [\"_{}\"] }}\n", number - 1)
+                format!(
+                    "target \"_{number}\" {{ inherits = [\"_{}\"] }}\n",
+                    number - 1
+                )
             });
             let last = format!("target \"a\" {{ inherits = [\"_{}\"] }}\n", length - 1);
             ["target \"_0\" {}\n".to_owned()]
@@ -447,10 +450,7 @@ target "tool" {
             doubled.extend([format!("A{number} = \"{before}{before}\"\n")]);
         }
         let name = format!("{doubled}target \"a\" {{ name = A39 }}\n");
-        assert_eq!(
-            refused(&name),
-            "target a: the variable A39 is not defined"
-        );
+        assert_eq!(refused(&name), "target a: the variable A39 is not defined");
         let long = format!("A = \"{}\"\n", "x".repeat(900_000));
         let copies: String = (0..100).map(|number| format!("B{number} = A\n")).collect();
         assert_eq!(

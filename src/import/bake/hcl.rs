@@ -515,7 +515,12 @@ mod tests {
             format!("replace(\"{text}\", \"x\", \"yy\")"),
             format!("join(\"{text}\", [\"\", \"\", \"\"])"),
         ] {
-            assert_eq!(value(&expression), Err(long.clone()), "{}", &expression[..20]);
+            assert_eq!(
+                value(&expression),
+                Err(long.clone()),
+                "{}",
+                &expression[..20]
+            );
         }
     }
 
