@@ -109,6 +109,10 @@ pub(super) fn prepare(
     let dockerfile = parse(text).map_err(|error| invalid(error.into()))?;
     let context = build_context::read(directory, file)?;
     let imported = import::import(&dockerfile, &context, options).map_err(invalid)?;
+    if imported.needs_user_of_base {
+        let text = format!("{written}: steps run as root: the user of the base is not read");
+        settings.events.warn(None, text);
+    }
     let text = format(&imported.spec)
         .map_err(|error| Error::failed(format!("the spec of {written} is invalid: {error}")))?;
     Ok(PreparedImport {

@@ -126,7 +126,7 @@ fn cleaned(source: &str) -> String {
 }
 
 /// The directory of a path.
-fn parent(path: &str) -> &str {
+pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 

@@ -1,6 +1,10 @@
 //! `COPY` and `ADD` of files of the build context.
 
-use super::context::{Content, ContextEntry, ContextKind, FILES, MODES, joined, unusual_mode};
+use std::path::Path;
+
+use super::context::{
+    Content, ContextEntry, ContextKind, FILES, MODES, joined, parent, unusual_mode,
+};
 use super::draft::{FileContent, FileDraft};
 use super::owners::owner;
 use super::scripts::make_directory;
@@ -8,6 +12,7 @@ use super::shell::quoted;
 use super::state::{Importer, Outcome, shown};
 use crate::config_files::values::Mode;
 use crate::dockerfile::{Instruction, Keyword, expand};
+use crate::resolve::image::Certificate;
 
 /// The maximum number of `[[files]]` for one instruction.
 const MAX_TABLES: usize = 2_000;
@@ -58,7 +63,7 @@ impl Importer<'_> {
             self.targets.extend(targets);
             Outcome::Declared
         } else {
-            self.stage(instruction, &placement, tables);
+            self.place_for_step(instruction, &placement, tables);
             Outcome::Step
         };
         for file in &placement.files {
@@ -98,7 +103,7 @@ impl Importer<'_> {
         let mut words = instruction.list();
         let written = words.pop().unwrap_or_default();
         let written = self.text(&written)?;
-        let path = joined(&self.workdir, &written);
+        let path = self.absolute(&written)?;
         placement.destination = format!("/{path}");
         let ends_as_directory = written.ends_with('/')
             || ["", ".", ".."].contains(&written.rsplit('/').next().unwrap_or_default());
@@ -173,10 +178,7 @@ impl Importer<'_> {
                 ));
             }
             let path = match entry.map(|entry| &entry.kind) {
-                Some(ContextKind::Link(target)) => {
-                    let directory = one.path.rsplit_once('/').map_or("", |(before, _)| before);
-                    joined(directory, target)
-                }
+                Some(ContextKind::Link(target)) => joined(parent(&one.path), target),
                 _ => one.path.clone(),
             };
             if one.is_directory {
@@ -221,23 +223,19 @@ impl Importer<'_> {
     /// are not certificates in the directory of a trust tool.
     fn pend_certificates(&mut self, placement: &Placement) -> bool {
         let is_certificate = |file: &PlacedFile| {
-            let directory = file
-                .target
-                .rsplit_once('/')
-                .map_or("", |(before, _)| before);
             let entry = file
                 .path
                 .as_ref()
                 .and_then(|path| self.context.entries.get(path));
-            TRUST.contains(&directory)
+            TRUST.contains(&parent(&file.target))
                 && entry.is_some_and(|entry| {
                     entry.kind == ContextKind::File(Content::Certificates)
                         && placement.mode.unwrap_or(entry.mode) == 0o644
                 })
-                && file
-                    .path
-                    .as_deref()
-                    .is_some_and(|path| file.target.ends_with(&format!("/{}", trust_name(path))))
+                && file.path.as_deref().is_some_and(|path| {
+                    let name = Certificate::file_name(Path::new(path), 0);
+                    file.target.ends_with(&format!("/{name}"))
+                })
         };
         let all = self.steps.is_empty()
             && placement.owner.is_none()
@@ -372,7 +370,12 @@ impl Importer<'_> {
     }
 
     /// Places the files in a directory of their own, from which a step copies them.
-    fn stage(&mut self, instruction: &Instruction, placement: &Placement, tables: Vec<FileDraft>) {
+    fn place_for_step(
+        &mut self,
+        instruction: &Instruction,
+        placement: &Placement,
+        tables: Vec<FileDraft>,
+    ) {
         let stage = format!("/golden-import-{}", instruction.line);
         let owner = placement.owner.as_deref();
         let destination = if placement.destination.is_empty() {
@@ -465,11 +468,4 @@ fn leaves(target: &str, depth: usize) -> bool {
         }
     }
     false
-}
-
-/// The name that golden gives to a certificate of a file with one certificate.
-fn trust_name(path: &str) -> String {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    format!("{}.crt", stem.to_lowercase())
 }

@@ -75,6 +75,11 @@ fn healthcheck(config: &ImageConfig) -> Option<Healthcheck> {
     let check = config
         .healthcheck()
         .filter(|check| !check.test.is_empty())?;
+    // A spec has no such key. The base keeps its own check if none is declared.
+    let own = config.runtime()?.get("Healthcheck")?;
+    if own.get("StartInterval").is_some_and(|time| time != 0) {
+        return None;
+    }
     let time = |time: Option<Duration>| time.filter(|time| !time.is_zero()).map(written);
     let retries = check.retries.filter(|retries| *retries > 0);
     let options = [
@@ -127,5 +132,17 @@ mod tests {
         };
         let text = on_image("registry.example.com/app:1", &config, &options);
         insta::assert_snapshot!(crate::config_files::format::format(&text).unwrap());
+    }
+
+    #[test]
+    fn a_health_check_that_a_spec_cannot_declare_stays_in_the_base() {
+        for (interval, is_declared) in [(0, true), (5_000_000_000_u64, false)] {
+            let config = serde_json::json!({ "config": { "Healthcheck": {
+                "Test": ["CMD", "true"], "StartInterval": interval,
+            } } });
+            let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
+            let text = on_image("registry.example.com/app:1", &config, &Options::default());
+            assert_eq!(text.contains("healthcheck"), is_declared, "{text}");
+        }
     }
 }

@@ -22,6 +22,8 @@ pub struct Import {
     pub lines: Vec<ImportedLine>,
     /// The paths of the build context to copy, with their paths next to image.toml.
     pub copies: BTreeMap<String, String>,
+    /// True if the user of the base runs a step of the Dockerfile. The spec runs it as root.
+    pub needs_user_of_base: bool,
 }
 
 /// The reason why a Dockerfile cannot be imported.
@@ -74,7 +76,7 @@ pub fn import(
     let (outer, stages) = dockerfile::stages(dockerfile, &options.arguments)?;
     let stage = chosen(&stages, options.stage.as_deref())?;
     let mut importer = Importer::new(dockerfile, context, options, outer);
-    importer.from(stage, options)?;
+    importer.from(stage, &stages, options)?;
     let first = stages.first().map_or(0, |stage| stage.from.line);
     let of_stage = |(number, instruction): &(usize, &Instruction)| {
         instruction.line < first
@@ -116,6 +118,11 @@ fn chosen<'s>(stages: &'s [Stage], name: Option<&str>) -> Result<&'s Stage, Erro
         }
         (_, None) => {}
     }
+    Err(Error::Stages(names(stages)))
+}
+
+/// The names and lines of the stages.
+fn names(stages: &[Stage]) -> Vec<String> {
     let shown = |stage: &Stage| {
         let line = stage.from.line;
         let name = stage.name.as_ref();
@@ -124,7 +131,7 @@ fn chosen<'s>(stages: &'s [Stage], name: Option<&str>) -> Result<&'s Stage, Erro
             |name| format!("{name} on line {line}"),
         )
     };
-    Err(Error::Stages(stages.iter().map(shown).collect()))
+    stages.iter().map(shown).collect()
 }
 
 impl<'a> Importer<'a> {
@@ -134,7 +141,6 @@ impl<'a> Importer<'a> {
         options: &'a Options,
         outer: Scope,
     ) -> Self {
-        let base = options.base.as_ref();
         let special = dockerfile.instructions.iter().filter(|instruction| {
             instruction.keyword == Keyword::Env
                 && instruction
@@ -144,26 +150,18 @@ impl<'a> Importer<'a> {
         Self {
             escape: dockerfile.escape,
             context,
-            base,
             arguments: &options.arguments,
             outer,
-            scope: Scope {
-                has_base: true,
-                ..Scope::default()
-            },
+            scope: Scope::on_base(),
             draft: Draft {
                 name: options.name.clone(),
                 version: "0.1.0".to_owned(),
                 ..Draft::default()
             },
             family: None,
-            user: base
-                .map(|base| base.user.clone())
-                .filter(|user| !user.is_empty()),
-            workdir: base
-                .map(|base| base.workdir.clone())
-                .filter(|path| !path.is_empty())
-                .unwrap_or_else(|| "/".to_owned()),
+            user: None,
+            workdir: None,
+            needs_user_of_base: false,
             shell: None,
             steps: Vec::new(),
             created: BTreeSet::new(),
@@ -178,7 +176,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn from(&mut self, stage: &Stage, options: &Options) -> Result<(), Error> {
+    fn from(&mut self, stage: &Stage, stages: &[Stage], options: &Options) -> Result<(), Error> {
         let invalid = |reason: String| Error::Base {
             line: stage.from.line,
             written: stage.from.written.clone(),
@@ -188,6 +186,7 @@ impl<'a> Importer<'a> {
             Source::Scratch => {
                 self.draft.base = quoted("scratch");
                 self.scope.has_base = false;
+                self.workdir = Some("/".to_owned());
             }
             Source::Image(text) if options.bases.contains_key(text) => {
                 self.draft.base.clone_from(&options.bases[text]);
@@ -199,7 +198,7 @@ impl<'a> Importer<'a> {
                 self.family = family::of(&reference);
                 self.draft.base = quoted(text);
             }
-            Source::Stage(_) => return Err(invalid("it is a stage".to_owned())),
+            Source::Stage(_) => return Err(Error::Stages(names(stages))),
             Source::Unknown(expand::Error::Unknown(_)) => {
                 let reason = "its build argument has no default, or depends on the platform";
                 return Err(invalid(reason.to_owned()));
@@ -252,9 +251,10 @@ impl<'a> Importer<'a> {
             let value = match (self.arguments.get(&name), default) {
                 (Some(value), _) => Some(Value::text(value)),
                 (None, Some(word)) => Some(self.value(&word)?),
-                (None, None) => self.outer.arguments.get(&name).cloned().flatten(),
+                (None, None) => self.outer.arguments().get(&name).cloned().flatten(),
             };
-            self.scope.arguments.insert(name, value);
+            let declared = self.scope.declare(name, value);
+            declared.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -285,6 +285,7 @@ impl<'a> Importer<'a> {
             spec: with_comment(&self.draft, &options.comment),
             lines: self.lines,
             copies,
+            needs_user_of_base: self.needs_user_of_base,
         }
     }
 }

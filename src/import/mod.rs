@@ -27,7 +27,7 @@ pub use context::{BuildContext, Content, ContextEntry, ContextKind};
 pub use existing::on_image;
 pub use ignore::IgnoreRules;
 pub use importer::{Error, Import, import};
-pub use state::{BaseConfig, ImportedLine, Options, Outcome};
+pub use state::{ImportedLine, Options, Outcome};
 
 #[cfg(test)]
 mod tests;

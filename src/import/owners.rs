@@ -2,13 +2,18 @@
 
 use crate::config_files::values::OwnerSpec;
 
+/// True for the user root with its group.
+pub(super) fn is_root(user: &str) -> bool {
+    matches!(
+        user,
+        "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0"
+    )
+}
+
 /// The owner of `--chown` or `USER` in a spec; `None` for root. Fails if it is not an owner.
 pub(super) fn owner(value: &str) -> Result<Option<String>, String> {
     let owner = OwnerSpec::try_from(value.to_owned())?;
-    if matches!(
-        value,
-        "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0"
-    ) {
+    if is_root(value) {
         return Ok(None);
     }
     // A user id without a group is also the group id.

@@ -1,6 +1,6 @@
 //! Recognises the installation of packages in a `RUN`.
 
-use super::shell::{Command, sets_errexit};
+use super::shell::Command;
 use crate::resolve::image::Family;
 use crate::resolve::packages::check_install;
 
@@ -104,16 +104,7 @@ fn meaning(words: &[String]) -> Meaning {
     let assignments = words.iter().take_while(is_assignment).count();
     let words: Vec<&str> = words[assignments..].iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] | ["true" | ":"] => Meaning::Setting,
-        ["set", ..] => {
-            let owned: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            let is_known = sets_errexit(&owned) || words.len() > 1;
-            if is_known {
-                Meaning::Setting
-            } else {
-                Meaning::Other
-            }
-        }
+        [] | ["true" | ":"] | ["set", _, ..] => Meaning::Setting,
         ["export", rest @ ..] if rest.iter().all(|w| w.starts_with("DEBIAN_FRONTEND=")) => {
             Meaning::Setting
         }

@@ -11,7 +11,8 @@ pub(super) struct PendingStep {
     pub(super) name: String,
     pub(super) body: Body,
     pub(super) user: Option<String>,
-    pub(super) workdir: String,
+    /// The working directory; `None` for that of the base.
+    pub(super) workdir: Option<String>,
     /// The environment at its place.
     pub(super) env: IndexMap<String, Value>,
     /// The build arguments at its place.

@@ -2,7 +2,7 @@
 //! placed before all steps.
 
 use super::context::joined;
-use super::shell::commands;
+use super::shell::Command;
 
 /// Commands that read and change only the paths in their words.
 const LOCAL: [&str; 9] = [
@@ -25,12 +25,10 @@ const DIRECTORIES: [&str; 14] = [
     "/tmp", "/usr", "/var",
 ];
 
-/// True if a script that runs in `workdir` may read or change `path`, or a directory above it.
-pub(super) fn may_reach(script: &str, workdir: &str, path: &str) -> bool {
-    let Some(commands) = commands(script) else {
-        return true;
-    };
-    let mut workdir = workdir.to_owned();
+/// True if commands that run in `workdir` may read or change `path`, or a directory above it. The
+/// working directory is `None` if it is that of the base.
+pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str) -> bool {
+    let mut workdir = workdir.map(str::to_owned);
     commands.iter().any(|command| {
         let Some((name, words)) = command.words.as_ref().and_then(|words| words.split_first())
         else {
@@ -39,7 +37,11 @@ pub(super) fn may_reach(script: &str, workdir: &str, path: &str) -> bool {
         let name = name.as_str();
         if name == "cd" {
             workdir = match words {
-                [word] => resolved(&workdir, word),
+                [word] if word.starts_with(['~', '-']) => None,
+                [word] if workdir.is_some() || word.starts_with('/') => {
+                    Some(resolved(workdir.as_deref(), word))
+                }
+                [_] => None,
                 _ => return true,
             };
             return false;
@@ -54,27 +56,39 @@ pub(super) fn may_reach(script: &str, workdir: &str, path: &str) -> bool {
         if ATTRIBUTES.contains(&name) {
             operands.next();
         }
+        let is_touched = |word: &str| touches(&resolved(workdir.as_deref(), word), path);
         let mut named = operands.filter(|word| !ACCOUNTS.contains(&name) || word.contains('/'));
         if HARMLESS.contains(&name) {
             false
         } else if LOCAL.contains(&name) || ATTRIBUTES.contains(&name) {
-            named.any(|word| touches(&resolved(&workdir, word), path))
+            named.any(is_touched)
         } else if ACCOUNTS.contains(&name) {
-            touches("/home", path) || named.any(|word| touches(&resolved(&workdir, word), path))
+            touches("/home", path) || named.any(is_touched)
         } else if SYSTEM.contains(&name) {
             is_of_system(path) && !touches("/usr/local", path)
         } else if LANGUAGES.contains(&name) {
             is_of_system(path)
-                || (workdir != "/" && touches(&workdir, path))
-                || named.any(|word| touches(&resolved(&workdir, word), path))
+                || workdir
+                    .as_deref()
+                    .is_some_and(|workdir| workdir != "/" && touches(workdir, path))
+                || named
+                    // Without a slash, it is the name of a package in most cases.
+                    .filter(|word| workdir.is_some() || word.contains('/'))
+                    .any(is_touched)
         } else {
             true
         }
     })
 }
 
-/// The absolute path of a word, up to its first wildcard.
-fn resolved(workdir: &str, word: &str) -> String {
+/// The absolute path of a word, up to its first wildcard. A relative path in a working directory
+/// that is not known may be any path: `/`.
+fn resolved(workdir: Option<&str>, word: &str) -> String {
+    let workdir = match workdir {
+        Some(workdir) => workdir,
+        None if word.starts_with('/') => "/",
+        None => return "/".to_owned(),
+    };
     let end = word.find(['*', '?', '[', '{']).unwrap_or(word.len());
     // The directory counts, because the wildcard selects several of its files.
     let word = match &word[..end] {
@@ -91,13 +105,13 @@ fn resolved(workdir: &str, word: &str) -> String {
 
 /// True if one path is the other one, or a directory above it.
 fn touches(one: &str, other: &str) -> bool {
-    let is_above = |upper: &str, lower: &str| {
-        let upper = upper.trim_end_matches('/');
-        lower
-            .strip_prefix(upper)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    is_above(one, other) || is_above(other, one)
+    is_at_or_below(one, other) || is_at_or_below(other, one)
+}
+
+/// True if a path is a directory, or is below it.
+pub(super) fn is_at_or_below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory.trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn is_of_system(path: &str) -> bool {
@@ -106,7 +120,11 @@ fn is_of_system(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::shell::commands;
+
+    fn may_reach(script: &str, workdir: Option<&str>, path: &str) -> bool {
+        commands(script).is_none_or(|commands| super::may_reach(&commands, workdir, path))
+    }
 
     #[test]
     fn a_step_reaches_the_paths_that_its_commands_can_change() {
@@ -138,6 +156,7 @@ mod tests {
             ("cd /app && rm x", "/", "/app/x", true),
             ("cd /app && rm x", "/", "/app/y", false),
             ("cd / && rm x", "/app", "/app/x", false),
+            ("cd ~ && rm x", "/app", "/root/x", true),
             (
                 "apt-get update && apt-get install -y nginx",
                 "/",
@@ -166,10 +185,20 @@ mod tests {
             ("[ -d /app ] || { mkdir /app; }", "/", "/b", true),
         ] {
             assert_eq!(
-                may_reach(script, workdir, path),
+                may_reach(script, Some(workdir), path),
                 expected,
                 "{script}: {path}"
             );
+        }
+        for (script, path, expected) in [
+            ("mkdir logs", "/app/x", true),
+            ("mkdir /logs", "/app/x", false),
+            ("cd logs && rm x", "/app/x", true),
+            ("cd /logs && rm x", "/app/x", false),
+            ("pip install flask", "/app/x", false),
+            ("npm install ./package", "/app/x", true),
+        ] {
+            assert_eq!(may_reach(script, None, path), expected, "{script}: {path}");
         }
     }
 
@@ -178,9 +207,9 @@ mod tests {
         fn a_step_reaches_each_path_that_it_removes(path in "(/[a-z]{1,3}){1,4}", below in "(/[a-z]{1,3}){0,2}") {
             let all = format!("{path}{below}");
             let removal = format!("rm -rf {path}");
-            proptest::prop_assert!(may_reach(&removal, "/", &all));
+            proptest::prop_assert!(may_reach(&removal, Some("/"), &all));
             let removal = format!("rm -rf {all}");
-            proptest::prop_assert!(may_reach(&removal, "/", &path));
+            proptest::prop_assert!(may_reach(&removal, Some("/"), &path));
         }
     }
 }

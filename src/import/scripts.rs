@@ -1,7 +1,9 @@
 //! The scripts of steps. A spec runs each script with `/bin/sh -e`.
 
+use std::cell::OnceCell;
+
 use super::reach::may_reach;
-use super::shell::{is_and_list, quoted};
+use super::shell::{Command, commands, is_and_list, quoted};
 use crate::dockerfile::{Form, Instruction};
 
 /// The text of a step, before the lines that restore its surroundings.
@@ -10,6 +12,8 @@ pub(super) struct Body {
     text: String,
     /// True if a command that fails must not end the script.
     continues: bool,
+    /// The commands of the text, once they are needed; `None` if they cannot be split.
+    commands: OnceCell<Option<Vec<Command>>>,
 }
 
 impl Body {
@@ -18,6 +22,7 @@ impl Body {
         Self {
             text,
             continues: false,
+            commands: OnceCell::new(),
         }
     }
 
@@ -36,8 +41,10 @@ impl Body {
     }
 
     /// True if the script may read or change a path when it runs in `workdir`.
-    pub(super) fn may_reach(&self, workdir: &str, path: &str) -> bool {
-        may_reach(&self.text, workdir, path)
+    pub(super) fn may_reach(&self, workdir: Option<&str>, path: &str) -> bool {
+        let commands = self.commands.get_or_init(|| commands(&self.text));
+        let commands = commands.as_ref();
+        commands.is_none_or(|commands| may_reach(commands, workdir, path))
     }
 
     /// True if the script may create or read a directory, or list the directory around it.
@@ -79,6 +86,7 @@ pub(super) fn of_text(text: &str, shell: Option<&[String]>) -> Body {
         None => Body {
             text: text.to_owned(),
             continues: !starts_with_errexit(text) && !is_and_list(text.trim_end()),
+            commands: OnceCell::new(),
         },
     }
 }

@@ -169,7 +169,7 @@ impl Splitter {
 }
 
 /// True for `set -e`, `set -eux` and the like.
-pub(super) fn sets_errexit(words: &[String]) -> bool {
+fn sets_errexit(words: &[String]) -> bool {
     let is_flag =
         |word: &String| word.starts_with('-') && !word.starts_with("--") && word[1..].contains('e');
     words.first().is_some_and(|word| word == "set")

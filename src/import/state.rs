@@ -5,7 +5,7 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
-use super::context::BuildContext;
+use super::context::{BuildContext, joined};
 use super::draft::{Draft, EnvText};
 use super::pending::PendingStep;
 use crate::dockerfile::{Instruction, Scope, Value, expand};
@@ -18,8 +18,6 @@ pub struct Options {
     pub name: String,
     /// A comment at the top of the spec.
     pub comment: String,
-    /// The config of the base, if it is known.
-    pub base: Option<BaseConfig>,
     /// The values of build arguments, instead of their defaults.
     pub arguments: BTreeMap<String, String>,
     /// The build stage; the only stage by default.
@@ -32,17 +30,6 @@ pub struct Options {
     pub version: Option<String>,
     /// The TOML values of bases, by the names in `FROM`.
     pub bases: BTreeMap<String, String>,
-}
-
-/// The part of a base's config that instructions refer to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BaseConfig {
-    /// The environment variables.
-    pub env: BTreeMap<String, String>,
-    /// The user; empty for root.
-    pub user: String,
-    /// The working directory; empty for `/`.
-    pub workdir: String,
 }
 
 /// An instruction of the Dockerfile and its outcome.
@@ -100,7 +87,6 @@ pub(super) fn shown(instruction: &Instruction) -> String {
 pub(super) struct Importer<'a> {
     pub(super) escape: char,
     pub(super) context: &'a BuildContext,
-    pub(super) base: Option<&'a BaseConfig>,
     /// The values of build arguments, instead of their defaults.
     pub(super) arguments: &'a BTreeMap<String, String>,
     /// The build arguments before `FROM`.
@@ -111,8 +97,10 @@ pub(super) struct Importer<'a> {
     pub(super) family: Option<Family>,
     /// The current `USER`; `None` for the user of the base.
     pub(super) user: Option<String>,
-    /// The current working directory.
-    pub(super) workdir: String,
+    /// The current working directory; `None` for that of the base.
+    pub(super) workdir: Option<String>,
+    /// True if the user of the base runs a step in the Dockerfile.
+    pub(super) needs_user_of_base: bool,
     pub(super) shell: Option<Vec<String>>,
     pub(super) steps: Vec<PendingStep>,
     /// The directories that an earlier `WORKDIR` or `COPY` created.
@@ -139,22 +127,31 @@ impl Importer<'_> {
         self.known(&value)
     }
 
-    /// The text of a value; variables of the base have their values there, if it is known.
+    /// The text of a value. Fails if it depends on the base.
     pub(super) fn known(&self, value: &Value) -> Result<String, String> {
-        let value = match self.base {
-            Some(base) => value.with_base(|name| base.env.get(name).map(String::as_str)),
-            None => value.clone(),
-        };
         value
             .known()
             .map_err(|name| self.reason(&expand::Error::Unknown(name.to_owned())))
+    }
+
+    /// A path of the image, without slashes at its ends. Fails if it is relative and the working
+    /// directory is not known.
+    pub(super) fn absolute(&self, path: &str) -> Result<String, String> {
+        match &self.workdir {
+            Some(workdir) => Ok(joined(workdir, path)),
+            None if path.starts_with('/') => Ok(joined("", path)),
+            None => Err(
+                "the path is relative to the working directory of the base, which is not known; write an absolute path"
+                    .to_owned(),
+            ),
+        }
     }
 
     fn reason(&self, error: &expand::Error) -> String {
         let expand::Error::Unknown(name) = error else {
             return error.to_string();
         };
-        match self.scope.arguments.get(name) {
+        match self.scope.arguments().get(name) {
             Some(Some(_)) => format!("{name} depends on the platform of the build"),
             Some(None) => format!("the build argument {name} has no default"),
             None => error.to_string(),

@@ -1,9 +1,10 @@
 //! `RUN`: packages and certificates are declared where possible; the rest becomes steps.
 
 use super::draft::{EnvText, FileContent, FileDraft, RunDraft};
-use super::owners::owner;
+use super::owners::{is_root, owner};
 use super::packages::{Recognised, recognise};
 use super::pending::PendingStep;
+use super::reach::is_at_or_below;
 use super::scripts::{self, Body};
 use super::shell::{commands, quoted};
 use super::state::{Importer, Outcome};
@@ -37,6 +38,7 @@ impl Importer<'_> {
             .and_then(|text| recognise(&self.with_values(commands(&text)?)));
         let Some(found) = found.filter(|found| self.can_declare(found, instruction.line)) else {
             let body = scripts::body(instruction, self.shell.as_deref());
+            self.needs_user_of_base |= self.user.is_none() && self.scope.has_base;
             self.push_step(scripts::name(instruction), body, mounts.secrets, mounts.ssh);
             return Ok(Outcome::Step);
         };
@@ -44,6 +46,7 @@ impl Importer<'_> {
         if found.rest.is_empty() {
             return Ok(Outcome::Declared);
         }
+        self.needs_user_of_base |= self.user.is_none() && self.scope.has_base;
         let text = found.rest.join(" && ");
         let body = scripts::of_text(&text, self.shell.as_deref());
         self.push_step(scripts::short(&text), body, Vec::new(), false);
@@ -79,9 +82,7 @@ impl Importer<'_> {
     }
 
     fn is_root(&self) -> bool {
-        self.user
-            .as_deref()
-            .is_none_or(|user| matches!(user, "root" | "0" | "0:0" | "root:root"))
+        self.user.as_deref().is_none_or(is_root)
     }
 
     /// True if the order of a spec gives the same result for the recognised commands.
@@ -144,8 +145,8 @@ impl Importer<'_> {
             body,
             user: self.user.clone().filter(|_| !self.is_root()),
             workdir: self.workdir.clone(),
-            env: self.scope.env.clone(),
-            arguments: self.scope.arguments.clone(),
+            env: self.scope.env().clone(),
+            arguments: self.scope.arguments().clone(),
             secrets,
             ssh,
             absent: Vec::new(),
@@ -158,7 +159,7 @@ impl Importer<'_> {
             let path = path.trim_end_matches('/');
             self.steps
                 .iter()
-                .any(|step| step.body.may_reach(&step.workdir, path))
+                .any(|step| step.body.may_reach(step.workdir.as_deref(), path))
         };
         paths.any(reaches)
     }
@@ -175,8 +176,8 @@ impl Importer<'_> {
     /// `WORKDIR`.
     pub(super) fn set_workdir(&mut self, instruction: &Instruction) -> Result<(), String> {
         let written = self.text(&instruction.arguments)?;
-        let path = format!("/{}", super::context::joined(&self.workdir, &written));
-        self.workdir.clone_from(&path);
+        let path = format!("/{}", self.absolute(&written)?);
+        self.workdir = Some(path.clone());
         self.draft.config.workdir = Some(path.clone());
         let missing = self.missing(&path);
         if missing.is_empty() {
@@ -224,10 +225,8 @@ impl Importer<'_> {
     /// The step of the spec, after the config is known.
     pub(super) fn step(&self, step: PendingStep) -> RunDraft {
         let mut lines: Vec<String> = Vec::new();
-        let workdir = self.draft.config.workdir.clone().unwrap_or_else(|| {
-            self.base
-                .map_or_else(|| "/".to_owned(), |base| base.workdir.clone())
-        });
+        let workdir = self.draft.config.workdir.as_deref().unwrap_or("/");
+        let own = step.workdir.as_deref().unwrap_or("/");
         if !step.absent.is_empty() {
             // A directory is empty only without those below it.
             let mut absent: Vec<&String> = step.absent.iter().collect();
@@ -236,11 +235,11 @@ impl Importer<'_> {
             lines.push("cd /".to_owned());
             lines.push(format!("rmdir {} 2> /dev/null || :", paths.join(" ")));
         }
-        let is_absent = step.absent.contains(&step.workdir);
-        let is_elsewhere = step.workdir != workdir && step.absent.is_empty();
-        let is_in_root = step.workdir == "/" || is_absent;
+        let is_absent = step.absent.iter().any(|path| path == own);
+        let is_elsewhere = own != workdir && step.absent.is_empty();
+        let is_in_root = own == "/" || is_absent;
         if is_elsewhere || (!step.absent.is_empty() && !is_in_root) {
-            lines.push(format!("cd {}", quoted(&step.workdir)));
+            lines.push(format!("cd {}", quoted(own)));
         }
         lines.extend(self.environment(&step));
         let script = step.body.with(lines);
@@ -319,12 +318,11 @@ fn is_apart_from_packages(path: &str) -> bool {
         "/usr/src",
         "/workspace",
     ];
-    let is_below = |directory: &str| {
-        path.strip_prefix(directory)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
     let first = path.split('/').nth(1).unwrap_or_default();
     let is_own = !USUAL.contains(&format!("/{first}").as_str())
         && !["lib64", "lib32", "boot", "proc", "sys"].contains(&first);
-    is_own || APART.iter().any(|directory| is_below(directory))
+    is_own
+        || APART
+            .iter()
+            .any(|directory| is_at_or_below(path, directory))
 }

@@ -39,7 +39,8 @@ fn context() -> BuildContext {
     add("src/main.py", 0o755, file());
     add("src/current", 0o777, ContextKind::Link("lib".to_owned()));
     let certificate = ContextKind::File(Content::Certificates);
-    add("certs/corp.crt", 0o644, certificate);
+    add("certs/corp.crt", 0o644, certificate.clone());
+    add("certs/Team+CA.pem", 0o644, certificate);
     add(
         "vendor/tool.tar.gz",
         0o644,
@@ -119,6 +120,42 @@ fn a_dockerfile_that_no_spec_can_hold_is_refused() {
     }
     let stages = imported("FROM a AS b\nFROM b\n").unwrap_err();
     assert_eq!(stages.hints().len(), 2);
+}
+
+#[test]
+fn a_stage_on_another_stage_is_refused_as_one_of_several_stages() {
+    let text = "FROM golang:1.23 AS build\nRUN make\nFROM build AS last\nRUN make check\n";
+    let options = Options {
+        stage: Some("last".to_owned()),
+        ..Options::default()
+    };
+    let error = import(&parse(text).unwrap(), &context(), &options).unwrap_err();
+    let stages = ["build on line 1", "last on line 3"].map(str::to_owned);
+    assert_eq!(error, Error::Stages(stages.to_vec()));
+}
+
+#[test]
+fn the_user_of_the_base_matters_only_to_the_steps_of_the_dockerfile() {
+    const PACKAGES: &str = "RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*";
+    for (text, expected) in [
+        ("FROM debian:12\nRUN make\n", true),
+        ("FROM debian:12\nRUN make\nUSER app\nRUN make\n", true),
+        (&format!("FROM debian:12\n{PACKAGES} && make\n"), true),
+        (&format!("FROM debian:12\n{PACKAGES}\n"), false),
+        ("FROM debian:12\nUSER root\nRUN make\n", false),
+        (
+            "FROM debian:12\nUSER app\nRUN make\nUSER root\nRUN make\n",
+            false,
+        ),
+        (
+            "FROM debian:12\nCOPY src /a\nCOPY src/main.py /a/main.py\n",
+            false,
+        ),
+        ("FROM scratch\nRUN [\"/x\"]\n", false),
+    ] {
+        let import = imported(text).unwrap();
+        assert_eq!(import.needs_user_of_base, expected, "{text}");
+    }
 }
 
 proptest::proptest! {

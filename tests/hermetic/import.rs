@@ -228,10 +228,43 @@ fn each_target_of_a_bake_file_becomes_an_image() {
     assert!(spec.contains("expose = [81]"), "{spec}");
     assert!(!exists(&golden, "stages"));
     golden.run(&["check"]).exit(0);
-    golden.run(&["new", "--from", "docker-bake.hcl"]).exit(2);
-    let none = golden.file("bad.hcl", "target \"x\" {\n");
-    let run = none.run(&["new", "--from", "bad.hcl"]).exit(2);
-    assert!(run.stderr.contains("bad.hcl: line 2: "), "{}", run.stderr);
-    none.run(&["new", "x", "--from", "bad.hcl"]).exit(2);
-    none.run(&["new"]).exit(2);
+    let refused = |args: &[&str], expected: &str| {
+        let run = golden.run(args).exit(2);
+        assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
+    };
+    refused(&["new", "--from", "docker-bake.hcl"], "base/image.toml");
+    refused(
+        &["new", "x", "--from", "docker-bake.hcl"],
+        "the targets of a bake file have their own names",
+    );
+    golden.write("bad.hcl", "target \"x\" {\n");
+    refused(&["new", "--from", "bad.hcl"], "bad.hcl: line 2: ");
+    let twice = "target \"a\" {\n  matrix = { x = [\"1\", \"2\"] }\n  dockerfile-inline = \"FROM scratch\"\n}\n";
+    golden.write("twice.hcl", twice);
+    refused(
+        &["new", "--from", "twice.hcl"],
+        "twice.hcl: two targets have the name a;",
+    );
+    assert!(!exists(&golden, "a"));
+    golden.run(&["new"]).exit(2);
+}
+
+#[test]
+fn a_path_that_depends_on_the_base_is_left_out() {
+    let golden = project("FROM php:8-apache\nCOPY conf .\n");
+    let run = golden.run(&["new", "app", "--from", "project"]).exit(5);
+    let reason = "left out: the path is relative to the working directory of the base, which is not known; write an absolute path";
+    assert!(run.stdout.contains(reason), "{}", run.stdout);
+    assert!(!exists(&golden, "app/files"));
+}
+
+#[test]
+fn steps_of_the_user_of_the_base_are_reported() {
+    let warning = "project/Dockerfile: steps run as root: the user of the base is not read";
+    for (user, expected) in [("", 1), ("USER root\n", 0)] {
+        let golden = project(&format!("FROM debian:12\n{user}RUN make\nRUN make check\n"));
+        let run = golden.run(&["new", "app", "--from", "project"]).exit(0);
+        let found = run.stderr.matches(warning).count();
+        assert_eq!(found, expected, "{}", run.stderr);
+    }
 }
