@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::support::built::{Built, File, client_of};
+use crate::support::built::{Built, CONFIG_KEYS, File, client_of};
 use crate::support::engines::Engine;
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
@@ -26,20 +26,6 @@ fn config(image: &Built, engine: Engine) -> Map<String, Value> {
     if let (false, Some(env)) = (engine.keeps_env_order(), whole["Env"].as_array_mut()) {
         env.sort_by_key(Value::to_string);
     }
-    let keys = [
-        "Labels",
-        "Env",
-        "ExposedPorts",
-        "User",
-        "Entrypoint",
-        "Cmd",
-        "WorkingDir",
-        "Volumes",
-        "Healthcheck",
-        "StopSignal",
-        "Shell",
-        "OnBuild",
-    ];
     let empty = |value: &Value| match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -47,9 +33,8 @@ fn config(image: &Built, engine: Engine) -> Map<String, Value> {
         Value::Object(object) => object.is_empty(),
         _ => false,
     };
-    let parts = keys
-        .iter()
-        .map(|key| ((*key).to_owned(), whole[*key].clone()));
+    let keys = ["Labels"].into_iter().chain(CONFIG_KEYS).chain(["OnBuild"]);
+    let parts = keys.map(|key| (key.to_owned(), whole[key].clone()));
     let mut config: Map<String, Value> = parts.filter(|(_, value)| !empty(value)).collect();
     // BuildKit writes `/` on scratch where the others write nothing; both mean the same.
     if config.get("WorkingDir").is_some_and(|path| path == "/") {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::built::{Built, File, client};
+use crate::support::built::{Built, CONFIG_KEYS, File, client};
 use crate::support::services;
 use crate::support::workspace::Golden;
 
@@ -60,20 +60,8 @@ ENTRYPOINT exec sleep 1
 /// The parts of a config that must be equal.
 fn config(image: &Built) -> Vec<(String, Value)> {
     let whole = image.config();
-    let keys = [
-        "Env",
-        "ExposedPorts",
-        "User",
-        "Entrypoint",
-        "Cmd",
-        "WorkingDir",
-        "Volumes",
-        "Healthcheck",
-        "StopSignal",
-        "Shell",
-    ];
     let labels = ["a", "d"].map(|key| (key.to_owned(), whole["Labels"][key].clone()));
-    let parts = keys.map(|key| (key.to_owned(), whole[key].clone()));
+    let parts = CONFIG_KEYS.map(|key| (key.to_owned(), whole[key].clone()));
     parts.into_iter().chain(labels).collect()
 }
 
@@ -144,7 +132,10 @@ fn an_imported_dockerfile_gives_the_same_image() {
             let (one, other) = (one.get(path), other.get(path));
             assert_eq!(shown(one), shown(other), "{name}: {path}");
         }
-        client(&["image", "rm", "--force", &original, &imported]);
+        client(&["image", "rm", "--force", &original]);
+        for tag in ["0.1.0", "0.1", "0", "latest"] {
+            client(&["image", "rm", "--force", &format!("localhost/{name}:{tag}")]);
+        }
     }
 }
 

@@ -17,6 +17,20 @@ use serde_json::Value;
 use crate::docker::recipe::{Outcome, build};
 use crate::support::services;
 
+/// The keys of a config that golden declares, without the labels.
+pub(crate) const CONFIG_KEYS: [&str; 10] = [
+    "Env",
+    "ExposedPorts",
+    "User",
+    "Entrypoint",
+    "Cmd",
+    "WorkingDir",
+    "Volumes",
+    "Healthcheck",
+    "StopSignal",
+    "Shell",
+];
+
 /// An image that an engine built.
 pub(crate) struct Built {
     id: String,
