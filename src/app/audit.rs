@@ -21,8 +21,10 @@ use crate::engine::Embedded;
 use crate::event::Events;
 use crate::image::{Described, DescribedImage, describe};
 use crate::observe::Absent;
-use crate::oci::Descriptor;
-use crate::policy::{Built, UsedBase, UsedBasePolicy, check_built, named_user};
+use crate::oci::{Descriptor, packed_size};
+use crate::policy::{
+    Built, ImageSizes, SizedImage, UsedBase, UsedBasePolicy, check_built, check_sizes, named_user,
+};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::Registries;
 use crate::resolve::Destination;
@@ -289,6 +291,7 @@ impl Audit<'_> {
                 is_foreign: !self.names.publishes(&image.repository),
             };
             found.extend(check_built(self.policy, &built));
+            found.extend(self.sizes(&built, platform));
         }
         found.extend(self.lifecycle(name, image, &known_as).await);
         let count = |severity| found.iter().filter(|one| one.severity == severity).count();
@@ -307,6 +310,22 @@ impl Audit<'_> {
             rules,
             found,
         })
+    }
+
+    /// The findings about the size of the compressed layers. The layers themselves are not read.
+    fn sizes(&self, built: &Built<'_>, image: &DescribedImage) -> Diagnostics {
+        let sizes = ImageSizes {
+            packed: packed_size(&image.manifest.layers),
+            ..ImageSizes::default()
+        };
+        let sized = SizedImage {
+            name: built.name,
+            known_as: built.known_as,
+            now: built.now,
+            sizes: &sizes,
+            is_foreign: built.is_foreign,
+        };
+        check_sizes(self.policy, &sized)
     }
 
     /// The findings about the announcements of the publisher.

@@ -3,7 +3,7 @@
 use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 use crate::image::{Described, DescribedImage, Follow, Source as _, Tree};
 use crate::oci::artifact::ArtifactKind;
-use crate::oci::{Descriptor, ImageConfig, RawManifest, config};
+use crate::oci::{Descriptor, ImageConfig, RawManifest, config, packed_size};
 use crate::platform::Platform;
 use crate::registry::{self, Repo};
 
@@ -54,11 +54,7 @@ impl ReadableImage {
     /// The size of the compressed layers, in bytes. A layer that is used twice counts once.
     #[must_use]
     pub fn packed(&self) -> u64 {
-        let layers = self.layers.iter().map(|layer| &layer.descriptor);
-        let layers: std::collections::BTreeMap<_, u64> = layers
-            .map(|descriptor| (&descriptor.digest, descriptor.size))
-            .collect();
-        layers.values().sum()
+        packed_size(self.layers.iter().map(|layer| &layer.descriptor))
     }
 }
 

@@ -119,9 +119,8 @@ fn size(kind: SizeKind, max: ByteSize, facts: &ImageFacts<'_>) -> Vec<Mismatch> 
     if found <= max.0 {
         return Vec::new();
     }
-    let exact = |size: ByteSize| format!("{size} ({} bytes)", size.0);
-    let expected = format!("at most {}", exact(max));
-    vec![Mismatch::new("max", expected, exact(ByteSize(found)))]
+    let expected = format!("at most {}", max.exact());
+    vec![Mismatch::new("max", expected, ByteSize(found).exact())]
 }
 
 fn package(name: &str, expected: &PackageExpectation, inventory: &Inventory) -> Vec<Mismatch> {

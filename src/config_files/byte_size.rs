@@ -27,6 +27,18 @@ const UNITS: [(&str, u64); 12] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
+impl ByteSize {
+    /// The size with its number of bytes: two sizes that differ little are shown alike otherwise.
+    #[must_use]
+    pub fn exact(self) -> String {
+        if self.0 < 1000 {
+            self.to_string()
+        } else {
+            format!("{self} ({} bytes)", self.0)
+        }
+    }
+}
+
 impl FromStr for ByteSize {
     type Err = String;
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::byte_size::ByteSize;
+use super::growth::Growth;
 use super::schema::pattern;
 use super::values::Day;
 
@@ -32,6 +34,9 @@ pub struct Policy {
     /// Rules for published images.
     #[serde(deserialize_with = "super::table::one")]
     pub published: PublishedPolicy,
+    /// Limits for the size of images.
+    #[serde(deserialize_with = "super::table::one")]
+    pub size: SizePolicy,
     /// The severities for revoked bases and their end of life.
     #[serde(deserialize_with = "super::table::one")]
     pub lifecycle: LifecyclePolicy,
@@ -168,6 +173,25 @@ pub struct PublishedPolicy {
     /// The artifacts that must be attached to every published image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<RequiredArtifact>,
+}
+
+/// Limits for the size of the image for each platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SizePolicy {
+    /// The maximum size of all layers as the registry stores them, such as "150MB".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed: Option<ByteSize>,
+    /// The maximum size of the files of all layers, such as "500MB".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<ByteSize>,
+    /// The maximum size of the files of one layer, such as "200MB".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<ByteSize>,
+    /// The maximum growth of the packed size since the newest earlier version in the registry:
+    /// a percentage such as "10%", or a size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Growth>,
 }
 
 /// The severities for bases whose publisher announced a revocation or an end of life.

@@ -15,8 +15,32 @@ pub struct Merged {
     readings: BTreeMap<String, Reading>,
     /// The paths that the image's own layers have written last.
     own: BTreeSet<String>,
-    /// The total size of the regular files of all layers, in bytes.
-    unpacked: u64,
+    /// The content of each layer, the lowest first.
+    layers: Vec<LayerContent>,
+}
+
+/// The content of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerContent {
+    /// The total size of the regular files in bytes. A hard link counts nothing.
+    pub size: u64,
+    /// The largest files, with their sizes in bytes, the largest first.
+    pub largest: Vec<(String, u64)>,
+}
+
+/// The number of largest files that are listed.
+const LARGEST: usize = 5;
+
+/// The largest regular files, with their sizes in bytes, the largest first.
+fn largest(files: &BTreeMap<String, ImageFile>) -> Vec<(String, u64)> {
+    let sizes = files.iter().filter_map(|(path, file)| match &file.kind {
+        FileKind::File { size, .. } => Some((path, *size)),
+        _ => None,
+    });
+    let mut sizes: Vec<(&String, u64)> = sizes.collect();
+    sizes.sort_by_key(|(path, size)| (std::cmp::Reverse(*size), *path));
+    let first = sizes.into_iter().take(LARGEST);
+    first.map(|(path, size)| (path.clone(), size)).collect()
 }
 
 /// The image that a layer belongs to.
@@ -51,6 +75,10 @@ pub struct Inventory {
 impl Merged {
     /// Adds a layer on top.
     pub fn add(&mut self, layer: LayerFiles, owner: LayerOwner) {
+        self.layers.push(LayerContent {
+            size: layer.size,
+            largest: largest(&layer.files),
+        });
         for directory in &layer.opaque {
             self.remove_below(directory);
         }
@@ -65,7 +93,6 @@ impl Merged {
             self.insert(path, file);
         }
         self.readings.extend(layer.readings);
-        self.unpacked = self.unpacked.saturating_add(layer.size);
     }
 
     fn insert(&mut self, path: String, mut file: ImageFile) {
@@ -128,8 +155,21 @@ impl Merged {
     /// The total size of the regular files of all layers in bytes, also of those that a higher layer
     /// replaces or removes. An engine needs this space.
     #[must_use]
-    pub const fn unpacked(&self) -> u64 {
-        self.unpacked
+    pub fn unpacked(&self) -> u64 {
+        let sizes = self.layers.iter().map(|layer| layer.size);
+        sizes.fold(0, u64::saturating_add)
+    }
+
+    /// The content of each layer, the lowest first.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerContent] {
+        &self.layers
+    }
+
+    /// The largest regular files of the image, with their sizes in bytes, the largest first.
+    #[must_use]
+    pub fn largest(&self) -> Vec<(String, u64)> {
+        largest(&self.files)
     }
 
     /// The regular files that the image's own layers have written, with their digests.

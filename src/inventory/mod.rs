@@ -32,7 +32,7 @@ pub use diff::{
     FileProperties, ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
 };
 pub use layer::{FileKind, ImageFile, LayerFiles};
-pub use merged::{Gap, Inventory, LayerOwner, Merged};
+pub use merged::{Gap, Inventory, LayerContent, LayerOwner, Merged};
 pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;

@@ -43,6 +43,14 @@ pub struct Descriptor {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// The size of layers as a registry stores them, in bytes. A layer that is used twice counts once.
+#[must_use]
+pub fn packed_size<'a>(layers: impl IntoIterator<Item = &'a Descriptor>) -> u64 {
+    let sizes = layers.into_iter().map(|layer| (&layer.digest, layer.size));
+    let sizes: BTreeMap<&Digest, u64> = sizes.collect();
+    sizes.into_values().fold(0, u64::saturating_add)
+}
+
 impl Descriptor {
     /// Makes the descriptor of `bytes`.
     #[must_use]

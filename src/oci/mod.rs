@@ -18,7 +18,7 @@ pub(crate) mod unpacked;
 
 pub use config::ImageConfig;
 pub use content::{Bytes, Content};
-pub use descriptor::{Descriptor, EntryRole};
+pub use descriptor::{Descriptor, EntryRole, packed_size};
 pub use manifest::{ImageManifest, Index, Manifest, RawManifest};
 pub use timestamp::{LAST_TIME, rfc3339};
 

@@ -10,6 +10,7 @@ mod compiled;
 mod expired;
 mod finding;
 pub mod rules;
+pub mod sizes;
 mod subject;
 
 use crate::config_files::policy::Policy;
@@ -21,6 +22,7 @@ use crate::resolve::image::Base;
 pub use compiled::CompiledPolicy;
 pub use rules::config_deny_root::named_user;
 pub use rules::{RULES, Rule, rule};
+pub use sizes::ImageSizes;
 pub use subject::PolicySubject;
 
 /// True if a variable looks like a secret, by its name or by its value.
@@ -57,6 +59,22 @@ pub struct Built<'a> {
     pub user_id: Option<u32>,
     /// The spec, if golden built the image now. It distinguishes its labels from those of the base.
     pub image: Option<&'a ResolvedImage>,
+    /// True if the image is not one of the workspace, so that its publisher must correct it.
+    pub is_foreign: bool,
+}
+
+/// An image and its sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct SizedImage<'a> {
+    /// The name in reports: a display name or a reference.
+    pub name: &'a str,
+    /// The names by which an exception may select the image: its name in the workspace, or its
+    /// repository.
+    pub known_as: &'a [String],
+    /// The current time, in seconds since 1970.
+    pub now: i64,
+    /// The sizes.
+    pub sizes: &'a ImageSizes,
     /// True if the image is not one of the workspace, so that its publisher must correct it.
     pub is_foreign: bool,
 }
@@ -140,6 +158,16 @@ pub fn check_specs<'a>(
 pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
     let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
     apply::apply_rules(&compiled, &PolicySubject::of_config(built), None).sorted()
+}
+
+/// Applies the rules about sizes to an image. Does not report mistakes in the policy itself, which
+/// `check_specs` reports.
+#[must_use]
+pub fn check_sizes(policy: &Policy, image: &SizedImage<'_>) -> Diagnostics {
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    let subject = PolicySubject::of_sizes(image);
+    let rules = RULES.iter().filter(|rule| rule.id.starts_with("size."));
+    apply::apply_each(rules, &compiled, &subject, None).sorted()
 }
 
 #[cfg(test)]

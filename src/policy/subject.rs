@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Built, SpecFacts, UsedBase};
+use super::sizes::ImageSizes;
+use super::{Built, SizedImage, SpecFacts, UsedBase};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
@@ -50,6 +51,8 @@ pub struct PolicySubject<'a> {
     /// The required artifacts that a published image lacks, as predicates such as `has no bill of
     /// materials`.
     pub(super) lacking: &'a [String],
+    /// The sizes; only for a built or published image.
+    pub(super) sizes: Option<&'a ImageSizes>,
     /// The certificates; only for a spec.
     pub(super) certificates: &'a [Certificate],
     /// The current time, in seconds since 1970.
@@ -88,17 +91,18 @@ impl<'a> PolicySubject<'a> {
             base: Some(&image.base),
             locked: (facts.is_locked)(&image.base),
             lacking: &[],
+            sizes: None,
             certificates: &image.certificates,
             now: facts.now,
             is_foreign: false,
         }
     }
 
-    /// Describes a base that a file names.
-    pub(super) fn of_used(used: &UsedBase<'a>) -> Self {
+    /// A subject with nothing to check.
+    fn empty(known_as: &[String], now: i64) -> Self {
         Self {
             name: None,
-            known_as: used.known_as.to_vec(),
+            known_as: known_as.to_vec(),
             file: None,
             labels: BTreeMap::new(),
             inherited: Vec::new(),
@@ -107,12 +111,32 @@ impl<'a> PolicySubject<'a> {
             user_id: None,
             ports: Vec::new(),
             env: Vec::new(),
-            base: Some(used.base),
+            base: None,
             locked: false,
             lacking: &[],
+            sizes: None,
             certificates: &[],
-            now: used.now,
+            now,
+            is_foreign: false,
+        }
+    }
+
+    /// Describes a base that a file names.
+    pub(super) fn of_used(used: &UsedBase<'a>) -> Self {
+        Self {
+            base: Some(used.base),
             is_foreign: true,
+            ..Self::empty(used.known_as, used.now)
+        }
+    }
+
+    /// Describes an image by its sizes.
+    pub(super) fn of_sizes(image: &SizedImage<'a>) -> Self {
+        Self {
+            name: Some(image.name.to_owned()),
+            sizes: Some(image.sizes),
+            is_foreign: image.is_foreign,
+            ..Self::empty(image.known_as, image.now)
         }
     }
 
@@ -160,6 +184,7 @@ impl<'a> PolicySubject<'a> {
             base: None,
             locked: false,
             lacking: built.lacking,
+            sizes: None,
             certificates: &[],
             now: built.now,
             is_foreign: built.is_foreign,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
+use super::sizes::{LayerSize, PreviousSize};
 use super::*;
 use crate::diagnostic::{Class, Nowhere, Severity};
 use crate::resolve::image::{
@@ -655,4 +656,105 @@ fn a_wrong_exception_is_reported_and_does_not_count() {
             "{found}"
         );
     }
+}
+
+fn sizes_of_two_layers() -> ImageSizes {
+    let file = |name: &str, size| (name.to_owned(), size);
+    ImageSizes {
+        packed: 1_200_000,
+        layers: vec![
+            LayerSize {
+                unpacked: 2_000_000,
+                largest: vec![file("lib/a", 1_500_000), file("lib/b", 500_000)],
+            },
+            LayerSize {
+                unpacked: 1_000_000,
+                largest: vec![file("app", 1_000_000)],
+            },
+        ],
+        largest: vec![file("lib/a", 1_500_000), file("app", 1_000_000)],
+        previous: Some(PreviousSize {
+            reference: "host/app:1.2.2".to_owned(),
+            packed: 1_000_000,
+        }),
+    }
+}
+
+fn sized(text: &str, sizes: &ImageSizes) -> Vec<String> {
+    let image = SizedImage {
+        name: "app:1.2.3",
+        known_as: &["team/app".to_owned()],
+        now: NOW,
+        sizes,
+        is_foreign: false,
+    };
+    let found = check_sizes(&policy(text), &image);
+    found
+        .iter()
+        .map(|found| format!("{}: {}", found.rule, found.message))
+        .collect()
+}
+
+#[test]
+fn the_limits_of_sizes_are_included_and_the_largest_files_are_named() {
+    let sizes = sizes_of_two_layers();
+    for (limits, expected) in [
+        ("packed = \"1.2MB\"", ""),
+        (
+            "packed = 1199999",
+            "size.packed: the compressed layers have 1.2 MB (1200000 bytes), more than 1.2 MB (1199999 bytes); \
+             the largest files: /lib/a (1.5 MB), /app (1.0 MB)",
+        ),
+        ("unpacked = \"3MB\"", ""),
+        (
+            "unpacked = \"2.5MB\"",
+            "size.unpacked: the files of the layers have 3.0 MB (3000000 bytes), more than 2.5 MB (2500000 bytes); \
+             the largest files: /lib/a (1.5 MB), /app (1.0 MB)",
+        ),
+        ("layer = \"2MB\"", ""),
+        (
+            "layer = \"1MB\"",
+            "size.layer: the files of layer 1 of 2 have 2.0 MB (2000000 bytes), more than 1.0 MB (1000000 bytes); \
+             the largest files: /lib/a (1.5 MB), /lib/b (500.0 kB)",
+        ),
+        ("growth = \"20%\"", ""),
+        ("growth = \"200kB\"", ""),
+        (
+            "growth = \"19.99%\"",
+            "size.growth: the compressed layers grew by 200.0 kB (200000 bytes), from 1.0 MB (1000000 bytes) \
+             in host/app:1.2.2 to 1.2 MB (1200000 bytes), more than 19.99 %; \
+             the largest files: /lib/a (1.5 MB), /app (1.0 MB)",
+        ),
+        (
+            "growth = 0",
+            "size.growth: the compressed layers grew by 200.0 kB (200000 bytes), from 1.0 MB (1000000 bytes) \
+             in host/app:1.2.2 to 1.2 MB (1200000 bytes), more than 0 B; \
+             the largest files: /lib/a (1.5 MB), /app (1.0 MB)",
+        ),
+    ] {
+        let found = sized(&format!("[size]\n{limits}"), &sizes).join("\n");
+        assert_eq!(found, expected, "{limits}");
+    }
+    let smaller = ImageSizes {
+        packed: 999_999,
+        ..sizes
+    };
+    assert_eq!(sized("[size]\ngrowth = 0", &smaller), [""; 0]);
+}
+
+#[test]
+fn the_rules_about_sizes_have_severities_and_exceptions() {
+    let sizes = sizes_of_two_layers();
+    let limit = "[size]\npacked = 1\n";
+    assert_eq!(sized(limit, &sizes).len(), 1);
+    let off = format!("{limit}[severity]\n\"size.packed\" = \"off\"\n");
+    assert_eq!(sized(&off, &sizes), [""; 0]);
+    let exception = |images: &str, until: &str| {
+        format!(
+            "{limit}[[except]]\nrule = \"size.packed\"\nimages = [\"{images}\"]\nreason = \"r\"\nuntil = \"{until}\"\n"
+        )
+    };
+    assert_eq!(sized(&exception("team/*", "2100-01-01"), &sizes), [""; 0]);
+    assert_eq!(sized(&exception("other/*", "2100-01-01"), &sizes).len(), 1);
+    assert_eq!(sized(&exception("team/*", "2000-01-01"), &sizes).len(), 1);
 }

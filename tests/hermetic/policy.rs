@@ -1,6 +1,7 @@
 //! The policy on specs, with the real binary: positions, severities, exit codes, and no secret in
 //! the output.
 
+use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
 
 const POLICY: &str = r#"
@@ -233,5 +234,79 @@ fn an_exception_is_written_with_a_date_and_has_its_own_mistakes() {
     ] {
         let found = run(&wrong, image).exit(2).stderr;
         assert!(found.contains(expected), "{wrong}\n{found}");
+    }
+}
+
+/// The rules about sizes are checked before any tag moves, and against the earlier version.
+#[test]
+fn an_image_that_exceeds_its_size_limits_is_not_published() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let golden = Golden::new().env("SOURCE_DATE_EPOCH", "0");
+    let limits = |limits: &str| {
+        let text =
+            format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n[policy.size]\n{limits}\n");
+        golden.write("golden.toml", text);
+    };
+    let image = |version: &str, lines: usize| {
+        let spec = format!(
+            "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
+             [[files]]\nsource = \"data\"\ntarget = \"/srv/data\"\n"
+        );
+        golden.write("app/image.toml", spec);
+        let line = |n: usize| {
+            golden::reference::Digest::of(&n.to_le_bytes())
+                .hex()
+                .to_owned()
+        };
+        golden.write("app/data", (0..lines).map(line).collect::<String>());
+    };
+    image("1.0.0", 100);
+    for (limit, finding) in [
+        ("unpacked = \"6.3kB\"", "size.unpacked"),
+        ("layer = \"6399\"", "size.layer"),
+        ("packed = 100", "size.packed"),
+    ] {
+        limits(limit);
+        for command in [&["build", "--push"][..], &["build"]] {
+            let run = golden.run(command).exit(3);
+            assert!(run.stderr.contains(finding), "{}", run.stderr);
+            assert!(
+                run.stderr.contains("the largest files: /srv/data (6.4 kB)"),
+                "{}",
+                run.stderr
+            );
+        }
+    }
+    assert_eq!(registry.tags("app").len(), 0);
+    limits("unpacked = 6400\nlayer = \"6.4 kB\"\ngrowth = \"50%\"");
+    golden.run(&["build", "--push"]).exit(0);
+    let tags = registry.tags("app");
+    // It grows by half: published with a warning only.
+    image("1.0.1", 160);
+    limits("growth = \"50%\"");
+    let run = golden.run(&["build", "--push"]).exit(3);
+    let because = format!("in {host}/app:1.0.0 to ");
+    assert!(run.stderr.contains("[size.growth]"), "{}", run.stderr);
+    assert!(run.stderr.contains(&because), "{}", run.stderr);
+    assert_eq!(registry.tags("app"), tags);
+    limits("growth = \"50%\"\n[policy.severity]\n\"size.growth\" = \"warn\"");
+    let run = golden.run(&["build", "--push"]).exit(0);
+    assert!(run.stderr.contains(&because), "{}", run.stderr);
+    // A published image is audited by its manifest.
+    limits("packed = 100");
+    let reference = format!("{host}/app:1.0.1");
+    let run = golden.run(&["audit", &reference]).exit(3);
+    let output = format!("{}{}", run.stdout, run.stderr);
+    assert!(output.contains("size.packed"), "{output}");
+    for (limit, message) in [
+        ("growth = \"ten\"", "`ten` is not a limit for growth"),
+        ("packed = \"1 mile\"", "`1 mile` is not a size"),
+        ("total = 1", "unknown key `total`"),
+    ] {
+        limits(limit);
+        let run = golden.run(&["check"]).exit(2);
+        assert!(run.stderr.contains(message), "{}", run.stderr);
+        assert!(run.stderr.contains("golden.toml:5:"), "{}", run.stderr);
     }
 }

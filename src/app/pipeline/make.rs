@@ -4,6 +4,7 @@
 use super::failed::Failed;
 use super::run::{Done, Parent, Run, id_of};
 use crate::app::work::Work;
+use crate::diagnostic::Diagnostics;
 use crate::engine::{self, Artifact, BuildOptions, BuiltImage, EngineKind};
 use crate::policy::{self, Built};
 use crate::publish::{BuildRecord, InputsRecord};
@@ -181,14 +182,19 @@ impl Run<'_> {
                 is_foreign: false,
             },
         );
+        self.settle(&display, found)
+    }
+
+    /// Reports the warnings of the policy. Fails if there are errors.
+    pub(super) fn settle(&self, display: &str, found: Diagnostics) -> Result<(), Failed> {
         if found.has_errors() {
             return Err(Failed::Policy {
-                image: display,
+                image: display.to_owned(),
                 found,
             });
         }
         for warning in found {
-            self.events.warn(Some(&display), warning.message);
+            self.events.warn(Some(display), warning.message);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod proxies;
 pub mod run;
 pub mod secrets;
+mod sizes;
 pub mod ssh;
 pub mod standalone;
 

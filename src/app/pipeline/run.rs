@@ -331,8 +331,15 @@ impl Run<'_> {
         done: &mut Done,
     ) -> Result<BuiltImage, Failed> {
         let only_test = self.options.only_test;
+        let mut publishable = None;
         if !only_test {
             self.check_policy(work, &image).await?;
+            if self.has_size_limits() {
+                let image = self.published_by_golden(work, image.clone(), parent);
+                let image = image.await?;
+                self.check_sizes(work, &image).await?;
+                publishable = Some(image);
+            }
         }
         if !self.options.push && !work.recipe.image.tests.is_empty() {
             self.test_built(work, &image, slot).await?;
@@ -344,10 +351,13 @@ impl Run<'_> {
         if !only_test {
             self.record(work, &image)?;
         }
-        if self.options.push && self.has_conditions(work) {
-            return self.published_by_golden(work, image, parent).await;
+        match publishable {
+            Some(publishable) if self.options.push => Ok(publishable),
+            None if self.options.push && self.has_conditions(work) => {
+                self.published_by_golden(work, image, parent).await
+            }
+            _ => Ok(image),
         }
-        Ok(image)
     }
 
     pub(super) async fn job<'j>(

@@ -20,6 +20,11 @@ mod labels_one_of;
 mod labels_pattern;
 mod published_require;
 mod required_labels;
+mod size;
+mod size_growth;
+mod size_layer;
+mod size_packed;
+mod size_unpacked;
 
 use super::compiled::CompiledPolicy;
 use super::finding::Finding;
@@ -70,6 +75,10 @@ pub static RULES: &[&Rule] = &[
     &labels_pattern::RULE,
     &published_require::RULE,
     &required_labels::RULE,
+    &size_growth::RULE,
+    &size_layer::RULE,
+    &size_packed::RULE,
+    &size_unpacked::RULE,
 ];
 
 /// The rule with this id.
