@@ -20,7 +20,7 @@
 //! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` |
 //! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` `dockerfile` |
 //! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `checks` `trust` `import` `consumers` |
-//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `gates` `publish` `verify` `schedule` `serve` |
+//! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `gates` `notify` `publish` `verify` `schedule` `serve` |
 //! | 3½: the application | `app` |
 //! | 4: the user interface | `help` `report` `cli` |
 
@@ -39,6 +39,7 @@ pub mod help;
 pub mod image;
 pub mod import;
 pub mod inventory;
+pub mod notify;
 pub mod observe;
 pub mod oci;
 pub(crate) mod pem;

@@ -24,6 +24,8 @@ pub enum Program {
     CredentialHelper,
     /// The command of a gate, which receives no logins.
     Gate,
+    /// The command that receives a notification; it receives no logins.
+    Receiver,
     /// A key plugin of sigstore, which may need the login of a cloud provider or of a key service.
     KeyPlugin,
     /// A program of the workspace that verifies the signatures of bases. It receives no login; it may
@@ -143,7 +145,7 @@ impl Program {
             Self::Git => &[COMMON],
             Self::GitOfUser => &[COMMON, GIT],
             Self::Ssh => &[COMMON, SESSION],
-            Self::Gate => &[COMMON, NETWORK],
+            Self::Gate | Self::Receiver => &[COMMON, NETWORK],
             Self::CredentialHelper => &[COMMON, SESSION, CLOUD, NETWORK],
             Self::KeyPlugin => &[COMMON, SESSION, CLOUD, NETWORK, KEYS],
             Self::Verifier => &[COMMON, VERIFIERS, NETWORK],
@@ -175,6 +177,12 @@ impl Environment {
     #[must_use]
     pub fn new(variables: BTreeMap<String, String>) -> Self {
         Self(Arc::new(variables))
+    }
+
+    /// The value of a variable.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&String> {
+        self.0.get(name)
     }
 
     /// A command that starts `name` with the variables for this kind of program. The program is

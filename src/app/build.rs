@@ -10,6 +10,7 @@ use super::error::Error;
 use super::examiner::Examiner;
 use super::gates::Gates;
 use super::lifecycle::{self, AnnouncedImages};
+use super::notify::{Moved, notify};
 use super::pipeline::ssh::{self, SshAgent};
 use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
@@ -17,6 +18,7 @@ use super::readiness;
 use super::session::Session;
 use super::settings::Settings;
 use super::work::Work;
+use crate::config_files::notify_table::NotifyEvent;
 use crate::config_files::workspace::{BuildCache, SbomTable};
 use crate::engine::{Artifact, EngineKind};
 use crate::gates::GateSurroundings;
@@ -118,8 +120,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
     };
     let ended = execute(&mut prepared, &options).await;
     let channels = if options.push {
-        announce_lifecycle(&prepared).await;
-        channels::move_channels(&prepared.session, &prepared.registries).await
+        after_publication(&prepared, &ended).await
     } else {
         Ok(Vec::new())
     };
@@ -163,14 +164,36 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
         logins: logins(&prepared).await?,
     };
     let ended = execute(&mut prepared, &options).await;
-    announce_lifecycle(&prepared).await;
-    let channels = channels::move_channels(&prepared.session, &prepared.registries).await;
+    let channels = after_publication(&prepared, &ended).await;
     Ok(Built {
         prepared,
         ended,
         channels,
         places: Vec::new(),
     })
+}
+
+/// The work after the tags of all images: announcements, channels and notifications. Fails if a
+/// channel cannot be moved.
+async fn after_publication(prepared: &Prepared, ended: &Ended) -> Result<Vec<ChannelRow>, Error> {
+    announce_lifecycle(prepared).await;
+    let channels = channels::move_channels(&prepared.session, &prepared.registries).await;
+    let receipts = ended.reports.iter().flat_map(|report| &report.receipts);
+    let moved: Vec<Moved> = receipts
+        .map(|receipt| Moved {
+            names: vec![receipt.image.clone()],
+            repository: receipt.repository.clone(),
+            digest: receipt.digest.clone(),
+            data: serde_json::to_value(receipt).unwrap_or_default(),
+        })
+        .collect();
+    let Session {
+        settings,
+        workspace,
+        ..
+    } = &prepared.session;
+    notify(settings, workspace, NotifyEvent::Push, &moved).await;
+    channels
 }
 
 /// Announces the lifecycle that the specs of the selected images declare. A failure is a warning: the

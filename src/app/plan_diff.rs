@@ -112,7 +112,8 @@ async fn assemble(
             Artifact::Docker { .. } => None,
         }),
         Err(engine::Error::Embedded(error))
-            if error.needs_execution() || matches!(error, embedded::Error::ParentMissing { .. }) =>
+            if error.needs_execution()
+                || matches!(error, embedded::Error::ParentMissing { .. }) =>
         {
             Ok(None)
         }

@@ -10,10 +10,12 @@ use super::destinations::Destinations;
 use super::error::Error;
 use super::gates::{self, GateSubject, Gates};
 use super::names::WorkspaceNames;
+use super::notify::{Moved, notify};
 use super::readable::published;
 use super::registries;
 use super::settings::Settings;
 use crate::config_files::gate_table::{GateEvent, GateTable};
+use crate::config_files::notify_table::NotifyEvent;
 use crate::gates::GateReport;
 use crate::image::{self, Copied};
 use crate::oci::RawManifest;
@@ -146,7 +148,7 @@ pub async fn promote(
         promote::put(&to, &raw, &moves).await?;
         (copied, referrers)
     };
-    Ok(Promotion {
+    let promotion = Promotion {
         dry_run: request.dry_run,
         destination: to.name().to_string(),
         digest: raw.digest,
@@ -156,7 +158,18 @@ pub async fn promote(
         signed,
         gates: reports,
         source,
-    })
+    };
+    if let Some(workspace) = workspace.filter(|_| !request.dry_run) {
+        let names = names_of([&to, &from], destinations);
+        let moved = Moved {
+            names: names.into_iter().map(str::to_owned).collect(),
+            repository: to.name().clone(),
+            digest: promotion.digest.clone(),
+            data: serde_json::to_value(&promotion).unwrap_or_default(),
+        };
+        notify(settings, workspace, NotifyEvent::Promote, &[moved]).await;
+    }
+    Ok(promotion)
 }
 
 /// The names of the image for the globs of gates, in the destination and in the source: below the

@@ -7,9 +7,11 @@ use semver::Version;
 use serde::Serialize;
 
 use super::error::Error;
+use super::notify::{Moved, notify};
 use super::registries;
 use super::session::Session;
 use crate::config_files::edit::Edit;
+use crate::config_files::notify_table::NotifyEvent;
 use crate::event::Events;
 use crate::observe;
 use crate::publish::receipt::{Receipt, TagReceipt};
@@ -123,6 +125,19 @@ impl PlannedRollback {
             roll_back(&work.repo, &work.examined).await?;
             update_receipt(&session.state, work, &row.done)?;
         }
+        let moved = self.images.iter().map(|row| Moved {
+            names: vec![row.image.clone()],
+            repository: row.done.repository.clone(),
+            digest: row.done.digest.clone(),
+            data: serde_json::to_value(row).unwrap_or_default(),
+        });
+        let moved: Vec<Moved> = moved.collect();
+        let Session {
+            settings,
+            workspace,
+            ..
+        } = session;
+        notify(settings, workspace, NotifyEvent::Rollback, &moved).await;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::KeySource;
 use super::config::ConfigTable;
 use super::gate_table::GateTable;
 use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
+use super::notify_table::NotifyTable;
 use super::policy::Policy;
 use super::test_table::TestTable;
 use super::values::{EnvSpec, LabelSpec};
@@ -49,6 +50,9 @@ pub struct WorkspaceSpec {
     /// Commands that decide if tags may move.
     #[serde(deserialize_with = "super::table::list")]
     pub gate: Vec<GateTable>,
+    /// Receivers of a document about each image whose tags were moved.
+    #[serde(deserialize_with = "super::table::list")]
+    pub notify: Vec<NotifyTable>,
     /// Rules that every image must follow.
     #[serde(deserialize_with = "super::table::one")]
     pub policy: Policy,

@@ -14,7 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, NoProxy, Proxy, Response, Url, redirect};
+use reqwest::{Client, ClientBuilder, Method, NoProxy, Proxy, Response, Url, redirect};
+use rustls::pki_types::CertificateDer;
 use tokio::sync::OnceCell;
 
 use super::body::Payload;
@@ -367,28 +368,11 @@ impl Http {
                 .map_err(|error| unreadable(&file, &error))?;
             roots.extend(tls::certificates(&text).map_err(|error| unreadable(&file, &error))?);
         }
-        let config = tls::client(&roots)
-            .map_err(|error| Error::local(format!("cannot set up TLS: {error}")))?;
-        let mut builder = Client::builder()
-            .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(self.env.retry_policy.connect)
-            .pool_idle_timeout(Duration::from_secs(20))
-            .tls_backend_preconfigured(config)
-            .no_proxy();
-        for proxy in self.proxies.build()? {
-            builder = builder.proxy(proxy);
-        }
+        let mut builder = builder(&self.env, &self.proxies, &roots)?;
         if let Some(guard) = guard {
             builder = builder.dns_resolver(guard);
         }
-        builder.build().map_err(|error| {
-            Error::local(format!(
-                "cannot create the HTTP client: {}",
-                deepest(&error)
-            ))
-        })
+        client(builder)
     }
 
     /// The files with additional root certificates: the configured one, else those of Docker for
@@ -413,6 +397,42 @@ impl Http {
         files.sort();
         files
     }
+}
+
+/// A client for servers that are not registries, with the proxies of the environment. It trusts the
+/// certificates of the system, and follows no redirects. Fails if TLS or a proxy cannot be set up.
+pub fn web_client(env: &RegistryEnv) -> Result<Client, Error> {
+    client(builder(env, &Proxies::new(env), &[])?)
+}
+
+fn builder(
+    env: &RegistryEnv,
+    proxies: &Proxies,
+    roots: &[CertificateDer<'static>],
+) -> Result<ClientBuilder, Error> {
+    let config =
+        tls::client(roots).map_err(|error| Error::local(format!("cannot set up TLS: {error}")))?;
+    let mut builder = Client::builder()
+        .user_agent(concat!("golden/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(env.retry_policy.connect)
+        .pool_idle_timeout(Duration::from_secs(20))
+        .tls_backend_preconfigured(config)
+        .no_proxy();
+    for proxy in proxies.build()? {
+        builder = builder.proxy(proxy);
+    }
+    Ok(builder)
+}
+
+fn client(builder: ClientBuilder) -> Result<Client, Error> {
+    builder.build().map_err(|error| {
+        Error::local(format!(
+            "cannot create the HTTP client: {}",
+            deepest(&error)
+        ))
+    })
 }
 
 /// The zone that the host responded from; `Public` before the first response.

@@ -43,6 +43,7 @@ pub use self::credentials::Credential;
 use self::credentials::{Absent, Lookup};
 pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
+pub use self::http::web_client;
 pub use self::manifest::Untag;
 use self::optional::OptionalFeature;
 pub use self::polling::{Polling, Rewrites, Watch};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::table_entry::TableEntry;
-use super::{discover, gate_tables, git};
+use super::{discover, gate_tables, git, notify_tables};
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::document::{self, MAX_BYTES, SourceKind, SpecTable};
 use crate::config_files::engine_address::EngineAddress;
@@ -96,6 +96,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
     check_registries(&root, &workspace.spec, &file, &sources, &mut found);
     check_engines(&workspace.spec, &file, &sources, &mut found);
     gate_tables::check(&workspace.spec, &file, &sources, &mut found);
+    notify_tables::check(&workspace.spec, &file, &sources, &mut found);
     check_trust(&workspace.spec, &file, &sources, &mut found);
     let images = parsed(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;

@@ -11,6 +11,7 @@ pub mod git;
 pub mod links;
 pub mod load;
 pub mod lock;
+mod notify_tables;
 pub mod state;
 mod table_entry;
 pub mod user_cache;

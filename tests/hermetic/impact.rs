@@ -208,8 +208,9 @@ fn a_registry_without_a_catalog_needs_a_list_of_repositories() {
     let run = golden.run(&["impact", &base]).exit(0);
     assert_eq!(run.stdout.lines().count(), 2, "{}", run.stdout);
     assert!(
-        run.stderr
-            .contains("only those of the workspace are read; use --repositories FILE to read others instead"),
+        run.stderr.contains(
+            "only those of the workspace are read; use --repositories FILE to read others instead"
+        ),
         "{}",
         run.stderr
     );

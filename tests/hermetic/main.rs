@@ -39,6 +39,7 @@ mod logins;
 mod messages;
 mod names;
 mod nested_indexes;
+mod notify;
 mod original;
 mod packages;
 mod policy;
