@@ -105,7 +105,7 @@ impl PackageQuery {
 
     fn admits(&self, package: &ListedPackage) -> bool {
         let is_named = match package.kind {
-            Some(kind) => kind.is_same_name(&package.name, &self.name),
+            Some(kind) => kind.is_meant(&package.name, &self.name),
             None => package.name == self.name,
         };
         if !is_named && package.source.as_ref() != Some(&self.name) {

@@ -128,7 +128,7 @@ fn package(name: &str, expected: &PackageExpectation, inventory: &Inventory) -> 
         inventory
             .packages
             .iter()
-            .filter(|package| package.kind.is_same_name(&package.name, name))
+            .filter(|package| package.kind.is_meant(&package.name, name))
     };
     // A package of the distribution hides a package of a language with the same name.
     let of_distribution: Vec<&Package> = named()

@@ -72,14 +72,10 @@ fn package(
     source: Option<&str>,
 ) -> Option<ListedPackage> {
     let rest = purl.and_then(|purl| purl.strip_prefix("pkg:"));
-    let kind = match rest.and_then(|rest| rest.split('/').next()) {
-        Some("deb") => Some(PackageKind::Deb),
-        Some("apk") => Some(PackageKind::Apk),
-        Some("rpm") => Some(PackageKind::Rpm),
-        Some("npm") => Some(PackageKind::Npm),
-        Some("pypi") => Some(PackageKind::Pypi),
-        _ => None,
-    };
+    let (kind, path) = rest.and_then(|rest| rest.split_once('/')).unzip();
+    let kind = PackageKind::ALL
+        .into_iter()
+        .find(|known| kind == Some(known.to_string().as_str()));
     let qualifiers = rest.and_then(|rest| rest.split_once('?'));
     let mut qualifiers = qualifiers
         .map_or("", |(_, qualifiers)| qualifiers)
@@ -90,7 +86,12 @@ fn package(
         Some(file) => file.rsplitn(3, '-').last().unwrap_or(file),
         None => text.split(['@', '%']).next().unwrap_or(text),
     });
-    let name = name.filter(|name| !name.is_empty())?;
+    // Programs write only the artifact, or the group and the artifact with different separators.
+    let coordinates = path.and_then(|path| path.split('@').next()?.split_once('/'));
+    let name = match (kind, coordinates) {
+        (Some(PackageKind::Maven), Some((group, artifact))) => Some(format!("{group}:{artifact}")),
+        _ => name.filter(|name| !name.is_empty()),
+    }?;
     let source = source.or(upstream).filter(|source| *source != name);
     Some(ListedPackage {
         kind,
@@ -135,6 +136,9 @@ mod tests {
             { "type": "library", "name": "zlib1g", "version": "1",
               "properties": [{ "name": "aquasecurity:trivy:SrcName", "value": "zlib" }] },
             { "type": "library", "name": "unversioned" },
+            { "type": "library", "group": "org.apache", "name": "log4j-core", "version": "2.17.0",
+              "purl": "pkg:maven/org.apache/log4j-core@2.17.0" },
+            { "type": "library", "name": "stdlib", "version": "go1.22.1", "purl": "pkg:golang/stdlib@1.22.1" },
         ]});
         assert_eq!(
             texts(&document),
@@ -143,7 +147,9 @@ mod tests {
                 "web 2",
                 "npm:@babel/core 7.0.0",
                 "rpm:openssl-libs 1:3.0.7-28.el9 from openssl",
-                "zlib1g 1 from zlib"
+                "zlib1g 1 from zlib",
+                "maven:org.apache:log4j-core 2.17.0",
+                "golang:stdlib go1.22.1"
             ]
         );
     }

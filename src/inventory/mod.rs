@@ -19,6 +19,7 @@ mod reading;
 mod release;
 mod rpm;
 mod sbom;
+mod semantic;
 mod spdx_packages;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Installed packages, and their names as package URLs
 //! (<https://github.com/package-url/purl-spec>).
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -21,24 +22,49 @@ pub enum PackageKind {
     Npm,
     /// pip, or another installer that writes `dist-info`.
     Pypi,
+    /// Go's modules.
+    Golang,
+    /// Cargo.
+    Cargo,
+    /// Maven, and other builders of Java archives.
+    Maven,
+    /// `NuGet`.
+    Nuget,
 }
 
 impl PackageKind {
+    /// All package managers.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Apk,
+        Self::Deb,
+        Self::Rpm,
+        Self::Npm,
+        Self::Pypi,
+        Self::Golang,
+        Self::Cargo,
+        Self::Maven,
+        Self::Nuget,
+    ];
+
+    /// True if a package with the name `name` is meant by `wanted`. Names of Python packages have
+    /// several spellings. A package of Maven is also meant by its artifact without the group.
+    #[must_use]
+    pub fn is_meant(self, name: &str, wanted: &str) -> bool {
+        match self {
+            Self::Pypi => normalized(name) == normalized(wanted),
+            Self::Maven => {
+                let artifact = name.split_once(':').map(|(_, artifact)| artifact);
+                name == wanted || artifact == Some(wanted)
+            }
+            _ => name == wanted,
+        }
+    }
+
     /// True if the packages belong to the distribution, so that its release is a part of their
     /// names.
     #[must_use]
     pub const fn is_of_distribution(self) -> bool {
         matches!(self, Self::Apk | Self::Deb | Self::Rpm)
-    }
-
-    /// True if two names identify the same package. Names of Python packages have several
-    /// spellings.
-    #[must_use]
-    pub fn is_same_name(self, a: &str, b: &str) -> bool {
-        match self {
-            Self::Pypi => normalized(a) == normalized(b),
-            Self::Apk | Self::Deb | Self::Rpm | Self::Npm => a == b,
-        }
     }
 }
 
@@ -63,6 +89,10 @@ impl fmt::Display for PackageKind {
             Self::Rpm => "rpm",
             Self::Npm => "npm",
             Self::Pypi => "pypi",
+            Self::Golang => "golang",
+            Self::Cargo => "cargo",
+            Self::Maven => "maven",
+            Self::Nuget => "nuget",
         })
     }
 }
@@ -81,7 +111,8 @@ pub struct SourcePackage {
 pub struct Package {
     /// The package manager.
     pub kind: PackageKind,
-    /// The name, for npm with its scope.
+    /// The name, for npm with its scope, for Go the path of the module, and for Maven
+    /// `GROUP:ARTIFACT`.
     pub name: String,
     /// The version without the epoch of rpm. dpkg's epoch is part of the version.
     pub version: String,
@@ -134,13 +165,38 @@ impl Package {
             };
             purl = format!("{purl}{}/", encoded(namespace));
         }
-        purl = format!("{purl}{}@{}", encoded(&self.name), encoded(&self.version));
+        let (name, subpath) = self.purl_name();
+        purl = format!("{purl}{}@{}", encoded(&name), encoded(&self.version));
         for (at, (key, value)) in self.qualifiers(release).iter().enumerate() {
             let before = if at == 0 { '?' } else { '&' };
             // Writing into a String cannot fail.
             let _ = write!(purl, "{before}{key}={}", encoded(value));
         }
+        if let Some(subpath) = subpath {
+            purl = format!("{purl}#{}", encoded(subpath));
+        }
         purl
+    }
+
+    /// The namespace and the name in the package URL, and its subpath. For Go, everything after the
+    /// repository is the subpath.
+    fn purl_name(&self) -> (Cow<'_, str>, Option<&str>) {
+        let name = self.name.trim_start_matches('/');
+        match self.kind {
+            PackageKind::Maven => (name.replacen(':', "/", 1).into(), None),
+            PackageKind::Golang => match name.match_indices('/').nth(2) {
+                Some((at, _)) => (name[..at].into(), Some(&name[at + 1..])),
+                None => (name.into(), None),
+            },
+            _ => (self.name.as_str().into(), None),
+        }
+    }
+
+    /// The approximate memory of the package, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        let texts = [&self.license, &self.supplier, &self.architecture];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        (size_of::<Self>() + self.name.len() + self.version.len() + texts) as u64
     }
 
     /// The qualifiers of the package URL, in alphabetical order.
@@ -161,12 +217,11 @@ impl Package {
     }
 }
 
-/// Percent-encodes a component of a package URL. A colon is not encoded, nor is the slash between
-/// the scope and the name of npm.
+/// Percent-encodes a component of a package URL. Colons, parentheses and slashes are not encoded.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_~:/".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b".-_~:/()".contains(&byte) {
             encoded.push(byte.into());
         } else {
             // Writing into a String cannot fail.

@@ -44,7 +44,7 @@ pub fn script(kind: PackageKind) -> Option<String> {
             "{ \"$manager\" -q check-update || [ $? = 100 ]; }",
             "\"$manager\" -q updateinfo list security || :",
         ),
-        PackageKind::Npm | PackageKind::Pypi => return None,
+        _ => return None,
     };
     Some(format!(
         "set -e\nexport LC_ALL=C DEBIAN_FRONTEND=noninteractive\n{refresh} >&2\necho '{UPDATES}'\n{list}\n\
@@ -76,7 +76,6 @@ pub fn parse(kind: PackageKind, output: &str, inventory: &Inventory) -> Option<V
             let apks = updates.iter().filter_map(|line| apk(line, inventory));
             apks.collect()
         }
-        PackageKind::Npm | PackageKind::Pypi => Vec::new(),
         PackageKind::Rpm => {
             let until = updates
                 .iter()
@@ -85,6 +84,7 @@ pub fn parse(kind: PackageKind, output: &str, inventory: &Inventory) -> Option<V
                 .filter_map(|line| dnf(line, security, inventory))
                 .collect()
         }
+        _ => Vec::new(),
     };
     found.sort();
     found.dedup();

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::package::{Package, PackageKind};
+use super::semantic;
 use crate::config_files::package_requirement::{PackageRequirement, VersionCondition};
 
 impl Package {
@@ -33,6 +34,9 @@ pub(super) fn compare(kind: PackageKind, installed: &str, required: &str) -> Ord
             (Some(a), Some(b)) => a.cmp(&b),
             _ => segments(installed, required),
         },
+        PackageKind::Golang | PackageKind::Cargo | PackageKind::Maven | PackageKind::Nuget => {
+            semantic::compare(installed, required)
+        }
         PackageKind::Npm => match (installed.parse(), lenient(required)) {
             (Ok::<semver::Version, _>(a), Some(b)) => a.cmp_precedence(&b),
             _ => segments(installed, required),

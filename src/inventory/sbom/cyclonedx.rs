@@ -111,7 +111,15 @@ fn component(package: &Package, release: Option<&Release>) -> Value {
     if let Some(supplier) = &package.supplier {
         component["publisher"] = supplier.as_str().into();
     }
-    component["name"] = package.name.as_str().into();
+    let coordinates = package.name.split_once(':');
+    let name = match coordinates.filter(|_| package.kind == PackageKind::Maven) {
+        Some((group, artifact)) => {
+            component["group"] = group.into();
+            artifact
+        }
+        None => &package.name,
+    };
+    component["name"] = name.into();
     component["version"] = version.as_str().into();
     if let Some(text) = &package.license {
         component["licenses"] = match license::parse(text) {
@@ -200,9 +208,8 @@ fn dependencies(
     packages: &BTreeMap<String, Value>,
 ) -> Value {
     let is_of_language = |purl: &&str| {
-        [PackageKind::Npm, PackageKind::Pypi]
-            .iter()
-            .any(|kind| purl.starts_with(&format!("pkg:{kind}/")))
+        let mut kinds = PackageKind::ALL.into_iter();
+        kinds.any(|kind| !kind.is_of_distribution() && purl.starts_with(&format!("pkg:{kind}/")))
     };
     let packages = packages.keys().map(String::as_str);
     let (languages, packages): (Vec<&str>, Vec<&str>) = packages.partition(is_of_language);
