@@ -233,7 +233,8 @@ impl Checker<'_> {
         let files = reader.merged(&layers, name, &settings.events);
         let files = files.await.map_err(|error| error.to_string())?;
         let inventory = files.inventory();
-        if let Some(gap) = inventory.gaps.first() {
+        let mut gaps = inventory.gaps.iter();
+        if let Some(gap) = gaps.find(|gap| gap.is_of_distribution()) {
             return Err(format!(
                 "{} cannot be read completely: {}",
                 gap.path, gap.problem

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::reading::{Database, LARGEST, Reading};
+use super::reading::{Database, Reading};
 use crate::oci::extended::{Watched, invalid};
 use crate::oci::unpacked::{LayerName, UnpackedLayer, clean, link_text};
 use crate::reference::{Digest, Hasher};
@@ -78,9 +78,11 @@ impl LayerFiles {
             let mut entry = entry?;
             kept += entry.path_bytes().len() as u64 + ENTRY;
             if kept > KEPT {
-                return Err(invalid("it has more files than golden can hold in memory"));
+                return Err(invalid(
+                    "it has more files and packages than golden can hold in memory",
+                ));
             }
-            files.add(&mut entry)?;
+            kept += files.add(&mut entry)?;
         }
         // The stream is read to its end, because its digest is checked there.
         io::copy(&mut plain, &mut io::sink())?;
@@ -88,17 +90,17 @@ impl LayerFiles {
         Ok(files)
     }
 
-    /// Adds an entry of the archive.
-    fn add<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<()> {
+    /// Adds an entry of the archive. Returns the memory of the packages that it lists.
+    fn add<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<u64> {
         let path = match LayerName::parse(&entry.path_bytes())? {
-            LayerName::Ignored => return Ok(()),
+            LayerName::Ignored => return Ok(0),
             LayerName::Opaque(directory) => {
                 self.opaque.insert(directory);
-                return Ok(());
+                return Ok(0);
             }
             LayerName::Whiteout(path) => {
                 self.whiteouts.insert(path);
-                return Ok(());
+                return Ok(0);
             }
             LayerName::Entry(path) => path,
         };
@@ -115,8 +117,9 @@ impl LayerFiles {
             gid: header.gid()?,
             kind,
         };
+        let weight = self.readings.get(&path).map_or(0, Reading::weight);
         self.files.insert(path, file);
-        Ok(())
+        Ok(weight)
     }
 
     fn kind<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<FileKind> {
@@ -152,14 +155,18 @@ impl LayerFiles {
         self.size = self.size.saturating_add(size);
         let mut hasher = Hasher::sha256();
         let reading = match Database::at(path) {
-            Some(database) if size <= LARGEST => {
+            Some(database) if size <= database.largest() => {
                 let mut bytes = Vec::new();
                 hasher.copy(entry, &mut bytes)?;
-                database.read(&bytes)
+                database.read(path, &bytes)
             }
-            other => {
+            Some(database) => {
                 hasher.copy(entry, &mut io::sink())?;
-                other.map(|_| Database::too_large(size))
+                Some(database.too_large(size))
+            }
+            None => {
+                hasher.copy(entry, &mut io::sink())?;
+                None
             }
         };
         self.readings

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::{FileKind, ImageFile, LayerFiles};
 use super::package::Package;
-use super::reading::Reading;
+use super::reading::{Database, Reading};
 use super::release::Release;
 use crate::reference::Digest;
 
@@ -52,7 +52,7 @@ pub enum LayerOwner {
     Image,
 }
 
-/// A package database of which a part is missing.
+/// A package database, or a file with a list of packages, of which a part is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// The path of the database in the image.
@@ -70,6 +70,14 @@ pub struct Inventory {
     pub packages: Vec<Package>,
     /// The databases of which a part is missing.
     pub gaps: Vec<Gap>,
+}
+
+impl Gap {
+    /// True if packages of the distribution are missing, and not those of a programming language.
+    #[must_use]
+    pub fn is_of_distribution(&self) -> bool {
+        Database::at(&self.path).is_some_and(Database::is_of_distribution)
+    }
 }
 
 impl Merged {

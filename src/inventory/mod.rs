@@ -7,7 +7,9 @@
 mod apk;
 mod bill_reader;
 mod diff;
+mod dotnet;
 mod dpkg;
+mod java;
 mod layer;
 mod merged;
 mod node;
@@ -26,6 +28,7 @@ mod tests;
 mod updates;
 mod version;
 mod version_order;
+mod zip;
 
 pub use bill_reader::{ListedPackage, listed_packages};
 pub use diff::{

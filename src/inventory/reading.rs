@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::package::Package;
 use super::package_list::PackageList;
 use super::release::Release;
-use super::{apk, dpkg, node, python, rpm, spdx_packages};
+use super::{apk, dotnet, dpkg, java, node, python, rpm, spdx_packages};
 
 /// The largest database that is read, in bytes.
-pub(super) const LARGEST: u64 = 64 << 20;
+const LARGEST: u64 = 64 << 20;
+/// The largest archive that is read, in bytes.
+const LARGEST_ARCHIVE: u64 = 128 << 20;
 
 /// The parsed content of a file that describes packages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,22 @@ pub(super) enum Database {
     NodePackage,
     /// The `package.json` of an application, which may be a template.
     NodeApplication,
+    /// Classes of Java, or other archives.
+    JavaArchive,
+    /// The dependencies of an application of .NET.
+    DotnetDependencies,
+}
+
+impl Reading {
+    /// The approximate memory of the packages, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Self::Packages(list) | Self::Documents(list) => {
+                list.packages.iter().map(Package::weight).sum()
+            }
+            Self::Release(_) => 0,
+        }
+    }
 }
 
 impl Database {
@@ -72,12 +91,14 @@ impl Database {
             _ if python::is_metadata(path) => Some(Self::PythonMetadata),
             _ if node::is_installed(path) => Some(Self::NodePackage),
             _ if node::is_package(path) => Some(Self::NodeApplication),
+            _ if java::is_archive(path) => Some(Self::JavaArchive),
+            _ if path.ends_with(".deps.json") => Some(Self::DotnetDependencies),
             _ => None,
         }
     }
 
     /// Parses the content; `None` if it says nothing.
-    pub(super) fn read(self, bytes: &[u8]) -> Option<Reading> {
+    pub(super) fn read(self, path: &str, bytes: &[u8]) -> Option<Reading> {
         let packages = match self {
             Self::Dpkg => dpkg::read(bytes, false),
             Self::DpkgPart => dpkg::read(bytes, true),
@@ -95,7 +116,13 @@ impl Database {
                 problem: None,
                 ..node::read(bytes)
             },
-            Self::RpmJournal | Self::RpmBerkeley | Self::RpmNdb if bytes.is_empty() => return None,
+            Self::DotnetDependencies => dotnet::read(bytes),
+            Self::RpmJournal | Self::RpmBerkeley | Self::RpmNdb | Self::JavaArchive
+                if bytes.is_empty() =>
+            {
+                return None;
+            }
+            Self::JavaArchive => java::read(path, bytes),
             Self::RpmJournal => {
                 PackageList::unread("it has changes that are not in rpmdb.sqlite yet")
             }
@@ -107,11 +134,31 @@ impl Database {
         Some(Reading::Packages(packages))
     }
 
-    /// The reading of a file that is larger than [`LARGEST`].
-    pub(super) fn too_large(size: u64) -> Reading {
-        let (size, limit) = (size >> 20, LARGEST >> 20);
+    /// The largest file that is read, in bytes.
+    pub(super) const fn largest(self) -> u64 {
+        match self {
+            Self::JavaArchive => LARGEST_ARCHIVE,
+            _ => LARGEST,
+        }
+    }
+
+    /// The reading of a file that is larger than [`Self::largest`].
+    pub(super) fn too_large(self, size: u64) -> Reading {
+        let (size, limit) = (size >> 20, self.largest() >> 20);
         let problem = format!("it has {size} MiB; golden reads at most {limit} MiB");
         Reading::Packages(PackageList::unread(problem))
+    }
+
+    /// True if the packages belong to the distribution.
+    pub(super) const fn is_of_distribution(self) -> bool {
+        !matches!(
+            self,
+            Self::PythonMetadata
+                | Self::NodePackage
+                | Self::NodeApplication
+                | Self::JavaArchive
+                | Self::DotnetDependencies
+        )
     }
 }
 
@@ -132,6 +179,10 @@ mod tests {
             ("srv/var/lib/rpm/rpmdb.sqlite", None),
             ("var/lib/db/sbom/a-1.spdx.json", Some(Database::Spdx)),
             ("etc/os-release", Some(Database::Release)),
+            ("app/a.JAR", Some(Database::JavaArchive)),
+            ("app/a.war", Some(Database::JavaArchive)),
+            ("app/a.jar.txt", None),
+            ("app/A.deps.json", Some(Database::DotnetDependencies)),
         ] {
             assert_eq!(Database::at(path), kind, "{path}");
         }
@@ -144,8 +195,8 @@ mod tests {
             Database::RpmBerkeley,
             Database::RpmNdb,
         ] {
-            assert_eq!(kind.read(b""), None);
-            let Some(Reading::Packages(packages)) = kind.read(b"x") else {
+            assert_eq!(kind.read("", b""), None);
+            let Some(Reading::Packages(packages)) = kind.read("", b"x") else {
                 panic!("{kind:?} is ignored");
             };
             assert!(packages.problem.is_some());

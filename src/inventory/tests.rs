@@ -173,6 +173,7 @@ fn a_damaged_database_is_a_gap() {
     ]]);
     assert_eq!(names(&merged), ["a 1"]);
     let gaps = merged.inventory().gaps;
+    assert!(gaps.iter().all(Gap::is_of_distribution));
     let gaps: Vec<String> = gaps
         .iter()
         .map(|gap| format!("{}: {}", gap.path, gap.problem))
@@ -185,6 +186,14 @@ fn a_damaged_database_is_a_gap() {
             "var/lib/rpm/rpmdb.sqlite: it is not a SQLite database",
         ]
     );
+}
+
+#[test]
+fn a_damaged_package_of_a_language_is_not_a_gap_of_the_distribution() {
+    let merged = merged(&[&[("app/a.jar", "x"), ("app/A.deps.json", "x")]]);
+    let gaps = merged.inventory().gaps;
+    assert_eq!(gaps.len(), 2);
+    assert!(!gaps.iter().any(Gap::is_of_distribution));
 }
 
 #[test]

@@ -145,6 +145,31 @@ fn packages_of_languages_are_listed_and_damaged_ones_are_reported() {
 }
 
 #[test]
+fn packages_of_applications_are_listed_and_damaged_archives_are_reported() {
+    let dependencies = r#"{"libraries": {"Newtonsoft.Json/13.0.3": {"type": "package"}}}"#;
+    let files = |archive: &'static str| {
+        let plain = tar(&[
+            ("app/App.deps.json", 'f', dependencies),
+            ("app/a.jar", 'f', archive),
+            ("app/tool", 'f', "\x7fELF but not an executable"),
+        ]);
+        let diff_id = Digest::of(&plain);
+        with_layout(&Base::new("linux/amd64").layer_as(media::OCI_LAYER, plain, diff_id))
+    };
+    let expected = ["pkg:nuget/Newtonsoft.Json@13.0.3"];
+    let run = files("").run(&["sbom", "oci:base"]).exit(0);
+    assert_eq!(purls(&run.stdout), expected);
+    let run = files("PK").run(&["sbom", "oci:base"]).exit(1);
+    assert_eq!(purls(&run.stdout), expected);
+    assert!(
+        run.stderr
+            .contains("app/a.jar: it is not a complete zip archive"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn the_platform_selects_an_image_of_an_index() {
     let golden = Golden::new();
     let directory = golden.path().join("base");
