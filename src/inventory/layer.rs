@@ -1,11 +1,12 @@
 //! The files of one layer, and the readings of its package databases. A layer is read once, as a
-//! stream; only databases are held in memory.
+//! stream; only databases are held in memory, and of executables only their lists of modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
+use super::executable::Executable;
 use super::reading::{Database, Reading};
 use crate::oci::extended::{Watched, invalid};
 use crate::oci::unpacked::{LayerName, UnpackedLayer, clean, link_text};
@@ -145,7 +146,7 @@ impl LayerFiles {
         })
     }
 
-    /// Hashes a file, and parses it if it is a database.
+    /// Hashes a file, and parses it if it is a database or an executable.
     fn regular<R: Read>(
         &mut self,
         entry: &mut tar::Entry<'_, R>,
@@ -165,8 +166,9 @@ impl LayerFiles {
                 Some(database.too_large(size))
             }
             None => {
-                hasher.copy(entry, &mut io::sink())?;
-                None
+                let mut executable = Executable::default();
+                hasher.copy(entry, &mut executable)?;
+                executable.finish().map(Reading::Packages)
             }
         };
         self.readings

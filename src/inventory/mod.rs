@@ -6,9 +6,12 @@
 
 mod apk;
 mod bill_reader;
+mod cargo;
 mod diff;
 mod dotnet;
 mod dpkg;
+mod executable;
+mod go;
 mod java;
 mod layer;
 mod merged;

@@ -175,6 +175,80 @@ fn the_packages_are_those_that_syft_finds() {
     }
 }
 
+/// Writes a jar with the coordinates of Maven, and one with two jars in it.
+const JARS: &str = r#"
+import io, sys, zipfile
+def jar(files):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
+        for name, content in files.items():
+            stored = zipfile.ZIP_STORED if name.startswith("BOOT-INF") else None
+            written.writestr(name, content, compress_type=stored)
+    return archive.getvalue()
+def maven(group, artifact, version):
+    properties = f"version={version}\ngroupId={group}\nartifactId={artifact}\n"
+    return {f"META-INF/maven/{group}/{artifact}/pom.properties": properties}
+manifest = {"META-INF/MANIFEST.MF": "Manifest-Version: 1.0\n\n"}
+plain = jar(manifest | maven("org.example", "plain", "1.2"))
+described = jar({"META-INF/MANIFEST.MF": "Implementation-Version: 6.1\nImplementation-Vendor-Id: com.acme\n\n"})
+libraries = {"BOOT-INF/lib/plain-1.2.jar": plain, "BOOT-INF/lib/described.jar": described}
+boot = jar(manifest | maven("org.example", "boot", "2.0") | libraries)
+open(sys.argv[1] + "/plain-1.2.jar", "wb").write(plain)
+open(sys.argv[1] + "/boot-2.0.jar", "wb").write(boot)
+"#;
+
+/// A list of crates, as `cargo auditable` writes it.
+const CRATES: &str = r#"{"packages":[{"name":"adler","version":"1.0.2","source":"crates.io"},
+    {"name":"cc","version":"1.0.1","source":"crates.io","kind":"build"},
+    {"name":"app","version":"0.1.0","source":"local","dependencies":[0],"root":true}]}"#;
+
+/// An executable with a list of crates.
+fn auditable(directory: &Path) -> Vec<u8> {
+    let level = flate2::Compression::new(7);
+    let mut encoder = flate2::read::ZlibEncoder::new(CRATES.as_bytes(), level);
+    let (mut list, section) = (Vec::new(), directory.join("section"));
+    encoder.read_to_end(&mut list).unwrap();
+    std::fs::write(&section, list).unwrap();
+    let program = directory.join("program");
+    let status = Command::new("objcopy")
+        .arg("--add-section")
+        .arg(format!(".dep-v0={}", section.display()))
+        .args([Path::new("/bin/true"), &program])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    std::fs::read(program).unwrap()
+}
+
+#[test]
+fn the_packages_of_programs_and_archives_are_those_that_syft_finds() {
+    let golden = Golden::new();
+    let status = Command::new("python3")
+        .args(["-c", JARS])
+        .arg(golden.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let read = |name: &str| std::fs::read(golden.path().join(name)).unwrap();
+    // syft is itself a program of Go.
+    let (program, crates) = (std::fs::read(syft()).unwrap(), auditable(golden.path()));
+    layout(
+        &golden.path().join("image"),
+        &[
+            ("usr/bin/syft", &program),
+            ("usr/bin/crates", &crates),
+            ("app/plain-1.2.jar", &read("plain-1.2.jar")),
+            ("app/boot-2.0.jar", &read("boot-2.0.jar")),
+        ],
+    );
+    let source = format!("oci-dir:{}", golden.path().join("image").display());
+    let readers = "go-module-binary-cataloger,cargo-auditable-binary-cataloger,\
+        java-archive-cataloger";
+    let own = purls(golden.run(&["sbom", "oci:image"]).exit(0).stdout.as_bytes());
+    assert_eq!(own, purls_of_syft(&source, readers));
+    assert!(own.len() > 100, "{}", own.len());
+}
+
 /// Checks a CycloneDX document against the schema of the standard, and an SPDX document with the
 /// tools of its authors.
 const VALIDATE: &str = r#"

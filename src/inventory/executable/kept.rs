@@ -1,0 +1,72 @@
+//! Parts of a stream that are kept in memory.
+
+/// The maximum number of places of one kind.
+pub(super) const PLACES: usize = 16;
+
+/// A part of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    start: u64,
+    length: u64,
+    bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// A part that starts at a position, and has at most this length.
+    pub(super) const fn new(start: u64, length: u64) -> Self {
+        Self {
+            start,
+            length,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// The position in the stream.
+    pub(super) const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The bytes that have passed.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds the missing bytes of the stream that are in `window`, which starts at `at`.
+    pub(super) fn feed(&mut self, at: u64, window: &[u8]) {
+        let missing = self.length - self.bytes.len() as u64;
+        let Some(skipped) = (self.start + self.bytes.len() as u64).checked_sub(at) else {
+            return;
+        };
+        let rest = usize::try_from(skipped)
+            .ok()
+            .and_then(|at| window.get(at..));
+        let rest = rest.unwrap_or_default();
+        let taken = usize::try_from(missing).map_or(rest.len(), |missing| missing.min(rest.len()));
+        self.bytes.extend_from_slice(&rest[..taken]);
+    }
+}
+
+/// The places where lists seem to start, up to [`PLACES`].
+#[derive(Debug, Default)]
+pub(super) struct Places(Vec<Kept>);
+
+impl Places {
+    /// Adds a place, unless there are too many.
+    pub(super) fn add(&mut self, start: u64, length: u64) {
+        if self.0.len() < PLACES {
+            self.0.push(Kept::new(start, length));
+        }
+    }
+
+    /// See [`Kept::feed`].
+    pub(super) fn feed(&mut self, at: u64, window: &[u8]) {
+        for place in &mut self.0 {
+            place.feed(at, window);
+        }
+    }
+
+    /// The places in the order in which they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {
+        self.0.iter()
+    }
+}
