@@ -97,8 +97,7 @@ impl BillOfMaterials {
                 gap.path, gap.problem
             )
         });
-        let languages =
-            "Packages of programming languages other than Python and Node.js are not listed.";
+        let languages = "Packages of programming languages are listed only for Go, Java, .NET, Node.js, Python, and for Rust if `cargo auditable` recorded them.";
         [languages.to_owned()].into_iter().chain(gaps).collect()
     }
 }
