@@ -196,14 +196,13 @@ pub(super) mod tests {
         for (name, content) in files {
             let mut checksum = Crc::new();
             checksum.update(content);
-            let (method, packed) = match name.strip_prefix('=') {
-                Some(_) => (0_u16, content.to_vec()),
-                None => {
-                    let level = flate2::Compression::new(6);
-                    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), level);
-                    encoder.write_all(content).unwrap();
-                    (8, encoder.finish().unwrap())
-                }
+            let (method, packed) = if name.starts_with('=') {
+                (0_u16, content.to_vec())
+            } else {
+                let level = flate2::Compression::new(6);
+                let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), level);
+                encoder.write_all(content).unwrap();
+                (8, encoder.finish().unwrap())
             };
             let name = name.trim_start_matches('=');
             let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();

@@ -452,14 +452,16 @@ target "tool" {
         let name = format!("{doubled}target \"a\" {{ name = A39 }}\n");
         assert_eq!(refused(&name), "target a: the variable A39 is not defined");
         let long = format!("A = \"{}\"\n", "x".repeat(900_000));
-        let copies: String = (0..100).map(|number| format!("B{number} = A\n")).collect();
+        let copies: Vec<String> = (0..100).map(|number| format!("B{number} = A\n")).collect();
+        let copies = copies.concat();
         assert_eq!(
             refused(&format!("{long}{copies}target \"a\" {{}}\n")),
             "the values of the file are too large together"
         );
-        let nested: String = (1..5_000)
+        let nested: Vec<String> = (1..5_000)
             .map(|number| format!("A{number} = [A{}]\n", number - 1))
             .collect();
+        let nested = nested.concat();
         let nested = format!("A0 = []\n{nested}target \"a\" {{}}\n");
         assert!(parse_hcl(&nested, &none).is_ok());
         let axis = vec!["\"x\""; 2_000].join(", ");

@@ -499,8 +499,9 @@ mod tests {
         );
         assert_eq!(value("1 == 1 == true != false"), Ok(Value::Bool(true)));
         // Each here-document is in an expression of the one around it.
-        let open: String = (0..2_000).map(|n| format!("<<E{n}\n${{")).collect();
-        let close: String = (0..2_000).rev().map(|n| format!("}}\nE{n}\n")).collect();
+        let open: Vec<String> = (0..2_000).map(|n| format!("<<E{n}\n${{")).collect();
+        let close: Vec<String> = (0..2_000).rev().map(|n| format!("}}\nE{n}\n")).collect();
+        let (open, close) = (open.concat(), close.concat());
         assert_eq!(
             value(&format!("{open}V{close}")),
             Err("the nesting is too deep".to_owned())
