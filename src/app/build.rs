@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::channels::{self, ChannelRow};
+use super::containers::Containers;
 use super::error::Error;
 use super::examiner::Examiner;
 use super::gates::Gates;
@@ -20,7 +21,7 @@ use super::settings::Settings;
 use super::work::Work;
 use crate::config_files::notify_table::NotifyEvent;
 use crate::config_files::workspace::{BuildCache, SbomTable};
-use crate::engine::{Artifact, EngineKind};
+use crate::engine::{Artifact, DockerEnv, EngineKind};
 use crate::gates::GateSurroundings;
 use crate::image::{Blobs, FileReader};
 use crate::observe::ConfigCache;
@@ -245,7 +246,9 @@ pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended
 /// Runs tests on images whose layers these registries have.
 pub(super) fn examiner(settings: &Settings, registries: &Registries) -> Examiner {
     let blobs = Blobs::new(registries.clone());
+    let environment = DockerEnv::from_vars(&settings.env);
     Examiner {
+        containers: Containers::new(environment, blobs.clone()),
         reader: FileReader::new(blobs, settings.user_cache()),
         events: settings.events.clone(),
     }

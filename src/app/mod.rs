@@ -15,6 +15,7 @@ pub mod bump;
 mod changed;
 pub mod channels;
 pub mod check;
+pub mod containers;
 pub mod delete;
 pub mod destinations;
 pub mod diff;

@@ -3,7 +3,7 @@
 use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
 use crate::image::{Described, DescribedImage, Follow, Source as _, Tree};
 use crate::oci::artifact::ArtifactKind;
-use crate::oci::{Descriptor, ImageConfig, RawManifest, config, packed_size};
+use crate::oci::{Bytes, Descriptor, ImageConfig, RawManifest, config, packed_size};
 use crate::platform::Platform;
 use crate::registry::{self, Repo};
 
@@ -14,6 +14,8 @@ pub struct ReadableImage {
     pub platform: Platform,
     /// The image config.
     pub config: ImageConfig,
+    /// The bytes of the config; those of a layout are written again.
+    pub raw_config: Bytes,
     /// The layers, the lowest first.
     pub layers: Vec<Layer>,
 }
@@ -25,6 +27,7 @@ impl ReadableImage {
             Ok(Self {
                 platform: image.platform.clone(),
                 config: ImageConfig::parse(&image.config)?,
+                raw_config: image.config.clone(),
                 layers: image.layers.clone(),
             })
         };
@@ -39,6 +42,7 @@ impl ReadableImage {
         let image = |image: DescribedImage| {
             Ok(Self {
                 platform: image.platform,
+                raw_config: written(&image.config),
                 config: image.config,
                 layers: image
                     .manifest
@@ -51,11 +55,24 @@ impl ReadableImage {
         described.images.into_iter().map(image).collect()
     }
 
+    /// The image in the form in which an engine loads it.
+    #[must_use]
+    pub fn assembled(&self) -> AssembledImage {
+        let (platform, config) = (self.platform.clone(), self.raw_config.clone());
+        AssembledImage::new(platform, config, self.layers.clone(), false)
+    }
+
     /// The size of the compressed layers, in bytes. A layer that is used twice counts once.
     #[must_use]
     pub fn packed(&self) -> u64 {
         packed_size(self.layers.iter().map(|layer| &layer.descriptor))
     }
+}
+
+/// The bytes of a config whose original bytes are not known.
+fn written(config: &ImageConfig) -> Bytes {
+    let object = serde_json::Value::Object(config.as_object().clone());
+    Bytes::from(object.to_string().into_bytes())
 }
 
 /// The image or index of a registry as if it were assembled; its layers stay in the registry. Fails

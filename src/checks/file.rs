@@ -199,12 +199,12 @@ fn contents(
 }
 
 /// True if the bytes contain a text.
-fn has(bytes: &[u8], text: &[u8]) -> bool {
+pub(super) fn has(bytes: &[u8], text: &[u8]) -> bool {
     text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
 }
 
 /// The start of a content, on one line.
-fn excerpt(bytes: &[u8]) -> String {
+pub(super) fn excerpt(bytes: &[u8]) -> String {
     const LONGEST: usize = 200;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
     let rest = match bytes.len().checked_sub(LONGEST) {

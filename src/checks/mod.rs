@@ -1,4 +1,5 @@
-//! Evaluates the tests of an image that need no execution, from its files and its config.
+//! Evaluates the tests of an image: from its files and its config, or from the result of a command
+//! that an engine ran.
 //!
 //! [`needed_contents`] lists the files whose content the tests need. The caller reads them, and
 //! [`evaluate`] compares each assertion with the image.
@@ -6,6 +7,7 @@
 mod certificate;
 mod file;
 mod paths;
+mod run;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -22,7 +24,8 @@ use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest};
 use crate::resolve::image_test::{PackageExpectation, TestSubject};
 
-pub use verdict::{Mismatch, TestVerdict, TestedPlatform};
+pub use run::{Attempt, Captured, ContainerEnd, ContainerExit, judge, need_one_run};
+pub use verdict::{CommandOutput, Mismatch, TestVerdict, TestedPlatform};
 
 /// The largest file whose content is read, in bytes.
 pub const LARGEST_CONTENT: u64 = 64 << 20;
@@ -54,7 +57,8 @@ pub fn needs_files(tests: &[ResolvedTest]) -> bool {
         | TestSubject::Label { .. }
         | TestSubject::Config { .. }
         | TestSubject::Port { .. }
-        | TestSubject::Volume { .. } => false,
+        | TestSubject::Volume { .. }
+        | TestSubject::Run(_) => false,
     })
 }
 
@@ -74,7 +78,8 @@ pub fn needed_contents(tests: &[ResolvedTest], files: &Merged) -> BTreeMap<Diges
             | TestSubject::Config { .. }
             | TestSubject::Port { .. }
             | TestSubject::Volume { .. }
-            | TestSubject::Size { .. } => {}
+            | TestSubject::Size { .. }
+            | TestSubject::Run(_) => {}
         }
     }
     needed.retain(|_, size| *size <= LARGEST_CONTENT);
@@ -108,6 +113,7 @@ fn mismatches(subject: &TestSubject<Vec<Certificate>>, facts: &ImageFacts<'_>) -
             certificate::mismatches(certificates, facts)
         }
         TestSubject::Size { kind, max } => size(*kind, *max, facts),
+        TestSubject::Run(_) => vec![run::not_run("no engine was asked")],
     }
 }
 

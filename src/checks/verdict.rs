@@ -32,6 +32,17 @@ impl Mismatch {
     }
 }
 
+/// The output of a command, for the report of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CommandOutput {
+    /// The command, with quotes as in a shell.
+    pub command: String,
+    /// The begin of the standard output.
+    pub stdout: String,
+    /// The begin of the standard error.
+    pub stderr: String,
+}
+
 /// The result of one test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestVerdict {
@@ -41,9 +52,15 @@ pub struct TestVerdict {
     pub subject: String,
     /// True if every assertion holds.
     pub passed: bool,
+    /// The reason why the test was not run on this platform. It is then neither passed nor failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_run: Option<String>,
     /// The assertions that do not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Mismatch>,
+    /// The command of a failed test, and the begin of its output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<CommandOutput>,
     /// The duration.
     #[serde(skip)]
     pub duration: Duration,
@@ -58,7 +75,9 @@ impl TestVerdict {
             name: test.to_string(),
             subject: test.subject.to_string(),
             passed: failures.is_empty(),
+            not_run: None,
             failures,
+            output: None,
             duration: Duration::ZERO,
             location: test.location.clone(),
         }
@@ -74,10 +93,18 @@ pub struct TestedPlatform {
     pub tests: Vec<TestVerdict>,
 }
 
+impl TestVerdict {
+    /// True if the test was run and does not hold.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        !self.passed && self.not_run.is_none()
+    }
+}
+
 impl TestedPlatform {
     /// The number of failed tests.
     #[must_use]
     pub fn failed(&self) -> usize {
-        self.tests.iter().filter(|test| !test.passed).count()
+        self.tests.iter().filter(|test| test.has_failed()).count()
     }
 }

@@ -48,12 +48,14 @@ where
     let alarm = shown.clone();
     let work = async {
         let (events, receiver) = Events::channel();
-        context.events = events;
+        context.events = events.clone();
         let reporting = report::spawn(&context.out, receiver, context.globals.verbose);
         let command = watched(command(context), ComputeLimits::default(), move |excess| {
             stop(&alarm, excess);
         });
         let result = until_interrupted(command, resumed).await;
+        // The task that shows the events must not end earlier: the tasks that clean up are counted.
+        drop(events);
         reporting.finish().await;
         result
     };

@@ -1,21 +1,25 @@
 //! `[[test]]`: a condition that must hold before a tag of an image moves.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, de};
 
 use super::byte_size::ByteSize;
 use super::config::{Exposed, Invocation};
 use super::package_requirement::PackageRequirement;
 use super::schema::pattern;
+use super::values::Interval;
 
 /// The limit for the compiled form of a pattern, in bytes.
 const PATTERN_SIZE: usize = 1 << 20;
 
 /// A condition that must hold before a tag moves. It has exactly one subject (`file`, `package`,
-/// `env`, `label`, `config`, `port`, `volume`, `certificate` or `size`) and assertions about it.
+/// `env`, `label`, `config`, `port`, `volume`, `certificate`, `size` or `run`) and assertions about
+/// it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TestTable {
@@ -25,8 +29,8 @@ pub struct TestTable {
     pub file: Option<String>,
     /// Subject: the name of a package.
     pub package: Option<String>,
-    /// Subject: the name of an environment variable.
-    pub env: Option<String>,
+    /// Subject: the name of an environment variable. run: a table of variables for the command.
+    pub env: Option<TestEnv>,
     /// Subject: the key of a label.
     pub label: Option<String>,
     /// Subject: a key of the image config, which `equals` compares.
@@ -39,6 +43,8 @@ pub struct TestTable {
     pub certificate: Option<String>,
     /// Subject: a size of the image, which `max` limits.
     pub size: Option<SizeKind>,
+    /// Subject: a command, which an engine runs in a container of the image.
+    pub run: Option<Vec<String>>,
     /// `false`: the file, package, variable, label, port or volume must not exist.
     pub exists: Option<bool>,
     /// file: the permission bits in octal, such as "0644".
@@ -67,6 +73,99 @@ pub struct TestTable {
     pub equals: Option<Invocation>,
     /// size: the limit, such as "150MB".
     pub max: Option<ByteSize>,
+    /// run: the exit status, 0 by default.
+    #[schemars(with = "Option<u8>")]
+    pub exit: Option<ExitStatus>,
+    /// run: assertions about the standard output.
+    pub stdout: Option<OutputTable>,
+    /// run: assertions about the standard error.
+    pub stderr: Option<OutputTable>,
+    /// run: the user, as in `[config]`; the user of the image by default.
+    pub user: Option<String>,
+    /// run: the time limit, 30s by default. The command is then killed, and the test fails.
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Interval>,
+    /// run: `true`: the container has the network of the engine.
+    pub network: Option<bool>,
+    /// run: `false`: the command may write to the whole file system, and not only to /tmp.
+    pub read_only: Option<bool>,
+}
+
+/// The key `env`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TestEnv {
+    /// The name of a variable of the image, as the subject of the test.
+    Name(String),
+    /// Variables for the command of a test of `run`.
+    Variables(BTreeMap<String, String>),
+}
+
+impl<'de> Deserialize<'de> for TestEnv {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsEnv;
+        impl<'de> Visitor<'de> for AsEnv {
+            type Value = TestEnv;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a variable, or for `run` a table of variables")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TestEnv, E> {
+                Ok(TestEnv::Name(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TestEnv, A::Error> {
+                let mut variables = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    variables.insert(name, value);
+                }
+                Ok(TestEnv::Variables(variables))
+            }
+        }
+        deserializer.deserialize_any(AsEnv)
+    }
+}
+
+impl JsonSchema for TestEnv {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TestEnv".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "string" },
+                { "type": "object", "additionalProperties": { "type": "string" } }
+            ]
+        })
+    }
+}
+
+/// The exit status of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct ExitStatus(pub u8);
+
+impl TryFrom<i64> for ExitStatus {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        let status = u8::try_from(number).map(Self);
+        status.map_err(|_| format!("`{number}` is not an exit status (0 to 255)"))
+    }
+}
+
+/// Assertions about the output of a command.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputTable {
+    /// A text that the output contains.
+    pub contains: Option<String>,
+    /// A regular expression that a part of the output matches.
+    #[schemars(with = "Option<String>")]
+    pub matches: Option<Pattern>,
+    /// The whole output; line feeds at its end do not count.
+    pub equals: Option<String>,
 }
 
 /// A key of the image config.

@@ -15,6 +15,7 @@ mod push;
 mod session;
 mod transport;
 mod trees;
+mod trial;
 mod version;
 mod workers;
 
@@ -38,6 +39,7 @@ use self::endpoint::EngineEndpoint;
 pub use self::endpoint::EngineSource;
 pub use self::environment::DockerEnv;
 use self::transport::Transport;
+pub use self::trial::TrialImage;
 pub use self::version::Builder;
 use super::daemon::bounds::LastRefusal;
 use super::daemon::tls;

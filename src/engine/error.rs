@@ -405,7 +405,16 @@ impl Error {
     /// Hints for the user if no engine can be used for an image that needs one.
     #[must_use]
     pub fn hints_for(&self, needs: &NeedsExecution) -> Vec<String> {
-        let needed = format!("this image needs an engine because of {}", needs.step);
+        self.hints_because(&format!(
+            "this image needs an engine because of {}",
+            needs.step
+        ))
+    }
+
+    /// Hints for the user if no engine can be used for something that needs one. `needed` says what
+    /// needs it.
+    #[must_use]
+    pub fn hints_because(&self, needed: &str) -> Vec<String> {
         match self {
             Self::Unreachable { address, .. } if address.starts_with("unix://") => {
                 vec![format!("start Docker, or set DOCKER_HOST; {needed}")]
@@ -415,7 +424,11 @@ impl Error {
                 let other = format!("or set DOCKER_HOST to another engine; {needed}");
                 first.into_iter().chain([other]).collect()
             }
-            _ => self.hints().into_iter().chain([needed]).collect(),
+            _ => self
+                .hints()
+                .into_iter()
+                .chain([needed.to_owned()])
+                .collect(),
         }
     }
 

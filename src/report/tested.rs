@@ -16,7 +16,17 @@ use crate::diagnostic::SourceMap;
 pub(crate) struct TestSummary<'a> {
     passed: usize,
     failed: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    not_run: usize,
     images: &'a [TestedImage],
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl<'a> TestSummary<'a> {
@@ -24,19 +34,32 @@ impl<'a> TestSummary<'a> {
     pub(crate) fn of(images: &'a [TestedImage]) -> Self {
         let platforms = || images.iter().flat_map(|image| &image.platforms);
         let all: usize = platforms().map(|platform| platform.tests.len()).sum();
-        let failed = platforms().map(TestedPlatform::failed).sum();
+        let failed: usize = platforms().map(TestedPlatform::failed).sum();
+        let not_run = platforms().map(not_run).sum();
         Self {
-            passed: all - failed,
+            passed: all - failed - not_run,
             failed,
+            not_run,
             images,
         }
     }
 }
 
+/// The number of tests that were not run on a platform.
+fn not_run(platform: &TestedPlatform) -> usize {
+    let tests = platform.tests.iter();
+    tests.filter(|test| test.not_run.is_some()).count()
+}
+
 /// Shows the results of `golden test`.
 pub fn tested(out: &Out, images: &[TestedImage], sources: &SourceMap) {
     let mut text = String::new();
-    let TestSummary { passed, failed, .. } = TestSummary::of(images);
+    let TestSummary {
+        passed,
+        failed,
+        not_run,
+        ..
+    } = TestSummary::of(images);
     for image in images {
         for platform in &image.platforms {
             // Writing into a String cannot fail.
@@ -53,8 +76,12 @@ pub fn tested(out: &Out, images: &[TestedImage], sources: &SourceMap) {
             let _ = writeln!(text, "{}: no tests", image.image);
         }
     }
-    let all = count(passed + failed, "test");
-    let _ = writeln!(text, "{all}: {passed} passed, {failed} failed");
+    let all = count(passed + failed + not_run, "test");
+    let rest = match not_run {
+        0 => String::new(),
+        number => format!(", {number} not run"),
+    };
+    let _ = writeln!(text, "{all}: {passed} passed, {failed} failed{rest}");
     out.data(&text);
 }
 
@@ -66,7 +93,7 @@ pub(super) fn failures(platforms: &[TestedPlatform], sources: &SourceMap) -> Str
             // Writing into a String cannot fail.
             let _ = writeln!(text, "  {}", platform.platform);
         }
-        for test in platform.tests.iter().filter(|test| !test.passed) {
+        for test in platform.tests.iter().filter(|test| test.has_failed()) {
             text.push_str(&verdict(test, sources));
         }
     }
@@ -79,6 +106,9 @@ fn verdict(test: &TestVerdict, sources: &SourceMap) -> String {
     if test.passed {
         return format!("  passed  {title}\n");
     }
+    if let Some(because) = &test.not_run {
+        return format!("  not run {title}: {}\n", one_line(because));
+    }
     let mut text = format!("  failed  {title}{}\n", place(test, sources));
     for failure in &test.failures {
         // Writing into a String cannot fail.
@@ -90,7 +120,24 @@ fn verdict(test: &TestVerdict, sources: &SourceMap) -> String {
             one_line(&failure.found)
         );
     }
+    for (name, line) in output_lines(test) {
+        let _ = writeln!(text, "          {name}{}", one_line(&line));
+    }
     text
+}
+
+/// The command of a failed test and the first lines of its output, each line with its name. A further
+/// line of an output has spaces instead.
+fn output_lines(test: &TestVerdict) -> Vec<(&'static str, String)> {
+    let Some(output) = &test.output else {
+        return Vec::new();
+    };
+    let mut lines = vec![("command: ", output.command.clone())];
+    for (name, text) in [("stdout: ", &output.stdout), ("stderr: ", &output.stderr)] {
+        let names = std::iter::once(name).chain(std::iter::repeat("        "));
+        lines.extend(names.zip(text.lines().map(str::to_owned)));
+    }
+    lines
 }
 
 /// The name and the subject.
@@ -117,13 +164,19 @@ fn place(test: &TestVerdict, sources: &SourceMap) -> String {
 /// The results as JUnit XML: a suite for each image and platform.
 #[must_use]
 pub fn junit(images: &[TestedImage]) -> String {
-    let TestSummary { passed, failed, .. } = TestSummary::of(images);
-    let all = passed + failed;
+    let TestSummary {
+        passed,
+        failed,
+        not_run,
+        ..
+    } = TestSummary::of(images);
+    let all = passed + failed + not_run;
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing into a String cannot fail.
     let _ = writeln!(
         text,
-        "<testsuites name=\"golden\" tests=\"{all}\" failures=\"{failed}\" errors=\"0\">"
+        "<testsuites name=\"golden\" tests=\"{all}\" failures=\"{failed}\" errors=\"0\"{}>",
+        skipped(not_run)
     );
     for image in images {
         for platform in &image.platforms {
@@ -133,14 +186,23 @@ pub fn junit(images: &[TestedImage]) -> String {
     text + "</testsuites>\n"
 }
 
+/// The attribute with the number of tests that were not run.
+fn skipped(number: usize) -> String {
+    match number {
+        0 => String::new(),
+        number => format!(" skipped=\"{number}\""),
+    }
+}
+
 fn suite(text: &mut String, image: &str, platform: &TestedPlatform) {
     let time: Duration = platform.tests.iter().map(|test| test.duration).sum();
     let (all, failed) = (platform.tests.len(), platform.failed());
     let image = xml(image);
     let _ = writeln!(
         text,
-        "  <testsuite name=\"{image} {}\" tests=\"{all}\" failures=\"{failed}\" errors=\"0\" time=\"{:.3}\">",
+        "  <testsuite name=\"{image} {}\" tests=\"{all}\" failures=\"{failed}\" errors=\"0\"{} time=\"{:.3}\">",
         platform.platform,
+        skipped(not_run(platform)),
         time.as_secs_f64()
     );
     for test in &platform.tests {
@@ -155,6 +217,11 @@ fn suite(text: &mut String, image: &str, platform: &TestedPlatform) {
             continue;
         }
         text.push_str(">\n");
+        if let Some(because) = &test.not_run {
+            let _ = writeln!(text, "      <skipped message=\"{}\"/>", xml(because));
+            text.push_str("    </testcase>\n");
+            continue;
+        }
         let lines: Vec<String> = test
             .failures
             .iter()
@@ -164,6 +231,11 @@ fn suite(text: &mut String, image: &str, platform: &TestedPlatform) {
                     one.assertion, one.expected, one.found
                 )
             })
+            .chain(
+                output_lines(test)
+                    .into_iter()
+                    .map(|(name, line)| format!("{name}{line}")),
+            )
             .collect();
         let _ = writeln!(
             text,

@@ -1,6 +1,8 @@
 //! [`ImageTest`]: a condition on an image that must hold before a tag moves.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::location::SpecLocation;
 use crate::config_files::byte_size::ByteSize;
@@ -87,6 +89,67 @@ pub enum TestSubject<C> {
         /// The limit.
         max: ByteSize,
     },
+    /// A command that an engine runs.
+    Run(Box<RunTest>),
+}
+
+/// A command in a container of the image, with the assertions about its result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunTest {
+    /// The command.
+    pub command: ContainerCommand,
+    /// The expected exit status.
+    pub exit: u8,
+    /// The assertions about the standard output.
+    pub stdout: OutputExpectation,
+    /// The assertions about the standard error.
+    pub stderr: OutputExpectation,
+}
+
+/// A command and the container in which it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerCommand {
+    /// The program and its arguments. They replace the entrypoint and the command of the image.
+    pub words: Vec<String>,
+    /// The user; `None` for the user of the image.
+    pub user: Option<String>,
+    /// Variables in addition to those of the image.
+    pub env: BTreeMap<String, String>,
+    /// The time after which the command is killed.
+    pub timeout: Duration,
+    /// True if the container has the network of the engine; false if it has none.
+    pub network: bool,
+    /// True if the command can write only to a new, empty /tmp and to volumes.
+    pub read_only: bool,
+}
+
+impl fmt::Display for ContainerCommand {
+    /// The words, with quotes where a shell needs them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, word) in self.words.iter().enumerate() {
+            if number > 0 {
+                f.write_str(" ")?;
+            }
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^".contains(c);
+            if !word.is_empty() && word.chars().all(is_plain) {
+                f.write_str(word)?;
+            } else {
+                write!(f, "'{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Assertions about the output of a command. An assertion that is `None` is not checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OutputExpectation {
+    /// A text in the output.
+    pub contains: Option<String>,
+    /// A pattern that a part of the output matches.
+    pub matches: Option<Pattern>,
+    /// The whole output, without line feeds at its end.
+    pub equals: Option<String>,
 }
 
 /// The assertions about a path.
@@ -175,6 +238,7 @@ impl<C> TestSubject<C> {
             Self::Port { port, exists } => TestSubject::Port { port, exists },
             Self::Volume { path, exists } => TestSubject::Volume { path, exists },
             Self::Size { kind, max } => TestSubject::Size { kind, max },
+            Self::Run(run) => TestSubject::Run(run),
         }
     }
 }
@@ -191,6 +255,7 @@ impl<C> fmt::Display for TestSubject<C> {
             Self::Volume { path, .. } => write!(f, "volume {path}"),
             Self::Certificate { written, .. } => write!(f, "certificate {written}"),
             Self::Size { kind, .. } => write!(f, "size {}", kind.as_str()),
+            Self::Run(run) => write!(f, "run {}", run.command),
         }
     }
 }

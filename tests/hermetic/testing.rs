@@ -105,6 +105,79 @@ fn mistakes_in_tests_are_reported_with_their_position() {
             "`1 mile` is not a size",
             "16:7",
         ),
+        ("run = []", "`run` needs the name of a program", "15:7"),
+        ("run = [\"\"]", "`run` needs the name of a program", "15:7"),
+        ("run = \"true\"", "expected a list", "15:7"),
+        (
+            "run = [\"true\"]\nexit = 256",
+            "`256` is not an exit status (0 to 255)",
+            "16:8",
+        ),
+        (
+            "run = [\"true\"]\nexit = -1",
+            "`-1` is not an exit status (0 to 255)",
+            "16:8",
+        ),
+        (
+            "run = [\"true\"]\ncontains = \"a\"",
+            "`contains` is not an assertion about `run`",
+            "16:12",
+        ),
+        (
+            "file = \"/a\"\nexit = 0",
+            "`exit` is not an assertion about `file`",
+            "16:8",
+        ),
+        (
+            "file = \"/a\"\nenv = { A = \"1\" }",
+            "`env` is not an assertion about `file`",
+            "16:7",
+        ),
+        (
+            "run = [\"true\"]\nenv = \"A\"",
+            "`env` of a test of `run` is a table of variables",
+            "16:7",
+        ),
+        (
+            "run = [\"true\"]\nenv = { \"A=B\" = \"1\" }",
+            "`A=B` is not the name of a variable",
+            "16:7",
+        ),
+        (
+            "run = [\"true\"]\nfile = \"/a\"",
+            "this one has `file` and `run`",
+            "15:7",
+        ),
+        (
+            "run = [\"true\"]\nstdout = {}",
+            "`stdout` needs `contains`, `matches` or `equals`",
+            "16:10",
+        ),
+        (
+            "run = [\"true\"]\nstdout = { contain = \"a\" }",
+            "unknown key `contain`",
+            "16:12",
+        ),
+        (
+            "run = [\"true\"]\nstderr = { matches = \"(\" }",
+            "`(` is not a regular expression",
+            "16:22",
+        ),
+        (
+            "run = [\"true\"]\nuser = \"\"",
+            "`user` cannot be empty",
+            "16:8",
+        ),
+        (
+            "run = [\"true\"]\ntimeout = \"soon\"",
+            "`soon` is not a duration",
+            "16:11",
+        ),
+        (
+            "run = [\"true\"]\ntimeout = \"0s\"",
+            "the time limit must be longer than 0",
+            "16:11",
+        ),
         (
             "label = \"a\"\nequals = \"{{ vars.none }}\"",
             "`vars.none` is not defined",
@@ -440,4 +513,29 @@ fn a_certificate_of_the_bundle_is_trusted() {
         "{}",
         run.stdout
     );
+}
+
+#[test]
+fn a_command_without_an_engine_fails_and_moves_no_tag() {
+    let tests = "[[test]]\nrun = [\"true\"]\n[[test]]\nconfig = \"user\"\nequals = \"10001\"\n";
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = published(&registry, tests).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    golden.run(&["check"]).exit(0);
+    let run = golden.run(&["test"]).exit(1);
+    let words = "run: expected a container of the image, found no Docker Engine answers at unix:///nowhere/docker.sock; \
+        start Docker, or set DOCKER_HOST; a test of `run` needs an engine\n";
+    assert!(run.stdout.contains(words), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("  passed  config user\n") && run.stdout.contains("1 passed, 1 failed"),
+        "{}",
+        run.stdout
+    );
+    let run = golden.run(&["build", "--push"]).exit(1);
+    assert!(
+        run.stderr.contains("1 of 2 tests failed; no tag was moved"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    assert!(registry.tags("app").is_empty());
 }

@@ -14,6 +14,7 @@ mod auth;
 mod bad_answers;
 mod bad_bases;
 mod build_cache;
+mod commands;
 mod compression;
 mod credentials;
 mod damage;

@@ -42,6 +42,8 @@ pub(in crate::engine) enum RequestKind {
     Task,
     /// The archive of an image.
     Archive,
+    /// The output of a container.
+    Output,
     /// A connection on which the engine sends requests to golden, for the duration of a build.
     Session,
 }
@@ -55,7 +57,9 @@ impl RequestKind {
             Some("session") => Self::Session,
             Some("build") => Self::Task,
             Some("create" | "load" | "push") if images => Self::Task,
-            Some("attach" | "wait") if containers => Self::Task,
+            Some("commit") => Self::Task,
+            Some("wait") if containers => Self::Task,
+            Some("attach") if containers => Self::Output,
             Some("get") if images => Self::Archive,
             _ => Self::Question,
         }
@@ -65,7 +69,7 @@ impl RequestKind {
     const fn max_bytes(self) -> u64 {
         match self {
             Self::Question => 16 << 20,
-            Self::Task => 512 << 20,
+            Self::Task | Self::Output => 512 << 20,
             Self::Archive => 256 << 30,
             Self::Session => u64::MAX,
         }
@@ -97,7 +101,9 @@ impl<S: Duplex> BoundedStream<S> {
     ) -> Self {
         let time = match kind {
             RequestKind::Question => Some(timeouts.answer),
-            RequestKind::Task | RequestKind::Archive => Some(timeouts.silence),
+            RequestKind::Task | RequestKind::Archive | RequestKind::Output => {
+                Some(timeouts.silence)
+            }
             RequestKind::Session => None,
         };
         Self {
@@ -113,9 +119,8 @@ impl<S: Duplex> BoundedStream<S> {
 
     /// Restarts the time limit of a task after data was sent or received.
     fn restart_alarm(&mut self) {
-        if let (RequestKind::Task | RequestKind::Archive, Some(alarm)) =
-            (self.kind, &mut self.alarm)
-        {
+        let is_long = !matches!(self.kind, RequestKind::Question | RequestKind::Session);
+        if let (true, Some(alarm)) = (is_long, &mut self.alarm) {
             alarm.as_mut().reset(Instant::now() + self.timeouts.silence);
         }
     }
@@ -280,6 +285,9 @@ mod tests {
             ("/images/sha256:1/get", RequestKind::Archive),
             ("/images/get", RequestKind::Archive),
             ("/session", RequestKind::Session),
+            ("/v1.41/containers/a/attach", RequestKind::Output),
+            ("/v1.41/containers/a/wait", RequestKind::Task),
+            ("/v1.41/commit", RequestKind::Task),
         ] {
             assert_eq!(RequestKind::of(path), kind, "{path}");
         }

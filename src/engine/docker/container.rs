@@ -2,14 +2,15 @@
 
 use bollard::errors::Error as BollardError;
 use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::Request;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::super::Error;
 use super::{Docker, LocalImage};
+use crate::checks::Captured;
 use crate::event::Events;
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -19,6 +20,8 @@ use crate::registry::Credential;
 const LONGEST: usize = 16 << 20;
 /// The header of a piece of output: the stream, and the length at its end.
 const HEADER: usize = 8;
+/// The bytes that are read at once.
+const PIECE: usize = 64 << 10;
 
 /// The output of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,10 +32,12 @@ pub struct ScriptOutput {
     pub stderr: String,
 }
 
+/// The answer that creates a container or an image.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Created {
-    id: String,
+pub(super) struct Created {
+    /// The ID.
+    pub(super) id: String,
 }
 
 /// The body of an answer that refuses a request.
@@ -95,12 +100,7 @@ impl Docker {
             message: error.to_string(),
         })?;
         let attached = async {
-            let path = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1");
-            let request = Request::post(path)
-                .header("Connection", "Upgrade")
-                .header("Upgrade", "tcp")
-                .body(Empty::<Bytes>::new())?;
-            let stream = self.transport.upgrade(request).await?;
+            let stream = self.attach(&id).await?;
             self.post(&format!("/containers/{id}/start"), String::new())
                 .await?;
             Ok::<_, BollardError>(stream)
@@ -113,7 +113,7 @@ impl Docker {
                 return Err(error);
             }
         };
-        let output = output(stream).await;
+        let output = script_output(stream).await;
         // The image can be removed only after the container. An error means that it is removed.
         let gone = format!("/containers/{id}/wait?condition=removed");
         drop(self.post(&gone, String::new()).await);
@@ -123,64 +123,127 @@ impl Docker {
         })
     }
 
-    /// Removes a container that was not started.
-    async fn remove_container(&self, id: &str) {
+    /// Opens the stream with the output of a container.
+    pub(super) async fn attach(&self, id: &str) -> Result<impl AsyncRead + use<>, BollardError> {
+        let path = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1");
+        let request = Request::post(path)
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "tcp")
+            .body(Empty::<Bytes>::new())?;
+        self.transport.upgrade(request).await
+    }
+
+    /// Kills and removes a container. A container that does not exist is not an error.
+    pub(super) async fn remove_container(&self, id: &str) {
         let request = Request::delete(format!("/containers/{id}?force=1&v=1"));
         if let Ok(request) = request.body(Empty::<Bytes>::new()) {
             let removed = self.transport.send(request).await;
             tracing::debug!(
                 id,
                 removed = removed.is_ok(),
-                "container that did not start"
+                "the engine removes a container"
             );
         }
     }
 
     /// Sends a POST request with a JSON body, and returns the body of the answer.
-    async fn post(&self, path: &str, body: String) -> Result<Bytes, BollardError> {
+    pub(super) async fn post(&self, path: &str, body: String) -> Result<Bytes, BollardError> {
         let request = Request::post(path).header("Content-Type", "application/json");
         let request = request.body(Full::new(Bytes::from(body)))?;
-        let response = self.transport.send(request).await?;
-        let status_code = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
-        if status_code < 400 {
-            return Ok(body);
-        }
-        let refusal = serde_json::from_slice::<Refusal>(&body);
-        let text = || String::from_utf8_lossy(&body).into_owned();
-        Err(BollardError::DockerResponseServerError {
-            status_code,
-            message: refusal.map_or_else(|_| text(), |refusal| refusal.message),
-        })
+        complete(self.transport.send(request).await?).await
     }
 }
 
-/// Separates the two streams of a container's output
-/// (<https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerAttach>).
-async fn output(mut stream: impl AsyncRead + Unpin) -> std::io::Result<ScriptOutput> {
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut header = [0; HEADER];
-    loop {
-        match stream.read_exact(&mut header).await {
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
-            read => drop(read?),
-        }
-        let [kind, _, _, _, length @ ..] = header;
-        let length = u32::from_be_bytes(length);
-        let out = if kind == 2 { &mut stderr } else { &mut stdout };
-        let read = (&mut stream).take(length.into()).read_to_end(out).await?;
-        if read < length as usize {
-            break;
-        }
-        if stdout.len() + stderr.len() > LONGEST {
-            return Err(std::io::Error::other("its output is too long"));
+/// The body of an answer. Fails if the engine refuses the request.
+pub(super) async fn complete(response: Response<Incoming>) -> Result<Bytes, BollardError> {
+    let status_code = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    if status_code < 400 {
+        return Ok(body);
+    }
+    let refusal = serde_json::from_slice::<Refusal>(&body);
+    let text = || String::from_utf8_lossy(&body).into_owned();
+    Err(BollardError::DockerResponseServerError {
+        status_code,
+        message: refusal.map_or_else(|_| text(), |refusal| refusal.message),
+    })
+}
+
+/// Reads the output of a script. Fails if it is too long.
+async fn script_output(stream: impl AsyncRead) -> std::io::Result<ScriptOutput> {
+    let mut streams = Streams::new(LONGEST);
+    streams.read(stream, LONGEST as u64).await?;
+    if streams.is_flooded {
+        return Err(std::io::Error::other("its output is too long"));
+    }
+    let text = |captured: Captured| String::from_utf8_lossy(&captured.bytes).into_owned();
+    Ok(ScriptOutput {
+        stdout: text(streams.stdout),
+        stderr: text(streams.stderr),
+    })
+}
+
+/// The two streams of a container's output.
+#[derive(Debug)]
+pub(super) struct Streams {
+    /// The standard output.
+    pub(super) stdout: Captured,
+    /// The standard error.
+    pub(super) stderr: Captured,
+    /// True if the container wrote more than the limit for both streams together.
+    pub(super) is_flooded: bool,
+    /// The limit for each stream, in bytes.
+    limit: usize,
+}
+
+impl Streams {
+    /// Streams that keep at most `limit` bytes each.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            is_flooded: false,
+            limit,
         }
     }
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(ScriptOutput {
-        stdout: text(stdout),
-        stderr: text(stderr),
-    })
+
+    /// Separates the streams, and drops what is over their limits. Stops after `most` bytes
+    /// (<https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerAttach>).
+    pub(super) async fn read(&mut self, stream: impl AsyncRead, most: u64) -> std::io::Result<()> {
+        let mut stream = std::pin::pin!(stream);
+        let (mut header, mut all) = ([0; HEADER], 0_u64);
+        let mut piece = vec![0; PIECE];
+        loop {
+            match stream.read_exact(&mut header).await {
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+                read => drop(read?),
+            }
+            let [kind, _, _, _, length @ ..] = header;
+            let mut left = u32::from_be_bytes(length) as usize;
+            all += left as u64;
+            if all > most {
+                self.is_flooded = true;
+                return Ok(());
+            }
+            let limit = self.limit;
+            let out = if kind == 2 {
+                &mut self.stderr
+            } else {
+                &mut self.stdout
+            };
+            while left > 0 {
+                let wanted = left.min(PIECE);
+                let read = stream.read(&mut piece[..wanted]).await?;
+                if read == 0 {
+                    return Ok(());
+                }
+                left -= read;
+                let kept = read.min(limit - out.bytes.len());
+                out.bytes.extend_from_slice(&piece[..kept]);
+                out.is_cut |= kept < read;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -200,12 +263,28 @@ mod tests {
             piece(1, ""),
         ]
         .concat();
-        let read = output(bytes.as_slice()).await.unwrap();
+        let read = script_output(bytes.as_slice()).await.unwrap();
         assert_eq!(
             (read.stdout.as_str(), read.stderr.as_str()),
             ("a\nb", "warning")
         );
-        let cut = output(&bytes[..bytes.len() - 9]).await.unwrap();
+        let cut = script_output(&bytes[..bytes.len() - 9]).await.unwrap();
         assert_eq!(cut.stdout, "a\n");
+
+        let mut streams = Streams::new(4);
+        streams.read(bytes.as_slice(), 100).await.unwrap();
+        let (stdout, stderr) = (&streams.stdout, &streams.stderr);
+        assert_eq!(
+            (stdout.bytes.as_slice(), stdout.is_cut),
+            (b"a\nb".as_slice(), false)
+        );
+        assert_eq!(
+            (stderr.bytes.as_slice(), stderr.is_cut),
+            (b"warn".as_slice(), true)
+        );
+        assert!(!streams.is_flooded);
+        let mut streams = Streams::new(4);
+        streams.read(bytes.as_slice(), 5).await.unwrap();
+        assert!(streams.is_flooded);
     }
 }

@@ -1,18 +1,21 @@
 //! Validates `[[test]]`: exactly one subject, and assertions that fit it.
 
+use std::time::Duration;
+
 use super::SpecParser;
 use crate::config_files::config::Invocation;
 use crate::config_files::document::entry;
-use crate::config_files::test_table::{TestFileType, TestTable};
+use crate::config_files::test_table::{OutputTable, TestEnv, TestFileType, TestTable};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::image_test::{
-    FileExpectation, FileProperties, ImageTest, PackageExpectation, TestSubject, ValueExpectation,
+    ContainerCommand, FileExpectation, FileProperties, ImageTest, OutputExpectation,
+    PackageExpectation, RunTest, TestSubject, ValueExpectation,
 };
 use crate::resolve::parsed::TrustRequest;
 use crate::resolve::target;
 
 /// Each subject, with the assertions that fit it.
-const SUBJECTS: [(&str, &[&str]); 9] = [
+const SUBJECTS: [(&str, &[&str]); 10] = [
     (
         "file",
         &[
@@ -27,7 +30,23 @@ const SUBJECTS: [(&str, &[&str]); 9] = [
     ("volume", &["exists"]),
     ("certificate", &[]),
     ("size", &["max"]),
+    (
+        "run",
+        &[
+            "exit",
+            "stdout",
+            "stderr",
+            "user",
+            "env",
+            "timeout",
+            "network",
+            "read_only",
+        ],
+    ),
 ];
+
+/// The default time limit of a command.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl SpecParser<'_, '_> {
     /// Converts the tests and reports their errors. A test with an error is omitted.
@@ -54,10 +73,15 @@ impl SpecParser<'_, '_> {
                     (_, Some(version)) => PackageExpectation::Version(version),
                 },
             },
-            "env" => TestSubject::Env {
-                name: self.named(n, "env", table.env.take())?,
-                expected: self.value(n, table)?,
-            },
+            "env" => {
+                let Some(TestEnv::Name(name)) = table.env.take() else {
+                    return None;
+                };
+                TestSubject::Env {
+                    name: self.named(n, "env", Some(name))?,
+                    expected: self.value(n, table)?,
+                }
+            }
             "label" => TestSubject::Label {
                 key: self.named(n, "label", table.label.take())?,
                 expected: self.value(n, table)?,
@@ -90,6 +114,7 @@ impl SpecParser<'_, '_> {
                     max: table.max?,
                 }
             }
+            "run" => TestSubject::Run(Box::new(self.run_test(n, table)?)),
             subject => unreachable!("`{subject}` is not in the list of subjects"),
         };
         Some(ImageTest {
@@ -102,9 +127,12 @@ impl SpecParser<'_, '_> {
     /// The only subject of a test, with its assertions. None, with an error, if there is none or
     /// several.
     fn subject_key(&mut self, n: &str) -> Option<(&'static str, &'static [&'static str])> {
+        let value = |key: &str| entry(self.table, &["test", n, key]).map(|(_, value)| value);
+        // A table of variables belongs to the subject `run`.
+        let variables = value("env").is_some_and(|value| value.get_ref().is_table());
         let written = SUBJECTS
             .iter()
-            .filter(|(key, _)| entry(self.table, &["test", n, key]).is_some());
+            .filter(|(key, _)| value(key).is_some() && (*key != "env" || !variables));
         let written: Vec<_> = written.copied().collect();
         let all = SUBJECTS.map(|(key, _)| key).join(", ");
         match written.as_slice() {
@@ -115,6 +143,15 @@ impl SpecParser<'_, '_> {
                     &["test", n],
                     diagnostic.help(format!("the subjects are {all}")),
                 );
+                None
+            }
+            [("env", _), ("run", _)] => {
+                let diagnostic = Diagnostic::error(
+                    "spec.value",
+                    "`env` of a test of `run` is a table of variables",
+                );
+                let help = "for example env = { LANG = \"C\" }";
+                self.report(&["test", n, "env"], diagnostic.help(help));
                 None
             }
             [(first, _), (second, _), ..] => {
@@ -142,7 +179,7 @@ impl SpecParser<'_, '_> {
         known.dedup();
         let written: Vec<&str> = known
             .into_iter()
-            .filter(|key| entry(self.table, &["test", n, key]).is_some())
+            .filter(|key| *key != subject && entry(self.table, &["test", n, key]).is_some())
             .collect();
         let mut fits = true;
         for key in &written {
@@ -281,5 +318,75 @@ impl SpecParser<'_, '_> {
             return None;
         }
         Some(TestSubject::Config { key, equals })
+    }
+
+    /// A command with the assertions about its result.
+    fn run_test(&mut self, n: &str, table: TestTable) -> Option<RunTest> {
+        let words = table.run?;
+        if words
+            .first()
+            .is_none_or(|program| program.trim().is_empty())
+        {
+            let diagnostic = Diagnostic::error("spec.value", "`run` needs the name of a program");
+            let help = "write a list such as run = [\"tini\", \"--version\"]";
+            self.report(&["test", n, "run"], diagnostic.help(help));
+            return None;
+        }
+        let user = match table.user {
+            Some(user) => Some(self.named(n, "user", Some(user))?),
+            None => None,
+        };
+        let env = match table.env {
+            Some(TestEnv::Variables(variables)) => variables,
+            _ => std::collections::BTreeMap::new(),
+        };
+        let is_name = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+        if let Some(name) = env.keys().find(|name| !is_name(name)) {
+            let message = format!("`{name}` is not the name of a variable");
+            self.error(&["test", n, "env"], "spec.value", message);
+            return None;
+        }
+        let timeout = table.timeout.map_or(TIMEOUT, |timeout| timeout.0);
+        if timeout.is_zero() {
+            let message = "the time limit must be longer than 0";
+            self.error(&["test", n, "timeout"], "spec.value", message);
+            return None;
+        }
+        Some(RunTest {
+            command: ContainerCommand {
+                words,
+                user,
+                env,
+                timeout,
+                network: table.network.unwrap_or(false),
+                read_only: table.read_only.unwrap_or(true),
+            },
+            exit: table.exit.map_or(0, |status| status.0),
+            stdout: self.output(n, "stdout", table.stdout)?,
+            stderr: self.output(n, "stderr", table.stderr)?,
+        })
+    }
+
+    /// The assertions about an output. None, with an error, if the table is empty.
+    fn output(
+        &mut self,
+        n: &str,
+        key: &str,
+        table: Option<OutputTable>,
+    ) -> Option<OutputExpectation> {
+        let Some(table) = table else {
+            return Some(OutputExpectation::default());
+        };
+        let expected = OutputExpectation {
+            contains: table.contains,
+            matches: table.matches,
+            equals: table.equals,
+        };
+        if expected == OutputExpectation::default() {
+            let message = format!("`{key}` needs `contains`, `matches` or `equals`");
+            self.error(&["test", n, key], "spec.missing", message);
+            return None;
+        }
+        Some(expected)
     }
 }

@@ -1,0 +1,338 @@
+//! Judges the results of commands that an engine ran.
+
+use std::time::Duration;
+
+use super::file::{excerpt, has};
+use super::verdict::{CommandOutput, Mismatch, TestVerdict, TestedPlatform};
+use crate::resolve::image::ResolvedTest;
+use crate::resolve::image_test::{OutputExpectation, RunTest, TestSubject};
+
+/// The lines and the bytes of an output that a report shows.
+const LINES: usize = 10;
+const BYTES: usize = 2_000;
+
+/// The bytes that a command wrote to a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Captured {
+    /// The bytes, up to the limit.
+    pub bytes: Vec<u8>,
+    /// True if the command wrote more than the limit.
+    pub is_cut: bool,
+}
+
+/// The way in which a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerExit {
+    /// It ended by itself, with this status.
+    Status(i64),
+    /// It was killed after this time.
+    TimedOut(Duration),
+    /// It was killed because it wrote more than this number of bytes.
+    Flooded(u64),
+    /// The engine could not start it.
+    NotStarted(String),
+}
+
+/// The result of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerEnd {
+    /// The end.
+    pub exit: ContainerExit,
+    /// The standard output.
+    pub stdout: Captured,
+    /// The standard error.
+    pub stderr: Captured,
+}
+
+/// The attempt to run the command of a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// The command was run.
+    Ran(ContainerEnd),
+    /// No engine runs the platform of the image.
+    OtherPlatform(String),
+    /// The command could not be run, for this reason.
+    Failed(String),
+}
+
+/// Compares the result of a command with the assertions of a test. A test of another subject fails.
+#[must_use]
+pub fn judge(test: &ResolvedTest, attempt: &Attempt) -> TestVerdict {
+    let TestSubject::Run(run) = &test.subject else {
+        return TestVerdict::new(test, vec![not_run("it is not a command")]);
+    };
+    match attempt {
+        Attempt::Ran(end) => {
+            let mut verdict = TestVerdict::new(test, mismatches(run, end));
+            verdict.output = (!verdict.passed).then(|| CommandOutput {
+                command: run.command.to_string(),
+                stdout: first_lines(&end.stdout),
+                stderr: first_lines(&end.stderr),
+            });
+            verdict
+        }
+        Attempt::OtherPlatform(because) => TestVerdict {
+            passed: false,
+            not_run: Some(because.clone()),
+            ..TestVerdict::new(test, Vec::new())
+        },
+        Attempt::Failed(because) => TestVerdict::new(test, vec![not_run(because)]),
+    }
+}
+
+/// The assertion that fails if a command was not run.
+pub(super) fn not_run(because: &str) -> Mismatch {
+    Mismatch::new("run", "a container of the image", because)
+}
+
+/// Fails the tests that were run on no platform: an image whose command was never run is not tested.
+pub fn need_one_run(platforms: &mut [TestedPlatform]) {
+    let count = platforms.first().map_or(0, |first| first.tests.len());
+    for number in 0..count {
+        let mut all = platforms.iter().map(|platform| &platform.tests[number]);
+        if !all.all(|test| test.not_run.is_some()) {
+            continue;
+        }
+        for platform in platforms.iter_mut() {
+            let test = &mut platform.tests[number];
+            if let Some(because) = test.not_run.take() {
+                test.failures.push(not_run(&because));
+            }
+        }
+    }
+}
+
+fn mismatches(run: &RunTest, end: &ContainerEnd) -> Vec<Mismatch> {
+    let mut wrong = Vec::new();
+    match &end.exit {
+        ContainerExit::Status(status) if *status == i64::from(run.exit) => {}
+        ContainerExit::Status(status) => {
+            let found = status.to_string();
+            wrong.push(Mismatch::new("exit", run.exit.to_string(), found));
+        }
+        ContainerExit::TimedOut(limit) => {
+            let expected = format!("an end within {limit:?}");
+            let found = "it was still running and was killed";
+            wrong.push(Mismatch::new("timeout", expected, found));
+        }
+        ContainerExit::Flooded(limit) => {
+            let expected = format!("at most {} MiB of output", limit >> 20);
+            wrong.push(Mismatch::new("output", expected, "more; it was killed"));
+        }
+        ContainerExit::NotStarted(message) => {
+            let message = format!("it could not be started: {message}");
+            wrong.push(Mismatch::new("run", "a command that starts", message));
+            return wrong;
+        }
+    }
+    output("stdout", &run.stdout, &end.stdout, &mut wrong);
+    output("stderr", &run.stderr, &end.stderr, &mut wrong);
+    wrong
+}
+
+/// Compares one of the outputs.
+fn output(stream: &str, expected: &OutputExpectation, found: &Captured, wrong: &mut Vec<Mismatch>) {
+    let shown = || {
+        let cut = if found.is_cut {
+            "; the rest was cut"
+        } else {
+            ""
+        };
+        format!("{}{cut}", excerpt(&found.bytes))
+    };
+    let mut check = |assertion: &str, expected: &str, holds: bool| {
+        if !holds {
+            let assertion = format!("{stream} {assertion}");
+            wrong.push(Mismatch::new(&assertion, expected, shown()));
+        }
+    };
+    if let Some(text) = &expected.contains {
+        check("contains", text, has(&found.bytes, text.as_bytes()));
+    }
+    if let Some(pattern) = &expected.matches {
+        let holds = pattern.is_match(&found.bytes);
+        check("matches", &pattern.to_string(), holds);
+    }
+    if let Some(text) = &expected.equals {
+        let holds = !found.is_cut && trimmed(&found.bytes) == trimmed(text.as_bytes());
+        check("equals", &format!("{text:?}"), holds);
+    }
+}
+
+/// The bytes without line feeds at the end.
+fn trimmed(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\n'] = bytes {
+        bytes = rest.strip_suffix(b"\r").unwrap_or(rest);
+    }
+    bytes
+}
+
+/// The first lines of an output.
+fn first_lines(output: &Captured) -> String {
+    let bytes = &output.bytes[..output.bytes.len().min(BYTES)];
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().take(LINES).collect();
+    let shown = lines.join("\n");
+    let is_whole = bytes.len() == output.bytes.len() && text.lines().count() <= LINES;
+    if is_whole && !output.is_cut {
+        return shown;
+    }
+    let more = if output.is_cut { "more than " } else { "" };
+    format!("{shown}\n… ({more}{} bytes in all)", output.bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::platform::Platform;
+    use crate::resolve::image::SpecLocation;
+    use crate::resolve::image_test::{ContainerCommand, ImageTest};
+
+    fn test(exit: u8, stdout: OutputExpectation) -> ResolvedTest {
+        let command = ContainerCommand {
+            words: ["a tool", "--version", "it's"].map(str::to_owned).to_vec(),
+            user: None,
+            env: BTreeMap::new(),
+            timeout: Duration::from_secs(30),
+            network: false,
+            read_only: true,
+        };
+        ImageTest {
+            name: None,
+            subject: TestSubject::Run(Box::new(RunTest {
+                command,
+                exit,
+                stdout,
+                stderr: OutputExpectation::default(),
+            })),
+            location: SpecLocation {
+                file: "image.toml".into(),
+                span: 0..1,
+            },
+        }
+    }
+
+    fn end(exit: ContainerExit, stdout: &str, is_cut: bool) -> Attempt {
+        Attempt::Ran(ContainerEnd {
+            exit,
+            stdout: Captured {
+                bytes: stdout.as_bytes().to_vec(),
+                is_cut,
+            },
+            stderr: Captured::default(),
+        })
+    }
+
+    /// The assertions that do not hold, as text.
+    fn wrong(test: &ResolvedTest, attempt: &Attempt) -> String {
+        let failures = judge(test, attempt).failures;
+        let text = |one: &Mismatch| format!("{}: {} / {}", one.assertion, one.expected, one.found);
+        failures.iter().map(text).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_result_of_a_command_is_compared() {
+        let any = OutputExpectation::default;
+        let equals = |text: &str| OutputExpectation {
+            equals: Some(text.to_owned()),
+            ..any()
+        };
+        let contains = |text: &str| OutputExpectation {
+            contains: Some(text.to_owned()),
+            ..any()
+        };
+        let status = ContainerExit::Status;
+        let table: [(u8, OutputExpectation, Attempt, &str); 12] = [
+            (0, any(), end(status(0), "", false), ""),
+            (3, any(), end(status(3), "", false), ""),
+            (0, any(), end(status(137), "", false), "exit: 0 / 137"),
+            (1, any(), end(status(0), "", false), "exit: 1 / 0"),
+            (0, equals("1.2"), end(status(0), "1.2\r\n\n", false), ""),
+            (0, equals("1.2\n"), end(status(0), "1.2", false), ""),
+            (
+                0,
+                equals("1.2"),
+                end(status(0), "1.2", true),
+                "stdout equals: \"1.2\" / \"1.2\"; the rest was cut",
+            ),
+            (0, contains("b"), end(status(0), "abc", false), ""),
+            (
+                2,
+                contains("x"),
+                end(status(0), "abc", false),
+                "exit: 2 / 0\nstdout contains: x / \"abc\"",
+            ),
+            (
+                0,
+                contains("b"),
+                end(
+                    ContainerExit::TimedOut(Duration::from_secs(30)),
+                    "abc",
+                    false,
+                ),
+                "timeout: an end within 30s / it was still running and was killed",
+            ),
+            (
+                0,
+                any(),
+                end(ContainerExit::Flooded(1 << 20), "abc", true),
+                "output: at most 1 MiB of output / more; it was killed",
+            ),
+            (
+                0,
+                contains("b"),
+                end(
+                    ContainerExit::NotStarted("no such file".to_owned()),
+                    "",
+                    false,
+                ),
+                "run: a command that starts / it could not be started: no such file",
+            ),
+        ];
+        for (exit, expected, attempt, words) in table {
+            let test = test(exit, expected);
+            assert_eq!(wrong(&test, &attempt), words);
+            assert_eq!(judge(&test, &attempt).passed, words.is_empty());
+        }
+        let failed = judge(&test(1, any()), &end(status(0), &"line\n".repeat(20), true));
+        let output = failed.output.unwrap();
+        assert_eq!(output.command, r"'a tool' --version 'it'\''s'");
+        let lines: Vec<&str> = output.stdout.lines().collect();
+        assert_eq!(
+            (lines.len(), lines[10]),
+            (11, "… (more than 100 bytes in all)")
+        );
+    }
+
+    #[test]
+    fn a_test_that_no_platform_ran_fails() {
+        let test = test(0, OutputExpectation::default());
+        let other = Attempt::OtherPlatform("the engine runs linux/amd64".to_owned());
+        let platform = |name: &str, attempt: &Attempt| TestedPlatform {
+            platform: name.parse::<Platform>().unwrap(),
+            tests: vec![judge(&test, attempt)],
+        };
+        let ran = end(ContainerExit::Status(0), "", false);
+        let mut tested = [
+            platform("linux/amd64", &ran),
+            platform("linux/arm64", &other),
+        ];
+        need_one_run(&mut tested);
+        assert_eq!(tested.each_ref().map(TestedPlatform::failed), [0, 0]);
+        assert!(!tested[1].tests[0].passed && tested[1].tests[0].not_run.is_some());
+        let mut tested = [
+            platform("linux/arm/v7", &other),
+            platform("linux/arm64", &other),
+        ];
+        need_one_run(&mut tested);
+        assert_eq!(tested.each_ref().map(TestedPlatform::failed), [1, 1]);
+        assert_eq!(
+            tested[0].tests[0].failures[0].found,
+            "the engine runs linux/amd64"
+        );
+        let failed = Attempt::Failed("no Docker Engine answers".to_owned());
+        assert_eq!(platform("linux/amd64", &failed).failed(), 1);
+    }
+}

@@ -1,0 +1,254 @@
+//! Runs commands in containers of an image, and removes the traces of them from the engine.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
+use bollard::query_parameters::RemoveImageOptions;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::daemon::answers;
+use super::super::{Error, TransferCause};
+use super::container::{Streams, complete};
+use super::{Docker, failure};
+use crate::assemble::{Assembled, AssembledImage};
+use crate::checks::{ContainerEnd, ContainerExit};
+use crate::image::Blobs;
+use crate::reference::{Digest, Reference};
+use crate::resolve::image_test::ContainerCommand;
+
+/// The bytes of each output stream that are kept.
+const KEPT: usize = 1 << 20;
+/// The bytes of output after which a command is killed.
+const FLOOD: u64 = 256 << 20;
+/// The number of attempts to remove an image, which a container may still use.
+const REMOVALS: usize = 8;
+/// The time between these attempts.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The containers and images that a trial added to an engine.
+#[derive(Debug, Default)]
+struct Traces {
+    containers: Vec<String>,
+    /// The names of images, in the order in which they were added.
+    images: Vec<String>,
+    /// True if an image is being loaded: the engine may still add it.
+    is_loading: bool,
+}
+
+/// An image in an engine on which commands run. What it added to the engine is removed by
+/// [`TrialImage::finish`], or in the background if it is dropped earlier.
+#[derive(Debug)]
+pub struct TrialImage {
+    docker: Docker,
+    name: String,
+    traces: Mutex<Traces>,
+}
+
+/// The answer about the end of a container.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ended {
+    status_code: i64,
+}
+
+impl Docker {
+    /// Makes an image ready for commands. It is loaded under a temporary name, unless the engine has
+    /// it already. Fails if a layer cannot be read, or if the engine refuses the image.
+    pub async fn trial(&self, image: &AssembledImage, blobs: &Blobs) -> Result<TrialImage, Error> {
+        let mut trial = TrialImage {
+            docker: self.clone(),
+            name: Digest::of(&image.config).to_string(),
+            traces: Mutex::default(),
+        };
+        let own = self.image_by_id(&Digest::of(&image.config)).await?;
+        if own.is_some_and(|own| own.is_complete()) {
+            return Ok(trial);
+        }
+        let name = format!("localhost/golden/test:{}", answers::session_id());
+        let reference: Reference = name.parse().map_err(|_| Error::Base {
+            reference: name.clone(),
+            message: "the temporary name is invalid".to_owned(),
+            cause: TransferCause::NoTransfer,
+        })?;
+        trial.note(|traces| {
+            traces.images.push(name.clone());
+            traces.is_loading = true;
+        });
+        trial.name = name;
+        let assembled = Assembled::new(vec![image.clone()]);
+        self.load_assembled(&assembled, &[reference], blobs).await?;
+        trial.note(|traces| traces.is_loading = false);
+        Ok(trial)
+    }
+
+    /// Removes containers, and then images.
+    async fn clean(&self, traces: Traces) {
+        for container in &traces.containers {
+            self.remove_container(container).await;
+            // The engine may still be creating it.
+            tokio::time::sleep(PAUSE).await;
+            self.remove_container(container).await;
+        }
+        for image in traces.images.iter().rev() {
+            for _ in 0..REMOVALS {
+                let options = None::<RemoveImageOptions>;
+                let removed = self.api.remove_image(image, options, None).await;
+                let is_gone = match &removed {
+                    Ok(_) => true,
+                    Err(error) => failure::is_not_found(error) && !traces.is_loading,
+                };
+                if is_gone {
+                    break;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+impl TrialImage {
+    /// Runs a command in a new container, and waits for its end. A command that fails is not an
+    /// error. Fails if the engine cannot be reached or refuses the container.
+    pub async fn run(&self, command: &ContainerCommand) -> Result<ContainerEnd, Error> {
+        let what = format!("run `{command}`");
+        let failed = |error| self.docker.failed(&what, error);
+        let id = self.create(&self.name, command).await.map_err(failed)?;
+        let end = self.start(&id, command).await.map_err(failed);
+        self.docker.remove_container(&id).await;
+        self.note(|traces| traces.containers.retain(|other| *other != id));
+        end
+    }
+
+    /// Creates a container with a name that golden chooses, so that it can be removed even if the
+    /// answer does not arrive. Returns the name.
+    async fn create(
+        &self,
+        image: &str,
+        command: &ContainerCommand,
+    ) -> Result<String, BollardError> {
+        let name = format!("golden-test-{}", answers::session_id());
+        self.note(|traces| traces.containers.push(name.clone()));
+        let path = format!("/containers/create?name={name}");
+        let body = container(image, command).to_string();
+        self.docker.post(&path, body).await?;
+        Ok(name)
+    }
+
+    /// Starts a container, and reads its output until it ends or is over a limit.
+    async fn start(
+        &self,
+        id: &str,
+        command: &ContainerCommand,
+    ) -> Result<ContainerEnd, BollardError> {
+        let mut streams = Streams::new(KEPT);
+        let output = self.docker.attach(id).await?;
+        // The engine answers with the headers at once, and with the body at the end of the container.
+        let waiting = self.wait(id).await?;
+        let start = format!("/containers/{id}/start");
+        let exit = match self.docker.post(&start, String::new()).await {
+            Ok(_) => {
+                let reading = async {
+                    streams
+                        .read(output, FLOOD)
+                        .await
+                        .map_err(|err| BollardError::IOError { err })?;
+                    if streams.is_flooded {
+                        return Ok::<_, BollardError>(ContainerExit::Flooded(FLOOD));
+                    }
+                    let body = complete(waiting).await?;
+                    let ended: Ended = serde_json::from_slice(&body)
+                        .map_err(|err| BollardError::JsonSerdeError { err })?;
+                    Ok(ContainerExit::Status(ended.status_code))
+                };
+                match tokio::time::timeout(command.timeout, reading).await {
+                    Ok(exit) => exit?,
+                    Err(_) => ContainerExit::TimedOut(command.timeout),
+                }
+            }
+            Err(BollardError::DockerResponseServerError { message, .. }) => {
+                ContainerExit::NotStarted(message)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(ContainerEnd {
+            exit,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+        })
+    }
+
+    /// Asks for the end of a container that is not started yet.
+    async fn wait(&self, id: &str) -> Result<hyper::Response<Incoming>, BollardError> {
+        let request = Request::post(format!("/containers/{id}/wait?condition=next-exit"));
+        let request = request.body(Full::new(Bytes::new()))?;
+        self.docker.transport.send(request).await
+    }
+
+    /// Removes from the engine what this added to it.
+    pub async fn finish(self) {
+        if let Some(cleaning) = self.clean_in_background() {
+            // The task continues even if nobody waits for it.
+            drop(cleaning.await);
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Traces)) {
+        change(&mut self.traces.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn clean_in_background(&self) -> Option<tokio::task::JoinHandle<()>> {
+        let mut traces = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        let traces = std::mem::take(&mut *traces);
+        if traces.containers.is_empty() && traces.images.is_empty() {
+            return None;
+        }
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        let docker = self.docker.clone();
+        Some(runtime.spawn(async move { docker.clean(traces).await }))
+    }
+}
+
+impl Drop for TrialImage {
+    fn drop(&mut self) {
+        drop(self.clean_in_background());
+    }
+}
+
+/// The container of a command, for Docker's API.
+fn container(image: &str, command: &ContainerCommand) -> Value {
+    let env: Vec<String> = command
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut host = json!({
+        "AutoRemove": true,
+        "LogConfig": {"Type": "none", "Config": {}},
+    });
+    if !command.network {
+        host["NetworkMode"] = "none".into();
+    }
+    if command.read_only {
+        host["ReadonlyRootfs"] = true.into();
+        host["Tmpfs"] = json!({"/tmp": "mode=1777"});
+    }
+    let mut container = json!({
+        "Image": image,
+        "Entrypoint": command.words,
+        "Cmd": [],
+        "Env": env,
+        "Healthcheck": {"Test": ["NONE"]},
+        "AttachStdout": true,
+        "AttachStderr": true,
+        "HostConfig": host,
+    });
+    if let Some(user) = &command.user {
+        container["User"] = user.as_str().into();
+    }
+    container
+}
