@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 use super::readable::ReadableImage;
-use crate::checks::Attempt;
+use crate::checks::{Attempt, CommandPlan, plan};
 use crate::engine::docker::TrialImage;
 use crate::engine::{Docker, DockerEnv, Error};
 use crate::image::Blobs;
 use crate::resolve::image::ResolvedTest;
-use crate::resolve::image_test::{RunTest, TestSubject};
 
 /// An attempt to run the command of a test, and its duration.
 pub(super) type Timed = (Attempt, Duration);
@@ -43,14 +42,10 @@ impl Containers {
         image: &ReadableImage,
         tests: &[ResolvedTest],
     ) -> BTreeMap<usize, Timed> {
-        let commands = tests
-            .iter()
-            .enumerate()
-            .filter_map(|(number, test)| match &test.subject {
-                TestSubject::Run(run) => Some((number, &**run)),
-                _ => None,
-            });
-        let commands: Vec<(usize, &RunTest)> = commands.collect();
+        let commands = tests.iter().enumerate();
+        let commands: Vec<(usize, CommandPlan)> = commands
+            .filter_map(|(number, test)| Some((number, plan(test, &image.config)?)))
+            .collect();
         if commands.is_empty() {
             return BTreeMap::new();
         }
@@ -64,9 +59,9 @@ impl Containers {
             }
         };
         let mut results = BTreeMap::new();
-        for (number, test) in commands {
+        for (number, plan) in commands {
             let start = Instant::now();
-            let attempt = match trial.run(&test.command).await {
+            let attempt = match trial.run(&plan).await {
                 Ok(end) => Attempt::Ran(end),
                 Err(error) => Attempt::Failed(explained(&error, error.hints())),
             };

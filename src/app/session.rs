@@ -179,7 +179,11 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
         .enumerate()
         .filter(|(n, _)| needed(n))
         .collect();
-    let Some(assets) = read_assets(&loaded.root, &images, &incomplete, &mut found) else {
+    let (assets, texts) = read_assets(&loaded.root, &images, &incomplete, &mut found);
+    for (file, text) in texts {
+        loaded.sources.insert(file, text);
+    }
+    let Some(assets) = assets else {
         return Ok(CheckedSession {
             session: None,
             found: found.sorted(),
@@ -247,13 +251,13 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
 }
 
 /// Reads the files of the images, and checks those of incomplete specs. `None` if a spec has an
-/// error.
+/// error. The texts are those of files in which a diagnostic can be.
 fn read_assets(
     root: &Path,
     images: &BTreeMap<usize, OrderedImage>,
     incomplete: &[IncompleteImage],
     found: &mut Diagnostics,
-) -> Option<Vec<ImageAssets>> {
+) -> (Option<Vec<ImageAssets>>, BTreeMap<PathBuf, String>) {
     let mut assets = Assets::new(root);
     let read: Vec<_> = images
         .values()
@@ -262,10 +266,11 @@ fn read_assets(
     for image in incomplete {
         assets.check(image, found);
     }
-    if found.worst() == Some(Class::Spec) {
-        return None;
-    }
-    read.into_iter().collect()
+    let read = match found.worst() {
+        Some(Class::Spec) => None,
+        _ => read.into_iter().collect(),
+    };
+    (read, assets.into_texts())
 }
 
 /// The positions of the selected images.

@@ -5,9 +5,11 @@
 //! [`evaluate`] compares each assertion with the image.
 
 mod certificate;
+mod container;
 mod file;
 mod paths;
 mod run;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -24,7 +26,8 @@ use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest};
 use crate::resolve::image_test::{PackageExpectation, TestSubject};
 
-pub use run::{Attempt, Captured, ContainerEnd, ContainerExit, judge, need_one_run};
+pub use container::{Attempt, Captured, CommandPlan, ContainerEnd, ContainerExit};
+pub use run::{judge, need_one_run, plan};
 pub use verdict::{CommandOutput, Mismatch, TestVerdict, TestedPlatform};
 
 /// The largest file whose content is read, in bytes.
@@ -53,6 +56,7 @@ pub fn needs_files(tests: &[ResolvedTest]) -> bool {
         | TestSubject::Package { .. }
         | TestSubject::Certificate { .. } => true,
         TestSubject::Size { kind, .. } => *kind == SizeKind::Unpacked,
+        TestSubject::Structure(test) => structure::needs_files(test),
         TestSubject::Env { .. }
         | TestSubject::Label { .. }
         | TestSubject::Config { .. }
@@ -72,6 +76,7 @@ pub fn needed_contents(tests: &[ResolvedTest], files: &Merged) -> BTreeMap<Diges
                 needed.extend(file::needed(files, path, expected));
             }
             TestSubject::Certificate { .. } => needed.extend(certificate::needed(files)),
+            TestSubject::Structure(test) => needed.extend(structure::needed(files, test)),
             TestSubject::Package { .. }
             | TestSubject::Env { .. }
             | TestSubject::Label { .. }
@@ -113,7 +118,8 @@ fn mismatches(subject: &TestSubject<Vec<Certificate>>, facts: &ImageFacts<'_>) -
             certificate::mismatches(certificates, facts)
         }
         TestSubject::Size { kind, max } => size(*kind, *max, facts),
-        TestSubject::Run(_) => vec![run::not_run("no engine was asked")],
+        TestSubject::Run(_) => vec![container::not_run("no engine was asked")],
+        TestSubject::Structure(test) => structure::mismatches(test, facts),
     }
 }
 

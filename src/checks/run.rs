@@ -1,71 +1,52 @@
 //! Judges the results of commands that an engine ran.
 
-use std::time::Duration;
-
+use super::container::{Attempt, Captured, CommandPlan, ContainerEnd, not_run, wrong_end};
 use super::file::{excerpt, has};
+use super::structure;
 use super::verdict::{CommandOutput, Mismatch, TestVerdict, TestedPlatform};
+use crate::config_files::structure::StructureCheck;
+use crate::oci::ImageConfig;
 use crate::resolve::image::ResolvedTest;
-use crate::resolve::image_test::{OutputExpectation, RunTest, TestSubject};
+use crate::resolve::image_test::{OutputExpectation, RunTest, TestSubject, quoted};
 
 /// The lines and the bytes of an output that a report shows.
 const LINES: usize = 10;
 const BYTES: usize = 2_000;
 
-/// The bytes that a command wrote to a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Captured {
-    /// The bytes, up to the limit.
-    pub bytes: Vec<u8>,
-    /// True if the command wrote more than the limit.
-    pub is_cut: bool,
-}
-
-/// The way in which a command ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ContainerExit {
-    /// It ended by itself, with this status.
-    Status(i64),
-    /// It was killed after this time.
-    TimedOut(Duration),
-    /// It was killed because it wrote more than this number of bytes.
-    Flooded(u64),
-    /// The engine could not start it.
-    NotStarted(String),
-}
-
-/// The result of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerEnd {
-    /// The end.
-    pub exit: ContainerExit,
-    /// The standard output.
-    pub stdout: Captured,
-    /// The standard error.
-    pub stderr: Captured,
-}
-
-/// The attempt to run the command of a test.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attempt {
-    /// The command was run.
-    Ran(ContainerEnd),
-    /// No engine runs the platform of the image.
-    OtherPlatform(String),
-    /// The command could not be run, for this reason.
-    Failed(String),
+/// The containers that a test needs; `None` if it needs no engine.
+#[must_use]
+pub fn plan(test: &ResolvedTest, config: &ImageConfig) -> Option<CommandPlan> {
+    match &test.subject {
+        TestSubject::Run(run) => Some(CommandPlan {
+            setup: Vec::new(),
+            command: run.command.clone(),
+        }),
+        TestSubject::Structure(test) => match &test.check {
+            StructureCheck::Command(check) => Some(structure::plan(test, check, config)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Compares the result of a command with the assertions of a test. A test of another subject fails.
 #[must_use]
 pub fn judge(test: &ResolvedTest, attempt: &Attempt) -> TestVerdict {
-    let TestSubject::Run(run) = &test.subject else {
-        return TestVerdict::new(test, vec![not_run("it is not a command")]);
-    };
     match attempt {
         Attempt::Ran(end) => {
-            let mut verdict = TestVerdict::new(test, mismatches(run, end));
+            let (command, wrong) = match &test.subject {
+                TestSubject::Run(run) => (run.command.to_string(), mismatches(run, end)),
+                TestSubject::Structure(test) => match &test.check {
+                    StructureCheck::Command(check) => {
+                        (quoted(&check.words), structure::judge(check, end))
+                    }
+                    _ => (String::new(), vec![not_run("it is not a command")]),
+                },
+                _ => (String::new(), vec![not_run("it is not a command")]),
+            };
+            let mut verdict = TestVerdict::new(test, wrong);
             verdict.output = (!verdict.passed).then(|| CommandOutput {
-                command: run.command.to_string(),
+                command,
                 stdout: first_lines(&end.stdout),
                 stderr: first_lines(&end.stderr),
             });
@@ -78,11 +59,6 @@ pub fn judge(test: &ResolvedTest, attempt: &Attempt) -> TestVerdict {
         },
         Attempt::Failed(because) => TestVerdict::new(test, vec![not_run(because)]),
     }
-}
-
-/// The assertion that fails if a command was not run.
-pub(super) fn not_run(because: &str) -> Mismatch {
-    Mismatch::new("run", "a container of the image", because)
 }
 
 /// Fails the tests that were run on no platform: an image whose command was never run is not tested.
@@ -103,28 +79,10 @@ pub fn need_one_run(platforms: &mut [TestedPlatform]) {
 }
 
 fn mismatches(run: &RunTest, end: &ContainerEnd) -> Vec<Mismatch> {
-    let mut wrong = Vec::new();
-    match &end.exit {
-        ContainerExit::Status(status) if *status == i64::from(run.exit) => {}
-        ContainerExit::Status(status) => {
-            let found = status.to_string();
-            wrong.push(Mismatch::new("exit", run.exit.to_string(), found));
-        }
-        ContainerExit::TimedOut(limit) => {
-            let expected = format!("an end within {limit:?}");
-            let found = "it was still running and was killed";
-            wrong.push(Mismatch::new("timeout", expected, found));
-        }
-        ContainerExit::Flooded(limit) => {
-            let expected = format!("at most {} MiB of output", limit >> 20);
-            wrong.push(Mismatch::new("output", expected, "more; it was killed"));
-        }
-        ContainerExit::NotStarted(message) => {
-            let message = format!("it could not be started: {message}");
-            wrong.push(Mismatch::new("run", "a command that starts", message));
-            return wrong;
-        }
-    }
+    let mut wrong = match wrong_end(&end.exit, run.exit.into(), "exit") {
+        Ok(wrong) => wrong,
+        Err(not_started) => return vec![not_started],
+    };
     output("stdout", &run.stdout, &end.stdout, &mut wrong);
     output("stderr", &run.stderr, &end.stderr, &mut wrong);
     wrong
@@ -184,7 +142,9 @@ fn first_lines(output: &Captured) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
+    use super::super::container::ContainerExit;
     use super::*;
     use crate::platform::Platform;
     use crate::resolve::image::SpecLocation;

@@ -101,7 +101,7 @@ pub(super) fn config(config: &ImageConfig, key: ConfigKey, equals: &Invocation) 
 }
 
 /// The keys of a set in the runtime config, such as `ExposedPorts`.
-fn keys<'a>(config: &'a ImageConfig, name: &str) -> Vec<&'a str> {
+pub(super) fn keys<'a>(config: &'a ImageConfig, name: &str) -> Vec<&'a str> {
     let set = config.runtime().and_then(|runtime| runtime.get(name));
     let keys = set.and_then(Value::as_object).into_iter().flatten();
     keys.map(|(key, _)| key.as_str()).collect()

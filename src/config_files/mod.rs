@@ -28,6 +28,7 @@ pub mod places;
 pub mod policy;
 pub mod quoted;
 pub mod schema;
+pub mod structure;
 mod table;
 pub mod test_table;
 pub mod typed;

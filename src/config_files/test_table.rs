@@ -18,8 +18,8 @@ use super::values::Interval;
 const PATTERN_SIZE: usize = 1 << 20;
 
 /// A condition that must hold before a tag moves. It has exactly one subject (`file`, `package`,
-/// `env`, `label`, `config`, `port`, `volume`, `certificate`, `size` or `run`) and assertions about
-/// it.
+/// `env`, `label`, `config`, `port`, `volume`, `certificate`, `size`, `run` or `structure`) and
+/// assertions about it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TestTable {
@@ -45,6 +45,9 @@ pub struct TestTable {
     pub size: Option<SizeKind>,
     /// Subject: a command, which an engine runs in a container of the image.
     pub run: Option<Vec<String>>,
+    /// Subject: a file of container-structure-test (schema 2.0.0) in the workspace. Each of its tests
+    /// has a result.
+    pub structure: Option<String>,
     /// `false`: the file, package, variable, label, port or volume must not exist.
     pub exists: Option<bool>,
     /// file: the permission bits in octal, such as "0644".

@@ -8,6 +8,7 @@ use super::location::SpecLocation;
 use crate::config_files::byte_size::ByteSize;
 use crate::config_files::config::{Exposed, Invocation};
 use crate::config_files::package_requirement::PackageRequirement;
+use crate::config_files::structure::StructureCheck;
 use crate::config_files::test_table::{ConfigKey, Pattern, SizeKind, TestFileType};
 use crate::config_files::values::OwnerSpec;
 
@@ -91,6 +92,19 @@ pub enum TestSubject<C> {
     },
     /// A command that an engine runs.
     Run(Box<RunTest>),
+    /// A test of a file of container-structure-test.
+    Structure(Box<StructureTest>),
+}
+
+/// A test of a file of container-structure-test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StructureTest {
+    /// The path of the file as the spec writes it.
+    pub file: String,
+    /// The variables of the file for all tests, as `(name, value)`.
+    pub env: Vec<(String, String)>,
+    /// The subject and the assertions about it.
+    pub check: StructureCheck,
 }
 
 /// A command in a container of the image, with the assertions about its result.
@@ -126,19 +140,22 @@ pub struct ContainerCommand {
 impl fmt::Display for ContainerCommand {
     /// The words, with quotes where a shell needs them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, word) in self.words.iter().enumerate() {
-            if number > 0 {
-                f.write_str(" ")?;
-            }
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^".contains(c);
-            if !word.is_empty() && word.chars().all(is_plain) {
-                f.write_str(word)?;
-            } else {
-                write!(f, "'{}'", word.replace('\'', r"'\''"))?;
-            }
-        }
-        Ok(())
+        f.write_str(&quoted(&self.words))
     }
+}
+
+/// The words of a command on one line, with quotes where a shell needs them.
+#[must_use]
+pub fn quoted(words: &[String]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// Assertions about the output of a command. An assertion that is `None` is not checked.
@@ -239,6 +256,7 @@ impl<C> TestSubject<C> {
             Self::Volume { path, exists } => TestSubject::Volume { path, exists },
             Self::Size { kind, max } => TestSubject::Size { kind, max },
             Self::Run(run) => TestSubject::Run(run),
+            Self::Structure(test) => TestSubject::Structure(test),
         }
     }
 }
@@ -256,6 +274,9 @@ impl<C> fmt::Display for TestSubject<C> {
             Self::Certificate { written, .. } => write!(f, "certificate {written}"),
             Self::Size { kind, .. } => write!(f, "size {}", kind.as_str()),
             Self::Run(run) => write!(f, "run {}", run.command),
+            Self::Structure(test) => {
+                write!(f, "structure {}: {} test", test.file, test.check.kind())
+            }
         }
     }
 }

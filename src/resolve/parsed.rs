@@ -63,7 +63,7 @@ pub struct ParsedImage {
     /// The rules for its tags.
     pub tags: TagRules,
     /// The conditions that must hold before a tag moves.
-    pub tests: Vec<ImageTest<TrustRequest>>,
+    pub tests: Vec<ParsedTest>,
     /// The end of life, and the revoked versions.
     pub lifecycle: LifecycleRules,
     /// The channels, by their tags without the suffix of the variant.
@@ -199,6 +199,20 @@ pub struct SpecRequests {
     pub base_location: SpecLocation,
 }
 
+/// A test of a spec, before the files that it names are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParsedTest {
+    /// One test.
+    One(Box<ImageTest<TrustRequest>>),
+    /// The tests of a file of container-structure-test.
+    Structure {
+        /// The name that the spec gives the tests.
+        name: Option<String>,
+        /// The file.
+        file: TrustRequest,
+    },
+}
+
 /// The files of an image after they are read.
 #[derive(Debug, Clone)]
 pub struct ImageAssets {
@@ -269,7 +283,7 @@ pub enum FileContent {
     Directory,
 }
 
-/// An entry of `certs.trust`.
+/// A file that a spec names: an entry of `certs.trust`, or the file of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustRequest {
     /// The directory that `pattern` is relative to, itself relative to the workspace.

@@ -9,15 +9,18 @@ use walkdir::WalkDir;
 use super::state::StateDirectory;
 use super::{certificates, discover};
 use crate::config_files::base::LayoutSpec;
+use crate::config_files::structure;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Content, layout};
 use crate::reference::Hasher;
 use crate::resolve::image::{
-    Base, Certificate, FileEntry, FileKind, FileOwner, Layout, PackageKey, SpecLocation,
+    Base, Certificate, FileEntry, FileKind, FileOwner, Layout, PackageKey, ResolvedTest,
+    SpecLocation,
 };
+use crate::resolve::image_test::{ImageTest, StructureTest, TestSubject};
 use crate::resolve::parsed::{
     FileContent, FileRequest, ImageAssets, IncompleteImage, KeyRequest, LayoutRequest, ParsedBase,
-    ParsedImage, TrustRequest, WrittenVariant,
+    ParsedImage, ParsedTest, TrustRequest, WrittenVariant,
 };
 use crate::resolve::{files, target};
 
@@ -26,6 +29,9 @@ const MAX_MANIFEST: u64 = 8 << 20;
 
 /// The longest certificate file that is read, in bytes.
 const MAX_CERTIFICATES: u64 = 8 << 20;
+
+/// The longest file of container-structure-test, in bytes.
+const MAX_STRUCTURE: u64 = 1 << 20;
 
 /// The longest key of a repository of packages, in bytes.
 const MAX_KEY: u64 = 1 << 20;
@@ -42,6 +48,8 @@ pub struct Assets<'a> {
     /// Files of the current image whose extended attributes are lost, with the location of the
     /// entry.
     lost: Vec<(SpecLocation, String, &'static str)>,
+    /// The texts of the files of container-structure-test, by their paths in the workspace.
+    texts: BTreeMap<PathBuf, String>,
 }
 
 /// The hash and the attributes of a file.
@@ -62,6 +70,7 @@ impl<'a> Assets<'a> {
             hashed: BTreeMap::new(),
             parsed: BTreeMap::new(),
             lost: Vec::new(),
+            texts: BTreeMap::new(),
         }
     }
 
@@ -87,10 +96,21 @@ impl<'a> Assets<'a> {
             })
         });
         let base = self.base(&image.base, &image.requests.base_location, found);
-        let tests = image.tests.iter().cloned();
-        let tests = tests
-            .map(|test| test.with_certificates(|request| self.trust(&[request], found)))
-            .collect();
+        let mut tests = Vec::new();
+        for test in image.tests.iter().cloned() {
+            match test {
+                ParsedTest::One(test) => {
+                    let read = |request| self.trust(&[request], found);
+                    tests.push(test.with_certificates(read));
+                }
+                ParsedTest::Structure { name, file } => {
+                    match self.structure(name.as_deref(), &file) {
+                        Ok(read) => tests.extend(read),
+                        Err(diagnostic) => found.push(*diagnostic),
+                    }
+                }
+            }
+        }
         Some(ImageAssets {
             base: base?,
             files,
@@ -98,6 +118,73 @@ impl<'a> Assets<'a> {
             packages: packages.ok()?,
             tests,
         })
+    }
+
+    /// The texts of the files that were read, by their paths in the workspace, for the positions of
+    /// messages.
+    #[must_use]
+    pub fn into_texts(self) -> BTreeMap<PathBuf, String> {
+        self.texts
+    }
+
+    /// Reads a file of container-structure-test. Each of its tests becomes a test of the image.
+    fn structure(
+        &mut self,
+        name: Option<&str>,
+        request: &TrustRequest,
+    ) -> Result<Vec<ResolvedTest>, Box<Diagnostic>> {
+        let written = &request.pattern;
+        let refused = |message: String| {
+            let diagnostic = Diagnostic::error("spec.file", message);
+            Box::new(at(diagnostic, &request.location))
+        };
+        let is_yaml = Path::new(written)
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if !is_yaml {
+            let message = format!("`{written}` is not a .yaml or .yml file");
+            return Err(refused(message));
+        }
+        let path = inside(self.root, &request.directory, written).map_err(refused)?;
+        let real = self.real(&path, written).map_err(refused)?;
+        let unreadable = |why: String| refused(format!("`{written}` cannot be read: {why}"));
+        let bytes = super::fs::read_in(self.root, &real, MAX_STRUCTURE)
+            .map_err(|error| unreadable(error.source.to_string()))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+        let shown = PathBuf::from(self.shown(&real));
+        let parsed = structure::parse(&text);
+        let location = |span| SpecLocation {
+            file: shown.clone(),
+            span,
+        };
+        let result = match parsed {
+            Ok(file) => {
+                let case = |case: structure::StructureCase| ImageTest {
+                    name: Some(match name {
+                        Some(name) => format!("{name}: {}", case.name),
+                        None => case.name,
+                    }),
+                    subject: TestSubject::Structure(Box::new(StructureTest {
+                        file: written.clone(),
+                        env: file.env.clone(),
+                        check: case.check,
+                    })),
+                    location: location(case.span),
+                };
+                Ok(file.cases.into_iter().map(case).collect())
+            }
+            Err(mistake) => {
+                let diagnostic = Diagnostic::error("spec.file", mistake.message.clone());
+                let diagnostic = at(diagnostic, &location(mistake.span(&text)));
+                Err(Box::new(match mistake.help {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                }))
+            }
+        };
+        self.texts.insert(shown.clone(), text);
+        result
     }
 
     /// Checks the files, the layout and the certificates that an incomplete spec names.

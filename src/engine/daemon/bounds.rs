@@ -55,9 +55,8 @@ impl RequestKind {
         let containers = path.contains("/containers/");
         match path.rsplit('/').next() {
             Some("session") => Self::Session,
-            Some("build") => Self::Task,
+            Some("build" | "commit") => Self::Task,
             Some("create" | "load" | "push") if images => Self::Task,
-            Some("commit") => Self::Task,
             Some("wait") if containers => Self::Task,
             Some("attach") if containers => Self::Output,
             Some("get") if images => Self::Archive,

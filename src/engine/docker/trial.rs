@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use super::super::daemon::answers;
 use super::super::{Error, TransferCause};
-use super::container::{Streams, complete};
+use super::container::{Created, Streams, complete};
 use super::{Docker, failure};
 use crate::assemble::{Assembled, AssembledImage};
-use crate::checks::{ContainerEnd, ContainerExit};
+use crate::checks::{CommandPlan, ContainerEnd, ContainerExit};
 use crate::image::Blobs;
 use crate::reference::{Digest, Reference};
 use crate::resolve::image_test::ContainerCommand;
@@ -112,16 +112,53 @@ impl Docker {
 }
 
 impl TrialImage {
-    /// Runs a command in a new container, and waits for its end. A command that fails is not an
+    /// Runs the commands of a plan in new containers, and waits for its end. A command that fails is not an
     /// error. Fails if the engine cannot be reached or refuses the container.
-    pub async fn run(&self, command: &ContainerCommand) -> Result<ContainerEnd, Error> {
+    pub async fn run(&self, plan: &CommandPlan) -> Result<ContainerEnd, Error> {
+        let mut image = self.name.clone();
+        for command in &plan.setup {
+            let (end, changed) = self.run_on(&image, command, true).await?;
+            match (end.exit, changed) {
+                (ContainerExit::Status(_), Some(changed)) => image = changed,
+                (exit, _) => return Ok(ContainerEnd { exit, ..end }),
+            }
+        }
+        Ok(self.run_on(&image, &plan.command, false).await?.0)
+    }
+
+    /// Runs a command in a new container of an image. If `keeps` is true and the command ended by
+    /// itself, the second result is a new image with the files of the container.
+    async fn run_on(
+        &self,
+        image: &str,
+        command: &ContainerCommand,
+        keeps: bool,
+    ) -> Result<(ContainerEnd, Option<String>), Error> {
         let what = format!("run `{command}`");
         let failed = |error| self.docker.failed(&what, error);
-        let id = self.create(&self.name, command).await.map_err(failed)?;
-        let end = self.start(&id, command).await.map_err(failed);
+        let id = self.create(image, command, keeps).await.map_err(failed)?;
+        let ended = async {
+            let end = self.start(&id, command).await?;
+            let changed = match end.exit {
+                ContainerExit::Status(_) if keeps => Some(self.commit(&id).await?),
+                _ => None,
+            };
+            Ok((end, changed))
+        };
+        let ended = ended.await.map_err(failed);
         self.docker.remove_container(&id).await;
         self.note(|traces| traces.containers.retain(|other| *other != id));
-        end
+        ended
+    }
+
+    /// Makes an image of a container that ended. Returns the ID.
+    async fn commit(&self, container: &str) -> Result<String, BollardError> {
+        let path = format!("/commit?container={container}");
+        let answer = self.docker.post(&path, "{}".to_owned()).await?;
+        let Created { id } =
+            serde_json::from_slice(&answer).map_err(|err| BollardError::JsonSerdeError { err })?;
+        self.note(|traces| traces.images.push(id.clone()));
+        Ok(id)
     }
 
     /// Creates a container with a name that golden chooses, so that it can be removed even if the
@@ -130,11 +167,12 @@ impl TrialImage {
         &self,
         image: &str,
         command: &ContainerCommand,
+        keeps: bool,
     ) -> Result<String, BollardError> {
         let name = format!("golden-test-{}", answers::session_id());
         self.note(|traces| traces.containers.push(name.clone()));
         let path = format!("/containers/create?name={name}");
-        let body = container(image, command).to_string();
+        let body = container(image, command, keeps).to_string();
         self.docker.post(&path, body).await?;
         Ok(name)
     }
@@ -219,15 +257,15 @@ impl Drop for TrialImage {
     }
 }
 
-/// The container of a command, for Docker's API.
-fn container(image: &str, command: &ContainerCommand) -> Value {
+/// The container of a command, for Docker's API. With `keeps`, it still exists after its end.
+fn container(image: &str, command: &ContainerCommand, keeps: bool) -> Value {
     let env: Vec<String> = command
         .env
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let mut host = json!({
-        "AutoRemove": true,
+        "AutoRemove": !keeps,
         "LogConfig": {"Type": "none", "Config": {}},
     });
     if !command.network {

@@ -11,11 +11,11 @@ use crate::resolve::image_test::{
     ContainerCommand, FileExpectation, FileProperties, ImageTest, OutputExpectation,
     PackageExpectation, RunTest, TestSubject, ValueExpectation,
 };
-use crate::resolve::parsed::TrustRequest;
+use crate::resolve::parsed::{ParsedTest, TrustRequest};
 use crate::resolve::target;
 
 /// Each subject, with the assertions that fit it.
-const SUBJECTS: [(&str, &[&str]); 10] = [
+const SUBJECTS: [(&str, &[&str]); 11] = [
     (
         "file",
         &[
@@ -43,6 +43,7 @@ const SUBJECTS: [(&str, &[&str]); 10] = [
             "read_only",
         ],
     ),
+    ("structure", &[]),
 ];
 
 /// The default time limit of a command.
@@ -50,19 +51,24 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl SpecParser<'_, '_> {
     /// Converts the tests and reports their errors. A test with an error is omitted.
-    pub(super) fn tests(&mut self, tables: Vec<TestTable>) -> Vec<ImageTest<TrustRequest>> {
+    pub(super) fn tests(&mut self, tables: Vec<TestTable>) -> Vec<ParsedTest> {
         let tables = tables.into_iter().enumerate();
         tables
             .filter_map(|(n, table)| self.test(&n.to_string(), table))
             .collect()
     }
 
-    fn test(&mut self, n: &str, mut table: TestTable) -> Option<ImageTest<TrustRequest>> {
+    fn test(&mut self, n: &str, mut table: TestTable) -> Option<ParsedTest> {
         let (subject, assertions) = self.subject_key(n)?;
         if !self.only(n, subject, assertions) {
             return None;
         }
         let name = table.name.take();
+        if subject == "structure" {
+            let written = self.named(n, "structure", table.structure)?;
+            let file = self.file_request(n, "structure", written);
+            return Some(ParsedTest::Structure { name, file });
+        }
         let subject = match subject {
             "file" => self.file_test(n, table)?,
             "package" => TestSubject::Package {
@@ -97,13 +103,8 @@ impl SpecParser<'_, '_> {
             },
             "certificate" => {
                 let written = self.named(n, "certificate", table.certificate)?;
-                let path = ["test", n, "certificate"];
                 TestSubject::Certificate {
-                    certificates: TrustRequest {
-                        directory: self.directory(&path),
-                        pattern: written.clone(),
-                        location: self.location(&path),
-                    },
+                    certificates: self.file_request(n, "certificate", written.clone()),
                     written,
                 }
             }
@@ -117,11 +118,21 @@ impl SpecParser<'_, '_> {
             "run" => TestSubject::Run(Box::new(self.run_test(n, table)?)),
             subject => unreachable!("`{subject}` is not in the list of subjects"),
         };
-        Some(ImageTest {
+        Some(ParsedTest::One(Box::new(ImageTest {
             name,
             subject,
             location: self.location(&["test", n]),
-        })
+        })))
+    }
+
+    /// A file of the workspace that a test names.
+    fn file_request(&self, n: &str, key: &str, pattern: String) -> TrustRequest {
+        let path = ["test", n, key];
+        TrustRequest {
+            directory: self.directory(&path),
+            pattern,
+            location: self.location(&path),
+        }
     }
 
     /// The only subject of a test, with its assertions. None, with an error, if there is none or

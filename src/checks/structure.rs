@@ -1,0 +1,365 @@
+//! Evaluates the tests of files of container-structure-test, with the rules of that program.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::container::{Captured, CommandPlan, ContainerEnd, not_run, wrong_end};
+use super::file::{content_at, excerpt};
+use super::paths::{FoundPath, LastLink, find};
+use super::value::{keys, variable};
+use super::verdict::Mismatch;
+use super::{ImageFacts, LARGEST_CONTENT};
+use crate::config_files::structure::{
+    CommandCheck, ExistenceCheck, ExpectedValue, MetadataCheck, Patterns, StructureCheck, expand,
+};
+use crate::inventory::{FileKind, Merged};
+use crate::oci::ImageConfig;
+use crate::reference::Digest;
+use crate::resolve::image_test::{ContainerCommand, StructureTest};
+
+/// The time limit of a command; container-structure-test has none.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
+/// True if a test needs the files of the image.
+pub(super) const fn needs_files(test: &StructureTest) -> bool {
+    matches!(
+        test.check,
+        StructureCheck::Content(_) | StructureCheck::Existence(_)
+    )
+}
+
+/// The content that a test needs.
+pub(super) fn needed(files: &Merged, test: &StructureTest) -> Option<(Digest, u64)> {
+    match &test.check {
+        StructureCheck::Content(content) => content_at(files, &content.path),
+        _ => None,
+    }
+}
+
+/// The assertions that do not hold. A command is not run here.
+pub(super) fn mismatches(test: &StructureTest, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
+    match &test.check {
+        StructureCheck::Command(_) => vec![not_run("no engine was asked")],
+        StructureCheck::Content(check) => content(&check.path, &check.patterns, facts),
+        StructureCheck::Existence(check) => {
+            let env = variables(facts.config, &test.env);
+            let path = expand(&check.path, |name| env.get(name).cloned());
+            existence(&path, check, facts)
+        }
+        StructureCheck::Metadata(check) => metadata(check, facts.config),
+    }
+}
+
+/// The variables of the image and of the file. Those of the file may contain those of the image.
+fn variables(config: &ImageConfig, added: &[(String, String)]) -> BTreeMap<String, String> {
+    let own = config.env();
+    let own = own.iter().filter_map(|variable| variable.split_once('='));
+    let own: BTreeMap<String, String> = own
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let mut all = own.clone();
+    all.extend(expanded(added, &own));
+    all
+}
+
+/// Variables with the values of other variables in them.
+fn expanded(
+    added: &[(String, String)],
+    env: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let value = |text: &str| expand(text, |name| env.get(name).cloned());
+    added
+        .iter()
+        .map(|(name, text)| (name.clone(), value(text)))
+        .collect()
+}
+
+/// The containers of a command test.
+pub(super) fn plan(
+    test: &StructureTest,
+    check: &CommandCheck,
+    config: &ImageConfig,
+) -> CommandPlan {
+    let env = variables(config, &test.env);
+    let of_file: BTreeMap<String, String> = test
+        .env
+        .iter()
+        .filter_map(|(name, _)| Some((name.clone(), env.get(name)?.clone())))
+        .collect();
+    let of_setup = expanded(&check.env, &env);
+    let container = |words: Vec<String>, own: BTreeMap<String, String>| ContainerCommand {
+        words,
+        user: None,
+        env: of_file.clone().into_iter().chain(own).collect(),
+        timeout: TIMEOUT,
+        network: true,
+        read_only: false,
+    };
+    // The first command adds its variables to the image for the words of the tested command.
+    let mut visible = env;
+    if !check.setup.is_empty() {
+        visible.extend(of_setup.clone());
+    }
+    let words = check.words.iter();
+    let words = words.map(|word| expand(word, |name| visible.get(name).cloned()));
+    CommandPlan {
+        setup: check
+            .setup
+            .iter()
+            .map(|words| container(words.clone(), of_setup.clone()))
+            .collect(),
+        command: container(words.collect(), check.env.iter().cloned().collect()),
+    }
+}
+
+/// Compares the result of a command.
+pub(super) fn judge(check: &CommandCheck, end: &ContainerEnd) -> Vec<Mismatch> {
+    let mut wrong = match wrong_end(&end.exit, check.exit, "exitCode") {
+        Ok(wrong) => wrong,
+        Err(not_started) => return vec![not_started],
+    };
+    let streams = [
+        ("Error", &check.stderr, &end.stderr),
+        ("Output", &check.stdout, &end.stdout),
+    ];
+    for (name, patterns, captured) in streams {
+        output(name, patterns, captured, &mut wrong);
+    }
+    wrong
+}
+
+fn output(name: &str, patterns: &Patterns, captured: &Captured, wrong: &mut Vec<Mismatch>) {
+    let is_checked = !patterns.expected.is_empty() || !patterns.excluded.is_empty();
+    if captured.is_cut && is_checked {
+        let (expected, found) = (
+            "an output that golden can hold",
+            "a longer one, of which the rest was cut",
+        );
+        wrong.push(Mismatch::new(&format!("expected{name}"), expected, found));
+    }
+    matches(name, patterns, &captured.bytes, wrong);
+}
+
+/// Compares a text with patterns; `name` is the end of the keys.
+fn matches(name: &str, patterns: &Patterns, bytes: &[u8], wrong: &mut Vec<Mismatch>) {
+    for pattern in patterns
+        .expected
+        .iter()
+        .filter(|pattern| !pattern.is_match(bytes))
+    {
+        let key = format!("expected{name}");
+        wrong.push(Mismatch::new(&key, pattern.to_string(), excerpt(bytes)));
+    }
+    for pattern in patterns
+        .excluded
+        .iter()
+        .filter(|pattern| pattern.is_match(bytes))
+    {
+        let expected = format!("no match of {pattern}");
+        wrong.push(Mismatch::new(
+            &format!("excluded{name}"),
+            expected,
+            excerpt(bytes),
+        ));
+    }
+}
+
+fn content(path: &str, patterns: &Patterns, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
+    let Some((digest, size)) = content_at(facts.files, path) else {
+        return vec![Mismatch::new("path", "a file", "no file with a content")];
+    };
+    let Some(bytes) = facts.contents.get(&digest) else {
+        let limit = format!("a file of at most {} MiB", LARGEST_CONTENT >> 20);
+        return vec![Mismatch::new("path", limit, format!("{size} bytes"))];
+    };
+    let mut wrong = Vec::new();
+    matches("Contents", patterns, bytes, &mut wrong);
+    wrong
+}
+
+fn existence(path: &str, check: &ExistenceCheck, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
+    let is_directory = path.ends_with('/') || path.ends_with("/.");
+    let last = if is_directory {
+        LastLink::Follow
+    } else {
+        LastLink::Keep
+    };
+    let found = find(facts.files, path, last).filter(|found| mode_text(*found).is_some());
+    let found = found.filter(|found| !is_directory || found.kind() == "dir");
+    let (found, mode) = match (found, check.should_exist) {
+        (None, false) => return Vec::new(),
+        (None, true) => return vec![Mismatch::new("shouldExist", "true", "does not exist")],
+        (Some(found), false) => return vec![Mismatch::new("shouldExist", "false", found.kind())],
+        (Some(found), true) => (found, mode_text(found).unwrap_or_default()),
+    };
+    let mut wrong = Vec::new();
+    if let Some(permissions) = check.permissions.as_ref().filter(|text| **text != mode) {
+        wrong.push(Mismatch::new("permissions", permissions, &mode));
+    }
+    if let Some((who, bits)) = check.executable_by
+        && permission_bits(found) & bits == 0
+    {
+        wrong.push(Mismatch::new("isExecutableBy", who, &mode));
+    }
+    let (uid, gid) = found.owner();
+    for (key, expected, id) in [("uid", check.uid, uid), ("gid", check.gid, gid)] {
+        if let Some(expected) = expected.filter(|expected| *expected != id) {
+            wrong.push(Mismatch::new(key, expected.to_string(), id.to_string()));
+        }
+    }
+    wrong
+}
+
+/// The permission bits. A link has all of them.
+fn permission_bits(found: FoundPath<'_>) -> u32 {
+    if found.kind() == "link" {
+        0o777
+    } else {
+        found.mode()
+    }
+}
+
+/// The type and the permissions as Go writes them. `None` for devices, pipes and sockets, which
+/// container-structure-test does not find.
+fn mode_text(found: FoundPath<'_>) -> Option<String> {
+    let kind = match found {
+        FoundPath::ImpliedDirectory => "d",
+        FoundPath::Entry(file) => match file.kind {
+            FileKind::Directory => "d",
+            FileKind::File { .. } => "",
+            FileKind::Symlink { .. } => "L",
+            FileKind::Link { .. } | FileKind::Special => return None,
+        },
+    };
+    let bits = permission_bits(found);
+    let mut text = kind.to_owned();
+    let special = [(0o4000, 'u'), (0o2000, 'g'), (0o1000, 't')];
+    text.extend(
+        special
+            .iter()
+            .filter(|(bit, _)| bits & bit != 0)
+            .map(|(_, letter)| letter),
+    );
+    if text.is_empty() {
+        text.push('-');
+    }
+    let letters = "rwxrwxrwx".chars().enumerate();
+    text.extend(letters.map(|(place, letter)| {
+        if bits & (0o400 >> place) == 0 {
+            '-'
+        } else {
+            letter
+        }
+    }));
+    Some(text)
+}
+
+fn metadata(check: &MetadataCheck, config: &ImageConfig) -> Vec<Mismatch> {
+    let mut wrong = Vec::new();
+    let labels = config.labels();
+    for (name, expected) in &check.env {
+        value(
+            "envVars",
+            name,
+            expected,
+            variable(config, name).as_deref(),
+            &mut wrong,
+        );
+    }
+    for name in &check.unbound_env {
+        if let Some(value) = variable(config, name) {
+            let found = format!("{name}={value}");
+            wrong.push(Mismatch::new(
+                "unboundEnvVars",
+                format!("{name} is not set"),
+                found,
+            ));
+        }
+    }
+    for (name, expected) in &check.labels {
+        value(
+            "labels",
+            name,
+            expected,
+            labels.get(name).map(String::as_str),
+            &mut wrong,
+        );
+    }
+    for (key, name, expected) in [
+        ("cmd", "Cmd", &check.cmd),
+        ("entrypoint", "Entrypoint", &check.entrypoint),
+    ] {
+        let found = config.words(name);
+        if let Some(expected) = expected.as_ref().filter(|expected| **expected != found) {
+            wrong.push(Mismatch::new(
+                key,
+                format!("{expected:?}"),
+                format!("{found:?}"),
+            ));
+        }
+    }
+    for (key, expected, found) in [
+        ("workdir", &check.workdir, config.text("WorkingDir")),
+        ("user", &check.user, config.user()),
+    ] {
+        if let Some(expected) = expected.as_ref().filter(|expected| *expected != found) {
+            wrong.push(Mismatch::new(key, expected, found));
+        }
+    }
+    let ports = keys(config, "ExposedPorts");
+    let ports: Vec<&str> = ports
+        .iter()
+        .map(|port| port.split('/').next().unwrap_or(port))
+        .collect();
+    let volumes = keys(config, "Volumes");
+    for (key, expected, found, is_wanted) in [
+        ("exposedPorts", &check.exposed_ports, &ports, true),
+        ("unexposedPorts", &check.unexposed_ports, &ports, false),
+        ("volumes", &check.volumes, &volumes, true),
+        (
+            "unmountedVolumes",
+            &check.unmounted_volumes,
+            &volumes,
+            false,
+        ),
+    ] {
+        for one in expected
+            .iter()
+            .filter(|one| found.contains(&one.as_str()) != is_wanted)
+        {
+            let expected = if is_wanted {
+                one.clone()
+            } else {
+                format!("no {one}")
+            };
+            let found = if found.is_empty() {
+                "none".to_owned()
+            } else {
+                found.join(", ")
+            };
+            wrong.push(Mismatch::new(key, expected, found));
+        }
+    }
+    wrong
+}
+
+/// Compares the value of a variable or a label.
+fn value(
+    key: &str,
+    name: &str,
+    expected: &ExpectedValue,
+    found: Option<&str>,
+    wrong: &mut Vec<Mismatch>,
+) {
+    let (holds, shown) = match expected {
+        ExpectedValue::Equals(text) => (found == Some(text), format!("{text:?}")),
+        ExpectedValue::Matches(pattern) => {
+            let holds = found.is_some_and(|found| pattern.is_match(found.as_bytes()));
+            (holds, format!("a match of {pattern}"))
+        }
+    };
+    if !holds {
+        let found = found.map_or_else(|| "not set".to_owned(), |found| format!("{found:?}"));
+        wrong.push(Mismatch::new(&format!("{key} {name}"), shown, found));
+    }
+}

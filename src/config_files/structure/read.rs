@@ -1,0 +1,459 @@
+//! Converts the YAML of a file to its tests.
+
+use super::yaml::{self, Key, Node, Value};
+use super::{
+    CommandCheck, ContentCheck, ExistenceCheck, ExpectedValue, GoPattern, METADATA, MetadataCheck,
+    Mistake, Patterns, StructureCase, StructureCheck, StructureFile, span,
+};
+
+/// The schema that golden reads.
+const SCHEMA: &str = "2.0.0";
+
+/// Reads the text of a file. Fails at the first mistake.
+pub fn parse(text: &str) -> Result<StructureFile, Mistake> {
+    let empty = || Mistake::at(0, "it has no `schemaVersion`");
+    let document = yaml::parse(text)?.ok_or_else(empty)?;
+    let mut top = Map::of(&document, "the file")?;
+    match top.text("schemaVersion")? {
+        Some(version) if version == SCHEMA => {}
+        Some(version) => {
+            let at = top.at("schemaVersion");
+            return Err(Mistake::at(
+                at,
+                format!("the schema `{version}` is not supported, only {SCHEMA}"),
+            ));
+        }
+        None => return Err(empty()),
+    }
+    refuse(
+        &mut top,
+        "licenseTests",
+        "they only look for the words AGPL and WTFPL in Debian's copyright files; a [[gate]] can check the licenses of the bill of materials ({sbom})",
+    )?;
+    refuse(
+        &mut top,
+        "containerRunOptions",
+        "they give the containers rights on the engine's machine; a [[test]] with `run` can set the user, the variables and the network",
+    )?;
+    let mut file = StructureFile {
+        env: top.pairs("globalEnvVars")?,
+        cases: Vec::new(),
+    };
+    let mut add = |at, name, check| {
+        let span = span(at, text);
+        file.cases.push(StructureCase { name, span, check });
+    };
+    for node in top.list("commandTests")? {
+        let (name, check) = command(node)?;
+        add(node.at, name, StructureCheck::Command(check));
+    }
+    for node in top.list("fileContentTests")? {
+        let (name, check) = content(node)?;
+        add(node.at, name, StructureCheck::Content(check));
+    }
+    for node in top.list("fileExistenceTests")? {
+        let (name, check) = existence(node)?;
+        add(node.at, name, StructureCheck::Existence(check));
+    }
+    if let Some((key, node)) = top.take("metadataTest") {
+        let check = metadata(node)?;
+        if check != MetadataCheck::default() {
+            add(
+                key.at,
+                METADATA.to_owned(),
+                StructureCheck::Metadata(Box::new(check)),
+            );
+        }
+    }
+    top.end()?;
+    if file.cases.is_empty() {
+        return Err(Mistake::at(
+            document.at,
+            "it has no tests, and container-structure-test fails then",
+        ));
+    }
+    Ok(file)
+}
+
+fn refuse(top: &mut Map<'_>, name: &'static str, help: &'static str) -> Result<(), Mistake> {
+    match top.take(name) {
+        Some((key, node)) if !is_empty(node) => Err(Mistake {
+            help: Some(help),
+            ..Mistake::at(key.at, format!("`{name}` is not supported"))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// True for null, an empty list and an empty map.
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar { .. } => is_null(node),
+        Value::List(items) => items.is_empty(),
+        Value::Map(entries) => entries.is_empty(),
+    }
+}
+
+fn command(node: &Node) -> Result<(String, CommandCheck), Mistake> {
+    let mut map = Map::of(node, "an entry of `commandTests`")?;
+    let name = map.required("name")?;
+    let mut words = vec![map.required("command")?];
+    words.extend(map.texts("args")?.unwrap_or_default());
+    let setup = map.commands("setup")?;
+    // They are checked, but never run: each test has its own container.
+    map.commands("teardown")?;
+    let env = map.pairs("envVars")?;
+    if env
+        .iter()
+        .any(|(name, value)| name.is_empty() || value.is_empty())
+    {
+        return Err(Mistake::at(
+            map.node.at,
+            "a variable of `envVars` has no name or no value",
+        ));
+    }
+    let check = CommandCheck {
+        setup,
+        words,
+        env,
+        exit: map.number("exitCode")?.unwrap_or(0),
+        stdout: map.patterns("expectedOutput", "excludedOutput")?,
+        stderr: map.patterns("expectedError", "excludedError")?,
+    };
+    map.end()?;
+    Ok((name, check))
+}
+
+fn content(node: &Node) -> Result<(String, ContentCheck), Mistake> {
+    let mut map = Map::of(node, "an entry of `fileContentTests`")?;
+    let name = map.required("name")?;
+    let check = ContentCheck {
+        path: map.required("path")?,
+        patterns: map.patterns("expectedContents", "excludedContents")?,
+    };
+    map.end()?;
+    Ok((name, check))
+}
+
+fn existence(node: &Node) -> Result<(String, ExistenceCheck), Mistake> {
+    let mut map = Map::of(node, "an entry of `fileExistenceTests`")?;
+    let name = map.required("name")?;
+    let executable_at = map.at("isExecutableBy");
+    let executable_by = match map.text("isExecutableBy")?.as_deref() {
+        None | Some("") => None,
+        Some("owner") => Some(("owner", 0o100)),
+        Some("group") => Some(("group", 0o010)),
+        Some("other") => Some(("other", 0o001)),
+        Some("any") => Some(("any", 0o111)),
+        Some(other) => {
+            let message = format!("`{other}` is not owner, group, other or any");
+            return Err(Mistake::at(executable_at, message));
+        }
+    };
+    let check = ExistenceCheck {
+        path: map.required("path")?,
+        should_exist: map.flag("shouldExist")?.unwrap_or(true),
+        permissions: map.text("permissions")?.filter(|text| !text.is_empty()),
+        uid: map.id("uid")?,
+        gid: map.id("gid")?,
+        executable_by,
+    };
+    map.end()?;
+    Ok((name, check))
+}
+
+fn metadata(node: &Node) -> Result<MetadataCheck, Mistake> {
+    if is_null(node) {
+        return Ok(MetadataCheck::default());
+    }
+    let mut map = Map::of(node, "`metadataTest`")?;
+    let check = MetadataCheck {
+        env: map.values("envVars")?,
+        unbound_env: map
+            .pairs("unboundEnvVars")?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect(),
+        labels: map.values("labels")?,
+        exposed_ports: map.not_empty("exposedPorts")?,
+        unexposed_ports: map.texts("unexposedPorts")?.unwrap_or_default(),
+        volumes: map.not_empty("volumes")?,
+        unmounted_volumes: map.texts("unmountedVolumes")?.unwrap_or_default(),
+        entrypoint: map.texts("entrypoint")?,
+        cmd: map.texts("cmd")?,
+        workdir: map.text("workdir")?.filter(|text| !text.is_empty()),
+        user: map.text("user")?.filter(|text| !text.is_empty()),
+    };
+    map.end()?;
+    Ok(check)
+}
+
+/// A map of which each key is read once. The keys that are left at the end are unknown.
+struct Map<'n> {
+    node: &'n Node,
+    what: &'static str,
+    left: Vec<(&'n Key, &'n Node)>,
+    known: Vec<&'static str>,
+}
+
+impl<'n> Map<'n> {
+    fn of(node: &'n Node, what: &'static str) -> Result<Self, Mistake> {
+        let Value::Map(entries) = &node.value else {
+            return Err(Mistake::at(node.at, format!("{what} must be a map")));
+        };
+        Ok(Self {
+            node,
+            what,
+            left: entries.iter().map(|(key, value)| (key, value)).collect(),
+            known: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<(&'n Key, &'n Node)> {
+        self.known.push(name);
+        let place = self.left.iter().position(|(key, _)| key.name == name)?;
+        Some(self.left.remove(place))
+    }
+
+    /// The position of the value of a key that is not read yet, or else of the map.
+    fn at(&self, name: &str) -> usize {
+        let Value::Map(entries) = &self.node.value else {
+            return self.node.at;
+        };
+        let found = entries.iter().find(|(key, _)| key.name == name);
+        found.map_or(self.node.at, |(_, value)| value.at)
+    }
+
+    fn end(self) -> Result<(), Mistake> {
+        let Some((key, _)) = self.left.first() else {
+            return Ok(());
+        };
+        let known = self.known.join(", ");
+        let message = format!(
+            "{} has no key `{}` (the keys are {known})",
+            self.what, key.name
+        );
+        Err(Mistake::at(key.at, message))
+    }
+
+    /// A text; null is as if the key were missing.
+    fn text(&mut self, name: &'static str) -> Result<Option<String>, Mistake> {
+        let Some((_, node)) = self.take(name) else {
+            return Ok(None);
+        };
+        Ok(text(node, name)?.filter(|_| !is_null(node)))
+    }
+
+    /// A text that is not empty.
+    fn required(&mut self, name: &'static str) -> Result<String, Mistake> {
+        let text = self.text(name)?.filter(|text| !text.is_empty());
+        let missing = || Mistake::at(self.node.at, format!("{} needs `{name}`", self.what));
+        text.ok_or_else(missing)
+    }
+
+    /// The items of a list; null is an empty list.
+    fn list(&mut self, name: &'static str) -> Result<&'n [Node], Mistake> {
+        Ok(self.list_of(name)?.unwrap_or_default())
+    }
+
+    fn list_of(&mut self, name: &'static str) -> Result<Option<&'n [Node]>, Mistake> {
+        let Some((_, node)) = self.take(name) else {
+            return Ok(None);
+        };
+        items(node, name)
+    }
+
+    fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Mistake> {
+        let Some(items) = self.list_of(name)? else {
+            return Ok(None);
+        };
+        texts(items, name).map(Some)
+    }
+
+    /// Texts of which none is empty.
+    fn not_empty(&mut self, name: &'static str) -> Result<Vec<String>, Mistake> {
+        let at = self.at(name);
+        let texts = self.texts(name)?.unwrap_or_default();
+        if texts.iter().any(String::is_empty) {
+            return Err(Mistake::at(at, format!("an entry of `{name}` is empty")));
+        }
+        Ok(texts)
+    }
+
+    /// Commands, each with a program.
+    fn commands(&mut self, name: &'static str) -> Result<Vec<Vec<String>>, Mistake> {
+        let mut commands = Vec::new();
+        for node in self.list(name)? {
+            let words = texts(items(node, name)?.unwrap_or_default(), name)?;
+            if words.is_empty() {
+                return Err(Mistake::at(
+                    node.at,
+                    format!("a command of `{name}` is empty"),
+                ));
+            }
+            commands.push(words);
+        }
+        Ok(commands)
+    }
+
+    fn patterns(
+        &mut self,
+        expected: &'static str,
+        excluded: &'static str,
+    ) -> Result<Patterns, Mistake> {
+        let mut compiled = |name| {
+            let mut patterns = Vec::new();
+            for node in self.list(name)? {
+                let pattern = GoPattern::new(&text(node, name)?.unwrap_or_default());
+                patterns.push(pattern.map_err(|message| Mistake::at(node.at, message))?);
+            }
+            Ok(patterns)
+        };
+        Ok(Patterns {
+            expected: compiled(expected)?,
+            excluded: compiled(excluded)?,
+        })
+    }
+
+    /// Variables as `key` and `value`.
+    fn pairs(&mut self, name: &'static str) -> Result<Vec<(String, String)>, Mistake> {
+        let pairs = self.list(name)?.iter().map(|node| Ok(pair(node)?.0));
+        pairs.collect()
+    }
+
+    /// Variables or labels with their values.
+    fn values(&mut self, name: &'static str) -> Result<Vec<(String, ExpectedValue)>, Mistake> {
+        let mut values = Vec::new();
+        for node in self.list(name)? {
+            let ((key, value), is_regex) = pair(node)?;
+            if key.is_empty() {
+                return Err(Mistake::at(
+                    node.at,
+                    format!("an entry of `{name}` needs `key`"),
+                ));
+            }
+            let value = if is_regex {
+                let pattern = GoPattern::new(&value);
+                ExpectedValue::Matches(pattern.map_err(|message| Mistake::at(node.at, message))?)
+            } else {
+                ExpectedValue::Equals(value)
+            };
+            values.push((key, value));
+        }
+        Ok(values)
+    }
+
+    fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Mistake> {
+        let Some((_, node)) = self.take(name) else {
+            return Ok(None);
+        };
+        let wrong = || Mistake::at(node.at, format!("`{name}` must be true or false"));
+        match &node.value {
+            _ if is_null(node) => Ok(None),
+            Value::Scalar {
+                text,
+                is_plain: true,
+            } => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" => Ok(Some(true)),
+                "false" | "no" | "off" | "n" => Ok(Some(false)),
+                _ => Err(wrong()),
+            },
+            _ => Err(wrong()),
+        }
+    }
+
+    fn number(&mut self, name: &'static str) -> Result<Option<i64>, Mistake> {
+        let Some((_, node)) = self.take(name) else {
+            return Ok(None);
+        };
+        match &node.value {
+            _ if is_null(node) => Ok(None),
+            Value::Scalar {
+                text,
+                is_plain: true,
+            } => {
+                let wrong = || Mistake::at(node.at, format!("`{text}` is not a whole number"));
+                integer(text).map(Some).ok_or_else(wrong)
+            }
+            _ => Err(Mistake::at(node.at, format!("`{name}` must be a number"))),
+        }
+    }
+
+    /// The id of a user or a group. -1 is any id.
+    fn id(&mut self, name: &'static str) -> Result<Option<u64>, Mistake> {
+        let at = self.at(name);
+        match self.number(name)? {
+            None | Some(-1) => Ok(None),
+            Some(id) => {
+                let wrong = |_| Mistake::at(at, format!("`{id}` is not an id"));
+                u64::try_from(id).map(Some).map_err(wrong)
+            }
+        }
+    }
+}
+
+/// A key, a value, and true if the value is a regular expression.
+fn pair(node: &Node) -> Result<((String, String), bool), Mistake> {
+    let mut map = Map::of(node, "a variable or a label")?;
+    let key = map.text("key")?.unwrap_or_default();
+    let value = map.text("value")?.unwrap_or_default();
+    let is_regex = map.flag("isRegex")?.unwrap_or(false);
+    map.end()?;
+    Ok(((key, value), is_regex))
+}
+
+/// The items of a list; `None` for null.
+fn items<'n>(node: &'n Node, name: &str) -> Result<Option<&'n [Node]>, Mistake> {
+    match &node.value {
+        Value::List(items) => Ok(Some(items)),
+        _ if is_null(node) => Ok(None),
+        _ => Err(Mistake::at(node.at, format!("`{name}` must be a list"))),
+    }
+}
+
+fn texts(items: &[Node], name: &str) -> Result<Vec<String>, Mistake> {
+    let texts = items
+        .iter()
+        .map(|node| Ok(text(node, name)?.unwrap_or_default()));
+    texts.collect()
+}
+
+/// A scalar as it is written; `None` for null.
+fn text(node: &Node, name: &str) -> Result<Option<String>, Mistake> {
+    match &node.value {
+        _ if is_null(node) => Ok(None),
+        Value::Scalar { text, .. } => Ok(Some(text.clone())),
+        _ => Err(Mistake::at(node.at, format!("`{name}` must have strings"))),
+    }
+}
+
+fn is_null(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar { text, is_plain } => {
+            *is_plain && ["", "~", "null", "Null", "NULL"].contains(&text.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// A number in the notation of YAML 1.1: a leading 0 is octal.
+fn integer(text: &str) -> Option<i64> {
+    let plain = text.replace('_', "");
+    let (sign, digits) = match plain.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, plain.strip_prefix('+').unwrap_or(&plain)),
+    };
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
+        [b'0', b'b' | b'B', ..] => (2, &digits[2..]),
+        [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
+        [b'0', _, ..] => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    i64::from_str_radix(digits, radix)
+        .ok()
+        .map(|number| sign * number)
+}
