@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::curl::{digest, tags};
+use crate::support::proxy::fault_proxy;
 use crate::support::publisher::fresh_name;
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -260,5 +262,63 @@ fn an_interrupted_test_leaves_nothing_in_the_engine() {
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let lines: Vec<String> = stderr.lines().map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{lines:?}");
+    assert_eq!(traces(&name), [""; 0]);
+}
+
+#[test]
+fn an_image_that_an_engine_built_is_tested_before_its_first_tag() {
+    let (name, base) = (fresh_name("tested"), services::base_busybox());
+    let proxy = fault_proxy(services::registry(), None);
+    let registry = proxy.host();
+    let image = |test: &str| {
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.2.3\"\nbase = \"{base}\"\n[[run]]\nscript = \"echo built > /etc/built\"\n{test}"
+        )
+    };
+    let failing = "[[test]]\nfile = \"/etc/none\"\n";
+    let golden = Golden::new()
+        .env("DOCKER_HOST", services::docker_host())
+        .workspace(&format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{registry}\"\n\
+             [[gate]]\nname = \"record\"\ncommand = [\"sh\", \"-c\", \"echo {{reference}} >> seen\"]\n"
+        ))
+        .image("app", &image(failing));
+    let run = golden.run(&["build", "--push"]).exit(1);
+    assert!(
+        run.stderr.contains("1 of 1 test failed; no tag was moved"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(tags(&name), [""; 0]);
+    assert!(!golden.path().join("seen").exists());
+
+    let passing = "[[test]]\nfile = \"/etc/built\"\ncontains = \"built\"\n[[test]]\nrun = [\"cat\", \"/etc/built\"]\nstdout = { equals = \"built\" }\n";
+    golden.write("app/image.toml", image(passing));
+    golden.run(&["build", "--push"]).exit(0);
+    assert_eq!(tags(&name), ["1", "1.2", "1.2.3", "latest"]);
+    let published = digest(&name, "1.2.3").unwrap();
+    let seen = || {
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
+        std::fs::read_to_string(golden.path().join("seen")).unwrap()
+    };
+    assert_eq!(seen(), format!("{registry}/{name}@{published}\n"));
+    assert!(
+        tags(&name)
+            .iter()
+            .all(|tag| digest(&name, tag).as_ref() == Some(&published))
+    );
+
+    proxy.heal();
+    let run = golden.run(&["build", "--push", "--format", "json"]).exit(0);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        document["images"][0]["outcome"], "unchanged",
+        "{}",
+        run.stdout
+    );
+    let requests = proxy.requests();
+    let is_read = |request: &String| request.starts_with("GET ") || request.starts_with("HEAD ");
+    assert!(requests.iter().all(is_read), "{requests:?}");
+    assert_eq!(seen().lines().count(), 1);
     assert_eq!(traces(&name), [""; 0]);
 }

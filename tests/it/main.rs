@@ -53,6 +53,7 @@ mod several;
 mod signing;
 mod silence;
 mod standalone;
+mod structure;
 #[allow(dead_code, reason = "the hermetic tests use the rest")]
 mod support;
 mod trust;
