@@ -7,11 +7,13 @@ use crate::app::build::Built;
 use crate::app::channels::{ChannelRow, ChannelState};
 use crate::app::pipeline::{ImageOutcome, ImageReport};
 use crate::app::prepare::Prepared;
-use crate::report::{self, OutputFormat};
+use crate::report::{self, OutputFormat, step_summary};
+use crate::workspace::fs;
 
 /// Shows the outcome of a run, and returns its exit code.
 pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
     let exit = Exit::of(&built.ended);
+    github(context, built);
     report::summary(&context.out, context.format, context.globals.quiet, built);
     let channels = std::mem::replace(&mut built.channels, Ok(Vec::new()));
     let exit_of_channels = match channels {
@@ -34,6 +36,28 @@ pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
         exit_of_channels
     } else {
         exit
+    }
+}
+
+/// Writes the summary and the outputs of a step of GitHub Actions. A failure is a warning.
+fn github(context: &Context, built: &Built) {
+    if context.var("GITHUB_ACTIONS") != Some("true") {
+        return;
+    }
+    let Built { ended, .. } = built;
+    let summary = || step_summary::markdown(&ended.reports, ended.elapsed);
+    let outputs = || step_summary::outputs(&ended.reports);
+    let texts: [(&str, &dyn Fn() -> String); 2] = [
+        ("GITHUB_STEP_SUMMARY", &summary),
+        ("GITHUB_OUTPUT", &outputs),
+    ];
+    for (variable, text) in texts {
+        let Some(file) = context.var(variable) else {
+            continue;
+        };
+        if let Err(error) = fs::append(&context.cwd.join(file), text().as_bytes()) {
+            context.events.warn(None, format!("{variable}: {error}"));
+        }
     }
 }
 

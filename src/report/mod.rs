@@ -35,6 +35,7 @@ pub mod rollback;
 mod sarif;
 mod signed;
 mod source;
+pub mod step_summary;
 mod summary;
 pub mod table;
 mod tested;

@@ -145,9 +145,20 @@ impl std::error::Error for NamedFailure {
     }
 }
 
-/// One row for each image, or for each registry of an image.
+/// The columns of the table.
+pub(super) const COLUMNS: [&str; 5] = ["IMAGE", "OUTCOME", "RESULT", "SIZE", "TIME"];
+
 fn table(reports: &[ImageReport]) -> String {
-    let mut table = TextTable::new(["IMAGE", "OUTCOME", "RESULT", "SIZE", "TIME"]);
+    let mut table = TextTable::new(COLUMNS);
+    for row in rows(reports) {
+        table.row(row);
+    }
+    table.to_string()
+}
+
+/// One row for each image, or for each registry of an image.
+pub(super) fn rows(reports: &[ImageReport]) -> Vec<[String; 5]> {
+    let mut rows = Vec::new();
     for report in reports {
         let variant = report
             .variant
@@ -156,7 +167,7 @@ fn table(reports: &[ImageReport]) -> String {
             .unwrap_or_default();
         let image = format!("{}:{}{variant}", report.image, report.version);
         let mut row = |result: String, size: String, time: String| {
-            table.row([
+            rows.push([
                 image.clone(),
                 report.outcome.verb().to_owned(),
                 result,
@@ -194,7 +205,7 @@ fn table(reports: &[ImageReport]) -> String {
             _ => row(report.because.clone(), String::new(), String::new()),
         }
     }
-    table.to_string()
+    rows
 }
 
 /// The published reference, with the other tags that point to the same image.
@@ -239,7 +250,7 @@ fn spent(durations: &std::collections::BTreeMap<String, u64>) -> String {
 }
 
 /// `12 images: 3 published, 9 unchanged in 4.2 s`; `None` for a single image.
-fn totals(reports: &[ImageReport], elapsed: Duration) -> Option<String> {
+pub(super) fn totals(reports: &[ImageReport], elapsed: Duration) -> Option<String> {
     if reports.len() < 2 {
         return None;
     }

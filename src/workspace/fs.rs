@@ -392,6 +392,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write().map(drop).map_err(failed("write", path))
 }
 
+/// Appends to a file, which is created if it does not exist. Fails if it cannot be written.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.append(true).create(true).open(path);
+    opened
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(failed("write", path))
+}
+
 /// Creates a file that only the user can read. Fails if the path exists.
 pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create_with(path, bytes, 0o600)

@@ -58,6 +58,7 @@ mod signing;
 mod sources;
 mod spec;
 mod statements;
+mod step_summary;
 mod structure;
 #[allow(dead_code, reason = "the tests with services use the rest")]
 mod support;
