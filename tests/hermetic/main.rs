@@ -48,6 +48,7 @@ mod proxies;
 mod readme;
 mod referrers;
 mod render;
+mod renovate;
 mod repair;
 mod reproduce;
 mod requests;
