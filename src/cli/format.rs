@@ -14,7 +14,7 @@ fn formats(command: &str) -> &'static [OutputFormat] {
         CycloneDx, Dot, Github, Gitlab, Json, Junit, Markdown, Mermaid, Sarif, Spdx, Svg, Text,
     };
     match command {
-        "check" | "audit" => &[Text, Json, Github, Sarif],
+        "check" | "audit" => &[Text, Json, Github, Gitlab, Sarif],
         "build" | "push" => &[Text, Json, Sarif],
         "graph" => &[Mermaid, Dot, Svg, Json],
         "matrix" => &[Github, Gitlab, Json],

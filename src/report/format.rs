@@ -11,7 +11,7 @@ pub enum OutputFormat {
     Github,
     /// SARIF 2.1.0.
     Sarif,
-    /// GitLab CI: a child pipeline.
+    /// GitLab CI: a code quality report, or a child pipeline.
     Gitlab,
     /// A Mermaid diagram.
     Mermaid,

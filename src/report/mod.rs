@@ -4,6 +4,7 @@
 mod attested;
 mod audited;
 mod channels;
+mod code_quality;
 mod conceal;
 pub mod deletion;
 pub mod difference;
@@ -84,9 +85,9 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
     match format {
         OutputFormat::Json => out.data(&json::document(found, sources)),
         OutputFormat::Github => out.data(&github::annotations(found, sources)),
+        OutputFormat::Gitlab => out.data(&code_quality::report(found, sources)),
         OutputFormat::Sarif => out.data(&sarif::log(found, sources, &[])),
         OutputFormat::Text
-        | OutputFormat::Gitlab
         | OutputFormat::Mermaid
         | OutputFormat::Dot
         | OutputFormat::Svg

@@ -15,7 +15,7 @@ fn a_command_lists_its_own_formats() {
     insta::assert_snapshot!(run.stderr, @"error: `golden ls` does not support the format `sarif` (supported: text, json)");
     let run = Golden::new().run(&["--format", "jsn", "check"]).exit(2);
     insta::assert_snapshot!(run.stderr, @r"
-    error: `golden check` does not support the format `jsn` (supported: text, json, github, sarif)
+    error: `golden check` does not support the format `jsn` (supported: text, json, github, gitlab, sarif)
       help: did you mean --format json?
     ");
     Golden::new()

@@ -169,7 +169,7 @@ fn the_help_of_a_command_lists_its_formats() {
     for (command, formats) in [
         (
             "check",
-            "[default: text] [possible values: text, json, github, sarif]",
+            "[default: text] [possible values: text, json, github, gitlab, sarif]",
         ),
         (
             "matrix",
