@@ -36,7 +36,7 @@ use crate::workspace::state::StateDirectory;
 const CONCURRENCY: usize = 16;
 
 /// An image and its findings.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct AuditedImage {
     /// The reference: by its most specific tag in a survey of a repository.
     pub reference: Reference,
@@ -100,18 +100,7 @@ pub async fn audit(
     let hosts = names.with_host(arguments);
     let hosts: Vec<String> = hosts.iter().map(|text| without_glob(text)).collect();
     let registries = registries::open(settings, destinations, &hosts)?;
-    let cache = StateDirectory::of(&workspace.root).path("cache");
-    let audit = Audit {
-        embedded: Embedded::new(registries.clone(), cache),
-        registries: registries.clone(),
-        policy: &workspace.spec.policy,
-        events: &settings.events,
-        known: known_registries(&workspace.root, &workspace.spec),
-        names: WorkspaceNames::of_workspace(settings, destinations).await?,
-        now: settings.now,
-        requirements: Requirements::of(workspace)?,
-        lifecycle: LifecycleReader::of(Some(workspace), &registries, settings.now)?,
-    };
+    let audit = Audit::of(workspace, settings, destinations, &registries).await?;
     let mut audited = Audited::default();
     let mut images = audit.survey(&targets, settings, &mut audited).await?;
     for target in &targets {
@@ -170,7 +159,7 @@ fn without_glob(argument: &str) -> String {
 }
 
 /// The policy, and the handles that read images.
-struct Audit<'a> {
+pub(super) struct Audit<'a> {
     registries: Registries,
     embedded: Embedded,
     policy: &'a Policy,
@@ -189,6 +178,29 @@ struct Audit<'a> {
 
 /// An image with the tags that were checked.
 type NamedImage = (Reference, ScannedImage);
+
+impl<'a> Audit<'a> {
+    /// The policy of a workspace. Fails if a key cannot be read.
+    pub(super) async fn of(
+        workspace: &'a Workspace,
+        settings: &'a Settings,
+        destinations: &Destinations,
+        registries: &'a Registries,
+    ) -> Result<Self, Error> {
+        let cache = StateDirectory::of(&workspace.root).path("cache");
+        Ok(Self {
+            embedded: Embedded::new(registries.clone(), cache),
+            registries: registries.clone(),
+            policy: &workspace.spec.policy,
+            events: &settings.events,
+            known: known_registries(&workspace.root, &workspace.spec),
+            names: WorkspaceNames::of_workspace(settings, destinations).await?,
+            now: settings.now,
+            requirements: Requirements::of(workspace)?,
+            lifecycle: LifecycleReader::of(Some(workspace), registries, settings.now)?,
+        })
+    }
+}
 
 impl Audit<'_> {
     /// Reads the repositories of the targets. Fails if a registry has no catalog.
@@ -263,7 +275,11 @@ impl Audit<'_> {
     }
 
     /// Checks one image, or the images of an index.
-    async fn check(&self, name: &Reference, image: &ScannedImage) -> Result<AuditedImage, Error> {
+    pub(super) async fn check(
+        &self,
+        name: &Reference,
+        image: &ScannedImage,
+    ) -> Result<AuditedImage, Error> {
         let repo = self.registries.repo(&image.repository);
         let Described { raw, images, .. } = &image.described;
         let known_as = self.known_as(&image.repository);

@@ -2,9 +2,11 @@
 
 use super::error::Error;
 use super::located::{Finder, LocatedImage};
+use super::readable::ReadableImage;
 use super::settings::Settings;
 use crate::assemble::Assembled;
-use crate::image::{Blobs, FileReader};
+use crate::event::Events;
+use crate::image::{Blobs, FileReader, LayerError};
 use crate::inventory::{BaseLabels, Difference, Gap, ImageContent, layer_owners};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
@@ -118,15 +120,29 @@ pub(super) async fn assembled(
         .find(|image| Some(&image.platform) == platform)
         .or(assembled.images.first())
         .ok_or_else(|| Error::failed(format!("{name} has no image")))?;
-    let config = ImageConfig::parse(&image.config).map_err(Error::failed)?;
-    let owners = layer_owners(&config, image.layers.len());
-    let layers: Vec<_> = image.layers.iter().cloned().zip(owners).collect();
+    let image = ReadableImage {
+        platform: image.platform.clone(),
+        config: ImageConfig::parse(&image.config).map_err(Error::failed)?,
+        layers: image.layers.clone(),
+    };
     let reader = FileReader::new(Blobs::new(registries.clone()), settings.user_cache());
-    let files = reader.merged(&layers, name, &settings.events).await?;
+    Ok(readable(image, name, &reader, &settings.events).await?)
+}
+
+/// Reads the content of an image whose layers can be read.
+pub(super) async fn readable(
+    image: ReadableImage,
+    name: &str,
+    reader: &FileReader,
+    events: &Events,
+) -> Result<ImageContent, LayerError> {
+    let owners = layer_owners(&image.config, image.layers.len());
+    let layers: Vec<_> = image.layers.into_iter().zip(owners).collect();
+    let files = reader.merged(&layers, name, events).await?;
     Ok(ImageContent {
         inventory: files.inventory(),
         files,
         size: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
-        config,
+        config: image.config,
     })
 }

@@ -97,9 +97,14 @@ async fn moved(session: &Session) -> BTreeMap<String, bool> {
 /// The images of a session with their bases. A base that cannot be compared with its registry is
 /// reported as a warning.
 pub async fn graph(session: &Session) -> Graph {
-    let moved = moved(session).await;
+    of(session, &moved(session).await)
+}
+
+/// The images of a session with their bases. `moved` are the bases whose state is known, each with
+/// `true` if it has moved.
+pub(super) fn of(session: &Session, moved: &BTreeMap<String, bool>) -> Graph {
     let mut graph = Graph::default();
-    let bases = add_bases(&mut graph, session, &moved);
+    let bases = add_bases(&mut graph, session, moved);
     add_images(&mut graph, session, &bases);
     graph
 }
