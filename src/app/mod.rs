@@ -62,6 +62,7 @@ pub mod session;
 pub mod settings;
 pub mod sign;
 pub mod signatures;
+pub mod site;
 pub mod spec_schema;
 pub mod survey;
 pub mod tags;

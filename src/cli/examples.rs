@@ -125,6 +125,16 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "List the images with an old package, by their bills of materials",
             ),
         ],
+        "report" => &[
+            (
+                "golden report --out site",
+                "Write pages about all images; open site/index.html",
+            ),
+            (
+                "golden report 'team/*' --out site --all-registries",
+                "Report on some images, in every registry of the workspace",
+            ),
+        ],
         "ls" => &[
             (
                 "golden ls localhost:5000",
@@ -348,6 +358,7 @@ fn variables(command: &str) -> Vec<&'static str> {
         "update" => &[REGISTRY, ENGINE, VERIFIER],
         "doctor" | "outdated" | "reproduce" => &[REGISTRY, ENGINE],
         "render" => &[TIME],
+        "report" => &[REGISTRY, TIME],
         "channels" | "attach" | "audit" | "impact" | "ls" | "inspect" | "referrers" | "delete"
         | "rollback" | "graph" | "prune" | "sbom" | "diff" => &[REGISTRY],
         _ => &[],

@@ -25,6 +25,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "verify",
             "audit",
             "impact",
+            "report",
             "promote",
             "channels",
             "rollback",

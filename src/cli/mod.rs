@@ -44,6 +44,7 @@ pub mod prune;
 pub mod push;
 pub mod referrers;
 pub mod render;
+pub mod report;
 pub mod reproduce;
 pub mod revoke;
 pub mod rollback;
@@ -216,6 +217,8 @@ pub enum Command {
     Update(update::Args),
     /// Show which image is built on which.
     Graph(graph::Args),
+    /// Write a static site about the images of the workspace.
+    Report(report::Args),
     /// Print the build as waves of CI jobs.
     Matrix(matrix::Args),
     /// Delete old versions by retention rules.
@@ -272,6 +275,7 @@ impl Command {
             Self::Outdated(_) => "outdated",
             Self::Update(_) => "update",
             Self::Graph(_) => "graph",
+            Self::Report(_) => "report",
             Self::Matrix(_) => "matrix",
             Self::Prune(_) => "prune",
             Self::Serve(_) => "serve",
@@ -340,6 +344,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Outdated(args) => outdated::run(args, context).await,
         Command::Update(args) => update::run(args, context).await,
         Command::Graph(args) => graph::run(args, context).await,
+        Command::Report(args) => report::run(args, context).await,
         Command::Matrix(args) => matrix::run(args, context).await,
         Command::Prune(args) => prune::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,

@@ -31,6 +31,22 @@ pub async fn open_for_bases(context: &Context, set: Vec<String>) -> Result<Sessi
     Err(Failure::shown(Exit::Usage))
 }
 
+/// Opens the workspace for a command that reports the findings itself. The time is that of
+/// `SOURCE_DATE_EPOCH`, if it is set. Fails if a spec is invalid.
+pub async fn open_with_findings(
+    context: &Context,
+    images: Vec<String>,
+) -> Result<(Session, Diagnostics), Failure> {
+    let mut settings = SelectionArgs::of(images, Vec::new()).settings(context)?;
+    settings.now = settings.epoch()?.unwrap_or(settings.now);
+    let checked = check(settings).await?;
+    if checked.found.worst() == Some(Class::Spec) {
+        show(context, &checked.found, &checked.sources)?;
+    }
+    let session = checked.session.ok_or(Failure::shown(Exit::Usage))?;
+    Ok((session, checked.found))
+}
+
 /// Opens the workspace without its images. `None` if there is no workspace. Fails if golden.toml or
 /// golden.lock is invalid.
 pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> {

@@ -24,6 +24,7 @@ mod moves;
 pub mod out;
 mod outdated;
 mod packages;
+pub mod page;
 mod place;
 mod plan;
 pub mod progress;

@@ -56,6 +56,7 @@ mod retag;
 mod sbom;
 mod serve;
 mod signing;
+mod site;
 mod sources;
 mod spec;
 mod statements;

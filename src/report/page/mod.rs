@@ -1,0 +1,128 @@
+//! The pages of `golden report`: HTML that needs no server, with charts that golden draws. All text
+//! is escaped, and the pages load nothing.
+
+mod charts;
+mod image;
+mod index;
+mod lineage;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::text::visible;
+use crate::app::site::SiteReport;
+use crate::app::site::files::{IMAGES, INDEX, MARK};
+use crate::oci::rfc3339;
+
+/// The templates, by name.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("page", include_str!("../../../templates/page/page.html.j2")),
+    (
+        "index",
+        include_str!("../../../templates/page/index.html.j2"),
+    ),
+    (
+        "image",
+        include_str!("../../../templates/page/image.html.j2"),
+    ),
+];
+const STYLE: &str = include_str!("../../../templates/page/page.css");
+const SCRIPT: &str = include_str!("../../../templates/page/page.js");
+
+/// The parts that every page has.
+#[derive(Debug, Serialize)]
+struct Frame {
+    mark: &'static str,
+    policy: String,
+    style: &'static str,
+    script: &'static str,
+    /// The time of the report, to the minute.
+    written: String,
+}
+
+/// A page of any kind.
+#[derive(Debug, Serialize)]
+struct Page<'a, T> {
+    frame: &'a Frame,
+    page: T,
+}
+
+/// The files of a report, by their paths. Fails only if a template is invalid.
+pub fn site(report: &SiteReport) -> Result<BTreeMap<String, String>, Error> {
+    let environment = environment()?;
+    let written = rfc3339(report.now);
+    let frame = Frame {
+        mark: MARK,
+        policy: policy(),
+        style: STYLE,
+        script: SCRIPT,
+        written: written.replace('T', " ").chars().take(16).collect(),
+    };
+    let mut files = BTreeMap::new();
+    let index = index::view(report);
+    files.insert(
+        INDEX.to_owned(),
+        render(&environment, "index", &frame, index)?,
+    );
+    for one in &report.images {
+        let view = image::view(one, report);
+        let text = render(&environment, "image", &frame, view)?;
+        files.insert(format!("{IMAGES}/{}", one.key.page()), text);
+    }
+    Ok(files)
+}
+
+fn render(
+    environment: &Environment<'_>,
+    template: &str,
+    frame: &Frame,
+    page: impl Serialize,
+) -> Result<String, Error> {
+    let page = Page { frame, page };
+    let template = environment.get_template(template)?;
+    template.render(Value::from(Serde(&page)))
+}
+
+fn environment() -> Result<Environment<'static>, Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
+    // Text of a registry cannot hide or reorder a part of a page.
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => {
+            let text = Value::from(visible(text).into_owned());
+            minijinja::escape_formatter(out, state, &text)
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    for (name, text) in TEMPLATES {
+        environment.add_template(name, text)?;
+    }
+    Ok(environment)
+}
+
+/// The policy of the pages: their own style and script, and nothing else.
+fn policy() -> String {
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}

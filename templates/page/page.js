@@ -1,0 +1,170 @@
+
+"use strict";
+(() => {
+  const announcement = document.getElementById("announcement");
+  const announce = (text) => { announcement.textContent = text; };
+
+  // The value of a cell for sorting: a number if the cell has one, or its text.
+  const valueOf = (row, column) => {
+    const cell = row.cells[column];
+    const value = cell.dataset.value;
+    if (value === undefined) return cell.textContent.trim();
+    return value === "" ? Infinity : Number(value);
+  };
+  const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? (a === b ? 0 : a < b ? -1 : 1) : collator.compare(a, b);
+
+  const sort = (table, name, direction) => {
+    const headers = [...table.tHead.rows[0].cells];
+    const column = headers.findIndex((header) => header.dataset.sort === name);
+    if (column < 0) return false;
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => ({ row, value: valueOf(row, column) }));
+    const sign = direction === "descending" ? -1 : 1;
+    rows.sort((a, b) => sign * compare(a.value, b.value));
+    body.append(...rows.map((entry) => entry.row));
+    for (const header of headers) header.removeAttribute("aria-sort");
+    headers[column].setAttribute("aria-sort", direction);
+    return true;
+  };
+
+  // Shows the rows that contain every word, and have the state.
+  const filter = (table, text, state) => {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of table.tBodies[0].rows) {
+      row.searched ??= row.textContent.toLowerCase().replace(/\s+/g, " ");
+      const states = (row.dataset.states ?? "").split(" ");
+      const matches = words.every((word) => row.searched.includes(word)) && (!state || states.includes(state));
+      row.hidden = !matches;
+      if (matches) shown += 1;
+    }
+    return shown;
+  };
+
+  const onSort = (table, changed) => {
+    for (const header of table.tHead.rows[0].cells) {
+      const name = header.dataset.sort;
+      if (!name) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = header.textContent;
+      header.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const direction = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+        sort(table, name, direction);
+        announce(`sorted by ${button.textContent}, ${direction}`);
+        changed(name, direction);
+      });
+    }
+  };
+
+  const controls = new Map();
+  for (const element of document.querySelectorAll(".controls")) {
+    element.hidden = false;
+    controls.set(element.dataset.for, element);
+  }
+  const number = (value) => value.toLocaleString("en");
+
+  const linked = (table, element) => {
+    const [input, state] = [element.querySelector("input"), element.querySelector("select")];
+    const [output, none] = [element.querySelector("output"), document.getElementById("none")];
+    const initial = [...table.tBodies[0].rows];
+    const order = { sort: "", dir: "" };
+    const show = () => {
+      const shown = filter(table, input.value, state.value);
+      const total = table.tBodies[0].rows.length;
+      output.value = shown === total ? `${number(total)} shown` : `${number(shown)} of ${number(total)} shown`;
+      none.hidden = shown > 0;
+    };
+    // The fragment holds the search, so that it can be linked: #q=app&state=stale&sort=size.
+    const write = () => {
+      const fields = new URLSearchParams();
+      if (input.value) fields.set("q", input.value);
+      if (state.value) fields.set("state", state.value);
+      if (order.sort) fields.set("sort", order.sort);
+      if (order.dir === "descending") fields.set("dir", "desc");
+      try {
+        history.replaceState(null, "", `#${fields}`);
+      } catch {
+        // A browser may refuse this for files. The table is filtered all the same.
+      }
+      show();
+    };
+    const read = () => {
+      const fragment = location.hash.slice(1);
+      if (fragment === "main") return;
+      const fields = new URLSearchParams(fragment);
+      input.value = fields.get("q") ?? "";
+      state.value = fields.get("state") ?? "";
+      if (state.selectedIndex < 0) state.value = "";
+      order.dir = fields.get("dir") === "desc" ? "descending" : "ascending";
+      order.sort = fields.get("sort") ?? "";
+      if (!order.sort || !sort(table, order.sort, order.dir)) {
+        order.sort = order.dir = "";
+        table.tBodies[0].append(...initial);
+        for (const header of table.tHead.rows[0].cells) header.removeAttribute("aria-sort");
+      }
+      show();
+    };
+    onSort(table, (name, direction) => {
+      order.sort = name;
+      order.dir = direction;
+      write();
+    });
+    input.addEventListener("input", write);
+    state.addEventListener("change", write);
+    element.querySelector("button").addEventListener("click", () => {
+      location.hash = "";
+      read();
+      input.focus();
+    });
+    addEventListener("hashchange", read);
+    read();
+  };
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const element = controls.get(table.id);
+    if (element && "linked" in table.dataset) {
+      linked(table, element);
+      continue;
+    }
+    onSort(table, () => {});
+    if (element) {
+      const [input, output] = [element.querySelector("input"), element.querySelector("output")];
+      const show = () => {
+        const shown = filter(table, input.value, "");
+        output.value = `${number(shown)} of ${number(table.tBodies[0].rows.length)}`;
+      };
+      input.addEventListener("input", show);
+      show();
+    }
+  }
+
+  // A digest is shortened; its button copies the whole one.
+  for (const code of document.querySelectorAll("code.digest")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "digest";
+    button.title = `copy ${code.title}`;
+    button.textContent = code.textContent;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(code.dataset.copy);
+        announce("copied");
+      } catch {
+        announce(code.dataset.copy);
+      }
+    });
+    code.replaceWith(button);
+  }
+  document.addEventListener("copy", (event) => {
+    const selected = getSelection().anchorNode;
+    const digest = selected?.parentElement?.closest("button.digest");
+    if (digest && event.clipboardData) {
+      event.clipboardData.setData("text/plain", digest.title.replace("copy ", ""));
+      event.preventDefault();
+    }
+  });
+})();
