@@ -154,6 +154,9 @@
         await navigator.clipboard.writeText(code.dataset.copy);
         announce("copied");
       } catch {
+        // Without a clipboard, the whole digest can be selected.
+        button.textContent = code.dataset.copy;
+        button.classList.add("whole");
         announce(code.dataset.copy);
       }
     });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -141,7 +142,7 @@ fn the_site_shows_what_the_registry_has() {
 }
 
 #[test]
-fn a_child_of_an_older_version_is_stale() {
+fn a_child_of_an_older_version_is_stale_and_a_revoked_version_is_marked() {
     let registry = FakeRegistry::start(Behaviour::default());
     let golden = fleet(&registry);
     golden.write(
@@ -149,14 +150,37 @@ fn a_child_of_an_older_version_is_stale() {
         image("base", "1.2.0", "\"scratch\"", &[], ""),
     );
     golden.run(&["build", "--push", "base"]).exit(0);
+    let revoke = ["revoke", "base:1.0.0", "--reason", "CVE-2026-1", "--yes"];
+    golden.run(&revoke).exit(0);
     golden.run(&["report", "--out", "site"]).exit(0);
     let files = files(&golden.path().join("site"));
+    assert!(files["images/base.html"].contains("<span class=\"badge bad\">revoked: CVE-2026-1"));
     assert!(files["index.html"].contains("stale base"));
     let app = &files["images/team~app.html"];
     assert!(app.contains("1.2.0 is newer"));
     // The picture says so, on both pages.
     assert!(files["images/base.html"].contains("image, on a stale base"));
     assert!(app.contains("this image, on a stale base"));
+}
+
+#[test]
+fn violations_of_the_policy_are_shown_and_do_not_change_the_exit_code() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let golden = Golden::new()
+        .workspace(&format!(
+            "[policy]\nrequired_labels = [\"vendor\"]\n[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"
+        ))
+        .image("app", &image("app", "1.0.0", "\"scratch\"", &[], ""));
+    golden.run(&["report", "--out", "site"]).exit(0);
+    let files = files(&golden.path().join("site"));
+    for words in ["1 error", "not published"] {
+        assert!(files["index.html"].contains(words), "{words}");
+    }
+    assert!(files["images/app.html"].contains("the required label `vendor` is missing"));
+    // An invalid spec ends the command, because the images are unknown.
+    golden.write("app/image.toml", "[image]\nname = 1\n");
+    golden.run(&["report", "--out", "site"]).exit(2);
 }
 
 #[test]
@@ -245,4 +269,72 @@ fn an_unreadable_repository_is_named_on_its_page_and_the_exit_code_is_1() {
     assert!(files["index.html"].contains("registry cannot be read"));
     assert!(files["images/new.html"].contains("No version is published here."));
     assert!(files["images/team~app.html"].contains("openssl"));
+}
+
+#[test]
+fn an_external_base_is_compared_with_its_registry_and_variants_have_their_own_pages() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let refused = is_down.clone();
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(move |seen| {
+            let is_base = seen.route().starts_with("/v2/base/");
+            let is_refused = is_base && refused.load(Ordering::Relaxed);
+            is_refused.then(|| refuse(403, "DENIED", "no access"))
+        })),
+        ..Behaviour::default()
+    });
+    let host = registry.host();
+    registry.image_for("base", "amd64", "BASE=1", &["1.2.3"]);
+    let spec = |variant: &str| {
+        format!(
+            "[image]\nname = \"app\"\nversion = \"1.0.0\"\n{variant}base = \"{host}/base:1.2.3\"\n\
+             family = \"static\"\nplatforms = [\"linux/amd64\"]\n"
+        )
+    };
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"))
+        .image("app", &spec(""))
+        .image("slim", &spec("variant = \"slim\"\n"));
+    golden.run(&["build", "--push"]).exit(0);
+    let report = |code| {
+        let run = golden.run(&["report", "--out", "site"]).exit(code);
+        (files(&golden.path().join("site")), run.stderr)
+    };
+    let (pages, _) = report(0);
+    let (app, slim) = (&pages["images/app.html"], &pages["images/app~~slim.html"]);
+    assert!(
+        app.contains("<span class=\"badge good\">current</span>"),
+        "{app}"
+    );
+    for (page, own, other) in [
+        (
+            app,
+            ["latest", "1.0", "1.0.0"],
+            ["slim", "1.0-slim", "1.0.0-slim"],
+        ),
+        (
+            slim,
+            ["slim", "1.0-slim", "1.0.0-slim"],
+            ["latest", "1.0", "1.0.0"],
+        ),
+    ] {
+        let has = |tag: &str| page.contains(&format!("<span class=\"tag\">{tag}</span>"));
+        assert!(own.iter().all(|tag| has(tag)), "{page}");
+        assert!(!other.iter().any(|tag| has(tag)), "{page}");
+    }
+    registry.image_for("base", "amd64", "BASE=2", &["1.2.3"]);
+    let (pages, _) = report(0);
+    assert!(pages["images/app.html"].contains("the tag moved to sha256:"));
+    assert!(pages["images/app.html"].contains("base, a newer one exists"));
+    registry.image_for("base", "amd64", "BASE=3", &["1.2.4"]);
+    assert!(report(0).0["index.html"].contains("1.2.4 is newer"));
+    is_down.store(true, Ordering::Relaxed);
+    let (pages, errors) = report(1);
+    let words = format!("the base {host}/base:1.2.3 cannot be read");
+    assert!(errors.contains(&words), "{errors}");
+    assert!(
+        pages["images/app.html"]
+            .replace("&#x2f;", "/")
+            .contains(&words)
+    );
 }

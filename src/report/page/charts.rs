@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::app::site::data::{SiteLayer, SiteVersion};
 use crate::inventory::LayerOwner;
-use crate::report::text::bytes;
+use crate::report::text::{bytes, count};
 
 /// The width of a chart, in pixels.
 const WIDTH: u64 = 640;
@@ -88,9 +88,9 @@ pub(super) fn layers(layers: &[SiteLayer]) -> Option<Chart> {
         bars,
         top: bytes(total),
         description: format!(
-            "{} in {} layers: {} of the base and {} of the image",
+            "{} in {}: {} of the base and {} of the image",
             bytes(total),
-            layers.len(),
+            count(layers.len(), "layer"),
             bytes(total - own),
             bytes(own)
         ),

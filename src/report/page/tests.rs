@@ -1,7 +1,8 @@
 //! The pages of synthetic images.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::app::audit::AuditedImage;
@@ -18,6 +19,7 @@ use crate::inventory::{
 use crate::oci::ImageConfig;
 use crate::oci::lifecycle::{Announcement, LifecycleState, LifecycleStatus, seconds};
 use crate::reference::Digest;
+use crate::workspace::fs;
 
 const HOSTILE: &str = "</title><script>alert(\"1\")</script><img src=x onerror='x'>\u{202e}";
 
@@ -324,6 +326,16 @@ fn text_of_a_registry_stays_text() {
     assert!(page.contains("&lt;script&gt;alert(") && page.contains("\\u{202e}"));
 }
 
+/// The processor time of this thread, which does not depend on other processes.
+#[cfg(target_os = "linux")]
+fn processor_time() -> Duration {
+    let times = fs::read(Path::new("/proc/thread-self/schedstat")).unwrap();
+    let times = String::from_utf8(times).unwrap();
+    let nanoseconds = times.split(' ').next().unwrap();
+    Duration::from_nanos(nanoseconds.parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn a_thousand_images_are_a_small_index_and_are_rendered_quickly() {
     let mut report = fleet();
@@ -342,9 +354,9 @@ fn a_thousand_images_are_a_small_index_and_are_rendered_quickly() {
             one
         })
         .collect();
-    let start = Instant::now();
+    let start = processor_time();
     let files = site(&report).unwrap();
-    let time = start.elapsed();
+    let time = processor_time() - start;
     assert_eq!(files.len(), 1001);
     let index = files["index.html"].len();
     assert!(index < 2_000_000, "{index} bytes");
