@@ -123,6 +123,7 @@ pub(super) async fn assembled(
     let image = ReadableImage {
         platform: image.platform.clone(),
         config: ImageConfig::parse(&image.config).map_err(Error::failed)?,
+        raw_config: image.config.clone(),
         layers: image.layers.clone(),
     };
     let reader = FileReader::new(Blobs::new(registries.clone()), settings.user_cache());

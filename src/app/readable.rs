@@ -70,7 +70,7 @@ impl ReadableImage {
 }
 
 /// The bytes of a config whose original bytes are not known.
-fn written(config: &ImageConfig) -> Bytes {
+pub(super) fn written(config: &ImageConfig) -> Bytes {
     let object = serde_json::Value::Object(config.as_object().clone());
     Bytes::from(object.to_string().into_bytes())
 }

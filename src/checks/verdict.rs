@@ -58,7 +58,7 @@ pub struct TestVerdict {
     /// The assertions that do not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Mismatch>,
-    /// The command of a failed test, and the begin of its output.
+    /// The command of a failed test, and the start of its output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<CommandOutput>,
     /// The duration.

@@ -17,7 +17,7 @@ pub fn markdown(reports: &[ImageReport], elapsed: Duration) -> String {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     };
-    line(&COLUMNS.map(|column| column.to_lowercase()));
+    line(&COLUMNS.map(str::to_lowercase));
     line(&COLUMNS.map(|_| "---".to_owned()));
     for row in rows(reports) {
         line(&row.map(|cell| escaped(&cell)));

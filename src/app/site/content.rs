@@ -8,13 +8,15 @@ use super::places::shown;
 use crate::app::audit::Audit;
 use crate::app::diff;
 use crate::app::examiner::Examiner;
-use crate::app::readable::ReadableImage;
+use crate::app::readable::{ReadableImage, written};
 use crate::app::scan::ScannedImage;
 use crate::assemble::{Layer, LayerSource};
+use crate::checks::{Attempt, judge, plan};
 use crate::image::{DescribedImage, FileReader, LayerError, Lineage};
 use crate::inventory::{Difference, ImageContent, LayerOwner, layer_owners};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::ResolvedTest;
 
 /// Reads the content of published images.
 pub(super) struct ContentReader<'a> {
@@ -138,8 +140,17 @@ impl ContentReader<'_> {
             return;
         };
         let name = image.display();
-        match self.examiner.examine(&name, &readable, &image.tests).await {
-            Ok(results) => content.results = Some(results),
+        // A report starts no containers.
+        let needs_engine = |test: &ResolvedTest| plan(test, &readable.config).is_some();
+        let tests = image.tests.iter().cloned();
+        let (commands, tests): (Vec<_>, Vec<_>) = tests.partition(needs_engine);
+        match self.examiner.examine(&name, &readable, &tests).await {
+            Ok(mut results) => {
+                let skipped = Attempt::OtherPlatform("a report starts no containers".to_owned());
+                let commands = commands.iter().map(|test| judge(test, &skipped));
+                results.tests.extend(commands);
+                content.results = Some(results);
+            }
             Err(error) => {
                 let reference = &content.reference;
                 problems.push(format!("the tests of {reference} cannot be run: {error}"));
@@ -158,6 +169,7 @@ fn readable(scanned: &ScannedImage) -> Option<ReadableImage> {
     Some(ReadableImage {
         platform: image.platform.clone(),
         config: image.config.clone(),
+        raw_config: written(&image.config),
         layers: image.manifest.layers.iter().map(layer).collect(),
     })
 }

@@ -240,10 +240,10 @@ fn tests(image: &SiteImage) -> Vec<TestView> {
     };
     let results = results.tests.iter().map(|test| TestView {
         name: test.name.clone(),
-        result: if test.passed {
-            Badge::new("", Tone::Good, "passed")
-        } else {
-            Badge::new("", Tone::Bad, "failed")
+        result: match test.not_run {
+            Some(_) => Badge::new("", Tone::Plain, "not run"),
+            None if test.passed => Badge::new("", Tone::Good, "passed"),
+            None => Badge::new("", Tone::Bad, "failed"),
         },
         failures: test
             .failures

@@ -277,7 +277,13 @@ pub(super) fn tests(image: &SiteImage) -> String {
         Some(results) if results.failed() > 0 => {
             format!("{} of {} failed", results.failed(), results.tests.len())
         }
-        Some(results) => format!("{} passed", results.tests.len()),
+        Some(results) => {
+            let passed = results.tests.iter().filter(|test| test.passed).count();
+            match results.tests.len() - passed {
+                0 => format!("{passed} passed"),
+                others => format!("{passed} passed, {others} not run"),
+            }
+        }
     }
 }
 
