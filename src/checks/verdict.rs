@@ -1,5 +1,6 @@
 //! The result of a test.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +17,17 @@ pub struct Mismatch {
     pub expected: String,
     /// The value in the image.
     pub found: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            assertion,
+            expected,
+            found,
+        } = self;
+        write!(f, "{assertion}: expected {expected}, found {found}")
+    }
 }
 
 impl Mismatch {

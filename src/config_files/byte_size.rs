@@ -39,6 +39,16 @@ impl ByteSize {
     }
 }
 
+impl TryFrom<i64> for ByteSize {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        u64::try_from(number)
+            .map(Self)
+            .map_err(|_| format!("{number} is not a size: it is negative"))
+    }
+}
+
 impl FromStr for ByteSize {
     type Err = String;
 
@@ -115,9 +125,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<ByteSize, E> {
-                u64::try_from(number)
-                    .map(ByteSize)
-                    .map_err(|_| E::custom(format!("{number} is not a size: it is negative")))
+                number.try_into().map_err(E::custom)
             }
         }
         deserializer.deserialize_any(AsSize)

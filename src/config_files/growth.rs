@@ -99,9 +99,8 @@ impl<'de> Deserialize<'de> for Growth {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Growth, E> {
-                let size = u64::try_from(number)
-                    .map_err(|_| E::custom(format!("{number} is not a size: it is negative")))?;
-                Ok(Growth::Absolute(ByteSize(size)))
+                let size = number.try_into().map_err(E::custom)?;
+                Ok(Growth::Absolute(size))
             }
         }
         deserializer.deserialize_any(AsGrowth)
@@ -113,10 +112,8 @@ impl JsonSchema for Growth {
         "Growth".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": 0 }]
-        })
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        ByteSize::json_schema(generator)
     }
 }
 

@@ -112,13 +112,7 @@ fn verdict(test: &TestVerdict, sources: &SourceMap) -> String {
     let mut text = format!("  failed  {title}{}\n", place(test, sources));
     for failure in &test.failures {
         // Writing into a String cannot fail.
-        let _ = writeln!(
-            text,
-            "          {}: expected {}, found {}",
-            failure.assertion,
-            one_line(&failure.expected),
-            one_line(&failure.found)
-        );
+        let _ = writeln!(text, "          {}", one_line(&failure.to_string()));
     }
     for (name, line) in output_lines(test) {
         let _ = writeln!(text, "          {name}{}", one_line(&line));
@@ -225,12 +219,7 @@ fn suite(text: &mut String, image: &str, platform: &TestedPlatform) {
         let lines: Vec<String> = test
             .failures
             .iter()
-            .map(|one| {
-                format!(
-                    "{}: expected {}, found {}",
-                    one.assertion, one.expected, one.found
-                )
-            })
+            .map(ToString::to_string)
             .chain(
                 output_lines(test)
                     .into_iter()

@@ -88,7 +88,7 @@ fn a_receiver_is_notified_once_of_each_image_after_its_tags_moved() {
     assert!(variables.contains("PATH="), "{variables}");
     assert!(!variables.contains("registry-secret"), "{variables}");
     assert!(!golden.path().join("other").exists());
-    // Nothing moves, so nobody is notified.
+    // No tag moves, so no notification is sent.
     golden.run(&["build", "--push"]).exit(0);
     assert_eq!(server.seen().len(), 2);
     let from = format!("{}/app:1.0.0", registry.host());

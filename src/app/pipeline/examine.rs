@@ -53,13 +53,8 @@ impl Run<'_> {
         if self.options.only_test && !work.selected {
             return Ok(());
         }
-        let images = match &built.artifact {
-            Artifact::Assembled(assembled) => ReadableImage::of_assembled(assembled)?,
-            Artifact::Docker { .. } => {
-                let exported = self.exported(work, built, None).await?;
-                ReadableImage::of_assembled(&exported)?
-            }
-        };
+        let exported = self.exported(work, built, None).await?;
+        let images = ReadableImage::of_assembled(&exported)?;
         match self.test(work, &images, slot).await? {
             Some(because) if !self.options.only_test => Err(Failed::Tests(because)),
             _ => Ok(()),

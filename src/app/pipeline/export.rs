@@ -17,8 +17,11 @@ impl Run<'_> {
         if !matches!(built.artifact, Artifact::Docker { .. }) {
             return Ok(built);
         }
-        let options = self.build_options(parent, |done| done.published.clone());
-        let exported = self.exported(work, &built, Some(&options)).await?;
+        // Only a published image needs the layers of its base in the form of the registry.
+        let is_published = self.options.push;
+        let options =
+            is_published.then(|| self.build_options(parent, |done| done.published.clone()));
+        let exported = self.exported(work, &built, options.as_ref()).await?;
         Ok(BuiltImage {
             artifact: Artifact::Assembled(exported),
             ..built

@@ -342,7 +342,9 @@ impl Run<'_> {
             }
         }
         if !self.options.push && !work.recipe.image.tests.is_empty() {
-            self.test_built(work, &image, slot).await?;
+            // The image is exported once.
+            let image = publishable.as_ref().unwrap_or(&image);
+            self.test_built(work, image, slot).await?;
         }
         // `golden test` moves only the tags in the engine that other images of the run are built on.
         if !only_test || !parent.childless {

@@ -6,7 +6,7 @@ use crate::app::readable::ReadableImage;
 use crate::app::work::Work;
 use crate::config_files::policy::SizePolicy;
 use crate::diagnostic::Diagnostics;
-use crate::engine::{Artifact, BuiltImage};
+use crate::engine::BuiltImage;
 use crate::image::Described;
 use crate::inventory::LayerOwner;
 use crate::oci::packed_size;
@@ -25,10 +25,7 @@ impl Run<'_> {
     /// Checks the sizes of the image of each platform. Fails if one violates the policy.
     pub(super) async fn check_sizes(&self, work: &Work, built: &BuiltImage) -> Result<(), Failed> {
         let display = work.recipe.image.display();
-        let assembled = match &built.artifact {
-            Artifact::Assembled(assembled) => assembled.clone(),
-            Artifact::Docker { .. } => self.exported(work, built, None).await?,
-        };
+        let assembled = self.exported(work, built, None).await?;
         let previous = self.previous(work).await?;
         let images = ReadableImage::of_assembled(&assembled)?;
         let mut found = Diagnostics::new();

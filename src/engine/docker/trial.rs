@@ -230,7 +230,7 @@ impl TrialImage {
     /// Removes from the engine what this added to it.
     pub async fn finish(self) {
         if let Some(cleaning) = self.clean_in_background() {
-            // The task continues even if nobody waits for it.
+            // The task continues even if no caller waits for it.
             drop(cleaning.await);
         }
     }

@@ -245,16 +245,7 @@ fn tests(image: &SiteImage) -> Vec<TestView> {
             None if test.passed => Badge::new("", Tone::Good, "passed"),
             None => Badge::new("", Tone::Bad, "failed"),
         },
-        failures: test
-            .failures
-            .iter()
-            .map(|one| {
-                format!(
-                    "{}: expected {}, found {}",
-                    one.assertion, one.expected, one.found
-                )
-            })
-            .collect(),
+        failures: test.failures.iter().map(ToString::to_string).collect(),
     });
     results.collect()
 }
