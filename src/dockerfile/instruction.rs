@@ -1,5 +1,6 @@
 //! The instructions of a Dockerfile.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
@@ -176,24 +177,30 @@ impl Form {
 
 impl Display for Flag {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "--{}", escaped(&self.name))?;
+        write!(f, "--{}", quoted(&self.name))?;
         match &self.value {
-            Some(value) => write!(f, "={}", escaped(value)),
+            Some(value) => write!(f, "={}", quoted(value)),
             None => Ok(()),
         }
     }
 }
 
-/// A text of a flag, with a backslash before each character that has a meaning.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
+/// A text of a flag, in quotes if it has a character with a meaning. The quotes also keep blanks and
+/// the escape character at the end of a line, where they would be removed.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let is_special = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '`');
+    if !text.contains(is_special) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::from('"');
     for c in text.chars() {
-        if c.is_whitespace() || matches!(c, '"' | '\'' | '\\') {
+        if matches!(c, '"' | '\\') {
             out.push('\\');
         }
         out.push(c);
     }
-    out
+    out.push('"');
+    Cow::Owned(out)
 }
 
 /// True if a line ends in a single escape character, after which the next line continues it.

@@ -93,7 +93,7 @@ fn continuations_and_comments_are_joined() {
         ),
         (
             "COPY --chown=a:b --link --from=\"x y\" c d",
-            &["1-1 COPY --chown=a:b --link --from=x\\ y | c d"],
+            &["1-1 COPY --chown=a:b --link --from=\"x y\" | c d"],
         ),
         ("RUN -- --a", &["1-1 RUN --a"]),
         ("RUN\t--network=none\ta", &["1-1 RUN --network=none | a"]),
@@ -469,6 +469,27 @@ fn content(dockerfile: &Dockerfile) -> Vec<Instruction> {
         ..instruction.clone()
     };
     dockerfile.instructions.iter().map(plain).collect()
+}
+
+#[test]
+fn a_text_of_a_flag_is_printed_so_that_it_is_read_again() {
+    for (value, printed) in [
+        ("cache", "--a=cache"),
+        (" ", "--a=\" \""),
+        ("`", "--a=\"`\""),
+        ("it's", "--a=\"it's\""),
+        ("\"\\", "--a=\"\\\"\\\\\""),
+    ] {
+        let flag = Flag {
+            name: "a".to_owned(),
+            value: Some(value.to_owned()),
+        };
+        assert_eq!(flag.to_string(), printed);
+        for directive in ["", "# escape=`\n"] {
+            let read = parsed(&format!("{directive}FROM {flag} \nRUN x"));
+            assert_eq!(read.instructions[0].flags, [flag.clone()], "{flag}");
+        }
+    }
 }
 
 proptest::proptest! {
