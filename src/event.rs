@@ -10,6 +10,11 @@ use crate::reference::{Digest, Reference, Repository, Tag};
 /// One progress event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The number of images of the run is known.
+    Images {
+        /// The number.
+        total: usize,
+    },
     /// Work on an image began.
     Started {
         /// Display name of the image, such as `app:1.2.3`.

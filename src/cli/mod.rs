@@ -134,6 +134,9 @@ pub struct GlobalArgs {
     /// Show no progress.
     #[arg(long, global = true)]
     pub no_progress: bool,
+    /// Write the events of the run to FILE, each as a line of JSON.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub events: Option<PathBuf>,
 }
 
 /// Values of `--color`.
@@ -401,8 +404,12 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(format) => context.format = format,
         Err(failure) => return run::end(&context, Err(failure)),
     }
+    let log = match run::event_log(&context, cli.command.name()) {
+        Ok(log) => log,
+        Err(failure) => return run::end(&context, Err(failure)),
+    };
     let resumed = cli.command.resumed();
-    run::to_end(context, resumed, |context| async move {
+    run::to_end(context, log, resumed, |context| async move {
         dispatch(cli.command, &context).await
     })
 }

@@ -1,5 +1,6 @@
 //! Runs a command until it ends or a signal stops it, and returns the exit code.
 
+use std::fs::File;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -13,17 +14,52 @@ use tokio::sync::Notify;
 use super::watchdog::{ComputeLimits, Excess, watched};
 use super::{Context, Exit, Failure};
 use crate::event::Events;
-use crate::report;
+use crate::report::{self, EventLog, Folding, ReportingOptions};
+use crate::workspace::fs::{self, OutputError};
 
 /// The maximum time for cleanup after an interruption.
 const CLEANUP: Duration = Duration::from_secs(3);
 /// The maximum time from a signal to the end of the process.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
-/// Runs a command and shows its events. A panic counts as a failure; the panic hook has reported it
-/// already. `resumed` is the hint after an interruption.
+/// The file of `--events` with its first line; `None` without the option. Fails if the file cannot
+/// be written.
+pub(super) fn event_log(
+    context: &Context,
+    command: &'static str,
+) -> Result<Option<EventLog>, Failure> {
+    let Some(path) = &context.globals.events else {
+        return Ok(None);
+    };
+    let path = fs::output(&context.cwd.join(path))?;
+    let file = File::create(&path).map_err(|source| OutputError::File {
+        path: path.clone(),
+        source,
+    })?;
+    let run = report::LoggedRun {
+        command,
+        start: context.now,
+    };
+    Ok(Some(EventLog::new(path, file, context.out.direct(), run)))
+}
+
+/// The CI service that golden runs in, if its log can fold lines.
+fn folding(context: &Context) -> Option<Folding> {
+    let is_true = |name| context.var(name) == Some("true");
+    if is_true("GITHUB_ACTIONS") {
+        Some(Folding::GitHub)
+    } else if is_true("GITLAB_CI") {
+        Some(Folding::GitLab)
+    } else {
+        None
+    }
+}
+
+/// Runs a command, shows its events, and writes them to `log`. A panic counts as a failure; the
+/// panic hook has reported it already. `resumed` is the hint after an interruption.
 pub(super) fn to_end<F>(
     mut context: Context,
+    log: Option<EventLog>,
     resumed: Option<&str>,
     command: impl FnOnce(Context) -> F,
 ) -> ExitCode
@@ -49,14 +85,28 @@ where
     let work = async {
         let (events, receiver) = Events::channel();
         context.events = events.clone();
-        let reporting = report::spawn(&context.out, receiver, context.globals.verbose);
+        let reporting = report::spawn(
+            &context.out,
+            receiver,
+            ReportingOptions {
+                verbose: context.globals.verbose,
+                start: context.now,
+                folding: folding(&context),
+                log,
+            },
+        );
         let command = watched(command(context), ComputeLimits::default(), move |excess| {
             stop(&alarm, excess);
         });
         let result = until_interrupted(command, resumed).await;
         // The task that shows the events must not end earlier: the tasks that clean up are counted.
         drop(events);
-        reporting.finish().await;
+        let (exit, error) = match &result {
+            Ok(exit) => (*exit, None),
+            Err(failure) => (failure.exit, failure.error.as_ref()),
+        };
+        let error = error.map(|error| report::chain(error.as_ref()));
+        reporting.finish(exit.code(), error.as_deref()).await;
         result
     };
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
@@ -187,8 +237,7 @@ impl Signals {
 /// True if the process inherited that SIGHUP is ignored, for example from `nohup`.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
-    let status =
-        crate::workspace::fs::read(std::path::Path::new("/proc/self/status")).unwrap_or_default();
+    let status = fs::read(std::path::Path::new("/proc/self/status")).unwrap_or_default();
     let status = String::from_utf8_lossy(&status);
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())

@@ -30,7 +30,8 @@ pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[
 
 /// An error and its sources, joined by `: `. A source whose text the message contains already is
 /// not repeated.
-fn chain(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

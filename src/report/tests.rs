@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::out::Captured;
-use super::{Out, OutputFormat, diagnostics, spawn};
+use super::{Out, OutputFormat, ReportingOptions, diagnostics, spawn};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::event::{Event, Events, Step};
 
@@ -193,7 +193,7 @@ async fn events_are_printed_as_lines_in_their_order() {
     let image = || "dotnet/aspnet:3.0.1".to_owned();
     let (out, stdout, stderr) = Out::memory(80);
     let (events, receiver) = Events::channel();
-    let reporting = spawn(&out, receiver, 0);
+    let reporting = spawn(&out, receiver, ReportingOptions::default());
     events.note(None, "engine: docker 20.10");
     events.send(Event::Started { image: image() });
     events.step(
@@ -224,7 +224,7 @@ async fn events_are_printed_as_lines_in_their_order() {
         text: "failed".to_owned(),
         ok: false,
     });
-    reporting.finish().await;
+    reporting.finish(0, None).await;
     assert_eq!(text(&stdout), "");
     insta::assert_snapshot!(text(&stderr), @r"
     engine: docker 20.10

@@ -22,6 +22,7 @@ mod dependencies;
 mod diff;
 mod doctor;
 mod engine_trust;
+mod events;
 mod families;
 mod files;
 mod fleet;
@@ -65,5 +66,6 @@ mod structure;
 #[allow(dead_code, reason = "the tests with services use the rest")]
 mod support;
 mod tags;
+mod terminal;
 mod testing;
 mod words;

@@ -183,6 +183,8 @@ impl Run<'_> {
     /// moving tag is moved after a failure.
     pub async fn to_end(&self) -> Ended {
         let start = Instant::now();
+        let total = self.work.len();
+        self.events.send(Event::Images { total });
         let images = self.work.iter().map(|work| &work.recipe.image);
         let parents = ParentIndex::new(images.clone());
         let graph: Vec<Vec<usize>> = images

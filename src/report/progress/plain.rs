@@ -1,6 +1,7 @@
 //! Shows events as lines for logs: one line for each event, which starts with the image.
 
 use super::Reporter;
+use super::folds::Folds;
 use crate::event::Event;
 use crate::report::out::Out;
 use crate::report::text::{bytes, one_line};
@@ -8,19 +9,37 @@ use crate::report::text::{bytes, one_line};
 /// Writes one line for each event.
 pub(super) struct Plain {
     out: Out,
+    folds: Option<Folds>,
 }
 
 impl Plain {
-    /// Creates a reporter that writes to `out`.
-    pub(super) const fn new(out: Out) -> Self {
-        Self { out }
+    /// Creates a reporter that writes to `out`, and the output of steps in folds.
+    pub(super) const fn new(out: Out, folds: Option<Folds>) -> Self {
+        Self { out, folds }
     }
 }
 
 impl Reporter for Plain {
     fn consume(&mut self, event: &Event) {
-        if let Some(line) = line(event) {
-            self.out.message(&line);
+        let folded = match (event, &mut self.folds) {
+            (Event::Log { image, line }, Some(folds)) => {
+                let line = format!("| {}", one_line(line));
+                if let Some(full) = folds.add(&one_line(image), line) {
+                    self.out.message(&full);
+                }
+                return;
+            }
+            (Event::Finished { image, .. }, Some(folds)) => folds.take(&one_line(image)),
+            _ => None,
+        };
+        for text in folded.into_iter().chain(line(event)) {
+            self.out.message(&text);
+        }
+    }
+
+    fn close(&mut self) {
+        for text in self.folds.iter_mut().flat_map(Folds::take_all) {
+            self.out.message(&text);
         }
     }
 }
@@ -47,7 +66,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         } if *total == Some(*done) => {
             format!("{}{} {}", prefix(Some(image)), one_line(what), bytes(*done))
         }
-        Event::Bytes { .. } => return None,
+        Event::Bytes { .. } | Event::Images { .. } => return None,
         Event::Note { image, text } => format!("{}{}", prefix(image.as_deref()), one_line(text)),
         Event::Warning { image, text } => {
             format!("warning: {}{}", prefix(image.as_deref()), one_line(text))

@@ -1,73 +1,26 @@
-//! Shows events on a terminal: permanent lines, and one live line for each image in progress.
+//! Shows events on a terminal: permanent lines, and below them the lines of the work in progress.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Reporter;
+use super::board::{Board, ScreenSize};
 use super::plain;
 use crate::event::Event;
 use crate::report::out::Out;
-use crate::report::text::{bytes, one_line};
 
-/// The time before the live line of an image appears, so that short work does not flicker.
-const DRAW_DELAY: Duration = Duration::from_millis(250);
+/// The size of a terminal that does not tell its size.
+const DEFAULT_SIZE: (u16, u16) = (24, 80);
 
-/// Draws a live line for each image in progress, and permanent lines above them.
+/// Draws the lines of the work in progress, and permanent lines above them.
 pub(super) struct Terminal {
     out: Out,
     bars: MultiProgress,
     every_line: bool,
-    images: BTreeMap<String, RunningImage>,
-}
-
-/// An image in progress.
-struct RunningImage {
-    since: Instant,
-    bar: Option<ProgressBar>,
-    step: String,
-    detail: String,
-    transfers: BTreeMap<String, (u64, Option<u64>)>,
-}
-
-impl RunningImage {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            bar: None,
-            step: String::new(),
-            detail: String::new(),
-            transfers: BTreeMap::new(),
-        }
-    }
-
-    /// The live line of the image.
-    fn line(&self, name: &str) -> String {
-        let (done, total) = self
-            .transfers
-            .values()
-            .fold((0, 0), |(done, total), (of_one, in_all)| {
-                (done + of_one, total + in_all.unwrap_or(*of_one))
-            });
-        let moved = if total > 0 {
-            format!("  {}/{}", bytes(done), bytes(total))
-        } else {
-            String::new()
-        };
-        let detail = if self.detail.is_empty() {
-            String::new()
-        } else {
-            format!("  {}", self.detail)
-        };
-        // A long step is truncated, so that its output also fits into the line.
-        let step = if detail.is_empty() {
-            self.step.as_str().into()
-        } else {
-            console::truncate_str(&self.step, 40, "…")
-        };
-        format!("{name}  {step}{moved}{detail}")
-    }
+    board: Board,
+    /// One for each line that is drawn.
+    lines: Vec<ProgressBar>,
 }
 
 impl Terminal {
@@ -78,17 +31,9 @@ impl Terminal {
             out,
             bars,
             every_line,
-            images: BTreeMap::new(),
+            board: Board::new(Instant::now()),
+            lines: Vec::new(),
         }
-    }
-
-    /// Changes the state of an image; the next tick draws it.
-    fn image(&mut self, name: &str, change: impl FnOnce(&mut RunningImage)) {
-        change(
-            self.images
-                .entry(name.to_owned())
-                .or_insert_with(RunningImage::new),
-        );
     }
 
     fn write(&self, event: &Event) {
@@ -101,6 +46,23 @@ impl Terminal {
             line
         };
         self.out.message(&line);
+    }
+
+    /// Draws the lines, and removes those that are no longer needed.
+    fn draw(&mut self, lines: Vec<String>) {
+        for bar in self.lines.drain(lines.len().min(self.lines.len())..) {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+        for (position, line) in lines.into_iter().enumerate() {
+            if position == self.lines.len() {
+                let style = ProgressStyle::with_template("{msg}");
+                let bar = self.bars.add(ProgressBar::new_spinner());
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                self.lines.push(bar);
+            }
+            self.lines[position].set_message(line);
+        }
     }
 }
 
@@ -122,59 +84,33 @@ fn colored(event: &Event, line: &str) -> String {
 
 impl Reporter for Terminal {
     fn consume(&mut self, event: &Event) {
+        self.board.apply(event, Instant::now());
         match event {
-            Event::Started { image } => self.image(image, |_| ()),
-            Event::Step { image, step } => self.image(image, |state| {
-                state.step = one_line(&step.to_string()).into_owned();
-                state.detail.clear();
-                state.transfers.clear();
-            }),
-            Event::Log { image, line } => {
-                self.image(image, |state| {
-                    one_line(line).trim().clone_into(&mut state.detail);
-                });
-                if self.every_line {
-                    self.write(event);
-                }
-            }
-            Event::Bytes {
-                image,
-                what,
-                done,
-                total,
-            } => self.image(image, |state| {
-                state.transfers.insert(what.clone(), (*done, *total));
-            }),
-            Event::Finished { image, .. } => {
-                if let Some(bar) = self.images.remove(image).and_then(|state| state.bar) {
-                    bar.finish_and_clear();
+            Event::Log { .. } if self.every_line => self.write(event),
+            Event::Finished { .. } => {
+                // The next output may be the result of the run: no line must be drawn below it.
+                if self.board.is_idle() {
+                    self.draw(Vec::new());
                 }
                 self.write(event);
             }
             Event::Note { .. } | Event::Warning { .. } => self.write(event),
+            _ => {}
         }
     }
 
     fn tick(&mut self) {
-        for (name, state) in &mut self.images {
-            if state.bar.is_none() && state.since.elapsed() >= DRAW_DELAY {
-                let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}");
-                let bar = self.bars.add(ProgressBar::new_spinner());
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                state.bar = Some(bar);
-            }
-            if let Some(bar) = &state.bar {
-                bar.set_message(state.line(name));
-                bar.tick();
-            }
-        }
+        let size = console::Term::stderr().size_checked();
+        let (rows, columns) = size.unwrap_or(DEFAULT_SIZE);
+        let size = ScreenSize {
+            columns: columns.into(),
+            rows: rows.into(),
+        };
+        let lines = self.board.lines(Instant::now(), size);
+        self.draw(lines);
     }
 
     fn close(&mut self) {
-        for state in std::mem::take(&mut self.images).into_values() {
-            if let Some(bar) = state.bar {
-                bar.finish_and_clear();
-            }
-        }
+        self.draw(Vec::new());
     }
 }

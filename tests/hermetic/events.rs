@@ -1,0 +1,76 @@
+//! `--events FILE`: what happens, as lines of JSON.
+
+use serde_json::Value;
+
+use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::workspace::Golden;
+
+/// The events in the file, without their times.
+fn events(golden: &Golden, file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(golden.path().join(file)).unwrap();
+    let event = |line: &str| {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        assert!(event["seconds"].as_f64().is_some(), "{line}");
+        event.as_object_mut().unwrap().remove("seconds");
+        event
+    };
+    text.lines().map(event).collect()
+}
+
+fn named<'e>(events: &'e [Value], name: &str) -> Vec<&'e Value> {
+    events
+        .iter()
+        .filter(|event| event["event"] == name)
+        .collect()
+}
+
+#[test]
+fn a_run_writes_its_events_while_it_works() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+    let golden = Golden::new().workspace(&table);
+    let spec = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n";
+    golden.write("app/image.toml", spec);
+    golden
+        .run(&["build", "--push", "--events", "run.jsonl"])
+        .exit(0);
+    let written = events(&golden, "run.jsonl");
+    assert_eq!(written[0]["event"], "run");
+    assert_eq!(written[0]["schema"], 1);
+    assert_eq!(written[0]["command"], "build");
+    assert_eq!(
+        *written.last().unwrap(),
+        serde_json::json!({ "event": "ended", "exit": 0 })
+    );
+    assert_eq!(named(&written, "images")[0]["total"], 1);
+    assert_eq!(named(&written, "started")[0]["image"], "app:1.0.0");
+    let tag = named(&written, "step")
+        .into_iter()
+        .rfind(|event| event["step"] == "tag")
+        .unwrap();
+    assert_eq!(tag["repository"], format!("{host}/app"));
+    let finished = named(&written, "finished");
+    assert_eq!(
+        (&finished[0]["text"], &finished[0]["ok"]),
+        (&"published".into(), &true.into())
+    );
+    // The next run replaces the file.
+    golden.run(&["ls", "nowhere:1/x", "--events", "run.jsonl"]);
+    let written = events(&golden, "run.jsonl");
+    assert_eq!(named(&written, "run")[0]["command"], "ls");
+    let ended = written.last().unwrap();
+    assert_ne!(ended["exit"], 0);
+    assert!(
+        ended["error"].as_str().unwrap().contains("nowhere"),
+        "{ended}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error_before_the_run() {
+    let golden = Golden::new().workspace("");
+    let run = golden.run(&["check", "--events", "none/run.jsonl"]);
+    let run = run.exit(2);
+    assert!(run.stderr.contains("none does not exist"), "{}", run.stderr);
+}
