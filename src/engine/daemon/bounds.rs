@@ -204,8 +204,8 @@ mod tests {
     use super::*;
 
     const TIMEOUTS: Timeouts = Timeouts {
-        answer: Duration::from_millis(300),
-        silence: Duration::from_millis(200),
+        answer: Duration::from_millis(1200),
+        silence: Duration::from_millis(1000),
     };
 
     /// Reads from an engine that sends a byte every 50 ms, `times` times, and then nothing. Returns
@@ -235,13 +235,13 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.ends_with(": the response was not complete within 0.3 s"),
+            error.ends_with(": the response was not complete within 1.2 s"),
             "{error}"
         );
-        let error = read(RequestKind::Task, 20).await.unwrap_err().to_string();
-        assert_eq!(error, "20: it sent nothing for 0.2 s");
+        let error = read(RequestKind::Task, 30).await.unwrap_err().to_string();
+        assert_eq!(error, "30: it sent nothing for 1 s");
         let error = read(RequestKind::Archive, 0).await.unwrap_err().to_string();
-        assert_eq!(error, "0: it sent nothing for 0.2 s");
+        assert_eq!(error, "0: it sent nothing for 1 s");
     }
 
     /// The error when an engine sends these bytes without end.
