@@ -21,10 +21,11 @@ use crate::config_files::byte_size::ByteSize;
 use crate::config_files::test_table::SizeKind;
 use crate::inventory::{Inventory, Merged, Package};
 use crate::oci::ImageConfig;
-use crate::policy::looks_like_a_secret;
 use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest};
 use crate::resolve::image_test::{PackageExpectation, TestSubject};
+
+use value::ValueOf;
 
 pub use container::{Attempt, Captured, CommandPlan, ContainerEnd, ContainerExit};
 pub use run::{judge, need_one_run, plan};
@@ -104,12 +105,10 @@ fn mismatches(subject: &TestSubject<Vec<Certificate>>, facts: &ImageFacts<'_>) -
         TestSubject::Package { name, expected } => package(name, expected, facts.inventory),
         TestSubject::Env { name, expected } => {
             let found = value::variable(facts.config, name);
-            value::mismatches(found.as_deref(), expected, |value| {
-                looks_like_a_secret(name, value)
-            })
+            value::mismatches(ValueOf::Variable(name), found.as_deref(), expected)
         }
         TestSubject::Label { key, expected } => {
-            value::mismatches(facts.config.label(key), expected, |_| false)
+            value::mismatches(ValueOf::Label, facts.config.label(key), expected)
         }
         TestSubject::Config { key, equals } => value::config(facts.config, *key, equals),
         TestSubject::Port { port, exists } => value::ports(facts.config, *port, *exists),

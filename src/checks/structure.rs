@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::container::{Captured, CommandPlan, ContainerEnd, not_run, wrong_end};
 use super::file::{content_at, excerpt};
 use super::paths::{FoundPath, LastLink, find};
-use super::value::{keys, variable};
+use super::value::{ValueOf, keys, variable};
 use super::verdict::Mismatch;
 use super::{ImageFacts, LARGEST_CONTENT};
 use crate::config_files::structure::{
@@ -256,34 +256,23 @@ fn mode_text(found: FoundPath<'_>) -> Option<String> {
 
 fn metadata(check: &MetadataCheck, config: &ImageConfig) -> Vec<Mismatch> {
     let mut wrong = Vec::new();
-    let labels = config.labels();
     for (name, expected) in &check.env {
-        value(
-            "envVars",
-            name,
-            expected,
-            variable(config, name).as_deref(),
-            &mut wrong,
-        );
+        let of = ValueOf::Variable(name);
+        let found = variable(config, name);
+        let key = format!("envVars {name}");
+        wrong.extend(value(&key, of, expected, found.as_deref()));
     }
     for name in &check.unbound_env {
         if let Some(value) = variable(config, name) {
-            let found = format!("{name}={value}");
-            wrong.push(Mismatch::new(
-                "unboundEnvVars",
-                format!("{name} is not set"),
-                found,
-            ));
+            let found = ValueOf::Variable(name).shown(&value);
+            let key = format!("unboundEnvVars {name}");
+            wrong.push(Mismatch::new(&key, "not set", found));
         }
     }
     for (name, expected) in &check.labels {
-        value(
-            "labels",
-            name,
-            expected,
-            labels.get(name).map(String::as_str),
-            &mut wrong,
-        );
+        let found = config.label(name);
+        let key = format!("labels {name}");
+        wrong.extend(value(&key, ValueOf::Label, expected, found));
     }
     for (key, name, expected) in [
         ("cmd", "Cmd", &check.cmd),
@@ -346,20 +335,16 @@ fn metadata(check: &MetadataCheck, config: &ImageConfig) -> Vec<Mismatch> {
 /// Compares the value of a variable or a label.
 fn value(
     key: &str,
-    name: &str,
+    of: ValueOf<'_>,
     expected: &ExpectedValue,
     found: Option<&str>,
-    wrong: &mut Vec<Mismatch>,
-) {
+) -> Option<Mismatch> {
     let (holds, shown) = match expected {
-        ExpectedValue::Equals(text) => (found == Some(text), format!("{text:?}")),
+        ExpectedValue::Equals(text) => (found == Some(text), of.shown(text)),
         ExpectedValue::Matches(pattern) => {
             let holds = found.is_some_and(|found| pattern.is_match(found.as_bytes()));
             (holds, format!("a match of {pattern}"))
         }
     };
-    if !holds {
-        let found = found.map_or_else(|| "not set".to_owned(), |found| format!("{found:?}"));
-        wrong.push(Mismatch::new(&format!("{key} {name}"), shown, found));
-    }
+    (!holds).then(|| Mismatch::new(key, shown, of.found(found)))
 }

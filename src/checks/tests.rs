@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 use super::{ImageFacts, evaluate, needed_contents};
 use crate::config_files::byte_size::ByteSize;
 use crate::config_files::config::Invocation;
+use crate::config_files::structure;
 use crate::config_files::test_table::{ConfigKey, Pattern, SizeKind, TestFileType};
 use crate::inventory::{LayerFiles, LayerOwner, Merged};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest, SpecLocation};
 use crate::resolve::image_test::{
-    FileExpectation, FileProperties, PackageExpectation, TestSubject, ValueExpectation,
+    FileExpectation, FileProperties, PackageExpectation, StructureTest, TestSubject,
+    ValueExpectation,
 };
 
 const STATUS: &str = "Package: tini\nVersion: 0.19.0-1\nStatus: install ok installed\n\n\
@@ -399,6 +401,34 @@ fn the_config_is_compared() {
     assert_eq!(
         volume("/x", true),
         ["exists: a volume / the volumes are /data"]
+    );
+}
+
+#[test]
+fn a_file_of_container_structure_test_shows_no_secret() {
+    let text = "schemaVersion: 2.0.0\nmetadataTest:\n  envVars: [{ key: API_TOKEN, value: hunter3 }, \
+        { key: URL, value: '^x', isRegex: true }, { key: NONE, value: a }]\n  \
+        unboundEnvVars: [{ key: API_TOKEN }, { key: USE_TOKEN }]\n  \
+        labels: [{ key: owner, value: x }]\n";
+    let file = structure::parse(text).unwrap();
+    let tests = file.cases.into_iter().map(|case| StructureTest {
+        file: "tests.yaml".to_owned(),
+        env: Vec::new(),
+        check: case.check,
+    });
+    let failures: Vec<String> = tests
+        .flat_map(|test| failures(TestSubject::Structure(Box::new(test))))
+        .collect();
+    assert_eq!(
+        failures,
+        [
+            "envVars API_TOKEN: a value that is not shown / a value that is not shown",
+            "envVars URL: a match of ^x / a value that is not shown",
+            "envVars NONE: \"a\" / not set",
+            "unboundEnvVars API_TOKEN: not set / a value that is not shown",
+            "unboundEnvVars USE_TOKEN: not set / \"true\"",
+            "labels owner: \"x\" / \"team@example.com\"",
+        ]
     );
 }
 

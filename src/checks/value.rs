@@ -6,11 +6,38 @@ use super::verdict::Mismatch;
 use crate::config_files::config::{Exposed, Invocation};
 use crate::config_files::test_table::ConfigKey;
 use crate::oci::ImageConfig;
+use crate::policy::looks_like_a_secret;
 use crate::render::default_shell;
 use crate::resolve::image_test::ValueExpectation;
 
 /// The text for a value that may be a secret.
 const HIDDEN: &str = "a value that is not shown";
+/// The text for a variable or a label that does not exist.
+const UNSET: &str = "not set";
+
+/// The variable or the label that a value belongs to. It decides how reports show the value.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ValueOf<'a> {
+    /// An environment variable. A value that may be a secret is hidden.
+    Variable(&'a str),
+    /// A label, which is no place for a secret.
+    Label,
+}
+
+impl ValueOf<'_> {
+    /// The value in quotes, unless it is hidden.
+    pub(super) fn shown(self, value: &str) -> String {
+        match self {
+            Self::Variable(name) if looks_like_a_secret(name, value) => HIDDEN.to_owned(),
+            Self::Variable(_) | Self::Label => format!("{value:?}"),
+        }
+    }
+
+    /// The value, or the text for none.
+    pub(super) fn found(self, value: Option<&str>) -> String {
+        value.map_or_else(|| UNSET.to_owned(), |value| self.shown(value))
+    }
+}
 
 /// The value of an environment variable. If the config sets it several times, the last value counts.
 pub(super) fn variable(config: &ImageConfig, name: &str) -> Option<String> {
@@ -21,29 +48,20 @@ pub(super) fn variable(config: &ImageConfig, name: &str) -> Option<String> {
     })
 }
 
-/// The assertions about a variable or a label that do not hold. Values for which `is_secret` returns
-/// true are not shown.
+/// The assertions about a variable or a label that do not hold.
 pub(super) fn mismatches(
+    of: ValueOf<'_>,
     found: Option<&str>,
     expected: &ValueExpectation,
-    is_secret: impl Fn(&str) -> bool,
 ) -> Vec<Mismatch> {
-    const UNSET: &str = "not set";
-    let quoted = |value: &str| {
-        if is_secret(value) {
-            HIDDEN.to_owned()
-        } else {
-            format!("{value:?}")
-        }
-    };
-    let shown = || found.map_or_else(|| UNSET.to_owned(), &quoted);
+    let shown = || of.found(found);
     match (expected, found) {
         (ValueExpectation::Absent, None) => Vec::new(),
         (ValueExpectation::Absent, Some(_)) => vec![Mismatch::new("exists", UNSET, shown())],
         (ValueExpectation::Set { equals, matches }, found) => {
             let mut wrong = Vec::new();
             if let Some(equals) = equals.as_deref().filter(|equals| found != Some(*equals)) {
-                wrong.push(Mismatch::new("equals", quoted(equals), shown()));
+                wrong.push(Mismatch::new("equals", of.shown(equals), shown()));
             }
             if let Some(pattern) = matches
                 && !found.is_some_and(|value| pattern.is_match(value.as_bytes()))

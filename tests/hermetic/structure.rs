@@ -106,7 +106,7 @@ fn every_difference_of_the_config_is_shown() {
     for line in [
         "envVars DIR: expected \"/et\", found \"/etc\"\n",
         "envVars NONE: expected a match of .*, found not set\n",
-        "unboundEnvVars: expected DIR is not set, found DIR=/etc\n",
+        "unboundEnvVars DIR: expected not set, found \"/etc\"\n",
         "cmd: expected [\"a\"], found []\n",
         "entrypoint: expected [], found [\"/bin/app\", \"run\"]\n",
         "workdir: expected /, found /data\n",
