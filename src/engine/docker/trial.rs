@@ -60,12 +60,13 @@ impl Docker {
     /// Makes an image ready for commands. It is loaded under a temporary name, unless the engine has
     /// it already. Fails if a layer cannot be read, or if the engine refuses the image.
     pub async fn trial(&self, image: &AssembledImage, blobs: &Blobs) -> Result<TrialImage, Error> {
+        let id = Digest::of(&image.config);
+        let own = self.image_by_id(&id).await?;
         let mut trial = TrialImage {
             docker: self.clone(),
-            name: Digest::of(&image.config).to_string(),
+            name: id.to_string(),
             traces: Mutex::default(),
         };
-        let own = self.image_by_id(&Digest::of(&image.config)).await?;
         if own.is_some_and(|own| own.is_complete()) {
             return Ok(trial);
         }
@@ -134,8 +135,13 @@ impl TrialImage {
         command: &ContainerCommand,
         keeps: bool,
     ) -> Result<(ContainerEnd, Option<String>), Error> {
-        let what = format!("run `{command}`");
-        let failed = |error| self.docker.failed(&what, error);
+        // The words can contain the value of a variable of the image, which may be a secret.
+        let what = if keeps {
+            "run a setup command of the test"
+        } else {
+            "run the command of the test"
+        };
+        let failed = |error| self.docker.failed(what, error);
         let id = self.create(image, command, keeps).await.map_err(failed)?;
         let ended = async {
             let end = self.start(&id, command).await?;
