@@ -28,7 +28,8 @@ const UNITS: [(&str, u64); 12] = [
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
-    /// The size with its number of bytes: two sizes that differ little are shown alike otherwise.
+    /// The size with its number of bytes, such as `1.5 MB (1500001 bytes)`. In a comparison, two
+    /// rounded sizes can look the same.
     #[must_use]
     pub fn exact(self) -> String {
         if self.0 < 1000 {

@@ -2,11 +2,14 @@
 //! (<https://maven.apache.org/shared/maven-archiver/#pom-properties>), or from the manifest
 //! (<https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html#jar-manifest>).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::package::{Package, PackageKind};
 use super::package_list::PackageList;
+use super::reading::too_large;
 use super::zip::{Zip, ZipEntry};
+use crate::config_files::byte_size::ByteSize;
 
 /// The extensions of archives that contain classes or other archives.
 const EXTENSIONS: [&str; 5] = [".jar", ".war", ".ear", ".hpi", ".jpi"];
@@ -16,7 +19,7 @@ const MANIFEST: &str = "META-INF/MANIFEST.MF";
 const LEVELS: u8 = 3;
 /// The largest manifest or properties file, in bytes.
 const LONGEST: u64 = 1 << 20;
-/// The limit for the unpacked size of the archives in an archive, in bytes.
+/// The limit for the unpacked size of everything that is read in an archive, in bytes.
 const UNPACKED: u64 = 256 << 20;
 /// The beginnings of names that contain a group.
 const DOMAINS: [&str; 5] = ["be.", "com.", "io.", "net.", "org."];
@@ -72,7 +75,7 @@ pub(super) fn read(path: &str, bytes: &[u8]) -> PackageList {
 
 struct Reader {
     packages: PackageList,
-    /// The number of bytes that archives may still unpack to.
+    /// The number of bytes that may still be unpacked.
     left: u64,
 }
 
@@ -88,7 +91,7 @@ impl Reader {
                 self.inner(&zip, entry, levels);
                 continue;
             }
-            let content = match zip.content(entry, LONGEST) {
+            let content = match self.content(&zip, entry, LONGEST) {
                 Ok(content) => content,
                 Err(problem) => {
                     self.packages.problem(problem);
@@ -109,17 +112,37 @@ impl Reader {
         Ok(())
     }
 
+    /// The content of a file with at most `limit` bytes. The size counts before the file is
+    /// unpacked, so a file that cannot be read counts too.
+    fn content<'z>(
+        &mut self,
+        zip: &Zip<'z>,
+        entry: &ZipEntry,
+        limit: u64,
+    ) -> Result<Cow<'z, [u8]>, String> {
+        if entry.size > limit {
+            return Err(entry.failed(&too_large(entry.size, limit)));
+        }
+        self.left = self.left.checked_sub(entry.size).ok_or_else(|| {
+            let limit = ByteSize(UNPACKED);
+            entry.failed(&format!(
+                "it is not read, because the archive unpacks to more than {limit}"
+            ))
+        })?;
+        zip.content(entry)
+    }
+
     /// Reads an archive in an archive.
     fn inner(&mut self, zip: &Zip<'_>, entry: &ZipEntry, levels: u8) {
         if levels == 0 {
-            self.packages
-                .problem(format!("{}: it is too deep in other archives", entry.name));
+            let problem =
+                format!("it is in more than {LEVELS} other archives, which golden does not read");
+            self.packages.problem(entry.failed(&problem));
             return;
         }
-        let read = zip.content(entry, self.left).and_then(|content| {
-            self.left = self.left.saturating_sub(content.len() as u64);
+        let read = self.content(zip, entry, UNPACKED).and_then(|content| {
             let read = self.archive(&entry.name, &content, levels - 1);
-            read.map_err(|problem| format!("{}: {problem}", entry.name))
+            read.map_err(|problem| entry.failed(&problem))
         });
         if let Err(problem) = read {
             self.packages.problem(problem);
@@ -261,7 +284,8 @@ mod tests {
             nested = written(&[("a.jar", &nested)]);
         }
         let problem = read("a.jar", &nested).problem.unwrap();
-        assert!(problem.contains("too deep"), "{problem}");
+        let expected = "it is in more than 3 other archives, which golden does not read";
+        assert!(problem.ends_with(expected), "{problem}");
     }
 
     #[test]
@@ -304,6 +328,33 @@ mod tests {
             [""; 0]
         );
         assert_eq!(purls("a-1.0.jar", &[("a/B.class", b"")]), [""; 0]);
+    }
+
+    #[test]
+    fn the_size_of_everything_that_is_unpacked_is_limited() {
+        let content = [0; 600];
+        let files: [(&str, &[u8]); 3] = [
+            ("a.jar", &content),
+            (MANIFEST, &content),
+            ("b.jar", &content),
+        ];
+        for (left, rest, problem) in [
+            (1800, 0, "a.jar: it is not a complete zip archive"),
+            (599, 599, "a.jar: it is not read, because"),
+        ] {
+            let packages = PackageList::default();
+            let mut reader = Reader { packages, left };
+            reader.archive("c.jar", &written(&files), LEVELS).unwrap();
+            assert_eq!(reader.left, rest);
+            let found = reader.packages.problem.unwrap();
+            assert!(found.starts_with(problem), "{found}");
+        }
+        let large = written(&[(MANIFEST, &vec![0; (1 << 20) + 1])]);
+        assert_eq!(
+            read("a.jar", &large).problem.unwrap(),
+            "META-INF/MANIFEST.MF: it has 1.0 MB (1048577 bytes); \
+             golden reads at most 1.0 MB (1048576 bytes)"
+        );
     }
 
     #[test]

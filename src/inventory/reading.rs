@@ -6,6 +6,7 @@ use super::package::Package;
 use super::package_list::PackageList;
 use super::release::Release;
 use super::{apk, dotnet, dpkg, java, node, python, rpm, spdx_packages};
+use crate::config_files::byte_size::ByteSize;
 
 /// The largest database that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -62,6 +63,12 @@ impl Reading {
             Self::Release(_) => 0,
         }
     }
+}
+
+/// The problem of a file that is larger than a limit. Both are in bytes.
+pub(super) fn too_large(size: u64, limit: u64) -> String {
+    let (size, limit) = (ByteSize(size).exact(), ByteSize(limit).exact());
+    format!("it has {size}; golden reads at most {limit}")
 }
 
 impl Database {
@@ -144,9 +151,7 @@ impl Database {
 
     /// The reading of a file that is larger than [`Self::largest`].
     pub(super) fn too_large(self, size: u64) -> Reading {
-        let (size, limit) = (size >> 20, self.largest() >> 20);
-        let problem = format!("it has {size} MiB; golden reads at most {limit} MiB");
-        Reading::Packages(PackageList::unread(problem))
+        Reading::Packages(PackageList::unread(too_large(size, self.largest())))
     }
 
     /// True if the packages belong to the distribution.

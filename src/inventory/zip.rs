@@ -17,7 +17,7 @@ const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
 /// A number that is in an extra field, and the identifier of that field.
 const ELSEWHERE: u64 = 0xffff_ffff;
 const LARGE: u64 = 1;
-/// The maximum number of selected files.
+/// The maximum number of selected files of an archive.
 const MOST: usize = 10_000;
 
 /// A zip archive.
@@ -38,9 +38,16 @@ pub(super) struct ZipEntry {
     is_encrypted: bool,
     checksum: u64,
     packed: u64,
-    /// The length in bytes, as the directory has it.
+    /// The unpacked size in bytes, from the directory.
     pub(super) size: u64,
     offset: u64,
+}
+
+impl ZipEntry {
+    /// The problem of this file, as a clause about the archive.
+    pub(super) fn failed(&self, problem: &str) -> String {
+        format!("{}: {problem}", self.name)
+    }
 }
 
 /// A number with the lowest byte first.
@@ -93,16 +100,18 @@ impl<'a> Zip<'a> {
                 selected.push(entry);
             }
             if selected.len() > MOST {
-                return Err("it contains too many archives".to_owned());
+                return Err(format!(
+                    "more than {MOST} of its files may describe packages, and golden reads none of them"
+                ));
             }
             rest = rest.get(length..).unwrap_or_default();
         }
         Ok(selected)
     }
 
-    /// The content of a file, if it has at most `limit` bytes.
-    pub(super) fn content(&self, entry: &ZipEntry, limit: u64) -> Result<Cow<'a, [u8]>, String> {
-        let failed = |problem: &str| format!("{}: {problem}", entry.name);
+    /// The content of a file. At most [`ZipEntry::size`] bytes are unpacked; more are an error.
+    pub(super) fn content(&self, entry: &ZipEntry) -> Result<Cow<'a, [u8]>, String> {
+        let failed = |problem: &str| entry.failed(problem);
         let packed = self
             .packed(entry)
             .ok_or_else(|| failed("it is not in the archive"))?;
@@ -114,15 +123,17 @@ impl<'a> Zip<'a> {
             8 => {
                 let mut plain = Vec::new();
                 DeflateDecoder::new(packed)
-                    .take(limit.saturating_add(1))
+                    .take(entry.size.saturating_add(1))
                     .read_to_end(&mut plain)
                     .map_err(|error| failed(&error.to_string()))?;
                 Cow::Owned(plain)
             }
             method => return Err(failed(&format!("it has an unknown compression, {method}"))),
         };
-        if content.len() as u64 > limit {
-            return Err(failed("it is too large"));
+        if content.len() as u64 != entry.size {
+            return Err(failed(
+                "it does not have the size in the directory of the archive",
+            ));
         }
         let mut checksum = Crc::new();
         checksum.update(&content);
@@ -241,7 +252,7 @@ pub(super) mod tests {
         let zip = Zip::open(bytes)?;
         let entries = zip.entries(|name| name != "c")?.into_iter();
         entries
-            .map(|entry| Ok((entry.name.clone(), zip.content(&entry, 1000)?.into_owned())))
+            .map(|entry| Ok((entry.name.clone(), zip.content(&entry)?.into_owned())))
             .collect()
     }
 
@@ -283,8 +294,9 @@ pub(super) mod tests {
             "a: it has an unknown compression, 9"
         );
         assert_eq!(changed(directory + 42, 200), "a: it is not in the archive");
-        let large = written(&[("a", &[0; 1001])]);
-        assert_eq!(contents(&large).unwrap_err(), "a: it is too large");
+        let size = "a: it does not have the size in the directory of the archive";
+        assert_eq!(changed(directory + 24, 6), size);
+        assert_eq!(changed(directory + 24, 8), size);
         for length in [0, 10, archive.len() - 1] {
             let error = contents(&archive[..length]).unwrap_err();
             assert_eq!(error, "it is not a complete zip archive");
