@@ -1,11 +1,13 @@
 //! Images whose layers can be read: assembled, in a registry, or in a layout.
 
 use crate::assemble::{Assembled, AssembledImage, Layer, LayerSource};
-use crate::image::{Described, DescribedImage, Follow, Source as _, Tree};
+use crate::image::{Follow, Source, Tree};
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Bytes, Descriptor, ImageConfig, RawManifest, config, packed_size};
 use crate::platform::Platform;
 use crate::registry::{self, Repo};
+use crate::store;
+use crate::store::layout::LayoutReader;
 
 /// An image for one platform whose layers can be read.
 #[derive(Debug, Clone)]
@@ -14,7 +16,7 @@ pub struct ReadableImage {
     pub platform: Platform,
     /// The image config.
     pub config: ImageConfig,
-    /// The bytes of the config; those of a layout are written again.
+    /// The bytes of the config; those of a scanned image are written again.
     pub raw_config: Bytes,
     /// The layers, the lowest first.
     pub layers: Vec<Layer>,
@@ -32,27 +34,6 @@ impl ReadableImage {
             })
         };
         assembled.images.iter().map(image).collect()
-    }
-
-    /// The images of a description. `layer` finds a layer.
-    pub fn of_described<E>(
-        described: Described,
-        layer: impl Fn(&Descriptor) -> Result<Layer, E>,
-    ) -> Result<Vec<Self>, E> {
-        let image = |image: DescribedImage| {
-            Ok(Self {
-                platform: image.platform,
-                raw_config: written(&image.config),
-                config: image.config,
-                layers: image
-                    .manifest
-                    .layers
-                    .iter()
-                    .map(&layer)
-                    .collect::<Result<_, E>>()?,
-            })
-        };
-        described.images.into_iter().map(image).collect()
     }
 
     /// The image in the form in which an engine loads it.
@@ -78,24 +59,43 @@ pub(super) fn written(config: &ImageConfig) -> Bytes {
 /// The image or index of a registry as if it were assembled; its layers stay in the registry. Fails
 /// if a manifest or a config cannot be read, or is invalid.
 pub async fn published(repo: &Repo, top: RawManifest) -> Result<Assembled, registry::Error> {
-    let tree = Tree::load(repo, top, Follow::Images).await?;
+    let layer = |descriptor: &Descriptor| {
+        Ok(Layer {
+            descriptor: descriptor.clone(),
+            source: LayerSource::Registry(repo.name().clone()),
+        })
+    };
+    assembled(repo, top, layer).await
+}
+
+/// An image or index of a layout as if it were assembled; its layers stay in the layout. Fails if a
+/// manifest, a config or a layer cannot be read, or is invalid.
+pub async fn of_layout(layout: &LayoutReader, top: &Descriptor) -> Result<Assembled, store::Error> {
+    let raw = RawManifest::new(&top.media_type, layout.blob(&top.digest)?);
+    assembled(layout, raw, |descriptor| layout.layer(descriptor)).await
+}
+
+/// The image or index of a source as if it were assembled. `layer` finds a layer.
+async fn assembled<S: Source>(
+    source: &S,
+    top: RawManifest,
+    layer: impl Fn(&Descriptor) -> Result<Layer, S::Error>,
+) -> Result<Assembled, S::Error> {
+    let tree = Tree::load(source, top, Follow::Images).await?;
     let mut images = Vec::new();
-    for (raw, manifest) in tree.images(repo)? {
+    for (raw, manifest) in tree.images(source)? {
         if ArtifactKind::of(raw) != ArtifactKind::Image {
             continue;
         }
-        let config = repo.metadata(&manifest.config).await?;
+        let config = source.metadata(&manifest.config).await?;
         let parsed = ImageConfig::parse(&config)
-            .map_err(|error| repo.unusable(&raw.digest, error.into()))?;
-        let layers = manifest.layers.iter().map(|descriptor| Layer {
-            descriptor: descriptor.clone(),
-            source: LayerSource::Registry(repo.name().clone()),
-        });
+            .map_err(|error| source.unusable(&raw.digest, error.into()))?;
+        let layers = manifest.layers.iter().map(&layer);
         images.push(AssembledImage {
             platform: parsed.platform(),
             manifest: raw.clone(),
             config,
-            layers: layers.collect(),
+            layers: layers.collect::<Result<_, _>>()?,
         });
     }
     Ok(Assembled {

@@ -10,14 +10,13 @@ use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::pipeline::{Goal, Options, proxies};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
-use super::readable::{ReadableImage, published};
+use super::readable::{ReadableImage, of_layout, published};
 use super::registries;
 use super::session::Session;
 use crate::app::destinations::Destinations;
 use crate::app::pipeline::Ended;
 use crate::checks::TestedPlatform;
 use crate::config_files::base::LayoutSpec;
-use crate::oci::Descriptor;
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
 use crate::resolve::ResolvedImage;
@@ -181,8 +180,7 @@ async fn in_layout(written: &str, session: &Session) -> Result<FoundImage, Error
     } = written.parse().map_err(Error::invalid)?;
     let layout = LayoutReader::open(&session.settings.cwd.join(&directory))?;
     let (top, names) = layout.find(name.as_deref(), digest.as_ref())?;
-    let described = layout.describe(&top).await?;
-    let layer = |descriptor: &Descriptor| layout.layer(descriptor);
+    let assembled = of_layout(&layout, &top).await?;
     let name = name.or_else(|| names.into_iter().next());
     let (path, tag) = match name
         .as_deref()
@@ -195,7 +193,7 @@ async fn in_layout(written: &str, session: &Session) -> Result<FoundImage, Error
         shown: written.to_owned(),
         path,
         tag,
-        images: ReadableImage::of_described(described, layer)?,
+        images: ReadableImage::of_assembled(&assembled)?,
     })
 }
 

@@ -1,8 +1,9 @@
 //! `[[test]]`: the spec, `golden test`, and publishing.
 
+use golden::oci::{Descriptor, media};
 use serde_json::{Value, json};
 
-use crate::support::layout::Base;
+use crate::support::layout::{Base, index};
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
 
@@ -434,9 +435,9 @@ fn an_image_whose_config_cannot_be_read_does_not_pass() {
     // The blob of a layer is not a config.
     let text = "this is not a config";
     registry.image("app", text, &[]);
-    let config = json!({ "mediaType": golden::oci::media::OCI_CONFIG,
+    let config = json!({ "mediaType": media::OCI_CONFIG,
         "digest": golden::reference::Digest::of(text.as_bytes()), "size": text.len() });
-    let media_type = golden::oci::media::OCI_MANIFEST;
+    let media_type = media::OCI_MANIFEST;
     let manifest =
         json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [] });
     let bad = registry.manifest("app", media_type, &manifest, &["bad"]);
@@ -449,6 +450,38 @@ fn an_image_whose_config_cannot_be_read_does_not_pass() {
         let reference = format!("{}/app:{tag}", registry.host());
         let run = golden.run(&["test", &reference]).exit(code);
         assert!(run.stderr.contains(message), "{tag}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_layout_with_a_config_that_cannot_be_read_does_not_pass() {
+    let golden = app("[[test]]\nport = 1\nexists = false\n");
+    let blob = |media_type: &str, bytes: &[u8]| {
+        let descriptor = Descriptor::of(media_type, bytes);
+        golden.write(
+            &format!("out/blobs/sha256/{}", descriptor.digest.hex()),
+            bytes,
+        );
+        descriptor
+    };
+    let manifest = |config: &Descriptor| {
+        let manifest = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+            "config": config, "layers": [] });
+        blob(media::OCI_MANIFEST, manifest.to_string().as_bytes())
+    };
+    let good = Base::new("linux/amd64").blobs(&golden.path().join("out"));
+    let bad = manifest(&blob(media::OCI_CONFIG, b"this is not a config"));
+    let both =
+        json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [good, bad] });
+    let both = blob(media::OCI_INDEX, both.to_string().as_bytes());
+    for (image, code, message) in [
+        (&good, 0, ""),
+        (&bad, 1, bad.digest.hex()),
+        (&both, 1, bad.digest.hex()),
+    ] {
+        index(&golden.path().join("out"), &[(image, Some("app:1.0.0"))]);
+        let run = golden.run(&["test", "oci:out"]).exit(code);
+        assert!(run.stderr.contains(message), "{image:?}: {}", run.stderr);
     }
 }
 
