@@ -254,7 +254,7 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
         "[credential]\n\thelper = \"!f() {{ touch {}; echo username=u; echo password=p; }}; f\"\n",
         ran.display()
     );
-    elsewhere.write(".gitconfig", helper);
+    elsewhere.write(".gitconfig", &helper);
     let reproduce = |code| {
         let mut command = elsewhere.command(&["reproduce", &image]);
         command.env("HOME", elsewhere.path());
@@ -262,6 +262,31 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
     };
     reproduce(1);
     assert!(!ran.exists());
+    let host = server.host();
+    for (file, text) in [
+        (
+            ".gitconfig",
+            format!("[http \"http://{host}/\"]\n\textraHeader = authorization: Basic dTpw\n"),
+        ),
+        (
+            ".gitconfig",
+            format!("[url \"http://u:p@{host}/\"]\n\tinsteadOf = http://{host}/\n"),
+        ),
+        (
+            ".netrc",
+            "machine 127.0.0.1 login u password p\n".to_owned(),
+        ),
+    ] {
+        elsewhere.write(file, &text);
+        let run = reproduce(1);
+        assert!(
+            run.stderr.contains("cannot be checked out"),
+            "{text}: {}",
+            run.stderr
+        );
+        elsewhere.write(file, "");
+    }
+    elsewhere.write(".gitconfig", helper);
     git(&elsewhere, &["init", "-q"]);
     git(&elsewhere, &["remote", "add", "origin", &url]);
     reproduce(0);

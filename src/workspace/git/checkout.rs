@@ -2,10 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::process::Command;
+use url::Url;
+
 use super::repository::{self, GitError, GitRepository};
 use super::sanitised;
 use crate::process::{Environment, Program};
 use crate::workspace::fs;
+
+/// The keys of `http` that describe proxies and connections, and send no login to a server.
+const OF_CONNECTIONS: &[&str] = &[
+    "followredirects",
+    "proxy",
+    "proxyauthmethod",
+    "proxysslcainfo",
+    "proxysslcert",
+    "proxysslcertpasswordprotected",
+    "proxysslkey",
+    "schannelcheckrevoke",
+    "schannelusesslcainfo",
+    "sslbackend",
+    "sslcainfo",
+    "sslcapath",
+    "sslverify",
+    "sslversion",
+    "version",
+];
 
 /// A commit that is checked out into a temporary directory. The directory is removed with it.
 #[derive(Debug)]
@@ -125,23 +147,24 @@ impl Checkout {
         Ok(true)
     }
 
-    /// Clones a repository without its files. The configuration of the user decides about proxies,
-    /// and about logins if the user knows the URL. Git never asks for a login.
+    /// Clones a repository without its files. The configuration of the user decides about proxies
+    /// and the certificates of servers, and about logins if the user knows the URL. Git never asks
+    /// for a login.
     async fn clone_from(
         &self,
         url: &str,
         is_known: bool,
         environment: &Environment,
     ) -> Result<(), GitError> {
-        let mut command = repository::bare(environment, Program::GitOfUser);
+        let home = fs::temporary_directory();
+        let home = home
+            .map_err(|error| GitError(format!("cannot create a temporary directory: {error}")))?;
+        let mut command = if is_known {
+            repository::bare(environment, Program::GitOfUser)
+        } else {
+            without_logins(home.path(), environment).await?
+        };
         command.env("GIT_ALLOW_PROTOCOL", "https:http");
-        if !is_known {
-            // An empty value removes the credential helpers, the program that asks for a password, and
-            // the headers for all hosts.
-            for setting in ["credential.helper=", "core.askPass=", "http.extraHeader="] {
-                command.args(["-c", setting]);
-            }
-        }
         command.args(["clone", "-q", "--no-checkout", "--template=", "--", url]);
         command.arg(self.path());
         repository::answer(command, &[]).await.map(drop)
@@ -156,6 +179,44 @@ impl Checkout {
         command.args(args).current_dir(self.path());
         repository::answer(command, &[]).await.map(drop)
     }
+}
+
+/// A git command that can send no login of the user: not from the configuration, and not from
+/// `.netrc`, because `home` takes the place of the user's home directory.
+async fn without_logins(home: &Path, environment: &Environment) -> Result<Command, GitError> {
+    let mut of_user = repository::bare(environment, Program::GitOfUser);
+    of_user.args(["config", "--includes", "--null", "--list"]);
+    of_user.env("GIT_DIR", home).current_dir(home);
+    let listed = repository::answer(of_user, &[]).await?;
+    let user_home = environment.get("HOME").map(String::as_str);
+    let path = home.join("config");
+    let config = settings_without_logins(&repository::entries(&listed), user_home);
+    fs::write_cached(&path, config.as_bytes())
+        .map_err(|error| GitError::of(&path, &error.source))?;
+    let mut command = repository::bare(environment, Program::Git);
+    command.env("HOME", home).env("USERPROFILE", home);
+    command.env("GIT_CONFIG_GLOBAL", &path);
+    command.env("GIT_CONFIG_NOSYSTEM", "1");
+    Ok(command)
+}
+
+/// The part of the user's configuration that sends no login to a server: proxies, the certificates
+/// of servers, and other addresses of servers.
+fn settings_without_logins(entries: &[(String, String)], home: Option<&str>) -> String {
+    let is_kept = |key: &str| match repository::parts(key) {
+        ("http", _, name) => OF_CONNECTIONS.contains(&name),
+        ("url", Some(base), "insteadof") => Url::parse(base).is_ok_and(|base| {
+            let is_web = matches!(base.scheme(), "https" | "http");
+            is_web && base.username().is_empty() && base.password().is_none()
+        }),
+        _ => false,
+    };
+    let kept = entries.iter().filter(|(key, _)| is_kept(key));
+    let lines = kept.map(|(key, value)| match (value.strip_prefix("~/"), home) {
+        (Some(path), Some(home)) => repository::line(key, &format!("{home}/{path}")),
+        _ => repository::line(key, value),
+    });
+    lines.collect()
 }
 
 /// True for the id of an object in SHA-1 or SHA-256.
@@ -180,5 +241,29 @@ impl GitRepository {
     /// The commits whose parents a shallow clone lacks.
     fn shallow(&self) -> Result<Option<Vec<u8>>, GitError> {
         repository::read(&self.directory().join("shallow"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_and_certificates_are_kept_without_logins() {
+        let listed = "http.proxy\nhttp://proxy:3128\0http.https://a.example/x.y/.sslcainfo\n~/ca \\ \"1\".pem\0\
+            http.extraheader\nAuthorization: a\0http.https://a.example/.extraheader\nAuthorization: b\0\
+            http.cookiefile\n/cookies\0http.sslcert\n/me.pem\0credential.helper\nstore\0\
+            url.https://mirror.example/.insteadof\nhttps://a.example/\0\
+            url.https://me:token@a.example/.insteadof\nhttps://a.example/\0\
+            url.git@a.example:.insteadof\nhttps://a.example/\0core.askpass\n/ask\0";
+        let kept = settings_without_logins(&repository::entries(listed), Some("/home/me"));
+        let expected = r#"[http]
+	proxy = "http://proxy:3128"
+[http "https://a.example/x.y/"]
+	sslcainfo = "/home/me/ca \\ \"1\".pem"
+[url "https://mirror.example/"]
+	insteadof = "https://a.example/"
+"#;
+        assert_eq!(kept, expected);
     }
 }

@@ -194,7 +194,7 @@ fn remote((key, value): &(String, String)) -> Option<(String, String)> {
 }
 
 /// The entries of `git config --null --list`. A key without a value means true.
-fn entries(listed: &str) -> Vec<(String, String)> {
+pub(super) fn entries(listed: &str) -> Vec<(String, String)> {
     let entries = listed.split('\0').filter(|entry| !entry.is_empty());
     let pair = |entry: &str| {
         let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
@@ -203,14 +203,25 @@ fn entries(listed: &str) -> Vec<(String, String)> {
     entries.map(pair).collect()
 }
 
-/// One entry in the syntax of git's configuration. The key has exactly one dot.
-fn line(key: &str, value: &str) -> String {
-    let (section, name) = key.split_once('.').unwrap_or((key, ""));
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
-        .replace('\t', "\\t");
+/// The section, the subsection and the name of a key, such as `http`, `https://example.com` and
+/// `proxy`.
+pub(super) fn parts(key: &str) -> (&str, Option<&str>, &str) {
+    let (section, rest) = key.split_once('.').unwrap_or((key, ""));
+    match rest.rsplit_once('.') {
+        Some((subsection, name)) => (section, Some(subsection), name),
+        None => (section, None, rest),
+    }
+}
+
+/// One entry in the syntax of git's configuration.
+pub(super) fn line(key: &str, value: &str) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let value = escaped(value).replace('\n', "\\n").replace('\t', "\\t");
+    let (section, subsection, name) = parts(key);
+    let section = match subsection {
+        Some(subsection) => format!("{section} \"{}\"", escaped(subsection)),
+        None => section.to_owned(),
+    };
     format!("[{section}]\n\t{name} = \"{value}\"\n")
 }
 
