@@ -2,6 +2,7 @@
 //! hashes the files.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -147,18 +148,15 @@ impl<'a> Assets<'a> {
         }
         let path = inside(self.root, &request.directory, written).map_err(refused)?;
         let real = self.real(&path, written).map_err(refused)?;
-        let unreadable = |why: String| refused(format!("`{written}` cannot be read: {why}"));
-        let bytes = super::fs::read_in(self.root, &real, MAX_STRUCTURE)
-            .map_err(|error| unreadable(error.source.to_string()))?;
-        let text =
-            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
         let shown = PathBuf::from(self.shown(&real));
-        let parsed = structure::parse(&text);
+        let unreadable = |why| refused(format!("`{written}` cannot be read: {why}"));
+        let text = self.structure_text(&real, &shown).map_err(unreadable)?;
+        let parsed = structure::parse(text);
         let location = |span| SpecLocation {
             file: shown.clone(),
             span,
         };
-        let result = match parsed {
+        match parsed {
             Ok(file) => {
                 let case = |case: structure::StructureCase| ImageTest {
                     name: Some(match name {
@@ -176,15 +174,27 @@ impl<'a> Assets<'a> {
             }
             Err(mistake) => {
                 let diagnostic = Diagnostic::error("spec.file", mistake.message.clone());
-                let diagnostic = at(diagnostic, &location(mistake.span(&text)));
+                let diagnostic = at(diagnostic, &location(mistake.span(text)));
                 Err(Box::new(match mistake.help {
                     Some(help) => diagnostic.help(help),
                     None => diagnostic,
                 }))
             }
-        };
-        self.texts.insert(shown.clone(), text);
-        result
+        }
+    }
+
+    /// The text of a file of container-structure-test. It is read only once, so that the spans of
+    /// all tests are those of one text.
+    fn structure_text(&mut self, real: &Path, shown: &Path) -> Result<&str, String> {
+        match self.texts.entry(shown.to_owned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let bytes = super::fs::read_in(self.root, real, MAX_STRUCTURE)
+                    .map_err(|error| error.source.to_string())?;
+                let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+                Ok(new.insert(text))
+            }
+        }
     }
 
     /// Checks the files, the layout and the certificates that an incomplete spec names.
@@ -703,4 +713,39 @@ fn executable(metadata: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn executable(_: &std::fs::Metadata) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_container_structure_test_is_read_once_for_all_images() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(directory.path()).unwrap();
+        let write = |test: &str| {
+            let text = format!(
+                "schemaVersion: 2.0.0\nfileExistenceTests: [{{ name: {test}, path: /etc }}]\n"
+            );
+            super::super::fs::write_atomic(&root.join("tests.yaml"), text.as_bytes()).unwrap();
+        };
+        let request = TrustRequest {
+            directory: PathBuf::new(),
+            pattern: "tests.yaml".to_owned(),
+            location: SpecLocation {
+                file: "image.toml".into(),
+                span: 0..1,
+            },
+        };
+        let mut assets = Assets::new(&root);
+        let mut names = || {
+            let tests = assets.structure(None, &request).unwrap();
+            tests.into_iter().map(|test| test.name).collect::<Vec<_>>()
+        };
+        write("first");
+        let first = names();
+        write("second");
+        assert_eq!(first, [Some("first".to_owned())]);
+        assert_eq!(names(), first);
+    }
 }
