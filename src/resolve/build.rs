@@ -398,24 +398,18 @@ impl SpecParser<'_, '_> {
     ) -> BTreeMap<Tag, ChannelSpec> {
         let mut channels = BTreeMap::new();
         for (name, spec) in table {
-            let problem = match check_extra(&name, None, []) {
-                Err(ExtraError::Version(_)) => Some("has the name of a version"),
-                Err(ExtraError::Latest(_)) => Some("contains the word `latest`"),
-                Err(ExtraError::BuildCache(_)) => Some("has the name of the build cache"),
-                Err(ExtraError::Variant(_)) => Some("has the name of a variant"),
-                Ok(()) if rules.extra.contains(&name) => Some("is also an extra tag"),
-                Err(ExtraError::Grammar(_)) | Ok(()) => None,
-            };
-            let problem = match (problem, name.parse::<Tag>()) {
-                (Some(problem), _) => Some(format!("the channel `{name}` {problem}")),
-                (None, Err(error)) => Some(error.to_string()),
-                (None, Ok(tag)) => {
-                    channels.insert(tag, spec);
-                    None
+            let channel = match check_extra(&name, None, []) {
+                Err(error) => Err(error.of_channel()),
+                Ok(()) if rules.extra.contains(&name) => {
+                    Err(format!("the channel `{name}` is also an extra tag"))
                 }
+                Ok(()) => name
+                    .parse::<Tag>()
+                    .map_err(|error| ExtraError::Grammar(error).of_channel()),
             };
-            if let Some(problem) = problem {
-                self.error(&["channels", &name], "spec.value", problem);
+            match channel {
+                Ok(tag) => drop(channels.insert(tag, spec)),
+                Err(problem) => self.error(&["channels", &name], "spec.value", problem),
             }
         }
         channels

@@ -51,13 +51,13 @@ pub(super) fn extras(
     }
 }
 
-/// Checks that no channel has the name of a variant, or of a version of it.
+/// Checks that no channel has the name of a variant or of a version of one, and that its tag is not
+/// too long.
 fn channels(image: &ParsedImage, variants: &[&Variant], found: &mut Diagnostics) {
     for channel in image.channels.keys() {
         let variants = variants.iter().map(|variant| variant.as_str());
-        if check_extra(channel.as_str(), image.variant.as_ref(), variants).is_err() {
-            let message = format!("the channel `{channel}` has the name of a variant");
-            let diagnostic = Diagnostic::error("spec.value", message);
+        if let Err(error) = check_extra(channel.as_str(), image.variant.as_ref(), variants) {
+            let diagnostic = Diagnostic::error("spec.value", error.of_channel());
             found.push(at(diagnostic, &image.requests.location, ""));
         }
     }
@@ -106,7 +106,7 @@ fn collisions(name: &RepositoryPath, images: &[&ParsedImage], found: &mut Diagno
             });
         }
         for (name, target) in &image.channels {
-            // A tag that is too long is reported when the channel is read.
+            // `channels` reports a tag that is too long.
             let Ok(tag) = suffixed(name.as_str(), variant).parse() else {
                 continue;
             };

@@ -1,32 +1,61 @@
 //! Checks the names of extra tags.
 
+use std::fmt;
+
 use semver::Version;
 
 use super::fan_out::suffixed;
 use super::{Variant, is_build_cache};
 use crate::reference::{Error as ReferenceError, Tag};
 
-/// The reason why a text cannot be an extra tag.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// The reason why a text cannot be an extra tag or a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExtraError {
     /// It has the form of golden's own tags, such as `1`, `1.2` or `v1`.
-    #[error(
-        "extra tag `{0}` looks like a version or a part of one; golden creates such tags from the version"
-    )]
     Version(String),
     /// It contains `latest`.
-    #[error("extra tag `{0}` contains `latest`, which is reserved for the tag `latest`")]
     Latest(String),
     /// It is the tag of a build cache.
-    #[error("extra tag `{0}` is reserved for the build cache")]
     BuildCache(String),
     /// It is the name of a variant in the repository.
-    #[error("extra tag `{0}` is the name of a variant")]
     Variant(String),
     /// It violates the grammar of tags.
-    #[error("extra tag: {0}")]
     Grammar(ReferenceError),
 }
+
+impl ExtraError {
+    /// The message if the tag is that of a channel.
+    #[must_use]
+    pub fn of_channel(&self) -> String {
+        self.about("the channel")
+    }
+
+    /// The message, in which `subject` names the kind of the tag, such as `extra tag`.
+    fn about(&self, subject: &str) -> String {
+        let (name, problem) = match self {
+            Self::Version(name) => (
+                name,
+                "looks like a version or a part of one; golden creates such tags from the version",
+            ),
+            Self::Latest(name) => (
+                name,
+                "contains `latest`, which is reserved for the tag `latest`",
+            ),
+            Self::BuildCache(name) => (name, "is reserved for the build cache"),
+            Self::Variant(name) => (name, "is the name of a variant"),
+            Self::Grammar(error) => return format!("{subject}: {error}"),
+        };
+        format!("{subject} `{name}` {problem}")
+    }
+}
+
+impl fmt::Display for ExtraError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.about("extra tag"))
+    }
+}
+
+impl std::error::Error for ExtraError {}
 
 /// Checks an extra tag before the suffix of the variant is added. `variants` are the variants of
 /// the repository. Fails if the name is reserved or not a valid tag.

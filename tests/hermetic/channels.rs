@@ -160,15 +160,24 @@ fn mistakes_in_channels_are_reported() {
         ("prod = \"1.2\"", "a version is MAJOR.MINOR.PATCH"),
         (
             "\"1.2\" = \"1.2.3\"",
-            "the channel `1.2` has the name of a version",
+            "the channel `1.2` looks like a version or a part of one",
         ),
         (
             "v1 = \"1.2.3\"",
-            "the channel `v1` has the name of a version",
+            "the channel `v1` looks like a version or a part of one",
         ),
-        ("latest-prod = \"1.2.3\"", "contains the word `latest`"),
-        ("LATEST = \"1.2.3\"", "contains the word `latest`"),
-        ("buildcache = \"1.2.3\"", "has the name of the build cache"),
+        (
+            "latest-prod = \"1.2.3\"",
+            "the channel `latest-prod` contains `latest`",
+        ),
+        (
+            "LATEST = \"1.2.3\"",
+            "the channel `LATEST` contains `latest`",
+        ),
+        (
+            "buildcache = \"1.2.3\"",
+            "the channel `buildcache` is reserved for the build cache",
+        ),
         (
             "prod = \"1.2.3\"\n[tags]\nextra = [\"prod\"]",
             "the channel `prod` is also an extra tag",
@@ -211,9 +220,23 @@ fn a_channel_that_claims_the_tag_of_another_image_is_refused() {
     let slim = image("1.2.3", "variant = \"slim\"");
     let shown = check(&first, &slim, 2);
     assert!(
-        shown.contains("the channel `slim` has the name of a variant"),
+        shown.contains("the channel `slim` is the name of a variant"),
         "{shown}"
     );
+    let first = image("1.2.3", &channel("\"1.2-slim\"", "1.2.3"));
+    let shown = check(&first, &slim, 2);
+    assert!(
+        shown.contains("the channel `1.2-slim` looks like a version or a part of one"),
+        "{shown}"
+    );
+    let long = "a".repeat(128);
+    let first = image(
+        "1.2.3",
+        &format!("variant = \"b\"\n{}", channel(&long, "1.2.3")),
+    );
+    let shown = check(&first, &slim, 2);
+    let message = format!("the channel: `{long}-b` is not a tag");
+    assert!(shown.contains(&message), "{shown}");
     let prod = image("1.2.3", &channel("prod", "1.2.3"));
     for (other, code) in [
         (image("1.3.0", "[tags]\nextra = [\"prod\"]"), 2),
