@@ -60,6 +60,7 @@ impl FromStr for Growth {
 }
 
 impl fmt::Display for Growth {
+    /// The form of a spec: `10%` or `5.0 MB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absolute(size) => write!(f, "{size}"),
@@ -67,8 +68,8 @@ impl fmt::Display for Growth {
                 let (whole, fraction) = (hundredths / 100, hundredths % 100);
                 let fraction = format!("{fraction:02}");
                 match fraction.trim_end_matches('0') {
-                    "" => write!(f, "{whole} %"),
-                    fraction => write!(f, "{whole}.{fraction} %"),
+                    "" => write!(f, "{whole}%"),
+                    fraction => write!(f, "{whole}.{fraction}%"),
                 }
             }
         }
@@ -79,7 +80,7 @@ impl Serialize for Growth {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Absolute(size) => size.serialize(serializer),
-            Self::Relative(_) => serializer.serialize_str(&self.to_string().replace(' ', "")),
+            Self::Relative(_) => serializer.collect_str(self),
         }
     }
 }
@@ -124,11 +125,11 @@ mod tests {
     #[test]
     fn growth_is_a_percentage_or_a_size() {
         for (text, growth, shown, allowed) in [
-            ("10%", Growth::Relative(1000), "10 %", 100),
-            ("2.5%", Growth::Relative(250), "2.5 %", 25),
-            ("0.05 %", Growth::Relative(5), "0.05 %", 0),
-            ("0%", Growth::Relative(0), "0 %", 0),
-            ("250%", Growth::Relative(25_000), "250 %", 2500),
+            ("10%", Growth::Relative(1000), "10%", 100),
+            ("2.5%", Growth::Relative(250), "2.5%", 25),
+            ("0.05 %", Growth::Relative(5), "0.05%", 0),
+            ("0%", Growth::Relative(0), "0%", 0),
+            ("250%", Growth::Relative(25_000), "250%", 2500),
             ("5kB", Growth::Absolute(ByteSize(5000)), "5.0 kB", 5000),
         ] {
             assert_eq!(text.parse(), Ok(growth), "{text}");

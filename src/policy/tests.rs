@@ -722,7 +722,7 @@ fn the_limits_of_sizes_are_included_and_the_largest_files_are_named() {
         (
             "growth = \"19.99%\"",
             "size.growth: the compressed layers grew by 200.0 kB (200000 bytes), from 1.0 MB (1000000 bytes) \
-             in host/app:1.2.2 to 1.2 MB (1200000 bytes), more than 19.99 %; \
+             in host/app:1.2.2 to 1.2 MB (1200000 bytes), more than 19.99%; \
              the largest files: /lib/a (1.5 MB), /app (1.0 MB)",
         ),
         (
