@@ -27,6 +27,7 @@ pub mod package_requirement;
 pub mod places;
 pub mod policy;
 pub mod quoted;
+pub(crate) mod regular_expression;
 pub mod schema;
 pub mod structure;
 mod table;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::byte_size::ByteSize;
 use super::config::{Exposed, Invocation};
 use super::package_requirement::PackageRequirement;
+use super::regular_expression;
 use super::schema::pattern;
 use super::values::Interval;
 
@@ -287,12 +288,9 @@ impl TryFrom<String> for Pattern {
             .multi_line(true)
             .size_limit(PATTERN_SIZE)
             .build();
-        compiled.map(Self).map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default();
-            let reason = reason.trim_start_matches("error: ");
-            format!("`{text}` is not a regular expression: {reason}")
-        })
+        compiled
+            .map(Self)
+            .map_err(|error| regular_expression::refused(&text, &error))
     }
 }
 

@@ -10,6 +10,7 @@ use super::compiled::{CompiledException, CompiledPolicy};
 use super::finding::WORKSPACE_FILE;
 use super::rules::{RULES, rule};
 use crate::config_files::policy::Policy;
+use crate::config_files::regular_expression;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places};
 use crate::suggest::closest;
 
@@ -100,13 +101,7 @@ impl Problems<'_> {
     }
 
     fn pattern(&mut self, label: &str, pattern: &str, error: &regex::Error) {
-        let reason = error.to_string();
-        let reason = reason
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
-        let message = format!("`{pattern}` is not a regular expression: {reason}");
+        let message = regular_expression::refused(pattern, error);
         let path = ["policy", "labels", label, "pattern"];
         self.push(Diagnostic::error("spec.policy", message), &path);
     }

@@ -8,6 +8,8 @@ use std::str::Chars;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::config_files::regular_expression;
+
 /// The limit for the compiled form of a pattern, in bytes.
 const SIZE: usize = 4 << 20;
 /// The highest number of a repetition.
@@ -28,14 +30,10 @@ pub struct GoPattern {
 impl GoPattern {
     /// Compiles a pattern. Fails if Go would refuse it.
     pub fn new(written: &str) -> Result<Self, String> {
-        let refused = |because: &str| format!("`{written}` is not a regular expression: {because}");
-        let translated = Translation::of(written).map_err(|because| refused(&because))?;
+        let translated = Translation::of(written)
+            .map_err(|because| regular_expression::refused_because(written, &because))?;
         let compiled = RegexBuilder::new(&translated).size_limit(SIZE).build();
-        let compiled = compiled.map_err(|error| {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            refused(last.trim_start_matches("error: "))
-        })?;
+        let compiled = compiled.map_err(|error| regular_expression::refused(written, &error))?;
         Ok(Self {
             written: written.to_owned(),
             compiled,
@@ -492,6 +490,26 @@ mod tests {
         }
         let any = GoPattern::new("^..$").unwrap();
         assert!(any.is_match(b"\xff\xfe") && !any.is_match(b"\xff\xfe\xff"));
+    }
+
+    #[test]
+    fn the_message_has_the_pattern_as_it_is_written() {
+        for (pattern, reason) in [
+            (r"a\q", r"the escape `\q` is not supported"),
+            ("a**", "a repetition is repeated"),
+            ("a|*", "`*` repeats nothing"),
+            ("(", "unclosed group"),
+            (r"\p{Nonsense}", "Unicode property not found"),
+            (
+                "((a{1000}){1000}){1000}",
+                "Compiled regex exceeds size limit of 4194304 bytes.",
+            ),
+        ] {
+            assert_eq!(
+                GoPattern::new(pattern).unwrap_err(),
+                format!("`{pattern}` is not a regular expression: {reason}")
+            );
+        }
     }
 
     #[test]
