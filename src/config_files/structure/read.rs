@@ -9,9 +9,12 @@ use super::{
 /// The schema that golden reads.
 const SCHEMA: &str = "2.0.0";
 
+/// Reads the keys of a test except its name.
+type ReadCheck = fn(&mut Map<'_>) -> Result<StructureCheck, Mistake>;
+
 /// Reads the text of a file. Fails at the first mistake.
 pub fn parse(text: &str) -> Result<StructureFile, Mistake> {
-    let empty = || Mistake::at(0, "it has no `schemaVersion`");
+    let empty = || Mistake::at(0, "the file has no `schemaVersion`");
     let document = yaml::parse(text)?.ok_or_else(empty)?;
     let mut top = Map::of(&document, "the file")?;
     match top.text("schemaVersion")? {
@@ -20,7 +23,7 @@ pub fn parse(text: &str) -> Result<StructureFile, Mistake> {
             let at = top.at("schemaVersion");
             return Err(Mistake::at(
                 at,
-                format!("the schema `{version}` is not supported, only {SCHEMA}"),
+                format!("`schemaVersion: {version}` is not supported; write {SCHEMA}"),
             ));
         }
         None => return Err(empty()),
@@ -28,12 +31,12 @@ pub fn parse(text: &str) -> Result<StructureFile, Mistake> {
     refuse(
         &mut top,
         "licenseTests",
-        "they only look for the words AGPL and WTFPL in Debian's copyright files; a [[gate]] can check the licenses of the bill of materials ({sbom})",
+        "check the licenses with a [[gate]] that reads the bill of materials ({sbom})",
     )?;
     refuse(
         &mut top,
         "containerRunOptions",
-        "they give the containers rights on the engine's machine; a [[test]] with `run` can set the user, the variables and the network",
+        "set the user, the variables and the network in a [[test]] with `run`",
     )?;
     let mut file = StructureFile {
         env: top.pairs("globalEnvVars")?,
@@ -43,17 +46,25 @@ pub fn parse(text: &str) -> Result<StructureFile, Mistake> {
         let span = span(at, text);
         file.cases.push(StructureCase { name, span, check });
     };
-    for node in top.list("commandTests")? {
-        let (name, check) = command(node)?;
-        add(node.at, name, StructureCheck::Command(check));
-    }
-    for node in top.list("fileContentTests")? {
-        let (name, check) = content(node)?;
-        add(node.at, name, StructureCheck::Content(check));
-    }
-    for node in top.list("fileExistenceTests")? {
-        let (name, check) = existence(node)?;
-        add(node.at, name, StructureCheck::Existence(check));
+    let kinds: [(_, ReadCheck); 3] = [
+        (("commandTests", "an entry of `commandTests`"), command),
+        (
+            ("fileContentTests", "an entry of `fileContentTests`"),
+            content,
+        ),
+        (
+            ("fileExistenceTests", "an entry of `fileExistenceTests`"),
+            existence,
+        ),
+    ];
+    for ((list, what), read) in kinds {
+        for node in top.list(list)? {
+            let mut map = Map::of(node, what)?;
+            let name = map.required("name")?;
+            let check = read(&mut map)?;
+            map.end()?;
+            add(node.at, name, check);
+        }
     }
     if let Some((key, node)) = top.take("metadataTest") {
         let check = metadata(node)?;
@@ -69,7 +80,7 @@ pub fn parse(text: &str) -> Result<StructureFile, Mistake> {
     if file.cases.is_empty() {
         return Err(Mistake::at(
             document.at,
-            "it has no tests, and container-structure-test fails then",
+            "the file has no tests, so container-structure-test fails",
         ));
     }
     Ok(file)
@@ -94,9 +105,7 @@ fn is_empty(node: &Node) -> bool {
     }
 }
 
-fn command(node: &Node) -> Result<(String, CommandCheck), Mistake> {
-    let mut map = Map::of(node, "an entry of `commandTests`")?;
-    let name = map.required("name")?;
+fn command(map: &mut Map<'_>) -> Result<StructureCheck, Mistake> {
     let mut words = vec![map.required("command")?];
     words.extend(map.texts("args")?.unwrap_or_default());
     let setup = map.commands("setup")?;
@@ -112,35 +121,27 @@ fn command(node: &Node) -> Result<(String, CommandCheck), Mistake> {
             "a variable of `envVars` has no name or no value",
         ));
     }
-    let check = CommandCheck {
+    Ok(StructureCheck::Command(CommandCheck {
         setup,
         words,
         env,
         exit: map.number("exitCode")?.unwrap_or(0),
         stdout: map.patterns("expectedOutput", "excludedOutput")?,
         stderr: map.patterns("expectedError", "excludedError")?,
-    };
-    map.end()?;
-    Ok((name, check))
+    }))
 }
 
-fn content(node: &Node) -> Result<(String, ContentCheck), Mistake> {
-    let mut map = Map::of(node, "an entry of `fileContentTests`")?;
-    let name = map.required("name")?;
-    let check = ContentCheck {
+fn content(map: &mut Map<'_>) -> Result<StructureCheck, Mistake> {
+    Ok(StructureCheck::Content(ContentCheck {
         path: map.required("path")?,
         patterns: map.patterns("expectedContents", "excludedContents")?,
-    };
-    map.end()?;
-    Ok((name, check))
+    }))
 }
 
-fn existence(node: &Node) -> Result<(String, ExistenceCheck), Mistake> {
-    let mut map = Map::of(node, "an entry of `fileExistenceTests`")?;
-    let name = map.required("name")?;
+fn existence(map: &mut Map<'_>) -> Result<StructureCheck, Mistake> {
     let executable_at = map.at("isExecutableBy");
-    let executable_by = match map.text("isExecutableBy")?.as_deref() {
-        None | Some("") => None,
+    let executable_by = match map.filled("isExecutableBy")?.as_deref() {
+        None => None,
         Some("owner") => Some(("owner", 0o100)),
         Some("group") => Some(("group", 0o010)),
         Some("other") => Some(("other", 0o001)),
@@ -150,16 +151,14 @@ fn existence(node: &Node) -> Result<(String, ExistenceCheck), Mistake> {
             return Err(Mistake::at(executable_at, message));
         }
     };
-    let check = ExistenceCheck {
+    Ok(StructureCheck::Existence(ExistenceCheck {
         path: map.required("path")?,
         should_exist: map.flag("shouldExist")?.unwrap_or(true),
-        permissions: map.text("permissions")?.filter(|text| !text.is_empty()),
+        permissions: map.filled("permissions")?,
         uid: map.id("uid")?,
         gid: map.id("gid")?,
         executable_by,
-    };
-    map.end()?;
-    Ok((name, check))
+    }))
 }
 
 fn metadata(node: &Node) -> Result<MetadataCheck, Mistake> {
@@ -181,8 +180,8 @@ fn metadata(node: &Node) -> Result<MetadataCheck, Mistake> {
         unmounted_volumes: map.texts("unmountedVolumes")?.unwrap_or_default(),
         entrypoint: map.texts("entrypoint")?,
         cmd: map.texts("cmd")?,
-        workdir: map.text("workdir")?.filter(|text| !text.is_empty()),
-        user: map.text("user")?.filter(|text| !text.is_empty()),
+        workdir: map.filled("workdir")?,
+        user: map.filled("user")?,
     };
     map.end()?;
     Ok(check)
@@ -244,9 +243,14 @@ impl<'n> Map<'n> {
         Ok(text(node, name)?.filter(|_| !is_null(node)))
     }
 
+    /// A text; an empty text is as if the key were missing.
+    fn filled(&mut self, name: &'static str) -> Result<Option<String>, Mistake> {
+        Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
     /// A text that is not empty.
     fn required(&mut self, name: &'static str) -> Result<String, Mistake> {
-        let text = self.text(name)?.filter(|text| !text.is_empty());
+        let text = self.filled(name)?;
         let missing = || Mistake::at(self.node.at, format!("{} needs `{name}`", self.what));
         text.ok_or_else(missing)
     }
@@ -304,8 +308,7 @@ impl<'n> Map<'n> {
         let mut compiled = |name| {
             let mut patterns = Vec::new();
             for node in self.list(name)? {
-                let pattern = GoPattern::new(&text(node, name)?.unwrap_or_default());
-                patterns.push(pattern.map_err(|message| Mistake::at(node.at, message))?);
+                patterns.push(pattern(node, &text(node, name)?.unwrap_or_default())?);
             }
             Ok(patterns)
         };
@@ -333,8 +336,7 @@ impl<'n> Map<'n> {
                 ));
             }
             let value = if is_regex {
-                let pattern = GoPattern::new(&value);
-                ExpectedValue::Matches(pattern.map_err(|message| Mistake::at(node.at, message))?)
+                ExpectedValue::Matches(pattern(node, &value)?)
             } else {
                 ExpectedValue::Equals(value)
             };
@@ -390,6 +392,11 @@ impl<'n> Map<'n> {
             }
         }
     }
+}
+
+/// A pattern that a node contains.
+fn pattern(node: &Node, written: &str) -> Result<GoPattern, Mistake> {
+    GoPattern::new(written).map_err(|message| Mistake::at(node.at, message))
 }
 
 /// A key, a value, and true if the value is a regular expression.

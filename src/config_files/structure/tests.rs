@@ -74,18 +74,26 @@ metadataTest:
 fn mistakes_have_a_position() {
     let head = "schemaVersion: 2.0.0\n";
     for (text, message, place) in [
-        ("", "it has no `schemaVersion`", 0),
-        ("a: 1", "it has no `schemaVersion`", 0),
+        ("", "the file has no `schemaVersion`", 0),
+        ("a: 1", "the file has no `schemaVersion`", 0),
         ("- a", "the file must be a map", 0),
         (
             "schemaVersion: 1.0.0",
-            "the schema `1.0.0` is not supported",
+            "`schemaVersion: 1.0.0` is not supported; write 2.0.0",
             15,
         ),
         ("a: [", "it is not YAML", 4),
         (&format!("{head}a: 1"), "the file has no key `a`", 21),
-        (&format!("{head}commandTests: []"), "it has no tests", 0),
-        (&format!("{head}metadataTest: {{}}"), "it has no tests", 0),
+        (
+            &format!("{head}commandTests: []"),
+            "the file has no tests",
+            0,
+        ),
+        (
+            &format!("{head}metadataTest: {{}}"),
+            "the file has no tests",
+            0,
+        ),
         (
             &format!("{head}licenseTests: [{{debian: true}}]"),
             "`licenseTests` is not supported",
