@@ -60,8 +60,7 @@ impl Error {
 /// certificate.
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {
     // Search the raw text as well, so that a key in a malformed block is also found.
-    let marker = b"PRIVATE KEY-----";
-    if bytes.windows(marker.len()).any(|window| window == marker) {
+    if memchr::memmem::find(bytes, b"PRIVATE KEY-----").is_some() {
         return Err(Error::PrivateKey);
     }
     let blocks = pem::blocks(bytes).map_err(|(number, why)| Error::Broken(number, why))?;

@@ -44,14 +44,6 @@ pub(super) fn check(
                 refuse("command", message);
             }
         }
-        for glob in gate.images.iter().flatten() {
-            if let Err(error) = globset::Glob::new(glob) {
-                refuse(
-                    "images",
-                    format!("`{glob}` is not a valid glob: {}", error.kind()),
-                );
-            }
-        }
         for exception in &gate.except {
             if exception.id.trim().is_empty() {
                 let message = "the id of an exception is empty; write the rule ID of the results, \
@@ -63,6 +55,7 @@ pub(super) fn check(
                 refuse("except", message);
             }
         }
+        found.extend(entry.globs(gate.images.iter().flatten()));
     }
 }
 

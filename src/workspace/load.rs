@@ -339,12 +339,7 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
             let message = format!("two [[trust]] tables have the name `{name}`");
             found.push(entry.error("name", "spec.value", message));
         }
-        for glob in &trust.images {
-            if let Err(error) = globset::Glob::new(glob) {
-                let message = format!("`{glob}` is not a valid glob: {}", error.kind());
-                found.push(entry.error("images", "spec.value", message));
-            }
-        }
+        found.extend(entry.globs(&trust.images));
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn check(
         for (key, message) in mistakes(table) {
             found.push(entry.error(key, "spec.value", message));
         }
+        found.extend(entry.globs(table.images.iter().flatten()));
     }
 }
 
@@ -73,12 +74,6 @@ fn mistakes(table: &NotifyTable) -> Vec<(&'static str, String)> {
         if let Some(name) = name.as_ref().filter(is_invalid) {
             let message = format!("`{name}` is not the name of an environment variable");
             found.push((key, message));
-        }
-    }
-    for glob in table.images.iter().flatten() {
-        if let Err(error) = globset::Glob::new(glob) {
-            let message = format!("`{glob}` is not a valid glob: {}", error.kind());
-            found.push(("images", message));
         }
     }
     found

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config_files::places::Parsed;
-use crate::diagnostic::{Diagnostic, Places as _, SourceMap};
+use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
 
 /// A table of an array such as `[[registry]]`, for findings about its keys.
 pub(super) struct TableEntry<'a> {
@@ -32,6 +32,18 @@ impl<'a> TableEntry<'a> {
     pub(super) fn has(&self, key: &str) -> bool {
         let path = [self.array, &self.position, key];
         self.places.key(self.file, &path).is_some()
+    }
+
+    /// Errors at the key `images` for the globs that are invalid.
+    pub(super) fn globs<'g>(&self, globs: impl IntoIterator<Item = &'g String>) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        for glob in globs {
+            if let Err(error) = globset::Glob::new(glob) {
+                let message = format!("`{glob}` is not a valid glob: {}", error.kind());
+                found.push(self.error("images", "spec.value", message));
+            }
+        }
+        found
     }
 
     /// An error at the value of `key`, or at the table if it has no such key.
