@@ -19,7 +19,7 @@ use crate::registry::BlobSource as _;
 use crate::workspace::user_cache::UserCache;
 
 /// The version of the cached form, and of the rules that it depends on.
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 5;
 /// The compression level of cached files.
 const LEVEL: i32 = 1;
 /// The largest cached form that is read, uncompressed.

@@ -72,10 +72,8 @@ fn package(
     source: Option<&str>,
 ) -> Option<ListedPackage> {
     let rest = purl.and_then(|purl| purl.strip_prefix("pkg:"));
-    let (kind, path) = rest.and_then(|rest| rest.split_once('/')).unzip();
-    let kind = PackageKind::ALL
-        .into_iter()
-        .find(|known| kind == Some(known.to_string().as_str()));
+    let path = rest.and_then(|rest| Some(rest.split_once('/')?.1));
+    let kind = purl.and_then(PackageKind::of_purl);
     let qualifiers = rest.and_then(|rest| rest.split_once('?'));
     let mut qualifiers = qualifiers
         .map_or("", |(_, qualifiers)| qualifiers)

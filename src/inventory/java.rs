@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::package::{Package, PackageKind};
-use super::package_list::PackageList;
-use super::reading::too_large;
+use super::package_list::{PackageList, too_large};
 use super::zip::{Zip, ZipEntry};
 use crate::config_files::byte_size::ByteSize;
 

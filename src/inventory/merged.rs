@@ -1,5 +1,6 @@
 //! The files of an image: its layers on top of each other (OCI image spec, layer.md).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::{FileKind, ImageFile, LayerFiles};
@@ -37,10 +38,16 @@ fn largest(files: &BTreeMap<String, ImageFile>) -> Vec<(String, u64)> {
         FileKind::File { size, .. } => Some((path, *size)),
         _ => None,
     });
-    let mut sizes: Vec<(&String, u64)> = sizes.collect();
-    sizes.sort_by_key(|(path, size)| (std::cmp::Reverse(*size), *path));
-    let first = sizes.into_iter().take(LARGEST);
-    first.map(|(path, size)| (path.clone(), size)).collect()
+    let mut sizes: Vec<_> = sizes.map(|(path, size)| (Reverse(size), path)).collect();
+    if sizes.len() > LARGEST {
+        sizes.select_nth_unstable(LARGEST);
+        sizes.truncate(LARGEST);
+    }
+    sizes.sort_unstable();
+    let sizes = sizes.into_iter();
+    sizes
+        .map(|(Reverse(size), path)| (path.clone(), size))
+        .collect()
 }
 
 /// The image that a layer belongs to.

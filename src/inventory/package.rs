@@ -34,7 +34,7 @@ pub enum PackageKind {
 
 impl PackageKind {
     /// All package managers.
-    pub(super) const ALL: [Self; 9] = [
+    const ALL: [Self; 9] = [
         Self::Apk,
         Self::Deb,
         Self::Rpm,
@@ -45,6 +45,14 @@ impl PackageKind {
         Self::Maven,
         Self::Nuget,
     ];
+
+    /// The kind in a package URL; `None` if it is another one.
+    pub(super) fn of_purl(purl: &str) -> Option<Self> {
+        let (kind, _) = purl.strip_prefix("pkg:")?.split_once('/')?;
+        Self::ALL
+            .into_iter()
+            .find(|known| known.to_string() == kind)
+    }
 
     /// True if a package with the name `name` is meant by `wanted`. Names of Python packages have
     /// several spellings. A package of Maven is also meant by its artifact without the group.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::package::Package;
+use crate::config_files::byte_size::ByteSize;
 
 /// The installed packages in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,4 +28,10 @@ impl PackageList {
             problem,
         }
     }
+}
+
+/// The problem of a file that is larger than a limit. Both are in bytes.
+pub(super) fn too_large(size: u64, limit: u64) -> String {
+    let (size, limit) = (ByteSize(size).exact(), ByteSize(limit).exact());
+    format!("it has {size}; golden reads at most {limit}")
 }

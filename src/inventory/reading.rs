@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::package::Package;
-use super::package_list::PackageList;
+use super::package_list::{PackageList, too_large};
 use super::release::Release;
 use super::{apk, dotnet, dpkg, java, node, python, rpm, spdx_packages};
-use crate::config_files::byte_size::ByteSize;
 
 /// The largest database that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -36,7 +35,7 @@ pub(super) enum Database {
     RpmJournal,
     /// Berkeley DB, which rpm wrote before version 4.16.
     RpmBerkeley,
-    /// The format of SUSE.
+    /// The format ndb of SUSE.
     RpmNdb,
     RpmManifest,
     /// One package of an image of Chainguard.
@@ -63,12 +62,6 @@ impl Reading {
             Self::Release(_) => 0,
         }
     }
-}
-
-/// The problem of a file that is larger than a limit. Both are in bytes.
-pub(super) fn too_large(size: u64, limit: u64) -> String {
-    let (size, limit) = (ByteSize(size).exact(), ByteSize(limit).exact());
-    format!("it has {size}; golden reads at most {limit}")
 }
 
 impl Database {
@@ -104,7 +97,7 @@ impl Database {
         }
     }
 
-    /// Parses the content; `None` if it says nothing.
+    /// Parses the content. `None` if it names no package and no distribution.
     pub(super) fn read(self, path: &str, bytes: &[u8]) -> Option<Reading> {
         let packages = match self {
             Self::Dpkg => dpkg::read(bytes, false),
@@ -131,12 +124,14 @@ impl Database {
             }
             Self::JavaArchive => java::read(path, bytes),
             Self::RpmJournal => {
-                PackageList::unread("it has changes that are not in rpmdb.sqlite yet")
+                PackageList::unread("it has changes that rpm has not yet written into rpmdb.sqlite")
             }
             Self::RpmBerkeley => PackageList::unread(
-                "golden does not read the format of rpm before 4.16, Berkeley DB",
+                "it is a Berkeley DB, the format of rpm before 4.16, which golden does not read",
             ),
-            Self::RpmNdb => PackageList::unread("golden does not read SUSE's format, ndb"),
+            Self::RpmNdb => {
+                PackageList::unread("it is in SUSE's format ndb, which golden does not read")
+            }
         };
         Some(Reading::Packages(packages))
     }

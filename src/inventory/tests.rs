@@ -181,7 +181,7 @@ fn a_damaged_database_is_a_gap() {
     assert_eq!(
         gaps,
         [
-            "usr/lib/sysimage/rpm/Packages.db: golden does not read SUSE's format, ndb",
+            "usr/lib/sysimage/rpm/Packages.db: it is in SUSE's format ndb, which golden does not read",
             "var/lib/dpkg/status: the package b in line 4 has no version",
             "var/lib/rpm/rpmdb.sqlite: it is not a SQLite database",
         ]

@@ -207,10 +207,8 @@ fn dependencies(
     system: Option<&Value>,
     packages: &BTreeMap<String, Value>,
 ) -> Value {
-    let is_of_language = |purl: &&str| {
-        let mut kinds = PackageKind::ALL.into_iter();
-        kinds.any(|kind| !kind.is_of_distribution() && purl.starts_with(&format!("pkg:{kind}/")))
-    };
+    let is_of_language =
+        |purl: &&str| PackageKind::of_purl(purl).is_some_and(|kind| !kind.is_of_distribution());
     let packages = packages.keys().map(String::as_str);
     let (languages, packages): (Vec<&str>, Vec<&str>) = packages.partition(is_of_language);
     let files = bill.files.iter().map(|(path, _)| format!("file:{path}"));
