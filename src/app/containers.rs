@@ -84,7 +84,7 @@ impl Containers {
             .map_err(|because| Attempt::Failed(because.clone()))?;
         let (own, other) = (docker.platform(), &image.platform);
         if (&own.os, &own.architecture) != (&other.os, &other.architecture) {
-            return Err(Attempt::OtherPlatform(format!("the engine runs {own}")));
+            return Err(Attempt::Skipped(format!("the engine runs {own}")));
         }
         let trial = docker.trial(&image.assembled(), &self.blobs).await;
         trial.map_err(|error| Attempt::Failed(explained(&error, error.hints())))

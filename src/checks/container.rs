@@ -52,41 +52,52 @@ pub struct CommandPlan {
 pub enum Attempt {
     /// The command was run.
     Ran(ContainerEnd),
-    /// No engine runs the platform of the image.
-    OtherPlatform(String),
-    /// The command could not be run, for this reason.
+    /// The command was not run on purpose, for this reason: such as because the engine runs another
+    /// platform. The test is neither passed nor failed.
+    Skipped(String),
+    /// The command could not be run, for this reason. The test fails.
     Failed(String),
 }
 
 /// The assertion that fails if a command was not run.
 pub(super) fn not_run(because: &str) -> Mismatch {
-    Mismatch::new("run", "a container of the image", because)
+    let found = format!("none: {because}");
+    Mismatch::new("run", "a result of the command", found)
 }
 
-/// Compares the end of a command. The error is that of a command that was not started, which has no
-/// output.
+/// The assertion that fails if the files of an image are tested without running its commands.
+pub(super) fn without_engine() -> Mismatch {
+    not_run("it was not run in an engine")
+}
+
+/// Compares the end of a command, and then its output with `outputs`. A command that was not started
+/// has no output.
 pub(super) fn wrong_end(
     exit: &ContainerExit,
     expected: i64,
     key: &str,
-) -> Result<Vec<Mismatch>, Mismatch> {
-    Ok(match exit {
+    outputs: impl FnOnce(&mut Vec<Mismatch>),
+) -> Vec<Mismatch> {
+    let mut wrong = match exit {
         ContainerExit::Status(status) if *status == expected => Vec::new(),
         ContainerExit::Status(status) => {
             vec![Mismatch::new(key, expected.to_string(), status.to_string())]
         }
         ContainerExit::TimedOut(limit) => {
-            let expected = format!("an end within {limit:?}");
-            let found = "it was still running and was killed";
+            let expected = format!("at most {limit:?}");
+            let found = "a longer run; the command was killed";
             vec![Mismatch::new("timeout", expected, found)]
         }
         ContainerExit::Flooded(limit) => {
             let expected = format!("at most {} MiB of output", limit >> 20);
-            vec![Mismatch::new("output", expected, "more; it was killed")]
+            let found = "more; the command was killed";
+            vec![Mismatch::new("output", expected, found)]
         }
         ContainerExit::NotStarted(message) => {
-            let message = format!("it could not be started: {message}");
-            return Err(Mismatch::new("run", "a command that starts", message));
+            let found = format!("an error of the engine: {message}");
+            return vec![Mismatch::new("run", "a command that starts", found)];
         }
-    })
+    };
+    outputs(&mut wrong);
+    wrong
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use memchr::memmem;
+
 use super::paths::{FoundPath, LastLink, find};
 use super::verdict::Mismatch;
 use super::{ImageFacts, LARGEST_CONTENT};
+use crate::config_files::byte_size::ByteSize;
 use crate::config_files::values::OwnerSpec;
 use crate::inventory::{FileKind, Merged};
 use crate::reference::Digest;
@@ -179,8 +182,8 @@ fn contents(
     let shown = || match (bytes, &digest) {
         (Some(bytes), _) => excerpt(bytes),
         (None, Some((_, size))) => {
-            let limit = LARGEST_CONTENT >> 20;
-            format!("a file of {size} bytes, of which golden reads at most {limit} MiB")
+            let (size, limit) = (ByteSize(*size).exact(), ByteSize(LARGEST_CONTENT).exact());
+            format!("a file of {size}; golden reads files of at most {limit}")
         }
         (None, None) => no_content(found),
     };
@@ -200,7 +203,7 @@ fn contents(
 
 /// True if the bytes contain a text.
 pub(super) fn has(bytes: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
+    memmem::find(bytes, text).is_some()
 }
 
 /// The start of a content, on one line.

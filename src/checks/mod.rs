@@ -117,7 +117,7 @@ fn mismatches(subject: &TestSubject<Vec<Certificate>>, facts: &ImageFacts<'_>) -
             certificate::mismatches(certificates, facts)
         }
         TestSubject::Size { kind, max } => size(*kind, *max, facts),
-        TestSubject::Run(_) => vec![container::not_run("no engine was asked")],
+        TestSubject::Run(_) => vec![container::without_engine()],
         TestSubject::Structure(test) => structure::mismatches(test, facts),
     }
 }

@@ -34,15 +34,18 @@ pub fn plan(test: &ResolvedTest, config: &ImageConfig) -> Option<CommandPlan> {
 pub fn judge(test: &ResolvedTest, attempt: &Attempt) -> TestVerdict {
     match attempt {
         Attempt::Ran(end) => {
-            let (command, wrong) = match &test.subject {
-                TestSubject::Run(run) => (run.command.to_string(), mismatches(run, end)),
+            let judged = match &test.subject {
+                TestSubject::Run(run) => Some((run.command.to_string(), mismatches(run, end))),
                 TestSubject::Structure(test) => match &test.check {
                     StructureCheck::Command(check) => {
-                        (quoted(&check.words), structure::judge(check, end))
+                        Some((quoted(&check.words), structure::judge(check, end)))
                     }
-                    _ => (String::new(), vec![not_run("it is not a command")]),
+                    _ => None,
                 },
-                _ => (String::new(), vec![not_run("it is not a command")]),
+                _ => None,
+            };
+            let Some((command, wrong)) = judged else {
+                return TestVerdict::new(test, vec![not_run("the test has no command")]);
             };
             let mut verdict = TestVerdict::new(test, wrong);
             verdict.output = (!verdict.passed).then(|| CommandOutput {
@@ -52,7 +55,7 @@ pub fn judge(test: &ResolvedTest, attempt: &Attempt) -> TestVerdict {
             });
             verdict
         }
-        Attempt::OtherPlatform(because) => TestVerdict {
+        Attempt::Skipped(because) => TestVerdict {
             passed: false,
             not_run: Some(because.clone()),
             ..TestVerdict::new(test, Vec::new())
@@ -79,13 +82,10 @@ pub fn need_one_run(platforms: &mut [TestedPlatform]) {
 }
 
 fn mismatches(run: &RunTest, end: &ContainerEnd) -> Vec<Mismatch> {
-    let mut wrong = match wrong_end(&end.exit, run.exit.into(), "exit") {
-        Ok(wrong) => wrong,
-        Err(not_started) => return vec![not_started],
-    };
-    output("stdout", &run.stdout, &end.stdout, &mut wrong);
-    output("stderr", &run.stderr, &end.stderr, &mut wrong);
-    wrong
+    wrong_end(&end.exit, run.exit.into(), "exit", |wrong| {
+        output("stdout", &run.stdout, &end.stdout, wrong);
+        output("stderr", &run.stderr, &end.stderr, wrong);
+    })
 }
 
 /// Compares one of the outputs.
@@ -232,13 +232,13 @@ mod tests {
                     "abc",
                     false,
                 ),
-                "timeout: an end within 30s / it was still running and was killed",
+                "timeout: at most 30s / a longer run; the command was killed",
             ),
             (
                 0,
                 any(),
                 end(ContainerExit::Flooded(1 << 20), "abc", true),
-                "output: at most 1 MiB of output / more; it was killed",
+                "output: at most 1 MiB of output / more; the command was killed",
             ),
             (
                 0,
@@ -248,7 +248,7 @@ mod tests {
                     "",
                     false,
                 ),
-                "run: a command that starts / it could not be started: no such file",
+                "run: a command that starts / an error of the engine: no such file",
             ),
         ];
         for (exit, expected, attempt, words) in table {
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_test_that_no_platform_ran_fails() {
         let test = test(0, OutputExpectation::default());
-        let other = Attempt::OtherPlatform("the engine runs linux/amd64".to_owned());
+        let other = Attempt::Skipped("the engine runs linux/amd64".to_owned());
         let platform = |name: &str, attempt: &Attempt| TestedPlatform {
             platform: name.parse::<Platform>().unwrap(),
             tests: vec![judge(&test, attempt)],
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(tested.each_ref().map(TestedPlatform::failed), [1, 1]);
         assert_eq!(
             tested[0].tests[0].failures[0].found,
-            "the engine runs linux/amd64"
+            "none: the engine runs linux/amd64"
         );
         let failed = Attempt::Failed("no Docker Engine answers".to_owned());
         assert_eq!(platform("linux/amd64", &failed).failed(), 1);

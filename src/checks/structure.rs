@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::container::{Captured, CommandPlan, ContainerEnd, not_run, wrong_end};
+use super::container::{Captured, CommandPlan, ContainerEnd, without_engine, wrong_end};
 use super::file::{content_at, excerpt};
 use super::paths::{FoundPath, LastLink, find};
 use super::value::{ValueOf, keys, variable};
 use super::verdict::Mismatch;
 use super::{ImageFacts, LARGEST_CONTENT};
+use crate::config_files::byte_size::ByteSize;
 use crate::config_files::structure::{
-    CommandCheck, ExistenceCheck, ExpectedValue, MetadataCheck, Patterns, StructureCheck, expand,
+    CommandCheck, ExistenceCheck, ExpectedValue, GoPattern, MetadataCheck, Patterns,
+    StructureCheck, expand,
 };
 use crate::inventory::{FileKind, Merged};
 use crate::oci::ImageConfig;
@@ -39,7 +41,7 @@ pub(super) fn needed(files: &Merged, test: &StructureTest) -> Option<(Digest, u6
 /// The assertions that do not hold. A command is not run here.
 pub(super) fn mismatches(test: &StructureTest, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
     match &test.check {
-        StructureCheck::Command(_) => vec![not_run("no engine was asked")],
+        StructureCheck::Command(_) => vec![without_engine()],
         StructureCheck::Content(check) => content(&check.path, &check.patterns, facts),
         StructureCheck::Existence(check) => {
             let env = variables(facts.config, &test.env);
@@ -114,27 +116,18 @@ pub(super) fn plan(
 
 /// Compares the result of a command.
 pub(super) fn judge(check: &CommandCheck, end: &ContainerEnd) -> Vec<Mismatch> {
-    let mut wrong = match wrong_end(&end.exit, check.exit, "exitCode") {
-        Ok(wrong) => wrong,
-        Err(not_started) => return vec![not_started],
-    };
-    let streams = [
-        ("Error", &check.stderr, &end.stderr),
-        ("Output", &check.stdout, &end.stdout),
-    ];
-    for (name, patterns, captured) in streams {
-        output(name, patterns, captured, &mut wrong);
-    }
-    wrong
+    wrong_end(&end.exit, check.exit, "exitCode", |wrong| {
+        output("Error", &check.stderr, &end.stderr, wrong);
+        output("Output", &check.stdout, &end.stdout, wrong);
+    })
 }
 
 fn output(name: &str, patterns: &Patterns, captured: &Captured, wrong: &mut Vec<Mismatch>) {
     let is_checked = !patterns.expected.is_empty() || !patterns.excluded.is_empty();
     if captured.is_cut && is_checked {
-        let (expected, found) = (
-            "an output that golden can hold",
-            "a longer one, of which the rest was cut",
-        );
+        let kept = ByteSize(captured.bytes.len() as u64).exact();
+        let expected = format!("at most {kept}");
+        let found = "more; the rest was cut";
         wrong.push(Mismatch::new(&format!("expected{name}"), expected, found));
     }
     matches(name, patterns, &captured.bytes, wrong);
@@ -142,35 +135,31 @@ fn output(name: &str, patterns: &Patterns, captured: &Captured, wrong: &mut Vec<
 
 /// Compares a text with patterns; `name` is the end of the keys.
 fn matches(name: &str, patterns: &Patterns, bytes: &[u8], wrong: &mut Vec<Mismatch>) {
-    for pattern in patterns
-        .expected
-        .iter()
-        .filter(|pattern| !pattern.is_match(bytes))
-    {
-        let key = format!("expected{name}");
-        wrong.push(Mismatch::new(&key, pattern.to_string(), excerpt(bytes)));
+    let mut differ = |key: &str, pattern: &GoPattern, must_match: bool| {
+        if pattern.is_match(bytes) != must_match {
+            let article = if must_match { "a" } else { "no" };
+            let expected = format!("{article} match of {pattern}");
+            wrong.push(Mismatch::new(key, expected, excerpt(bytes)));
+        }
+    };
+    let (expected, excluded) = (format!("expected{name}"), format!("excluded{name}"));
+    for pattern in &patterns.expected {
+        differ(&expected, pattern, true);
     }
-    for pattern in patterns
-        .excluded
-        .iter()
-        .filter(|pattern| pattern.is_match(bytes))
-    {
-        let expected = format!("no match of {pattern}");
-        wrong.push(Mismatch::new(
-            &format!("excluded{name}"),
-            expected,
-            excerpt(bytes),
-        ));
+    for pattern in &patterns.excluded {
+        differ(&excluded, pattern, false);
     }
 }
 
 fn content(path: &str, patterns: &Patterns, facts: &ImageFacts<'_>) -> Vec<Mismatch> {
     let Some((digest, size)) = content_at(facts.files, path) else {
-        return vec![Mismatch::new("path", "a file", "no file with a content")];
+        let found = find(facts.files, path, LastLink::Follow);
+        let found = found.map_or("nothing", FoundPath::kind);
+        return vec![Mismatch::new("path", "a file", found)];
     };
     let Some(bytes) = facts.contents.get(&digest) else {
-        let limit = format!("a file of at most {} MiB", LARGEST_CONTENT >> 20);
-        return vec![Mismatch::new("path", limit, format!("{size} bytes"))];
+        let limit = format!("at most {}", ByteSize(LARGEST_CONTENT).exact());
+        return vec![Mismatch::new("path", limit, ByteSize(size).exact())];
     };
     let mut wrong = Vec::new();
     matches("Contents", patterns, bytes, &mut wrong);
@@ -280,11 +269,8 @@ fn metadata(check: &MetadataCheck, config: &ImageConfig) -> Vec<Mismatch> {
     ] {
         let found = config.words(name);
         if let Some(expected) = expected.as_ref().filter(|expected| **expected != found) {
-            wrong.push(Mismatch::new(
-                key,
-                format!("{expected:?}"),
-                format!("{found:?}"),
-            ));
+            let (expected, found) = (format!("{expected:?}"), format!("{found:?}"));
+            wrong.push(Mismatch::new(key, expected, found));
         }
     }
     for (key, expected, found) in [
@@ -301,35 +287,35 @@ fn metadata(check: &MetadataCheck, config: &ImageConfig) -> Vec<Mismatch> {
         .map(|port| port.split('/').next().unwrap_or(port))
         .collect();
     let volumes = keys(config, "Volumes");
-    for (key, expected, found, is_wanted) in [
-        ("exposedPorts", &check.exposed_ports, &ports, true),
-        ("unexposedPorts", &check.unexposed_ports, &ports, false),
-        ("volumes", &check.volumes, &volumes, true),
-        (
-            "unmountedVolumes",
-            &check.unmounted_volumes,
-            &volumes,
-            false,
-        ),
-    ] {
-        for one in expected
-            .iter()
-            .filter(|one| found.contains(&one.as_str()) != is_wanted)
-        {
-            let expected = if is_wanted {
-                one.clone()
-            } else {
-                format!("no {one}")
-            };
-            let found = if found.is_empty() {
-                "none".to_owned()
-            } else {
-                found.join(", ")
-            };
-            wrong.push(Mismatch::new(key, expected, found));
-        }
-    }
+    let with = |key, names, found| differences(key, names, found, true);
+    let without = |key, names, found| differences(key, names, found, false);
+    wrong.extend(with("exposedPorts", &check.exposed_ports, &ports));
+    wrong.extend(without("unexposedPorts", &check.unexposed_ports, &ports));
+    wrong.extend(with("volumes", &check.volumes, &volumes));
+    wrong.extend(without(
+        "unmountedVolumes",
+        &check.unmounted_volumes,
+        &volumes,
+    ));
     wrong
+}
+
+/// The names that are in `found` if they must not be, or are not if they must.
+fn differences(key: &str, names: &[String], found: &[&str], must_exist: bool) -> Vec<Mismatch> {
+    let is_wrong = |name: &&String| found.contains(&name.as_str()) != must_exist;
+    let mismatch = |name: &String| {
+        let expected = if must_exist {
+            name.clone()
+        } else {
+            format!("no {name}")
+        };
+        let found = match found {
+            [] => "none".to_owned(),
+            found => found.join(", "),
+        };
+        Mismatch::new(key, expected, found)
+    };
+    names.iter().filter(is_wrong).map(mismatch).collect()
 }
 
 /// Compares the value of a variable or a label.

@@ -49,9 +49,9 @@ impl Mismatch {
 pub struct CommandOutput {
     /// The command, with quotes as in a shell.
     pub command: String,
-    /// The begin of the standard output.
+    /// The start of the standard output.
     pub stdout: String,
-    /// The begin of the standard error.
+    /// The start of the standard error.
     pub stderr: String,
 }
 
@@ -94,6 +94,12 @@ impl TestVerdict {
             location: test.location.clone(),
         }
     }
+
+    /// True if the test was run and an assertion does not hold.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        !self.passed && self.not_run.is_none()
+    }
 }
 
 /// The results of the tests of an image for one platform.
@@ -103,14 +109,6 @@ pub struct TestedPlatform {
     pub platform: Platform,
     /// The results, in the order of the spec.
     pub tests: Vec<TestVerdict>,
-}
-
-impl TestVerdict {
-    /// True if the test was run and does not hold.
-    #[must_use]
-    pub const fn has_failed(&self) -> bool {
-        !self.passed && self.not_run.is_none()
-    }
 }
 
 impl TestedPlatform {

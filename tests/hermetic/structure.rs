@@ -73,9 +73,9 @@ metadataTest:
         lines,
         [
             "base: greeting: true",
-            "base: wrong greeting: false; expectedContents: ^world$ / \"hello\\nworld\\n\"; excludedContents: no match of w.r / \"hello\\nworld\\n\"",
-            "base: a directory: false; path: a file / no file with a content",
-            "base: no file: false; path: a file / no file with a content",
+            "base: wrong greeting: false; expectedContents: a match of ^world$ / \"hello\\nworld\\n\"; excludedContents: no match of w.r / \"hello\\nworld\\n\"",
+            "base: a directory: false; path: a file / dir",
+            "base: no file: false; path: a file / nothing",
             "base: motd: true",
             "base: no motd: false; shouldExist: false / file",
             "base: wrong attributes: false; permissions: -rwsr-x--- / urwxr-x---; isExecutableBy: other / urwxr-x---; uid: 0 / 12",
@@ -126,7 +126,7 @@ fn a_command_test_without_an_engine_fails() {
         "commandTests: [{ name: version, command: app }]\nfileExistenceTests: [{ name: etc, path: /etc }]\n",
     );
     let run = golden.run(&["test"]).exit(1);
-    let words = "run: expected a container of the image, found no Docker Engine answers at unix:///nowhere/docker.sock; start Docker";
+    let words = "run: expected a result of the command, found none: no Docker Engine answers at unix:///nowhere/docker.sock; start Docker";
     assert!(run.stdout.contains(words), "{}", run.stdout);
     assert!(run.stdout.contains("  passed  base: etc"), "{}", run.stdout);
 }
@@ -149,7 +149,7 @@ fn mistakes_in_structure_files_have_a_position() {
             "`(` is not a regular expression",
             "app/tests.yaml:5:20",
         ),
-        ("", "it has no tests", "app/tests.yaml:1:1"),
+        ("", "the file has no tests", "app/tests.yaml:1:1"),
     ] {
         let run = app(tests).run(&["check"]).exit(2);
         assert!(run.stderr.contains(words), "{tests}: {}", run.stderr);

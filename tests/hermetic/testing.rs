@@ -555,7 +555,7 @@ fn a_command_without_an_engine_fails_and_moves_no_tag() {
     let golden = published(&registry, tests).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     golden.run(&["check"]).exit(0);
     let run = golden.run(&["test"]).exit(1);
-    let words = "run: expected a container of the image, found no Docker Engine answers at unix:///nowhere/docker.sock; \
+    let words = "run: expected a result of the command, found none: no Docker Engine answers at unix:///nowhere/docker.sock; \
         start Docker, or set DOCKER_HOST; a test of `run` needs an engine\n";
     assert!(run.stdout.contains(words), "{}", run.stdout);
     assert!(

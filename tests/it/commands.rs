@@ -157,8 +157,8 @@ fn commands_run_in_containers_of_the_image() {
         failure(8),
         [
             "timeout",
-            "an end within 1s",
-            "it was still running and was killed"
+            "at most 1s",
+            "a longer run; the command was killed"
         ]
     );
     assert_eq!(tests[8]["output"]["stdout"], "begun");

@@ -146,7 +146,7 @@ impl ContentReader<'_> {
         let (commands, tests): (Vec<_>, Vec<_>) = tests.partition(needs_engine);
         match self.examiner.examine(&name, &readable, &tests).await {
             Ok(mut results) => {
-                let skipped = Attempt::OtherPlatform("a report starts no containers".to_owned());
+                let skipped = Attempt::Skipped("a report starts no containers".to_owned());
                 let commands = commands.iter().map(|test| judge(test, &skipped));
                 results.tests.extend(commands);
                 content.results = Some(results);

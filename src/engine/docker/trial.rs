@@ -1,4 +1,4 @@
-//! Runs commands in containers of an image, and removes the traces of them from the engine.
+//! Runs commands in containers of an image, and then removes the containers from the engine.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -40,8 +40,8 @@ struct Traces {
     is_loading: bool,
 }
 
-/// An image in an engine on which commands run. What it added to the engine is removed by
-/// [`TrialImage::finish`], or in the background if it is dropped earlier.
+/// An image in an engine on which commands run. [`TrialImage::finish`] removes its containers and
+/// images from the engine; if it is dropped earlier, they are removed in the background.
 #[derive(Debug)]
 pub struct TrialImage {
     docker: Docker,
@@ -49,7 +49,7 @@ pub struct TrialImage {
     traces: Mutex<Traces>,
 }
 
-/// The answer about the end of a container.
+/// The exit status of a container.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Ended {
@@ -113,8 +113,8 @@ impl Docker {
 }
 
 impl TrialImage {
-    /// Runs the commands of a plan in new containers, and waits for its end. A command that fails is not an
-    /// error. Fails if the engine cannot be reached or refuses the container.
+    /// Runs the commands of a plan, each in a new container, and waits for the last one. A command
+    /// that fails is not an error. Fails if the engine cannot be reached or refuses a container.
     pub async fn run(&self, plan: &CommandPlan) -> Result<ContainerEnd, Error> {
         let mut image = self.name.clone();
         for command in &plan.setup {
@@ -226,14 +226,14 @@ impl TrialImage {
         })
     }
 
-    /// Asks for the end of a container that is not started yet.
+    /// Requests the exit status of a container, before the container is started.
     async fn wait(&self, id: &str) -> Result<hyper::Response<Incoming>, BollardError> {
         let request = Request::post(format!("/containers/{id}/wait?condition=next-exit"));
         let request = request.body(Full::new(Bytes::new()))?;
         self.docker.transport.send(request).await
     }
 
-    /// Removes from the engine what this added to it.
+    /// Removes the containers and images of the trial from the engine.
     pub async fn finish(self) {
         if let Some(cleaning) = self.clean_in_background() {
             // The task continues even if no caller waits for it.
