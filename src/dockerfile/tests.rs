@@ -487,7 +487,11 @@ fn a_text_of_a_flag_is_printed_so_that_it_is_read_again() {
         assert_eq!(flag.to_string(), printed);
         for directive in ["", "# escape=`\n"] {
             let read = parsed(&format!("{directive}FROM {flag} \nRUN x"));
-            assert_eq!(read.instructions[0].flags, [flag.clone()], "{flag}");
+            assert_eq!(
+                read.instructions[0].flags,
+                std::slice::from_ref(&flag),
+                "{flag}"
+            );
         }
     }
 }

@@ -17,9 +17,10 @@ mod measure;
 mod memory;
 mod proxy;
 mod table;
+mod trust;
 
 fn main() {
-    let benches: [(&str, fn()); 8] = [
+    let benches: [(&str, fn()); 11] = [
         (
             "fan_out: one image under 1, 4 and 16 tags",
             fan_out::run_bench,
@@ -40,6 +41,9 @@ fn main() {
             "fleets: check and plan of 10 to 10,000 images",
             fleets::run_bench,
         ),
+        ("trust: forty images with and without it", trust::forty),
+        ("bill: the SBOM of an image of 1 GiB", trust::bill),
+        ("difference: two images of 500 MB", trust::difference),
     ];
     let words: Vec<String> = std::env::args()
         .skip(1)
