@@ -205,7 +205,7 @@ mod tests {
 
     const TIMEOUTS: Timeouts = Timeouts {
         answer: Duration::from_millis(1200),
-        silence: Duration::from_millis(1000),
+        silence: Duration::from_secs(1),
     };
 
     /// Reads from an engine that sends a byte every 50 ms, `times` times, and then nothing. Returns
