@@ -169,6 +169,40 @@ fn a_correction_changes_only_the_tag_and_the_digest() {
     );
 }
 
+/// Files of about 400 KB, in which a search for each item would take minutes.
+#[test]
+fn the_time_to_read_a_file_grows_with_its_length() {
+    let nested = |number: usize| format!("{}image:\n", " ".repeat(number));
+    for (format, text) in [
+        (ConsumerFormat::Compose, "image: a\n".repeat(50_000)),
+        (ConsumerFormat::Compose, "- image: a\n".repeat(50_000)),
+        (ConsumerFormat::Kubernetes, "x: {image: ".repeat(40_000)),
+        (ConsumerFormat::Kubernetes, (0..1_000).map(nested).collect()),
+        (
+            ConsumerFormat::Kubernetes,
+            format!("x: [{}]\n", "1,".repeat(200_000)),
+        ),
+        (
+            ConsumerFormat::Kubernetes,
+            format!("x: [{}]\n", "${".repeat(20_000)),
+        ),
+        (
+            ConsumerFormat::Kubernetes,
+            format!("x: [{}]\n", "{{,".repeat(20_000)),
+        ),
+        (
+            ConsumerFormat::Kubernetes,
+            format!("x: [{}]\n", "\"a\",".repeat(100_000)),
+        ),
+    ] {
+        let start = std::time::Instant::now();
+        drop(images(format, &text));
+        let elapsed = start.elapsed();
+        let limit = std::time::Duration::from_secs(5);
+        assert!(elapsed < limit, "{elapsed:?}: {}", &text[..40]);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_a_reader_panic(text in "([a-z:{}\\[\\]$\"'#|>-]|image: |build:|\\n|  |FROM |ARG |é|,|=|\\\\){0,40}") {

@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use super::{Editable, EditablePart, ImageUse, parsed};
 
+/// The longest variable or template in a flow, in bytes. Each start without an end costs a search of
+/// this length.
+const LONGEST_VARIABLE: usize = 4_096;
+
 /// A key with a scalar value on one line.
 struct Entry<'t> {
     /// The column of the key. In a flow, the depth counts instead.
@@ -20,37 +24,56 @@ struct Entry<'t> {
 /// result and not a base.
 pub(super) fn compose(text: &str) -> Vec<ImageUse> {
     let entries = entries(text);
+    // The mappings that are open, by the columns of their keys.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut is_built: Vec<bool> = Vec::new();
     let mut found = Vec::new();
-    for (n, entry) in entries.iter().enumerate() {
-        if entry.key != "image" {
-            continue;
+    for entry in &entries {
+        while open
+            .last()
+            .is_some_and(|(indent, _)| *indent > entry.indent)
+        {
+            open.pop();
         }
-        let is_sibling = |other: &&Entry<'_>| other.indent == entry.indent;
-        let in_service = |other: &&Entry<'_>| other.indent >= entry.indent;
-        let before = entries[..n].iter().rev().take_while(in_service);
-        let after = entries[n + 1..].iter().take_while(in_service);
-        let mut siblings = before.chain(after).filter(is_sibling);
-        if !siblings.any(|other| other.key == "build") {
-            found.extend(image(entry));
+        let mapping = match open.last() {
+            Some((indent, mapping)) if *indent == entry.indent => *mapping,
+            _ => {
+                open.push((entry.indent, is_built.len()));
+                is_built.push(false);
+                is_built.len() - 1
+            }
+        };
+        match entry.key {
+            "build" => is_built[mapping] = true,
+            "image" => found.push((mapping, entry)),
+            _ => {}
         }
     }
-    found
+    let found = found.into_iter().filter(|(mapping, _)| !is_built[*mapping]);
+    found.filter_map(|(_, entry)| image(entry)).collect()
 }
 
 /// The images of Kubernetes manifests: of containers, and the `reference` of image volumes.
 pub(super) fn kubernetes(text: &str) -> Vec<ImageUse> {
-    let entries = entries(text);
     let mut found = Vec::new();
-    for (n, entry) in entries.iter().enumerate() {
-        if entry.key != "image" {
-            continue;
+    // The columns of the keys `image` with a nested mapping that has no `reference` so far.
+    let mut open: Vec<usize> = Vec::new();
+    for entry in entries(text) {
+        while open.last().is_some_and(|indent| *indent >= entry.indent) {
+            open.pop();
         }
-        let below = entries[n + 1..].iter();
-        let mut below = below.take_while(|other| other.indent > entry.indent);
-        found.extend(image(entry));
-        if entry.value.is_empty() {
-            let reference = below.find(|other| other.key == "reference");
-            found.extend(reference.and_then(image));
+        match entry.key {
+            "image" => {
+                found.extend(image(&entry));
+                if entry.value.is_empty() {
+                    open.push(entry.indent);
+                }
+            }
+            "reference" if !open.is_empty() => {
+                found.extend(image(&entry));
+                open.clear();
+            }
+            _ => {}
         }
     }
     found
@@ -291,15 +314,18 @@ fn key(text: &str) -> Option<(&str, &str)> {
         let (key, rest) = text[1..].split_once(quote)?;
         (key, rest.trim_start().strip_prefix(':')?)
     } else {
-        let (key, rest) = text.split_once(':')?;
-        (key.trim_end(), rest)
+        // A long line without a colon is not searched for each of its items.
+        let (key, rest) = text.split_at(text.find(|c| !is_of_key(c))?);
+        (key, rest.trim_start().strip_prefix(':')?)
     };
-    let is_key = key
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    let is_key = key.chars().all(is_of_key);
     // After a quoted key, as in JSON, the value may follow without a blank.
     let ends = quote.is_some() || rest.is_empty() || rest.starts_with([' ', '\t', '"', '\'']);
     (is_key && ends).then_some((key, rest))
+}
+
+const fn is_of_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/')
 }
 
 /// The position of a scalar at the end of a line, without its quotes, its anchor and a comment.
@@ -335,7 +361,8 @@ fn flow_scalar(content: &str, at: usize) -> Range<usize> {
             '{' if text.starts_with("{{") => "}}",
             _ => "",
         };
-        let length = text.find(closing).filter(|_| !closing.is_empty());
+        let near = &text[..text.floor_char_boundary(LONGEST_VARIABLE)];
+        let length = near.find(closing).filter(|_| !closing.is_empty());
         end += length.map_or(c.len_utf8(), |length| length + closing.len());
     }
     at..at + rest[..end].trim_end().len()
