@@ -11,7 +11,8 @@ use super::target::BakeTarget;
 
 /// The maximum number of targets, with those of matrices.
 const MAX_TARGETS: usize = 1_000;
-/// The maximum number of targets that the targets of a file inherit from, each counted every time.
+/// The maximum number of times that a target is read: for itself, and each time that a target inherits
+/// from it.
 const MAX_VISITS: usize = 10_000;
 /// The longest chain of targets that inherit from each other.
 const MAX_CHAIN: usize = 64;
@@ -152,9 +153,9 @@ fn of_json(value: &Value) -> Result<Expression, String> {
 /// The work for the targets of a file so far.
 #[derive(Debug, Default)]
 struct Work {
-    /// The targets that inherit from each other now.
+    /// The chain of inheritance that is read: a target, the one that it inherits from, and so on.
     open: BTreeSet<String>,
-    /// The number of targets that were read, with those that others inherit from.
+    /// The number of times that a target was read.
     visits: usize,
     /// The size of the values of all targets, in bytes.
     size: usize,
@@ -169,7 +170,7 @@ impl BakeFile {
         let mut targets: Vec<BakeTarget> = Vec::new();
         let mut found = BTreeSet::new();
         for name in names {
-            for row in self.matrix(name, &variables)? {
+            for row in self.matrix(name, &variables, &mut work)? {
                 let mut all = variables.clone();
                 all.extend(row);
                 let target = self.target(name, &all, &mut work)?;
@@ -226,11 +227,13 @@ impl BakeFile {
         }
     }
 
-    /// The combinations of the matrix of a target; one empty one without a matrix.
+    /// The combinations of the matrix of a target; one empty one without a matrix. Fails if there are
+    /// too many, or if their values are too large together.
     fn matrix(
         &self,
         name: &str,
         variables: &BTreeMap<String, Value>,
+        work: &mut Work,
     ) -> Result<Vec<BTreeMap<String, Value>>, BakeError> {
         let failed = |problem: String| BakeError::Target {
             target: name.to_owned(),
@@ -241,10 +244,25 @@ impl BakeFile {
             return Ok(rows);
         };
         let matrix = matrix.value(variables).map_err(failed)?;
+        let mut total = 0_usize;
         for (axis, values) in matrix.as_object().into_iter().flatten() {
+            let added = size(values).map_err(failed)?;
             let values = values.as_array().map(Vec::as_slice).unwrap_or_default();
             if rows.len().saturating_mul(values.len()) > MAX_TARGETS {
-                return Err(BakeError::TooMany);
+                return Err(failed(format!(
+                    "its matrix has more than {MAX_TARGETS} combinations"
+                )));
+            }
+            // Each combination so far is copied for each value.
+            let added = added + values.len() * axis.len();
+            total = total
+                .saturating_mul(values.len())
+                .saturating_add(rows.len().saturating_mul(added));
+            work.size = work.size.saturating_add(total);
+            if work.size > MAX_VALUES {
+                return Err(failed(
+                    "the values of its matrix are too large together".to_owned(),
+                ));
             }
             let mut next = Vec::new();
             for row in &rows {
@@ -466,6 +484,18 @@ target "tool" {
         assert!(parse_hcl(&nested, &none).is_ok());
         let axis = vec!["\"x\""; 2_000].join(", ");
         let matrix = format!("target \"a\" {{ matrix = {{ x = [{axis}], y = [{axis}] }} }}\n");
-        assert_eq!(refused(&matrix), "the file has more than 1000 targets");
+        let combinations = "target a: its matrix has more than 1000 combinations";
+        assert_eq!(refused(&matrix), combinations);
+        let axes: Vec<String> = (0..64).map(|axis| format!("x{axis} = [1, 2]")).collect();
+        let matrix = format!("target \"a\" {{ matrix = {{ {} }} }}\n", axes.join(", "));
+        assert_eq!(refused(&matrix), combinations);
+        let large = "target a: the values of its matrix are too large together";
+        let axis = vec!["\"x\""; 1_000].join(", ");
+        let long = "x".repeat(100_000);
+        let matrix = format!("target \"a\" {{ matrix = {{ x = [{axis}], y = [\"{long}\"] }} }}\n");
+        assert_eq!(refused(&matrix), large);
+        let axes: Vec<String> = (0..20_000).map(|axis| format!("x{axis} = [1]")).collect();
+        let matrix = format!("target \"a\" {{ matrix = {{ {} }} }}\n", axes.join(", "));
+        assert_eq!(refused(&matrix), large);
     }
 }
