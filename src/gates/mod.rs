@@ -65,9 +65,9 @@ pub struct GateSurroundings {
     pub today: time::Date,
 }
 
-/// Runs a gate. Everything but exit status 0 is a failure, except if the command wrote a SARIF file
-/// with results, each of them has an exception, no signal ended the command, and the log does not
-/// say that the execution of a tool failed.
+/// Runs a gate. It passes if the command exits with status 0. It also passes with another status if
+/// the command wrote a SARIF file with results, each result has an exception, and the log does not
+/// report that a tool failed to run.
 pub async fn run(
     gate: &GateTable,
     values: &Placeholders,

@@ -4,8 +4,8 @@ use semver::{Prerelease, Version};
 
 use super::{TagList, Withdrawn, is_withdrawn};
 
-/// The number of patch versions, minor versions and major versions that are tried, one kind after
-/// the other.
+/// The maximum number of patch versions that are tried; then of minor versions, and then of major
+/// versions.
 const MOST_STEPS: usize = 10_000;
 
 /// The next version after `version` that is in none of the repositories and not in `withdrawn`: the

@@ -135,7 +135,7 @@ impl Reader {
     /// Adds a complete value to the list or object around it.
     fn push(&mut self, value: Value, size: Size, anchor: usize) -> Result<(), String> {
         if anchor > 0 {
-            // The anchor has a copy.
+            // An alias copies the value later, so that it is stored twice.
             self.count(size)?;
             self.anchors.insert(anchor, (value.clone(), size));
         }
@@ -169,7 +169,7 @@ fn check(read: Size) -> Result<(), String> {
     Ok(())
 }
 
-/// The object with the keys of the objects under `<<`.
+/// The object without its key `<<`, and with the keys of the objects under it. Its own keys win.
 fn merged(mut object: Map<String, Value>) -> Map<String, Value> {
     let parents = match object.shift_remove("<<") {
         Some(Value::Object(parent)) => vec![Value::Object(parent)],
