@@ -181,8 +181,8 @@ impl Environment {
 
     /// The value of a variable.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&String> {
-        self.0.get(name)
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// A command that starts `name` with the variables for this kind of program. The program is
