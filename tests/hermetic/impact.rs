@@ -241,11 +241,9 @@ fn a_repository_that_cannot_be_read_makes_the_list_incomplete() {
 
 #[test]
 fn images_with_a_package_are_found_by_their_bills_of_materials() {
-    for referrers in [false, true] {
-        let registry = fleet(Behaviour {
-            referrers,
-            ..Behaviour::default()
-        });
+    for behaviour in Behaviour::both() {
+        let referrers = behaviour.referrers;
+        let registry = fleet(behaviour);
         let kind = "application/vnd.cyclonedx+json";
         for (repository, tag, version) in [
             ("team/web", "7", "3.0.11-1"),

@@ -279,11 +279,9 @@ fn all_pages_of_a_list_of_referrers_are_read() {
 
 #[test]
 fn referrers_are_deleted_with_their_image() {
-    for referrers in [true, false] {
-        let registry = FakeRegistry::start(Behaviour {
-            referrers,
-            ..Behaviour::default()
-        });
+    for behaviour in Behaviour::both() {
+        let referrers = behaviour.referrers;
+        let registry = FakeRegistry::start(behaviour);
         let child = registry.image("app", "a", &[]);
         let index = registry.index("app", &[&child], &["1.2.3"]);
         let stays = registry.image("app", "stays", &["2.0.0"]);

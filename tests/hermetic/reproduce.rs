@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use golden::reference::Digest;
 use serde_json::Value;
 
-use crate::statements::{App, IN_TOTO, commit, git};
+use crate::statements::{App, IN_TOTO, commit};
 use crate::support::registry::Behaviour;
 use crate::support::server::{Answer, Server, handler};
 use crate::support::workspace::{Golden, Run};
@@ -145,7 +145,7 @@ fn an_image_of_a_shallow_clone_is_reproduced_from_the_whole_repository() {
     let from = format!("file://{}", app.golden.path().display());
     let to = clone.path().join("r");
     let to = to.to_str().unwrap();
-    git(&app.golden, &["clone", "-q", "--depth", "1", &from, to]);
+    app.golden.git(&["clone", "-q", "--depth", "1", &from, to]);
     let mut command = app.golden.command(&["build", "--push"]);
     Run::of(command.current_dir(to).output().unwrap()).exit(0);
     let image = format!("{}/app:1.2.3", app.registry.host());
@@ -207,7 +207,7 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
     let url = format!("http://{}/r.git", server.host());
     app.golden.write(".gitattributes", "* filter=x\n");
     commit(&app.golden);
-    git(&app.golden, &["remote", "set-url", "origin", &url]);
+    app.golden.git(&["remote", "set-url", "origin", &url]);
     app.run(&["build", "--push"], 0);
     let image = format!("{}/app:1.2.3", app.registry.host());
     let elsewhere = Golden::new();
@@ -287,8 +287,8 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
         elsewhere.write(file, "");
     }
     elsewhere.write(".gitconfig", helper);
-    git(&elsewhere, &["init", "-q"]);
-    git(&elsewhere, &["remote", "add", "origin", &url]);
+    elsewhere.git(&["init", "-q"]);
+    elsewhere.git(&["remote", "add", "origin", &url]);
     reproduce(0);
     assert!(ran.exists());
 }

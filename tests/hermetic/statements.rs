@@ -276,21 +276,17 @@ fn a_damaged_package_database_is_named_in_the_document_and_in_a_warning() {
     }
 }
 
-pub(crate) fn git(golden: &Golden, args: &[&str]) -> String {
-    golden.git(args)
-}
-
 /// Commits all files of the workspace. Returns the commit.
 pub(crate) fn commit(golden: &Golden) -> String {
     golden.write(".gitignore", ".golden/\n*.key\n");
     if !golden.path().join(".git").exists() {
-        git(golden, &["init", "-q"]);
+        golden.git(&["init", "-q"]);
         let url = "https://user:hunter2@git.example.com/o/r.git";
-        git(golden, &["remote", "add", "origin", url]);
+        golden.git(&["remote", "add", "origin", url]);
     }
-    git(golden, &["add", "-A"]);
-    git(golden, &["commit", "-qm", "x"]);
-    git(golden, &["rev-parse", "HEAD"])
+    golden.git(&["add", "-A"]);
+    golden.git(&["commit", "-qm", "x"]);
+    golden.git(&["rev-parse", "HEAD"])
 }
 
 #[test]

@@ -131,24 +131,6 @@ fn gitlab(output: &str) -> Vec<Vec<String>> {
     waves
 }
 
-fn git(golden: &Golden, args: &[&str]) {
-    let identity = [
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.com",
-        "-c",
-        "commit.gpgsign=false",
-    ];
-    let status = Command::new("git")
-        .args(identity)
-        .args(args)
-        .current_dir(golden.path())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{args:?}");
-}
-
 #[test]
 fn waves_publish_a_fleet_and_share_only_the_registry() {
     let namespace = namespace();
@@ -210,9 +192,9 @@ fn waves_publish_a_fleet_and_share_only_the_registry() {
     let published = contents(&namespace);
     planner.run(&["build", "--push"]).exit(0);
     assert_eq!(contents(&namespace), published);
-    git(&planner, &["init", "-q"]);
-    git(&planner, &["add", "-A"]);
-    git(&planner, &["commit", "-qm", "published"]);
+    planner.git(&["init", "-q"]);
+    planner.git(&["add", "-A"]);
+    planner.git(&["commit", "-qm", "published"]);
     assert_eq!(
         planner.run(&["matrix", "--changed", "HEAD"]).exit(0).stdout,
         "waves=0\n"
