@@ -12,9 +12,6 @@ use super::json_list;
 pub struct Dockerfile {
     /// The escape character: `\`, or a backtick if the directive `escape` sets it.
     pub escape: char,
-    /// The parser directives at the top, in lower case, such as `syntax`, with their values.
-    #[cfg(test)]
-    pub(super) directives: Vec<(String, String)>,
     /// The instructions, in order.
     pub instructions: Vec<Instruction>,
 }
@@ -32,9 +29,6 @@ pub struct Instruction {
     pub here_documents: Vec<HereDocument>,
     /// The number of its first line, from 1.
     pub line: usize,
-    /// The number of its last line, with the here-documents.
-    #[cfg(test)]
-    pub(super) last_line: usize,
     /// The positions in the file of the bytes of `arguments`: the start in `arguments`, and the
     /// offset in the file.
     pub(super) positions: Vec<(usize, usize)>,

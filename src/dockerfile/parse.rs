@@ -104,8 +104,6 @@ pub fn parse(text: &str) -> Result<Dockerfile, Error> {
     }
     Ok(Dockerfile {
         escape,
-        #[cfg(test)]
-        directives,
         instructions,
     })
 }
@@ -246,10 +244,6 @@ fn next_instruction(lines: &mut Lines<'_>, escape: char) -> Result<Option<Instru
         if instruction.has_here_documents() {
             instruction.here_documents = here_documents(&instruction.arguments, lines)?;
         }
-        #[cfg(test)]
-        {
-            instruction.last_line = lines.number;
-        }
         return Ok(Some(instruction));
     }
     Ok(None)
@@ -279,8 +273,6 @@ fn instruction(logical: &Logical, line: usize) -> Result<Instruction, ErrorKind>
         arguments: arguments.to_owned(),
         here_documents: Vec::new(),
         line,
-        #[cfg(test)]
-        last_line: line,
         positions: positions(&logical.positions, start),
     })
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 const MAX_TOTAL: usize = 1 << 20;
 
 /// The build arguments that exist before the first `FROM`. Their values depend on the build.
-pub(super) const PLATFORM_ARGUMENTS: [&str; 8] = [
+const PLATFORM_ARGUMENTS: [&str; 8] = [
     "BUILDPLATFORM",
     "BUILDOS",
     "BUILDARCH",
@@ -113,6 +113,17 @@ impl Scope {
     pub fn on_base() -> Self {
         Self {
             has_base: true,
+            ..Self::default()
+        }
+    }
+
+    /// The scope before the first `FROM`, with the build arguments of the platform.
+    pub(super) fn of_platform() -> Self {
+        let declared =
+            PLATFORM_ARGUMENTS.map(|name| (name.to_owned(), Some(Value::inherited(name))));
+        Self {
+            arguments: IndexMap::from(declared),
+            size: PLATFORM_ARGUMENTS.iter().map(|name| 2 * name.len()).sum(),
             ..Self::default()
         }
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::expand;
 use super::instruction::{Dockerfile, Instruction, Keyword};
 use super::parse::{Error, ErrorKind};
-use super::scope::{PLATFORM_ARGUMENTS, Scope, TooLarge, Value};
+use super::scope::{Scope, TooLarge, Value};
 
 /// A build stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,15 +54,7 @@ pub fn stages(
     dockerfile: &Dockerfile,
     arguments: &BTreeMap<String, String>,
 ) -> Result<(Scope, Vec<Stage>), Error> {
-    let mut scope = Scope::default();
-    for name in PLATFORM_ARGUMENTS {
-        let value = Some(Value::inherited(name));
-        let declared = scope.declare(name.to_owned(), value);
-        declared.map_err(|error| Error {
-            line: 1,
-            kind: too_large(name, error),
-        })?;
-    }
+    let mut scope = Scope::of_platform();
     let mut stages: Vec<Stage> = Vec::new();
     for (number, instruction) in dockerfile.instructions.iter().enumerate() {
         let fail = |kind| Error {

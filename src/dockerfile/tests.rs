@@ -8,8 +8,8 @@ use super::*;
 
 impl Display for Dockerfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (name, value) in &self.directives {
-            writeln!(f, "# {name}={value}")?;
+        if self.escape != '\\' {
+            writeln!(f, "# escape={}", self.escape)?;
         }
         for instruction in &self.instructions {
             write!(f, "{}", instruction.keyword)?;
@@ -51,9 +51,8 @@ fn lines(text: &str) -> Vec<String> {
             .filter(|w| !w.is_empty())
             .collect();
         format!(
-            "{}-{} {} {}",
+            "{} {} {}",
             instruction.line,
-            instruction.last_line,
             instruction.keyword,
             words.join(" | ")
         )
@@ -64,46 +63,46 @@ fn lines(text: &str) -> Vec<String> {
 #[test]
 fn continuations_and_comments_are_joined() {
     for (text, expected) in [
-        ("from a", &["1-1 FROM a"][..]),
-        ("\u{feff}FROM a\r\nRUN b\r\n", &["1-1 FROM a", "2-2 RUN b"]),
-        ("# c\n\n  FROM a\n", &["3-3 FROM a"]),
-        ("RUN a \\\n  b", &["1-2 RUN a   b"]),
+        ("from a", &["1 FROM a"][..]),
+        ("\u{feff}FROM a\r\nRUN b\r\n", &["1 FROM a", "2 RUN b"]),
+        ("# c\n\n  FROM a\n", &["3 FROM a"]),
+        ("RUN a \\\n  b", &["1 RUN a   b"]),
         (
             "RUN a \\  \n# comment\n\n   # more\n && b\nUSER x",
-            &["1-5 RUN a  && b", "6-6 USER x"],
+            &["1 RUN a  && b", "6 USER x"],
         ),
-        ("RUN a \\\\\nUSER x", &["1-1 RUN a \\\\", "2-2 USER x"]),
+        ("RUN a \\\\\nUSER x", &["1 RUN a \\\\", "2 USER x"]),
         (
             "RUN a # no comment\nUSER x",
-            &["1-1 RUN a # no comment", "2-2 USER x"],
+            &["1 RUN a # no comment", "2 USER x"],
         ),
-        ("\\\nRUN a", &["1-2 RUN a"]),
-        ("RUN a \\", &["1-1 RUN a"]),
+        ("\\\nRUN a", &["1 RUN a"]),
+        ("RUN a \\", &["1 RUN a"]),
         (
             "# escape=`\nRUN a `\nb\\\nUSER x",
-            &["2-3 RUN a b\\", "4-4 USER x"],
+            &["2 RUN a b\\", "4 USER x"],
         ),
         (
             "#syntax=x\n# Escape = `\nCOPY a c:\\\nUSER x",
-            &["3-3 COPY a c:\\", "4-4 USER x"],
+            &["3 COPY a c:\\", "4 USER x"],
         ),
         (
             "# comment\n# escape=`\nRUN a `\nUSER x",
-            &["3-3 RUN a `", "4-4 USER x"],
+            &["3 RUN a `", "4 USER x"],
         ),
         (
             "COPY --chown=a:b --link --from=\"x y\" c d",
-            &["1-1 COPY --chown=a:b --link --from=\"x y\" | c d"],
+            &["1 COPY --chown=a:b --link --from=\"x y\" | c d"],
         ),
-        ("RUN -- --a", &["1-1 RUN --a"]),
-        ("RUN\t--network=none\ta", &["1-1 RUN --network=none | a"]),
+        ("RUN -- --a", &["1 RUN --a"]),
+        ("RUN\t--network=none\ta", &["1 RUN --network=none | a"]),
         (
             "HEALTHCHECK --interval=5s \\\n CMD x",
-            &["1-2 HEALTHCHECK --interval=5s | CMD x"],
+            &["1 HEALTHCHECK --interval=5s | CMD x"],
         ),
         (
             "ENTRYPOINT [\"a\", \\\n \"b\"]",
-            &["1-2 ENTRYPOINT [\"a\",  \"b\"]"],
+            &["1 ENTRYPOINT [\"a\",  \"b\"]"],
         ),
     ] {
         assert_eq!(lines(text), expected, "{text:?}");
@@ -139,12 +138,8 @@ fn here_documents_follow_their_instruction() {
             "F \"2\\n\" true false",
         ]
     );
-    let numbers: Vec<usize> = dockerfile
-        .instructions
-        .iter()
-        .map(|one| one.last_line)
-        .collect();
-    assert_eq!(numbers, [4, 9, 14, 15, 16, 17]);
+    let numbers: Vec<usize> = dockerfile.instructions.iter().map(|one| one.line).collect();
+    assert_eq!(numbers, [1, 5, 10, 15, 16, 17]);
     assert!(dockerfile.instructions[0].only_here_document().is_some());
     assert!(dockerfile.instructions[2].only_here_document().is_none());
     assert_eq!(
@@ -464,7 +459,6 @@ fn nesting_is_bounded() {
 fn content(dockerfile: &Dockerfile) -> Vec<Instruction> {
     let plain = |instruction: &Instruction| Instruction {
         line: 0,
-        last_line: 0,
         positions: Vec::new(),
         ..instruction.clone()
     };
