@@ -378,6 +378,15 @@ impl TryFrom<String> for OwnerSpec {
     }
 }
 
+/// True if `USER[:GROUP]` is certainly root with its own group. An empty user is root.
+#[must_use]
+pub fn is_root(user: &str) -> bool {
+    matches!(
+        user,
+        "" | "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0"
+    )
+}
+
 /// A duration in the notation of Go and Docker: `30s`, `1m30s`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

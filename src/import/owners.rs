@@ -1,14 +1,6 @@
 //! The owners of files and directories.
 
-use crate::config_files::values::OwnerSpec;
-
-/// True for the user root with its group.
-pub(super) fn is_root(user: &str) -> bool {
-    matches!(
-        user,
-        "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0"
-    )
-}
+use crate::config_files::values::{OwnerSpec, is_root};
 
 /// The owner of `--chown` or `USER` in a spec; `None` for root. Fails if it is not an owner.
 pub(super) fn owner(value: &str) -> Result<Option<String>, String> {

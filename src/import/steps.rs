@@ -1,13 +1,14 @@
 //! `RUN`: packages and certificates are declared where possible; the rest becomes steps.
 
 use super::draft::{EnvText, FileContent, FileDraft, RunDraft};
-use super::owners::{is_root, owner};
+use super::owners::owner;
 use super::packages::{Recognised, recognise};
 use super::pending::PendingStep;
 use super::reach::is_at_or_below;
 use super::scripts::{self, Body};
 use super::shell::{commands, quoted};
 use super::state::{Importer, Outcome};
+use crate::config_files::values::is_root;
 use crate::dockerfile::{Form, Instruction, Value};
 use crate::resolve::image::Family;
 

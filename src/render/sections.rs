@@ -8,6 +8,7 @@ use super::Error;
 use super::files::PlacedFiles;
 use super::form::Form;
 use super::instruction::{Instruction, Piece, ScriptForm};
+use crate::config_files::values::is_root;
 use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages, RunStep};
 use crate::resolve::{ResolvedImage, package_sources, packages};
@@ -273,14 +274,6 @@ fn set_user(user: Vec<Piece>) -> Vec<Instruction> {
         .into_iter()
         .chain([Instruction::User(user)])
         .collect()
-}
-
-/// True if `USER[:GROUP]` is certainly root.
-fn is_root(user: &str) -> bool {
-    matches!(
-        user,
-        "" | "root" | "0" | "0:0" | "root:root" | "0:root" | "root:0"
-    )
 }
 
 /// A value of one piece; `text` has no line breaks.
