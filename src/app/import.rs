@@ -109,9 +109,18 @@ pub(super) fn prepare(
     let dockerfile = parse(text).map_err(|error| invalid(error.into()))?;
     let context = build_context::read(directory, file)?;
     let imported = import::import(&dockerfile, &context, options).map_err(invalid)?;
-    if imported.needs_user_of_base {
-        let text = format!("{written}: steps run as root: the user of the base is not read");
-        settings.events.warn(None, text);
+    let warnings = [
+        (
+            imported.needs_unknown_user,
+            "steps run as root: the Dockerfile does not determine their user; if it is another one, set `user` in their [[run]]",
+        ),
+        (
+            imported.needs_unknown_workdir,
+            "steps run in /: the Dockerfile does not determine their working directory; if it is another one, begin their scripts with `cd DIRECTORY`",
+        ),
+    ];
+    for (_, problem) in warnings.into_iter().filter(|(is_needed, _)| *is_needed) {
+        settings.events.warn(None, format!("{written}: {problem}"));
     }
     let text = format(&imported.spec)
         .map_err(|error| Error::failed(format!("the spec of {written} is invalid: {error}")))?;

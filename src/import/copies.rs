@@ -7,6 +7,7 @@ use super::context::{
 };
 use super::draft::{FileContent, FileDraft};
 use super::owners::owner;
+use super::reach::is_at_or_below;
 use super::scripts::make_directory;
 use super::shell::quoted;
 use super::state::{Importer, Outcome, shown};
@@ -441,11 +442,11 @@ impl Importer<'_> {
         let files = std::mem::take(&mut self.draft.files);
         let is_needed = |file: &FileDraft| {
             let path = file.target.trim_end_matches('/');
-            let is_parent = workdir == path || workdir.starts_with(&format!("{path}/"));
+            let is_parent = is_at_or_below(&workdir, path);
             let is_plain = file.content == FileContent::Directory
                 && file.owner.is_none()
                 && file.mode.is_none();
-            !(is_plain && is_parent && !owned.iter().any(|target| target.starts_with(path)))
+            !(is_plain && is_parent && !owned.iter().any(|target| is_at_or_below(target, path)))
         };
         self.draft.files = files.into_iter().filter(is_needed).collect();
     }

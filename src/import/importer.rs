@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::BuildContext;
 use super::draft::{Draft, with_comment};
+use super::pending::Workdir;
 use super::state::{ImportedLine, Importer, Options, Outcome, shown};
 use crate::config_files::quoted::quoted;
 use crate::dockerfile::{
@@ -22,8 +23,11 @@ pub struct Import {
     pub lines: Vec<ImportedLine>,
     /// The paths of the build context to copy, with their paths next to image.toml.
     pub copies: BTreeMap<String, String>,
-    /// True if the user of the base runs a step of the Dockerfile. The spec runs it as root.
-    pub needs_user_of_base: bool,
+    /// True if the Dockerfile does not determine the user of a step. The spec runs it as root.
+    pub needs_unknown_user: bool,
+    /// True if the Dockerfile does not determine the working directory of a step that may use it.
+    /// The spec runs the step in `/`.
+    pub needs_unknown_workdir: bool,
 }
 
 /// The reason why a Dockerfile cannot be imported.
@@ -160,8 +164,10 @@ impl<'a> Importer<'a> {
             },
             family: None,
             user: None,
-            workdir: None,
-            needs_user_of_base: false,
+            workdir: Workdir::OfBase,
+            needs_unknown_user: false,
+            uses_workdir_of_base: false,
+            uses_workdir_left_out: false,
             shell: None,
             steps: Vec::new(),
             created: BTreeSet::new(),
@@ -186,7 +192,8 @@ impl<'a> Importer<'a> {
             Source::Scratch => {
                 self.draft.base = quoted("scratch");
                 self.scope.has_base = false;
-                self.workdir = Some("/".to_owned());
+                self.user = Some("root".to_owned());
+                self.workdir = Workdir::Known("/".to_owned());
             }
             Source::Image(text) if options.bases.contains_key(text) => {
                 self.draft.base.clone_from(&options.bases[text]);
@@ -278,6 +285,9 @@ impl<'a> Importer<'a> {
             self.draft.platforms.clone_from(&options.platforms);
         }
         self.directories_of_workdirs();
+        // Without a `workdir` in the spec, a step runs in the directory of the base there too.
+        let is_replaced = self.uses_workdir_of_base && self.draft.config.workdir.is_some();
+        let needs_unknown_workdir = self.uses_workdir_left_out || is_replaced;
         let copies = self.copies.into_iter();
         let copies = copies.map(|path| (path.clone(), self.context.destination(&path)));
         let copies = copies.collect();
@@ -285,7 +295,8 @@ impl<'a> Importer<'a> {
             spec: with_comment(&self.draft, &options.comment),
             lines: self.lines,
             copies,
-            needs_user_of_base: self.needs_user_of_base,
+            needs_unknown_user: self.needs_unknown_user,
+            needs_unknown_workdir,
         }
     }
 }

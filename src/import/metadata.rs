@@ -45,11 +45,9 @@ impl Importer<'_> {
         let mut problem = None;
         for (name, value) in evaluated {
             let text = env_text(&name, &value, self.known(&value));
-            let text = text.and_then(|text| {
-                let set = self.scope.set(name.clone(), value);
-                set.map(|()| text).map_err(|error| error.to_string())
-            });
-            match text {
+            // Later instructions do not see the value before one that is left out.
+            let set = self.scope.set(name.clone(), value);
+            match set.map_err(|error| error.to_string()).and(text) {
                 Ok(text) => drop(self.draft.env.insert(name, text)),
                 Err(reason) => problem = Some(reason),
             }
@@ -89,6 +87,8 @@ impl Importer<'_> {
     }
 
     fn set_user(&mut self, instruction: &Instruction) -> Result<(), String> {
+        // The user before a USER that is left out does not run the steps after it.
+        self.user = None;
         let user = self.text(&instruction.arguments)?;
         OwnerSpec::try_from(user.clone())
             .map_err(|_| format!("`{user}` is not a user that a spec can have"))?;

@@ -5,14 +5,35 @@ use indexmap::IndexMap;
 use super::scripts::Body;
 use crate::dockerfile::Value;
 
+/// The working directory at one place of a Dockerfile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Workdir {
+    /// That of the base, which is not known.
+    #[default]
+    OfBase,
+    /// That of a `WORKDIR` that is left out.
+    LeftOut,
+    /// This absolute path.
+    Known(String),
+}
+
+impl Workdir {
+    /// The path, if it is known.
+    pub(super) fn known(&self) -> Option<&str> {
+        match self {
+            Self::OfBase | Self::LeftOut => None,
+            Self::Known(path) => Some(path),
+        }
+    }
+}
+
 /// A step, before the final values of the config are known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PendingStep {
     pub(super) name: String,
     pub(super) body: Body,
     pub(super) user: Option<String>,
-    /// The working directory; `None` for that of the base.
-    pub(super) workdir: Option<String>,
+    pub(super) workdir: Workdir,
     /// The environment at its place.
     pub(super) env: IndexMap<String, Value>,
     /// The build arguments at its place.

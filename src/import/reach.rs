@@ -1,6 +1,8 @@
 //! Decides whether a step may read or change a file. A file that no earlier step reaches can be
 //! placed before all steps.
 
+use std::path::Path;
+
 use super::context::joined;
 use super::shell::Command;
 
@@ -46,18 +48,8 @@ pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str)
             };
             return false;
         }
-        let mut operands = words
-            .iter()
-            .map(|word| {
-                word.split_once('=')
-                    .map_or(word.as_str(), |(_, value)| value)
-            })
-            .filter(|word| !word.starts_with('-'));
-        if ATTRIBUTES.contains(&name) {
-            operands.next();
-        }
         let is_touched = |word: &str| touches(&resolved(workdir.as_deref(), word), path);
-        let mut named = operands.filter(|word| !ACCOUNTS.contains(&name) || word.contains('/'));
+        let mut named = operands(name, words);
         if HARMLESS.contains(&name) {
             false
         } else if LOCAL.contains(&name) || ATTRIBUTES.contains(&name) {
@@ -79,6 +71,53 @@ pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str)
             true
         }
     })
+}
+
+/// The words of a command that may be paths.
+fn operands<'w>(name: &str, words: &'w [String]) -> impl Iterator<Item = &'w str> {
+    let values = words.iter().map(|word| {
+        word.split_once('=')
+            .map_or(word.as_str(), |(_, value)| value)
+    });
+    let names_accounts = ACCOUNTS.contains(&name);
+    values
+        .filter(|word| !word.starts_with('-'))
+        .skip(usize::from(ATTRIBUTES.contains(&name)))
+        .filter(move |word| !names_accounts || word.contains('/'))
+}
+
+/// True if the working directory may change the result of commands.
+pub(super) fn may_use_workdir(commands: &[Command]) -> bool {
+    for command in commands {
+        let Some((name, words)) = command.words.as_ref().and_then(|words| words.split_first())
+        else {
+            return true;
+        };
+        let name = name.as_str();
+        let is_relative = |word: &str| !word.starts_with(['/', '~']);
+        let mut named = operands(name, words);
+        let uses = if name == "cd" {
+            // The commands after it run in the directory that it names.
+            return !matches!(words, [word] if !is_relative(word));
+        } else if LOCAL.contains(&name) || ATTRIBUTES.contains(&name) || ACCOUNTS.contains(&name) {
+            named.any(is_relative)
+        } else if SYSTEM.contains(&name) {
+            named.any(|word| is_relative(word) && is_package_file(word))
+        } else {
+            !HARMLESS.contains(&name)
+        };
+        if uses {
+            return true;
+        }
+    }
+    false
+}
+
+/// True if an argument of a package manager is a file and not the name of a package.
+fn is_package_file(word: &str) -> bool {
+    let extension = Path::new(word).extension();
+    let is_package = extension.is_some_and(|end| end == "apk" || end == "deb" || end == "rpm");
+    is_package || word.contains('/')
 }
 
 /// The absolute path of a word, up to its first wildcard. A relative path in a working directory
@@ -110,8 +149,7 @@ fn touches(one: &str, other: &str) -> bool {
 
 /// True if a path is a directory, or is below it.
 pub(super) fn is_at_or_below(path: &str, directory: &str) -> bool {
-    path.strip_prefix(directory.trim_end_matches('/'))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    Path::new(path).starts_with(directory)
 }
 
 fn is_of_system(path: &str) -> bool {
@@ -199,6 +237,36 @@ mod tests {
             ("npm install ./package", "/app/x", true),
         ] {
             assert_eq!(may_reach(script, None, path), expected, "{script}: {path}");
+        }
+    }
+
+    #[test]
+    fn a_step_with_only_absolute_paths_does_not_use_the_working_directory() {
+        for (script, expected) in [
+            (
+                "useradd -m -d /srv/app app && chown -R app:app /srv/app",
+                false,
+            ),
+            ("useradd -d ./data app", true),
+            (
+                "apt-get update && apt-get install -y curl=7.* && rm -rf /var/lib/apt/lists/*",
+                false,
+            ),
+            ("apt-get install -y ./curl.deb", true),
+            ("dnf install -y curl.rpm", true),
+            ("set -eux; mkdir -p /data ~/x; echo done", false),
+            ("mkdir logs", true),
+            ("chmod 0755 run", true),
+            ("cp -a /a .", true),
+            ("cd /a && make && rm x", false),
+            ("cd a && rm /x", true),
+            ("cd && rm /x", true),
+            ("npm ci", true),
+            ("make", true),
+            ("echo x > /x", true),
+        ] {
+            let found = commands(script).is_none_or(|commands| super::may_use_workdir(&commands));
+            assert_eq!(found, expected, "{script}");
         }
     }
 

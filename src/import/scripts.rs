@@ -2,9 +2,9 @@
 
 use std::cell::OnceCell;
 
-use super::reach::may_reach;
-use super::shell::{Command, commands, is_and_list, quoted};
-use crate::dockerfile::{Form, Instruction};
+use super::reach::{may_reach, may_use_workdir};
+use super::shell::{Command, commands, is_and_list, quoted, quoted_words};
+use crate::dockerfile::{Form, HereDocument, Instruction};
 
 /// The text of a step, before the lines that restore its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,9 +42,18 @@ impl Body {
 
     /// True if the script may read or change a path when it runs in `workdir`.
     pub(super) fn may_reach(&self, workdir: Option<&str>, path: &str) -> bool {
-        let commands = self.commands.get_or_init(|| commands(&self.text));
-        let commands = commands.as_ref();
+        let commands = self.commands();
         commands.is_none_or(|commands| may_reach(commands, workdir, path))
+    }
+
+    /// True if the working directory may change the result of the script.
+    pub(super) fn may_use_workdir(&self) -> bool {
+        self.commands().is_none_or(may_use_workdir)
+    }
+
+    fn commands(&self) -> Option<&[Command]> {
+        let commands = self.commands.get_or_init(|| commands(&self.text));
+        commands.as_deref()
     }
 
     /// True if the script may create or read a directory, or list the directory around it.
@@ -58,13 +67,9 @@ impl Body {
 /// The body of a `RUN`.
 pub(super) fn body(instruction: &Instruction, shell: Option<&[String]>) -> Body {
     if let Form::Exec(words) = instruction.form() {
-        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        return Body::of_golden(format!("exec {}", words.join(" ")));
+        return Body::of_golden(format!("exec {}", quoted_words(&words)));
     }
-    match instruction
-        .only_here_document()
-        .map(crate::dockerfile::HereDocument::text)
-    {
+    match instruction.only_here_document().map(HereDocument::text) {
         Some(text) if text.starts_with("#!") => interpreted(&text),
         Some(text) => of_text(&text, shell),
         None if instruction.here_documents.is_empty() && shell.is_none() => {
@@ -79,10 +84,7 @@ pub(super) fn body(instruction: &Instruction, shell: Option<&[String]>) -> Body 
 /// The body that runs a text in the shell of the Dockerfile.
 pub(super) fn of_text(text: &str, shell: Option<&[String]>) -> Body {
     match shell {
-        Some(shell) => {
-            let words: Vec<String> = shell.iter().map(|word| quoted(word)).collect();
-            Body::of_golden(format!("exec {} {}", words.join(" "), quoted(text)))
-        }
+        Some(shell) => Body::of_golden(format!("exec {} {}", quoted_words(shell), quoted(text))),
         None => Body {
             text: text.to_owned(),
             continues: !starts_with_errexit(text) && !is_and_list(text.trim_end()),

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::context::{BuildContext, joined};
 use super::draft::{Draft, EnvText};
-use super::pending::PendingStep;
+use super::pending::{PendingStep, Workdir};
 use crate::dockerfile::{Instruction, Scope, Value, expand};
 use crate::resolve::image::Family;
 
@@ -95,12 +95,15 @@ pub(super) struct Importer<'a> {
     pub(super) draft: Draft,
     /// The family that the name of the base implies.
     pub(super) family: Option<Family>,
-    /// The current `USER`; `None` for the user of the base.
+    /// The current `USER`; `None` if it is not known: that of the base, or one that is left out.
     pub(super) user: Option<String>,
-    /// The current working directory; `None` for that of the base.
-    pub(super) workdir: Option<String>,
-    /// True if the user of the base runs a step in the Dockerfile.
-    pub(super) needs_user_of_base: bool,
+    pub(super) workdir: Workdir,
+    /// True if a user that is not known runs a step in the Dockerfile.
+    pub(super) needs_unknown_user: bool,
+    /// True if a step in the Dockerfile may use the working directory of the base.
+    pub(super) uses_workdir_of_base: bool,
+    /// True if a step may use the directory of a `WORKDIR` that is left out.
+    pub(super) uses_workdir_left_out: bool,
     pub(super) shell: Option<Vec<String>>,
     pub(super) steps: Vec<PendingStep>,
     /// The directories that an earlier `WORKDIR` or `COPY` created.
@@ -137,14 +140,15 @@ impl Importer<'_> {
     /// A path of the image, without slashes at its ends. Fails if it is relative and the working
     /// directory is not known.
     pub(super) fn absolute(&self, path: &str) -> Result<String, String> {
-        match &self.workdir {
-            Some(workdir) => Ok(joined(workdir, path)),
-            None if path.starts_with('/') => Ok(joined("", path)),
-            None => Err(
-                "the path is relative to the working directory of the base, which is not known; write an absolute path"
-                    .to_owned(),
-            ),
-        }
+        let directory = match &self.workdir {
+            _ if path.starts_with('/') => return Ok(joined("", path)),
+            Workdir::Known(workdir) => return Ok(joined(workdir, path)),
+            Workdir::OfBase => "the working directory of the base, which is not known",
+            Workdir::LeftOut => "the directory of a WORKDIR that is left out",
+        };
+        Err(format!(
+            "the path is relative to {directory}; write an absolute path"
+        ))
     }
 
     fn reason(&self, error: &expand::Error) -> String {

@@ -1,15 +1,16 @@
 //! `RUN`: packages and certificates are declared where possible; the rest becomes steps.
 
 use super::draft::{EnvText, FileContent, FileDraft, RunDraft};
+use super::mounts::Mounts;
 use super::owners::owner;
 use super::packages::{Recognised, recognise};
-use super::pending::PendingStep;
+use super::pending::{PendingStep, Workdir};
 use super::reach::is_at_or_below;
 use super::scripts::{self, Body};
-use super::shell::{commands, quoted};
+use super::shell::{commands, quoted, quoted_words};
 use super::state::{Importer, Outcome};
 use crate::config_files::values::is_root;
-use crate::dockerfile::{Form, Instruction, Value};
+use crate::dockerfile::{Form, HereDocument, Instruction, Value};
 use crate::resolve::image::Family;
 
 /// The longest name of a step, in characters.
@@ -30,7 +31,7 @@ impl Importer<'_> {
             Form::Shell(text) if instruction.here_documents.is_empty() => Some(text),
             Form::Shell(_) => instruction
                 .only_here_document()
-                .map(crate::dockerfile::HereDocument::text)
+                .map(HereDocument::text)
                 .filter(|text| !text.starts_with("#!") && has_default_shell),
             Form::Exec(_) => None,
         };
@@ -39,19 +40,28 @@ impl Importer<'_> {
             .and_then(|text| recognise(&self.with_values(commands(&text)?)));
         let Some(found) = found.filter(|found| self.can_declare(found, instruction.line)) else {
             let body = scripts::body(instruction, self.shell.as_deref());
-            self.needs_user_of_base |= self.user.is_none() && self.scope.has_base;
-            self.push_step(scripts::name(instruction), body, mounts.secrets, mounts.ssh);
+            self.push_run(scripts::name(instruction), body, mounts);
             return Ok(Outcome::Step);
         };
         self.declare(&found);
         if found.rest.is_empty() {
             return Ok(Outcome::Declared);
         }
-        self.needs_user_of_base |= self.user.is_none() && self.scope.has_base;
         let text = found.rest.join(" && ");
         let body = scripts::of_text(&text, self.shell.as_deref());
-        self.push_step(scripts::short(&text), body, Vec::new(), false);
+        self.push_run(scripts::short(&text), body, Mounts::default());
         Ok(Outcome::Step)
+    }
+
+    /// A step of a `RUN`, which may use the user and the working directory at its place.
+    fn push_run(&mut self, name: String, body: Body, mounts: Mounts) {
+        self.needs_unknown_user |= self.user.is_none();
+        match self.workdir {
+            Workdir::OfBase => self.uses_workdir_of_base |= body.may_use_workdir(),
+            Workdir::LeftOut => self.uses_workdir_left_out |= body.may_use_workdir(),
+            Workdir::Known(_) => {}
+        }
+        self.push_step(name, body, mounts);
     }
 
     /// The commands with the values of variables in words such as `curl=$VERSION`.
@@ -139,7 +149,7 @@ impl Importer<'_> {
         }
     }
 
-    pub(super) fn push_step(&mut self, name: String, body: Body, secrets: Vec<String>, ssh: bool) {
+    fn push_step(&mut self, name: String, body: Body, mounts: Mounts) {
         self.declare_pending_certificates();
         self.steps.push(PendingStep {
             name,
@@ -148,8 +158,8 @@ impl Importer<'_> {
             workdir: self.workdir.clone(),
             env: self.scope.env().clone(),
             arguments: self.scope.arguments().clone(),
-            secrets,
-            ssh,
+            secrets: mounts.secrets,
+            ssh: mounts.ssh,
             absent: Vec::new(),
         });
     }
@@ -160,14 +170,14 @@ impl Importer<'_> {
             let path = path.trim_end_matches('/');
             self.steps
                 .iter()
-                .any(|step| step.body.may_reach(step.workdir.as_deref(), path))
+                .any(|step| step.body.may_reach(step.workdir.known(), path))
         };
         paths.any(reaches)
     }
 
-    /// A step of the image itself, which root runs in `/`.
+    /// A step that golden adds. Root runs it, and all its paths are absolute.
     pub(super) fn push_own_step(&mut self, name: String, script: String) {
-        self.push_step(name, Body::of_golden(script), Vec::new(), false);
+        self.push_step(name, Body::of_golden(script), Mounts::default());
         if let Some(step) = self.steps.last_mut() {
             step.user = None;
             step.arguments.clear();
@@ -176,9 +186,15 @@ impl Importer<'_> {
 
     /// `WORKDIR`.
     pub(super) fn set_workdir(&mut self, instruction: &Instruction) -> Result<(), String> {
-        let written = self.text(&instruction.arguments)?;
-        let path = format!("/{}", self.absolute(&written)?);
-        self.workdir = Some(path.clone());
+        let written = self.text(&instruction.arguments);
+        let path = match written.and_then(|written| self.absolute(&written)) {
+            Ok(path) => format!("/{path}"),
+            Err(reason) => {
+                self.workdir = Workdir::LeftOut;
+                return Err(reason);
+            }
+        };
+        self.workdir = Workdir::Known(path.clone());
         self.draft.config.workdir = Some(path.clone());
         let missing = self.missing(&path);
         if missing.is_empty() {
@@ -226,20 +242,23 @@ impl Importer<'_> {
     /// The step of the spec, after the config is known.
     pub(super) fn step(&self, step: PendingStep) -> RunDraft {
         let mut lines: Vec<String> = Vec::new();
-        let workdir = self.draft.config.workdir.as_deref().unwrap_or("/");
-        let own = step.workdir.as_deref().unwrap_or("/");
+        let of_spec = self.draft.config.workdir.as_deref();
+        let own = step.workdir.known().unwrap_or("/");
+        let stays = match step.workdir {
+            Workdir::OfBase => of_spec.is_none_or(|directory| directory == own),
+            Workdir::LeftOut => of_spec == Some(own),
+            Workdir::Known(_) => of_spec.unwrap_or("/") == own,
+        };
         if !step.absent.is_empty() {
             // A directory is empty only without those below it.
-            let mut absent: Vec<&String> = step.absent.iter().collect();
+            let mut absent = step.absent.clone();
             absent.sort_by_key(|path| std::cmp::Reverse(path.len()));
-            let paths: Vec<String> = absent.iter().map(|path| quoted(path)).collect();
             lines.push("cd /".to_owned());
-            lines.push(format!("rmdir {} 2> /dev/null || :", paths.join(" ")));
+            lines.push(format!("rmdir {} 2> /dev/null || :", quoted_words(&absent)));
         }
         let is_absent = step.absent.iter().any(|path| path == own);
-        let is_elsewhere = own != workdir && step.absent.is_empty();
         let is_in_root = own == "/" || is_absent;
-        if is_elsewhere || (!step.absent.is_empty() && !is_in_root) {
+        if (!stays && step.absent.is_empty()) || (!step.absent.is_empty() && !is_in_root) {
             lines.push(format!("cd {}", quoted(own)));
         }
         lines.extend(self.environment(&step));

@@ -135,7 +135,7 @@ fn a_stage_on_another_stage_is_refused_as_one_of_several_stages() {
 }
 
 #[test]
-fn the_user_of_the_base_matters_only_to_the_steps_of_the_dockerfile() {
+fn a_user_that_is_not_known_matters_only_to_the_steps_of_the_dockerfile() {
     const PACKAGES: &str = "RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*";
     for (text, expected) in [
         ("FROM debian:12\nRUN make\n", true),
@@ -152,9 +152,42 @@ fn the_user_of_the_base_matters_only_to_the_steps_of_the_dockerfile() {
             false,
         ),
         ("FROM scratch\nRUN [\"/x\"]\n", false),
+        ("FROM scratch\nARG U\nUSER $U\nRUN [\"/x\"]\n", true),
+        ("FROM debian:12\nUSER app\nUSER $U\nRUN make\n", true),
+        ("FROM debian:12\nUSER $U\nUSER app\nRUN make\n", false),
     ] {
         let import = imported(text).unwrap();
-        assert_eq!(import.needs_user_of_base, expected, "{text}");
+        assert_eq!(import.needs_unknown_user, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_working_directory_that_is_not_known_matters_only_to_steps_that_may_use_it() {
+    for (text, expected) in [
+        // Without a WORKDIR, the step runs in the directory of the base in both builds.
+        ("FROM debian:12\nRUN make\n", false),
+        ("FROM debian:12\nRUN make\nWORKDIR /a\n", true),
+        ("FROM debian:12\nRUN make\nWORKDIR /\n", true),
+        ("FROM debian:12\nRUN cd /a && make\nWORKDIR /a\n", false),
+        ("FROM debian:12\nRUN useradd app\nWORKDIR /a\n", false),
+        (
+            "FROM debian:12\nRUN [\"make\"]\nCOPY src /a\nWORKDIR /a\n",
+            true,
+        ),
+        ("FROM debian:12\nWORKDIR /a\nRUN make\nWORKDIR /b\n", false),
+        ("FROM debian:12\nWORKDIR a\nRUN make\n", true),
+        ("FROM debian:12\nWORKDIR /$X\nRUN make\n", true),
+        ("FROM debian:12\nWORKDIR /$X\nRUN rm -rf /a\n", false),
+        ("FROM debian:12\nWORKDIR /$X\nWORKDIR /a\nRUN make\n", false),
+        ("FROM debian:12\nWORKDIR /$X\nCOPY src /a\n", false),
+        ("FROM scratch\nRUN [\"/x\"]\nWORKDIR /a\n", false),
+        (
+            "FROM scratch\nARG TARGETARCH\nWORKDIR /$TARGETARCH\nRUN [\"/x\"]\n",
+            true,
+        ),
+    ] {
+        let import = imported(text).unwrap();
+        assert_eq!(import.needs_unknown_workdir, expected, "{text}");
     }
 }
 

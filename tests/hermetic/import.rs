@@ -259,12 +259,21 @@ fn a_path_that_depends_on_the_base_is_left_out() {
 }
 
 #[test]
-fn steps_of_the_user_of_the_base_are_reported() {
-    let warning = "project/Dockerfile: steps run as root: the user of the base is not read";
-    for (user, expected) in [("", 1), ("USER root\n", 0)] {
-        let golden = project(&format!("FROM debian:12\n{user}RUN make\nRUN make check\n"));
+fn steps_whose_user_or_working_directory_is_not_known_are_reported_once() {
+    let user =
+        "project/Dockerfile: steps run as root: the Dockerfile does not determine their user";
+    let directory = "project/Dockerfile: steps run in /: the Dockerfile does not determine their working directory";
+    for (first, last, expected) in [
+        ("", "", [1, 0]),
+        ("USER root\n", "", [0, 0]),
+        ("USER root\n", "WORKDIR /srv\n", [0, 1]),
+        ("", "WORKDIR /srv\n", [1, 1]),
+        ("WORKDIR /srv\n", "WORKDIR /srv/app\n", [1, 0]),
+    ] {
+        let text = format!("FROM debian:12\n{first}RUN make\nRUN make check\n{last}");
+        let golden = project(&text);
         let run = golden.run(&["new", "app", "--from", "project"]).exit(0);
-        let found = run.stderr.matches(warning).count();
+        let found = [user, directory].map(|warning| run.stderr.matches(warning).count());
         assert_eq!(found, expected, "{}", run.stderr);
     }
 }
