@@ -14,6 +14,9 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::resolve::family;
 
+/// The maximum number of steps. Each one is compared with each file that is placed after it.
+const MAX_STEPS: usize = 1_000;
+
 /// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
@@ -52,6 +55,16 @@ pub enum Error {
         /// The problem.
         reason: String,
     },
+    /// The instructions up to one need too many steps.
+    #[error(
+        "line {line}: {keyword} needs a step, and the Dockerfile has {MAX_STEPS} steps before it, which is the most"
+    )]
+    TooManySteps {
+        /// The number of the line.
+        line: usize,
+        /// The instruction.
+        keyword: Keyword,
+    },
 }
 
 impl Error {
@@ -63,6 +76,9 @@ impl Error {
             Self::Stages(_) => vec![
                 "build the files of the other stages outside golden (in CI, or with `docker build --target STAGE --output DIR`), place them with [[files]], and import a Dockerfile with only the last stage".to_owned(),
                 "a stage that other images share can be an image of its own: import it first, and write base = { image = \"NAME\" }".to_owned(),
+            ],
+            Self::TooManySteps { .. } => vec![
+                "join RUN instructions with `&&`, and import the Dockerfile again; an engine builds at most about 125 of them".to_owned(),
             ],
             Self::Base { .. } => {
                 vec!["write the base into FROM, or give its ARG a default".to_owned()]
@@ -96,6 +112,12 @@ pub fn import(
                 .instruction(instruction)
                 .unwrap_or_else(Outcome::LeftOut),
         };
+        if importer.steps.len() > MAX_STEPS {
+            return Err(Error::TooManySteps {
+                line: instruction.line,
+                keyword: instruction.keyword,
+            });
+        }
         importer.lines.push(ImportedLine {
             line: instruction.line,
             instruction: shown(instruction),

@@ -123,6 +123,23 @@ fn a_dockerfile_that_no_spec_can_hold_is_refused() {
 }
 
 #[test]
+fn a_dockerfile_with_too_many_steps_is_refused_at_the_instruction_that_adds_one() {
+    let runs = |number: usize| format!("FROM debian:12\n{}", "RUN make\n".repeat(number));
+    assert!(imported(&runs(1_000)).is_ok());
+    let error = imported(&(runs(1_000) + "WORKDIR /a\nUSER app\n")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 1002: WORKDIR needs a step, and the Dockerfile has 1000 steps before it, which is the most"
+    );
+    assert_eq!(
+        error.hints(),
+        [
+            "join RUN instructions with `&&`, and import the Dockerfile again; an engine builds at most about 125 of them"
+        ]
+    );
+}
+
+#[test]
 fn a_stage_on_another_stage_is_refused_as_one_of_several_stages() {
     let text = "FROM golang:1.23 AS build\nRUN make\nFROM build AS last\nRUN make check\n";
     let options = Options {
