@@ -181,6 +181,7 @@ async fn after_publication(prepared: &Prepared, ended: &Ended) -> Result<Vec<Cha
     let channels = channels::move_channels(&prepared.session, &prepared.registries).await;
     let receipts = ended.reports.iter().flat_map(|report| &report.receipts);
     let moved: Vec<Moved> = receipts
+        .filter(|receipt| receipt.has_moved_tags())
         .map(|receipt| Moved {
             names: vec![receipt.image.clone()],
             repository: receipt.repository.clone(),

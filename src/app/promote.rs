@@ -105,12 +105,13 @@ pub async fn promote(
         None => promote::decide_copied_tags(&from, &to, &raw.digest, &tags).await,
     };
     let mut moves = decide().await?;
+    let known_as = names_of([&to, &from], destinations);
     let attached = if request.referrers {
         promote::attached(&from, &raw).await?
     } else {
         Vec::new()
     };
-    let mut signed = false;
+    let (mut signed, mut is_moved) = (false, false);
     let mut reports = Vec::new();
     let (copied, referrers) = if request.dry_run {
         let digests: BTreeSet<Digest> = attached
@@ -125,10 +126,9 @@ pub async fn promote(
             let examiner = build::examiner(settings, &registries);
             build::gates(settings, workspace, &registries, examiner)
         });
-        let names = names_of([&to, &from], destinations);
         let applied: Vec<_> = gates
             .iter()
-            .flat_map(|gates| gates.of(GateEvent::Promote, &names))
+            .flat_map(|gates| gates.of(GateEvent::Promote, &known_as))
             .collect();
         if !attached.is_empty() || signing.is_some() || !applied.is_empty() {
             // Referrers and gates come before tags, so that no tag points to an image that lacks
@@ -136,7 +136,7 @@ pub async fn promote(
             to.put(&raw.digest, &raw).await?;
         }
         if let (Some(gates), false) = (&gates, applied.is_empty()) {
-            reports = examine(gates, &applied, names[0], &to, &raw, &moves).await?;
+            reports = examine(gates, &applied, known_as[0], &to, &raw, &moves).await?;
         }
         let referrers = promote::copy_attached(&from, &to, attached, &settings.events).await?;
         if let Some(signing) = signing {
@@ -145,7 +145,7 @@ pub async fn promote(
         }
         // Another publisher may have moved tags while the content was copied and the gates ran.
         moves = decide().await?;
-        promote::put(&to, &raw, &moves).await?;
+        is_moved = promote::put(&to, &raw, &moves).await?;
         (copied, referrers)
     };
     let promotion = Promotion {
@@ -159,10 +159,9 @@ pub async fn promote(
         gates: reports,
         source,
     };
-    if let Some(workspace) = workspace.filter(|_| !request.dry_run) {
-        let names = names_of([&to, &from], destinations);
+    if let Some(workspace) = workspace.filter(|_| is_moved) {
         let moved = Moved {
-            names: names.into_iter().map(str::to_owned).collect(),
+            names: known_as.into_iter().map(str::to_owned).collect(),
             repository: to.name().clone(),
             digest: promotion.digest.clone(),
             data: serde_json::to_value(&promotion).unwrap_or_default(),

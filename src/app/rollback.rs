@@ -113,7 +113,8 @@ impl PlannedRollback {
         warn_of_next_run(events, &self.work);
     }
 
-    /// Edits the files and moves the tags.
+    /// Edits the files and moves the tags. The notifications of a repository are sent even if a later
+    /// one fails.
     pub async fn execute(&self, session: &Session) -> Result<(), Error> {
         for edit in &self.edits {
             fs::write_atomic(
@@ -121,23 +122,31 @@ impl PlannedRollback {
                 edit.text.as_bytes(),
             )?;
         }
-        for (work, row) in self.work.iter().zip(&self.images) {
-            roll_back(&work.repo, &work.examined).await?;
-            update_receipt(&session.state, work, &row.done)?;
-        }
-        let moved = self.images.iter().map(|row| Moved {
-            names: vec![row.image.clone()],
-            repository: row.done.repository.clone(),
-            digest: row.done.digest.clone(),
-            data: serde_json::to_value(row).unwrap_or_default(),
-        });
-        let moved: Vec<Moved> = moved.collect();
+        let mut moved = Vec::new();
+        let result = self.move_tags(session, &mut moved).await;
         let Session {
             settings,
             workspace,
             ..
         } = session;
         notify(settings, workspace, NotifyEvent::Rollback, &moved).await;
+        result
+    }
+
+    /// Moves the tags, and adds the images whose tags moved to `moved`.
+    async fn move_tags(&self, session: &Session, moved: &mut Vec<Moved>) -> Result<(), Error> {
+        for (work, row) in self.work.iter().zip(&self.images) {
+            roll_back(&work.repo, &work.examined).await?;
+            if work.examined.moving().next().is_some() {
+                moved.push(Moved {
+                    names: vec![row.image.clone()],
+                    repository: row.done.repository.clone(),
+                    digest: row.done.digest.clone(),
+                    data: serde_json::to_value(row).unwrap_or_default(),
+                });
+            }
+            update_receipt(&session.state, work, &row.done)?;
+        }
         Ok(())
     }
 }

@@ -203,26 +203,30 @@ fn rules(version: &semver::Version, requested: &[Tag], variant: Option<&Variant>
 }
 
 /// Puts the manifest under its tags, the most specific tag first, and verifies each; without tags,
-/// by digest only. Fails if a tag does not point to the manifest at the deadline.
-pub async fn put(to: &Repo, raw: &RawManifest, moves: &[Move]) -> Result<(), Error> {
+/// by digest only. Returns true if a tag was created or moved. Fails if a tag does not point to the
+/// manifest at the deadline.
+pub async fn put(to: &Repo, raw: &RawManifest, moves: &[Move]) -> Result<bool, Error> {
     let tags: Vec<Tag> = moves
         .iter()
         .filter(|decision| decision.is_push())
         .map(|decision| decision.tag.clone())
         .collect();
     if tags.is_empty() {
-        return Ok(to.put(&raw.digest, raw).await?);
+        to.put(&raw.digest, raw).await?;
+        return Ok(false);
     }
     point_all(to, raw, &tags).await
 }
 
-/// Points tags to a manifest, and verifies them. Fails if another client moves one of them at the
-/// same time.
-pub async fn point_all(to: &Repo, raw: &RawManifest, tags: &[Tag]) -> Result<(), Error> {
+/// Points tags to a manifest, and verifies them. Returns true if one did not point to it before.
+/// Fails if another client moves one of them at the same time.
+pub async fn point_all(to: &Repo, raw: &RawManifest, tags: &[Tag]) -> Result<bool, Error> {
     let previous = look_at(to, tags, Look::Poll).await?;
     match put_and_hold(to, tags, raw, &previous).await? {
         Some(wrong) => Err(wrong.into()),
-        None => Ok(()),
+        None => Ok(tags
+            .iter()
+            .any(|tag| previous.get(tag) != Some(&raw.digest))),
     }
 }
 

@@ -62,6 +62,16 @@ impl Receipt {
             .join(format!("{full}.json"))
     }
 
+    /// True if a tag was created, or moved to the published digest. A publish that only attaches
+    /// artifacts has a receipt too.
+    #[must_use]
+    pub fn has_moved_tags(&self) -> bool {
+        let is_moved = |tag: &TagReceipt| {
+            tag.digest.as_ref() == Some(&self.digest) && tag.previous != tag.digest
+        };
+        self.tags.iter().any(is_moved)
+    }
+
     /// Reads a receipt. Returns `None` if it does not exist or has another format. Fails if the
     /// file cannot be read.
     pub fn read(

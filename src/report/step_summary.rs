@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::summary::{COLUMNS, rows, totals};
 use super::text::visible;
-use crate::app::pipeline::{ImageOutcome, ImageReport};
+use crate::app::pipeline::ImageReport;
+use crate::publish::Receipt;
 
 /// The text for `$GITHUB_STEP_SUMMARY`: the table of the run, in Markdown, with the digests.
 #[must_use]
@@ -37,7 +38,7 @@ pub fn markdown(reports: &[ImageReport], elapsed: Duration) -> String {
 }
 
 /// The lines for `$GITHUB_OUTPUT`. `images` is a JSON list of the images that the registries have
-/// now, by digest; `published` is true if a tag was put.
+/// now, by digest; `published` is true if a tag was created or moved.
 #[must_use]
 pub fn outputs(reports: &[ImageReport]) -> String {
     let receipts = || reports.iter().flat_map(|report| &report.receipts);
@@ -56,8 +57,7 @@ pub fn outputs(reports: &[ImageReport]) -> String {
             })
         })
         .collect();
-    let is_published = |report: &ImageReport| report.outcome == ImageOutcome::Published;
-    let published = reports.iter().any(is_published);
+    let published = receipts().any(Receipt::has_moved_tags);
     // JSON has no line breaks, so that each output is one line.
     format!("published={published}\nimages={}\n", json!(images))
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_stay_texts_in_markdown() {
+    fn markdown_syntax_in_a_text_is_escaped() {
         assert_eq!(
             escaped("host:5000/app:1.0 (1, latest)"),
             "host:5000/app:1.0 (1, latest)"

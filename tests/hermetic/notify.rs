@@ -1,8 +1,11 @@
 //! `[[notify]]`: a document about each image whose tags moved, by HTTP and to a command.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 
-use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::server::{Answer, Seen, Server, handler};
 use crate::support::workspace::{Golden, Run};
 
@@ -99,6 +102,32 @@ fn a_receiver_is_notified_once_of_each_image_after_its_tags_moved() {
     let promoted: Value = serde_json::from_slice(&server.seen()[2].body).unwrap();
     assert_eq!(promoted["type"], "dev.golden.image.promoted.v1");
     assert_eq!(promoted["source"], format!("oci://{to}"));
+    // The tags point to the image already, or it gets none.
+    golden.run(&["promote", &from, &to]).exit(0);
+    let digest = registry.tags("app")["1.0.0"].clone();
+    let by_digest = format!("{}/app@{digest}", registry.host());
+    let other = format!("{}/other/app", registry.host());
+    golden.run(&["promote", &by_digest, &other]).exit(0);
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[test]
+fn an_image_that_only_gets_artifacts_is_not_reported() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let server = Server::start(handler(|_| Answer::new(200, "")));
+    let table = format!(
+        "[[notify]]\nname = \"chat\"\nurl = \"http://{}/\"\n",
+        server.host()
+    );
+    let golden = fleet(&registry, &table);
+    golden.run(&["build", "--push"]).exit(0);
+    assert_eq!(server.seen().len(), 2);
+    let file = golden.path().join("golden.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    golden.write("golden.toml", format!("{text}[sbom]\n"));
+    let run = golden.run(&["build", "--push"]).exit(0);
+    assert!(run.stdout.contains("2 attached"), "{}", run.stdout);
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[test]
@@ -124,6 +153,51 @@ fn a_rollback_notifies() {
     assert_eq!(sent[0]["type"], "dev.golden.image.rolledback.v1");
     assert_eq!(sent[0]["data"]["version"], "1.0.0");
     assert_eq!(sent[0]["subject"], registry.tags("app")["latest"]);
+}
+
+/// The second registry refuses the tags of a rollback, and then the first one has none to move.
+#[test]
+fn a_rollback_reports_each_repository_whose_tags_moved() {
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let closed = is_closed.clone();
+    let first = FakeRegistry::start(Behaviour::default());
+    let second = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(move |seen| {
+            let is_refused = seen.method == "PUT" && closed.load(Ordering::Relaxed);
+            is_refused.then(|| refuse(403, "DENIED", "read-only"))
+        })),
+        ..Behaviour::default()
+    });
+    let server = Server::start(handler(|_| Answer::new(200, "")));
+    let tables = format!(
+        "[[registry]]\nname = \"u\"\nhost = \"{}\"\n\
+         [[notify]]\nname = \"chat\"\nurl = \"http://{}/\"\non = [\"rollback\"]\n",
+        second.host(),
+        server.host()
+    );
+    let golden = fleet(&first, &tables);
+    let publish = ["build", "--push", "--all-registries"];
+    golden.run(&publish).exit(0);
+    let spec = golden.path().join("app/image.toml");
+    let text = std::fs::read_to_string(&spec).unwrap();
+    golden.write("app/image.toml", text.replace("1.0.0", "1.0.1"));
+    golden.run(&publish).exit(0);
+    let rollback = [
+        "rollback",
+        "app",
+        "--to",
+        "1.0.0",
+        "--yes",
+        "--all-registries",
+    ];
+    for (is_refused, exit, repository) in [(true, 1, first.host()), (false, 0, second.host())] {
+        is_closed.store(is_refused, Ordering::Relaxed);
+        let before = server.seen().len();
+        golden.run(&rollback).exit(exit);
+        let sent = documents(&server.seen()[before..]);
+        let sources: Vec<&Value> = sent.iter().map(|one| &one["source"]).collect();
+        assert_eq!(sources, [&format!("oci://{repository}/app")]);
+    }
 }
 
 /// A failed notification is a warning without secrets: the tags have moved.

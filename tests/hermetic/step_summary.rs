@@ -50,6 +50,25 @@ fn a_step_of_github_actions_gets_a_summary_and_outputs() {
     golden.run(&["build", "--push"]).exit(0);
     assert_eq!(read("summary.md").matches("### golden").count(), 2);
     assert!(read("outputs").ends_with("published=false\nimages=[]\n"));
+    // The images get artifacts, but no tag moves.
+    golden.write("golden.toml", format!("{table}[sbom]\n"));
+    golden.run(&["build", "--push"]).exit(0);
+    let outputs = read("outputs");
+    let last = outputs.rsplit("published=").next().unwrap();
+    assert!(last.starts_with("false\nimages=[{"), "{last}");
+    // A new tag on an unchanged image.
+    let file = golden.path().join("app/image.toml");
+    let spec = std::fs::read_to_string(file).unwrap();
+    golden.write(
+        "app/image.toml",
+        format!("{spec}[tags]\nextra = [\"stable\"]\n"),
+    );
+    golden.run(&["build", "--push"]).exit(0);
+    let summary = read("summary.md");
+    assert!(summary.contains("| app:1.0.0 | retagged |"), "{summary}");
+    let outputs = read("outputs");
+    let last = outputs.rsplit("published=").next().unwrap();
+    assert!(last.starts_with("true\nimages=[{"), "{last}");
 }
 
 #[test]
@@ -62,6 +81,7 @@ fn without_github_actions_no_file_is_written() {
         "app/image.toml",
         "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n",
     );
+    let golden = golden.env("GITHUB_ACTIONS", "false");
     golden.run(&["build"]).exit(0);
     assert!(!golden.path().join("summary.md").exists());
     assert!(!golden.path().join("outputs").exists());
