@@ -148,25 +148,31 @@
     button.type = "button";
     button.className = "digest";
     button.title = `copy ${code.title}`;
+    button.dataset.copy = code.dataset.copy;
     button.textContent = code.textContent;
     button.addEventListener("click", async () => {
       try {
-        await navigator.clipboard.writeText(code.dataset.copy);
+        await navigator.clipboard.writeText(button.dataset.copy);
         announce("copied");
       } catch {
         // Without a clipboard, the whole digest can be selected.
-        button.textContent = code.dataset.copy;
+        button.textContent = button.dataset.copy;
         button.classList.add("whole");
-        announce(code.dataset.copy);
+        announce(button.dataset.copy);
       }
     });
     code.replaceWith(button);
   }
+  // Copying a part of one digest copies the whole one. A selection with other text stays as it is,
+  // and so does the text of a field, which is no part of the selection of the document.
   document.addEventListener("copy", (event) => {
-    const selected = getSelection().anchorNode;
-    const digest = selected?.parentElement?.closest("button.digest");
-    if (digest && event.clipboardData) {
-      event.clipboardData.setData("text/plain", digest.title.replace("copy ", ""));
+    const selection = getSelection();
+    if (!selection || selection.isCollapsed || !event.clipboardData) return;
+    if (event.target instanceof HTMLInputElement) return;
+    const digestOf = (node) => (node instanceof Element ? node : node?.parentElement)?.closest("button.digest");
+    const digest = digestOf(selection.anchorNode);
+    if (digest && digest === digestOf(selection.focusNode)) {
+      event.clipboardData.setData("text/plain", digest.dataset.copy);
       event.preventDefault();
     }
   });
