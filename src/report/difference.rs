@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::table::TextTable;
-use super::text::{bytes, count, one_line};
+use super::text::{bytes, count, growth, one_line};
 use crate::app::diff::ComparedImages;
 use crate::app::plan_diff::{DiffResult, PlannedDiff};
 use crate::inventory::{
@@ -277,10 +277,8 @@ fn value(value: &Value) -> String {
 }
 
 fn size(change: SizeChange) -> String {
-    let growth = u64::try_from(change.change.unsigned_abs()).unwrap_or(u64::MAX);
-    let sign = if change.change < 0 { '-' } else { '+' };
     let (from, to) = (bytes(change.from), bytes(change.to));
-    format!("{} ({sign}{})", arrow(&from, &to), bytes(growth))
+    format!("{} ({})", arrow(&from, &to), growth(change.change))
 }
 
 fn capitalized(text: &str) -> String {

@@ -98,6 +98,14 @@ pub fn bytes(count: u64) -> String {
     ByteSize(count).to_string()
 }
 
+/// Formats a growth in bytes with its sign: `+1.5 MB`.
+#[must_use]
+pub fn growth(change: i128) -> String {
+    let number = u64::try_from(change.unsigned_abs()).unwrap_or(u64::MAX);
+    let sign = if change < 0 { '-' } else { '+' };
+    format!("{sign}{}", bytes(number))
+}
+
 /// Formats a duration: `1.2 s`, or `3 min 5 s` from a minute on.
 #[must_use]
 pub fn duration(time: std::time::Duration) -> String {

@@ -164,6 +164,29 @@ fn a_child_of_an_older_version_is_stale_and_a_revoked_version_is_marked() {
 }
 
 #[test]
+fn a_revocation_in_the_spec_is_shown_before_it_is_announced() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = fleet(&registry);
+    let (version, packages) = VERSIONS[1];
+    let revoked = "[[lifecycle.revoked]]\nversions = \"1.0.0\"\nreason = \"bad\"\n";
+    golden.write(
+        "base/image.toml",
+        image("base", version, "\"scratch\"", packages, revoked),
+    );
+    let page = || {
+        golden.run(&["report", "--out", "site"]).exit(0);
+        files(&golden.path().join("site"))["images/base.html"].clone()
+    };
+    let badge = "<span class=\"badge bad\">revoked: bad";
+    let declared = format!("{badge} (declared in the spec, not announced)</span>");
+    let before = page();
+    assert!(before.contains(&declared), "{before}");
+    golden.run(&["lifecycle", "apply", "base"]).exit(0);
+    let after = page();
+    assert!(after.contains(&format!("{badge}</span>")), "{after}");
+}
+
+#[test]
 fn violations_of_the_policy_are_shown_and_do_not_change_the_exit_code() {
     let registry = FakeRegistry::start(Behaviour::default());
     let host = registry.host();

@@ -12,7 +12,7 @@ use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
-use crate::tags::newest_patch;
+use crate::tags::{has_patch, newest_patch};
 use crate::workspace::lock::key;
 
 /// The number of repositories of bases whose tags are read concurrently.
@@ -49,7 +49,7 @@ impl Bases {
         });
         let tagged: Vec<(String, Reference)> = tagged.collect();
         let newer = stream::iter(tagged).map(|(base, reference)| async move {
-            let tag = reference.tag.as_ref()?;
+            let tag = reference.tag.as_ref().filter(|tag| has_patch(tag))?;
             // The tags only add the newest patch, so an error is ignored.
             let tags = registries.repo(&reference.repository).tags().await.ok()?;
             Some((base, newest_patch(tag, &tags)?.clone()))

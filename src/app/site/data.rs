@@ -134,8 +134,10 @@ pub struct SiteVersion {
     pub size: u64,
     /// The time of its publication in RFC 3339, or else of its creation.
     pub time: Option<String>,
-    /// The announcements about it.
-    pub lifecycle: LifecycleState,
+    /// The announcements about it; `None` if they were not read.
+    pub lifecycle: Option<LifecycleState>,
+    /// Its revocation in the spec.
+    pub declared: Option<Announcement>,
 }
 
 /// A tag.

@@ -77,6 +77,7 @@ pub fn write(directory: &Path, files: &BTreeMap<String, String>) -> Result<Writt
         unchanged: 0,
         removed: 0,
     };
+    let index_file = directory.join(INDEX);
     // The index is written last, so that its links lead to pages.
     let (index, pages): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| *path == INDEX);
     for (path, text) in pages.into_iter().chain(index) {
@@ -84,7 +85,12 @@ pub fn write(directory: &Path, files: &BTreeMap<String, String>) -> Result<Writt
         if fs::read_if_exists(&path)?.as_deref() == Some(text.as_bytes()) {
             site.unchanged += 1;
         } else {
-            fs::write_cached(&path, text.as_bytes())?;
+            if path == index_file {
+                // An index that a crash left empty would not show that the directory is a report.
+                fs::write_atomic(&path, text.as_bytes())?;
+            } else {
+                fs::write_cached(&path, text.as_bytes())?;
+            }
             site.written += 1;
         }
     }

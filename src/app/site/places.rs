@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data::{ImageKey, SitePlace, SiteTag, SiteVersion};
 use crate::app::scan::{Scan, ScannedImage};
 use crate::image::{Described, DescribedImage};
-use crate::oci::lifecycle::LifecycleState;
 use crate::oci::packed_size;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Repository, Tag};
@@ -104,7 +103,7 @@ impl<'a> Places<'a> {
             let images = own.iter();
             let images = images.filter_map(|(tag, image)| self.version(tag.to_string(), image));
             versions = images.collect();
-            versions.sort_by(|a, b| b.time.cmp(&a.time));
+            versions.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.digest.cmp(&b.digest)));
             versions.dedup_by(|a, b| a.digest == b.digest);
         }
         let site_tag = |(tag, image): (&Tag, &ScannedImage)| SiteTag {
@@ -135,7 +134,8 @@ impl<'a> Places<'a> {
             size: packed_size(&shown(described)?.manifest.layers),
             time,
             digest,
-            lifecycle: LifecycleState::default(),
+            lifecycle: None,
+            declared: None,
         })
     }
 }

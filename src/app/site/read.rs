@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 
 use super::base::Bases;
 use super::content::{ContentReader, Versions};
-use super::data::{ImageKey, SiteImage, SitePlace, SiteReport};
+use super::data::{ImageKey, SiteImage, SitePlace, SiteReport, SiteVersion};
 use super::lineage;
 use super::places::{Places, shown};
 use crate::app::audit::Audit;
@@ -28,6 +29,8 @@ use crate::tags::{Variant, suffixed};
 
 /// The number of images whose content is read concurrently.
 const CONCURRENT: usize = 4;
+/// The number of versions of an image whose announcements are read concurrently.
+const CONCURRENT_VERSIONS: usize = 8;
 /// The number of versions of an image whose announcements are read.
 const MOST_ANNOUNCED: usize = 20;
 
@@ -40,8 +43,12 @@ pub async fn gather(session: &Session, found: Diagnostics) -> Result<SiteReport,
     let registries = registries::of_session(session)?;
     let receipts = Receipt::all(&session.state)?;
     let repositories = repositories(session)?;
-    let scan = scan::scan(&registries, repositories, &settings.user_cache()).await;
-    let bases = Bases::read(session, &registries).await;
+    let cache = settings.user_cache();
+    let (scan, bases) = join(
+        scan::scan(&registries, repositories, &cache),
+        Bases::read(session, &registries),
+    )
+    .await;
     let fleet = Fleet {
         session,
         graph: graph::of(session, &bases.moved()),
@@ -241,6 +248,7 @@ impl Fleet<'_> {
             content: None,
             problems,
         };
+        self.declare_revocations(members, &mut image.places);
         self.read_lifecycle(&mut image).await;
         let base = parent.and_then(|(_, place)| self.built_on(place?, image.base.digest.as_ref()?));
         self.read_content(resolved, base, &mut image).await;
@@ -273,25 +281,41 @@ impl Fleet<'_> {
         self.places.image(&place.repository, &version?.digest)
     }
 
+    /// Adds the revocations in the specs, which the registry may not have yet.
+    fn declare_revocations(&self, members: &[usize], places: &mut [SitePlace]) {
+        for one in places.iter_mut().flat_map(|place| &mut place.versions) {
+            let Ok(version) = semver::Version::parse(&one.version) else {
+                continue;
+            };
+            let mut specs = members.iter().map(|at| self.resolved(*at));
+            one.declared = specs.find_map(|spec| spec.lifecycle.revocation(&version));
+        }
+    }
+
     /// Reads the announcements about the newest versions.
     async fn read_lifecycle(&self, image: &mut SiteImage) {
         let Some(place) = image.places.iter_mut().find(|one| !one.versions.is_empty()) else {
             return;
         };
         let repository = &place.repository;
-        for version in place.versions.iter_mut().take(MOST_ANNOUNCED) {
+        let versions = place.versions.iter_mut().take(MOST_ANNOUNCED);
+        let reads = stream::iter(versions).map(async |version: &mut SiteVersion| {
             match self.lifecycle.state(repository, &version.digest).await {
-                Ok(state) => version.lifecycle = state,
+                Ok(state) => {
+                    version.lifecycle = Some(state);
+                    None
+                }
                 Err(error) => {
                     let name = &version.version;
-                    let message = format!(
+                    Some(format!(
                         "the announcements about {repository} {name} cannot be read: {error}"
-                    );
-                    image.problems.push(message);
-                    return;
+                    ))
                 }
             }
-        }
+        });
+        let problems: Vec<Option<String>> = reads.buffered(CONCURRENT_VERSIONS).collect().await;
+        // The versions probably have the same problem.
+        image.problems.extend(problems.into_iter().flatten().next());
     }
 
     /// Reads the content of the newest version.

@@ -12,7 +12,7 @@ use crate::app::site::data::{SiteContent, SiteImage, SitePlace, SiteTag, SiteVer
 use crate::diagnostic::Severity;
 use crate::inventory::{PackageChange, PackageEntry};
 use crate::reference::Digest;
-use crate::report::text::{bytes, count};
+use crate::report::text::{bytes, count, growth};
 
 /// The most versions in the table of a registry.
 const MOST_VERSIONS: usize = 100;
@@ -48,6 +48,8 @@ struct SummaryView {
     source: String,
     declared: String,
     reference: Option<String>,
+    /// The text if there is no reference.
+    absent: &'static str,
     digest: Option<DigestView>,
     platforms: String,
     platform: Option<String>,
@@ -117,6 +119,7 @@ struct VersionView {
     size: String,
     size_in_bytes: u64,
     lifecycle: Vec<Badge>,
+    is_lifecycle_read: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -199,22 +202,20 @@ fn finding_summary(image: &SiteImage) -> String {
 
 fn summary(image: &SiteImage, newest: Option<&SiteVersion>, now: i64) -> SummaryView {
     let mut lifecycle = newest
-        .map(|one| words::lifecycle(&one.lifecycle, now))
+        .map(|one| words::lifecycle(one, now))
         .unwrap_or_default();
     if let Some(end) = &image.end_of_life
         && lifecycle.iter().all(|badge| badge.key != "eol")
     {
-        let mut badge = words::end_of_life(end, now);
-        badge
-            .text
-            .push_str(" (declared in the spec, not announced)");
-        lifecycle.push(badge);
+        let state = newest.and_then(|one| one.lifecycle.as_ref());
+        lifecycle.push(words::only_declared(words::end_of_life(end, now), state));
     }
     let content = image.content.as_ref();
     SummaryView {
         source: image.source.clone(),
         declared: image.declared.join(", "),
         reference: content.map(|one| one.reference.clone()),
+        absent: words::absent(image, "not published"),
         digest: newest.map(|one| DigestView::from(&one.digest)),
         platforms: newest.map(words::platforms).unwrap_or_default(),
         platform: content.map(|one| one.platform.clone()),
@@ -288,7 +289,8 @@ fn place(place: &SitePlace, now: i64) -> PlaceView {
         age: words::age(one.time.as_deref(), now),
         size: bytes(one.size),
         size_in_bytes: one.size,
-        lifecycle: words::lifecycle(&one.lifecycle, now),
+        lifecycle: words::lifecycle(one, now),
+        is_lifecycle_read: one.lifecycle.is_some(),
     });
     PlaceView {
         repository: place.repository.to_string(),
@@ -332,14 +334,12 @@ fn changes(content: &SiteContent) -> Option<ChangesView> {
     let mut rows: Vec<ChangeView> = packages.changed.iter().map(changed).collect();
     rows.extend(packages.added.iter().map(|one| entry(one, true)));
     rows.extend(packages.removed.iter().map(|one| entry(one, false)));
-    let growth = u64::try_from(changes.growth.unsigned_abs()).unwrap_or(u64::MAX);
-    let sign = if changes.growth < 0 { "−" } else { "+" };
     Some(ChangesView {
         from: changes.from.clone(),
         to: changes.to.clone(),
-        growth: match growth {
+        growth: match changes.growth {
             0 => "the same size".to_owned(),
-            _ => format!("{sign}{}", bytes(growth)),
+            change => growth(change),
         },
         summary: format!(
             "{} changed, {} added, {} removed",

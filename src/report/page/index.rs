@@ -37,6 +37,8 @@ struct RowView {
     size: Option<String>,
     size_in_bytes: u64,
     tests: String,
+    /// The text for a missing fact.
+    absent: &'static str,
     states: Vec<Badge>,
     /// The names of the states for the filter.
     keys: String,
@@ -100,6 +102,7 @@ fn row(image: &SiteImage, now: i64) -> RowView {
         size: newest.map(|one| bytes(one.size)),
         size_in_bytes: newest.map_or(0, |one| one.size),
         tests: words::tests(image),
+        absent: words::absent(image, "–"),
         rank: keys.iter().filter_map(rank).min().unwrap_or(STATES.len()),
         keys: keys.join(" "),
         states,

@@ -19,7 +19,7 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::text::visible;
+use super::text::{count, visible};
 use crate::app::site::SiteReport;
 use crate::app::site::files::{IMAGES, INDEX, MARK};
 use crate::oci::rfc3339;
@@ -111,6 +111,7 @@ fn environment() -> Result<Environment<'static>, Error> {
         }
         _ => minijinja::escape_formatter(out, state, value),
     });
+    environment.add_filter("count", |number: usize, noun: &str| count(number, noun));
     for (name, text) in TEMPLATES {
         environment.add_template(name, text)?;
     }

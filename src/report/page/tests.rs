@@ -58,8 +58,22 @@ fn version(name: &str, version: &str, size: u64) -> SiteVersion {
         platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
         size,
         time: Some(format!("2026-0{}-01T00:00:00Z", 1 + version.len() % 8)),
-        lifecycle: LifecycleState::default(),
+        lifecycle: Some(LifecycleState::default()),
+        declared: None,
     }
+}
+
+/// The lifecycle of a revoked version.
+fn revoked(reason: &str, replacement: &str) -> Option<LifecycleState> {
+    let revoked = Announcement {
+        reason: Some(reason.to_owned()),
+        replacement: Some(replacement.to_owned()),
+        ..Announcement::new(LifecycleStatus::Revoked)
+    };
+    Some(LifecycleState {
+        revoked: Some(revoked),
+        end_of_life: None,
+    })
 }
 
 /// An image without findings, tests and content.
@@ -200,11 +214,7 @@ fn fleet() -> SiteReport {
         version("team/app", "1.1.0", 31_500_000),
         version("team/app", "1.0.0", 30_000_000),
     ];
-    versions[1].lifecycle.revoked = Some(Announcement {
-        reason: Some("CVE-2026-1234".to_owned()),
-        replacement: Some("1.1.0".to_owned()),
-        ..Announcement::new(LifecycleStatus::Revoked)
-    });
+    versions[1].lifecycle = revoked("CVE-2026-1234", "1.1.0");
     let mut app = image("team/app", versions);
     app.description = Some("The application".to_owned());
     app.tests = vec!["file /etc/motd".to_owned(), "label owner".to_owned()];
@@ -278,6 +288,56 @@ fn a_page_allows_its_own_style_and_script_only_and_refers_to_no_other_host() {
     }
 }
 
+#[test]
+fn a_fact_that_was_not_read_is_not_shown_as_absent() {
+    let mut report = fleet();
+    let row = |page: &str, version: &str| {
+        let header = format!("<th scope=\"row\">{version}</th>");
+        let row = page.rsplit_once(&header).unwrap().1;
+        let row = row.split_once("</tr>").unwrap().0;
+        row.rsplit_once("<td>").unwrap().1.to_owned()
+    };
+    let app = &mut report.images[0];
+    app.end_of_life = None;
+    let versions = &mut app.places[0].versions;
+    versions[1].lifecycle = None;
+    versions[0].declared = revoked("bad", "1.2.0").unwrap().revoked;
+    let files = site(&report).unwrap();
+    let page = &files["images/team~app.html"];
+    assert_eq!(row(page, "1.0.0"), "not read</td>");
+    let declared = "revoked: bad; use 1.2.0 instead (declared in the spec, not announced)";
+    assert!(row(page, "1.1.0").contains(declared), "{page}");
+    let lost = &files["images/team~lost.html"];
+    assert!(
+        lost.contains("<dt>Newest version</dt><dd>not read</dd>"),
+        "{lost}"
+    );
+    let index = &files["index.html"];
+    assert!(index.contains(">revoked</span>"), "{index}");
+    assert!(index.contains("<td>not read</td>"), "{index}");
+}
+
+#[test]
+fn one_image_or_version_is_not_several() {
+    let mut report = fleet();
+    report.images.truncate(1);
+    let app = &mut report.images[0];
+    app.lineage.hidden = 1;
+    let versions = (0..101).map(|minor| version("team/app", &format!("1.{minor}.0"), 1));
+    app.places[0].versions = versions.collect();
+    app.content.as_mut().unwrap().layers.truncate(1);
+    let files = site(&report).unwrap();
+    let page = &files["images/team~app.html"];
+    for words in [
+        "1 more image is built on it.",
+        "1 older version is not shown.",
+        "in 1 layer:",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(files["index.html"].contains("1 image in "));
+}
+
 /// Every text that a registry or a spec decides, in one image.
 fn hostile() -> SiteReport {
     let mut report = fleet();
@@ -296,11 +356,7 @@ fn hostile() -> SiteReport {
     let version = &mut image.places[0].versions[0];
     version.platforms = vec![HOSTILE.to_owned()];
     version.time = Some(HOSTILE.to_owned());
-    version.lifecycle.revoked = Some(Announcement {
-        reason: Some(HOSTILE.to_owned()),
-        replacement: Some(HOSTILE.to_owned()),
-        ..Announcement::new(LifecycleStatus::Revoked)
-    });
+    version.lifecycle = revoked(HOSTILE, HOSTILE);
     let content = image.content.as_mut().unwrap();
     content.labels = BTreeMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]);
     content.layers[0].step = Some(HOSTILE.to_owned());

@@ -176,19 +176,35 @@ pub(super) fn freshness(freshness: &Freshness) -> Badge {
     }
 }
 
-/// The announcements about a version.
-pub(super) fn lifecycle(state: &LifecycleState, now: i64) -> Vec<Badge> {
-    let revoked = state.revoked.as_ref().map(|one| {
-        let details = details(one);
-        if one.counts(now) {
-            Badge::new("revoked", Tone::Bad, format!("revoked{details}"))
-        } else {
-            let text = format!("revoked from {}{details}", day(one));
-            Badge::new("revoked", Tone::Warn, text)
-        }
+/// The announcements about a version, and its revocation in the spec if that is not announced.
+pub(super) fn lifecycle(version: &SiteVersion, now: i64) -> Vec<Badge> {
+    let state = version.lifecycle.as_ref();
+    let announced = state.and_then(|state| state.revoked.as_ref());
+    let declared = version.declared.as_ref().filter(|_| announced.is_none());
+    let announced = announced.map(|one| revoked(one, now));
+    let declared = declared.map(|one| only_declared(revoked(one, now), state));
+    let end = state.and_then(|state| state.end_of_life.as_ref());
+    let end = end.map(|one| end_of_life(one, now));
+    announced.into_iter().chain(declared).chain(end).collect()
+}
+
+/// The state of something that the spec declares. `state` are the announcements that were read.
+pub(super) fn only_declared(mut badge: Badge, state: Option<&LifecycleState>) -> Badge {
+    badge.text.push_str(match state {
+        Some(_) => " (declared in the spec, not announced)",
+        None => " (declared in the spec)",
     });
-    let end = state.end_of_life.as_ref().map(|one| end_of_life(one, now));
-    revoked.into_iter().chain(end).collect()
+    badge
+}
+
+fn revoked(one: &Announcement, now: i64) -> Badge {
+    let details = details(one);
+    if one.counts(now) {
+        Badge::new("revoked", Tone::Bad, format!("revoked{details}"))
+    } else {
+        let text = format!("revoked from {}{details}", day(one));
+        Badge::new("revoked", Tone::Warn, text)
+    }
 }
 
 /// An end of life.
@@ -226,7 +242,7 @@ pub(super) fn states(image: &SiteImage, now: i64) -> Vec<Badge> {
     } else if !image.problems.is_empty() {
         states.push(Badge::new("unread", Tone::Bad, "incomplete"));
     }
-    let newest = image.newest().map(|one| &one.lifecycle);
+    let newest = image.newest();
     let mut announced: Vec<Badge> = newest.map(|one| lifecycle(one, now)).unwrap_or_default();
     if let Some(end) = &image.end_of_life
         && announced.iter().all(|badge| badge.key != "eol")
@@ -284,6 +300,16 @@ pub(super) fn tests(image: &SiteImage) -> String {
                 others => format!("{passed} passed, {others} not run"),
             }
         }
+    }
+}
+
+/// The text for a missing fact about the newest version: `unpublished`, unless a registry that may
+/// have a version was not read.
+pub(super) fn absent(image: &SiteImage, unpublished: &'static str) -> &'static str {
+    if image.newest().is_none() && image.places.iter().any(|place| place.is_unread) {
+        "not read"
+    } else {
+        unpublished
     }
 }
 
