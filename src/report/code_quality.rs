@@ -1,5 +1,7 @@
 //! The code quality report of GitLab (docs.gitlab.com, "Code Quality report format").
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::place::ReportLocation;
@@ -13,20 +15,19 @@ const WORKSPACE_FILE: &str = "golden.toml";
 /// A report with one issue for each finding.
 pub(super) fn report(found: &Diagnostics, sources: &SourceMap) -> String {
     let mut issues: Vec<Value> = Vec::new();
-    for (n, diagnostic) in found.iter().enumerate() {
-        let mut issue = issue(diagnostic, sources);
-        // GitLab drops issues with the same fingerprint.
-        let same = |other: &Value| other["fingerprint"] == issue["fingerprint"];
-        if issues.iter().any(same) {
-            let unique = format!("{}\n{n}", issue["fingerprint"]);
-            issue["fingerprint"] = json!(Digest::of(unique.as_bytes()).hex());
-        }
-        issues.push(issue);
+    let mut occurrences = BTreeMap::<String, usize>::new();
+    for diagnostic in found.iter() {
+        issues.push(issue(diagnostic, sources, &mut occurrences));
     }
     format!("{}\n", escaped_json(&format!("{:#}", Value::Array(issues))))
 }
 
-fn issue(diagnostic: &Diagnostic, sources: &SourceMap) -> Value {
+/// The issue of a finding. `occurrences` has the number of earlier findings by their identity.
+fn issue(
+    diagnostic: &Diagnostic,
+    sources: &SourceMap,
+    occurrences: &mut BTreeMap<String, usize>,
+) -> Value {
     let place = ReportLocation::main(diagnostic, sources);
     let line = place.as_ref().and_then(|place| place.start.as_ref());
     let line = line.map_or(1, |start| start.line);
@@ -36,7 +37,13 @@ fn issue(diagnostic: &Diagnostic, sources: &SourceMap) -> Value {
         message = format!("{image}: {message}");
     }
     // The line is not a part of it, so that GitLab recognises an issue that only moved.
-    let identity = format!("{}\n{path}\n{message}", diagnostic.rule);
+    let mut identity = format!("{}\n{path}\n{message}", diagnostic.rule);
+    // GitLab drops issues with the same fingerprint.
+    let earlier = occurrences.entry(identity.clone()).or_default();
+    if *earlier > 0 {
+        identity = format!("{identity}\n{earlier}");
+    }
+    *earlier += 1;
     if let Some(help) = &diagnostic.help {
         message = format!("{message} ({help})");
     }
@@ -55,6 +62,31 @@ fn issue(diagnostic: &Diagnostic, sources: &SourceMap) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_does_not_depend_on_lines_and_findings_above() {
+        let fingerprints = |text: &str, above: bool| {
+            let mut sources = SourceMap::default();
+            sources.insert("app/image.toml", text);
+            let mut found = Diagnostics::new();
+            if above {
+                found.push(Diagnostic::error("c.d", "new").at("app/image.toml", 0..1, ""));
+            }
+            for (at, _) in text.match_indices('b') {
+                found.push(Diagnostic::error("a.b", "wrong").at("app/image.toml", at..at + 1, ""));
+            }
+            let issues: Value = serde_json::from_str(&report(&found, &sources)).unwrap();
+            let issues = issues.as_array().unwrap().iter();
+            let own = issues.filter(|issue| issue["check_name"] == "a.b");
+            own.map(|issue| issue["fingerprint"].clone())
+                .collect::<Vec<_>>()
+        };
+        let before = fingerprints("b = 1\nb = 2\nb = 3\n", false);
+        assert_eq!(before, fingerprints("a = 0\nb = 1\nb = 2\nb = 3\n", true));
+        let each: std::collections::BTreeSet<String> =
+            before.iter().map(ToString::to_string).collect();
+        assert_eq!(each.len(), 3);
+    }
 
     #[test]
     fn each_finding_is_an_issue_with_a_file_and_its_own_fingerprint() {
