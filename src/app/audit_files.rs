@@ -144,13 +144,16 @@ fn find(
     let mut files = BTreeSet::new();
     for (format, texts) in lists {
         for text in texts {
-            let found = matching(text, cwd, problems)?;
-            if found.is_empty() && problems.is_empty() {
+            let mut unreadable = Vec::new();
+            let found = matching(text, cwd, &mut unreadable)?;
+            if found.is_empty() && unreadable.is_empty() {
                 let message = format!("no file matches `{text}`");
                 return Err(Error::invalid(message).hint(
                     "globs start from the current directory; `**` matches several directories",
                 ));
             }
+            unreadable.retain(|problem| !problems.contains(problem));
+            problems.extend(unreadable);
             files.extend(found.into_iter().map(|path| (format, path)));
         }
     }

@@ -370,6 +370,20 @@ fn a_file_or_an_image_that_cannot_be_read_is_reported_and_the_others_are_checked
         "{}",
         run.stderr
     );
+    // A directory that cannot be read does not hide another glob that matches nothing.
+    let globs = [
+        "audit",
+        "--dockerfile",
+        "a.Dockerfile/x/*",
+        "--dockerfile",
+        "none/*",
+    ];
+    let run = golden.run(&globs).exit(2);
+    assert!(
+        run.stderr.contains("no file matches `none/*`"),
+        "{}",
+        run.stderr
+    );
     golden
         .run(&["audit", "--dockerfile", "*.Dockerfile", "a/b"])
         .exit(2);
