@@ -22,5 +22,5 @@ pub use error::{AssembleStop, Error};
 pub use execution::{NeedsExecution, can_assemble};
 pub use image::{Assembled, AssembledImage, Layer, LayerSource};
 pub use overlay::TrustLayer;
-pub use plan::{Assembly, NewLayer, OWN_LAYERS, Output, assemble, trust};
+pub use plan::{Assembly, CONFIG, NewLayer, OWN_LAYERS, Output, assemble, trust};
 pub use traits::{Traits, traits};

@@ -19,6 +19,8 @@ use crate::resolve::image::{Certificate, Family};
 const CERTIFICATES: &str = "golden: certificates";
 /// The history of the layer with the files.
 const FILES: &str = "golden: files";
+/// The last entry in the history of an image that golden assembled.
+pub const CONFIG: &str = "golden: config";
 /// The history of the layers that golden adds to a base.
 pub const OWN_LAYERS: [&str; 2] = [CERTIFICATES, FILES];
 
@@ -149,7 +151,7 @@ impl Assembly {
             let descriptor = Descriptor::new(self.layer_type, layer.digest, layer.size);
             layers.push(Layer { descriptor, source });
         }
-        let created_by = "golden: config".to_owned();
+        let created_by = CONFIG.to_owned();
         self.config.push_history(&HistoryEntry {
             created: self.created,
             created_by,
