@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -208,6 +209,40 @@ impl Environment {
     }
 }
 
+/// The path by which a command of the workspace starts a program. A name with a slash is a path in
+/// `directory`; any other name is searched in `PATH`.
+#[must_use]
+pub fn program_in(directory: &Path, name: &str) -> String {
+    if name.contains('/') {
+        directory.join(name).display().to_string()
+    } else {
+        name.to_owned()
+    }
+}
+
+/// The last line that a program printed, after a colon, without control characters. Empty if it
+/// printed nothing.
+#[must_use]
+pub fn last_line(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let line = text
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
+    let line: String = line
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MOST_SHOWN)
+        .collect();
+    if line.is_empty() {
+        line
+    } else {
+        format!(": {line}")
+    }
+}
+
 /// The limits of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -216,6 +251,9 @@ pub struct Limits {
     /// The largest standard output, in bytes.
     pub output: u64,
 }
+
+/// The longest part of a line that messages show, in characters.
+const MOST_SHOWN: usize = 300;
 
 /// The bytes of standard error that are kept. The rest is read and dropped.
 const MAX_ERRORS: u64 = 64 << 10;

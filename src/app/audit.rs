@@ -163,6 +163,8 @@ pub(super) struct Audit<'a> {
     registries: Registries,
     embedded: Embedded,
     policy: &'a Policy,
+    /// The rules about bases, which announcements about an image violate.
+    used: UsedBasePolicy<'a>,
     events: &'a Events,
     /// The registries of the workspace.
     known: Vec<Destination>,
@@ -192,6 +194,7 @@ impl<'a> Audit<'a> {
             embedded: Embedded::new(registries.clone(), cache),
             registries: registries.clone(),
             policy: &workspace.spec.policy,
+            used: UsedBasePolicy::new(&workspace.spec.policy),
             events: &settings.events,
             known: known_registries(&workspace.root, &workspace.spec),
             names: WorkspaceNames::of_workspace(settings, destinations).await?,
@@ -330,6 +333,9 @@ impl Audit<'_> {
 
     /// The findings about the size of the compressed layers. The layers themselves are not read.
     fn sizes(&self, built: &Built<'_>, image: &DescribedImage) -> Diagnostics {
+        if self.policy.size.packed.is_none() {
+            return Diagnostics::new();
+        }
         let sizes = ImageSizes {
             packed: packed_size(&image.manifest.layers),
             ..ImageSizes::default()
@@ -358,11 +364,12 @@ impl Audit<'_> {
             known_as,
             now: self.now,
         };
-        let policy = UsedBasePolicy::new(self.policy);
         let mut found = Diagnostics::new();
         for problem in self.lifecycle.problems(&image.repository, digest).await {
             let message = format!("the image {}", problem.predicate);
-            let finding = policy.finding(&used, problem.rule, message, problem.help);
+            let finding = self
+                .used
+                .finding(&used, problem.rule, message, problem.help);
             if let Some(mut finding) = finding {
                 finding.severity = severity(problem.level);
                 found.push(finding.about(name.to_string()));

@@ -102,6 +102,7 @@ pub async fn channels(
         session,
         lifecycle: LifecycleReader::of(Some(&session.workspace), registries, session.settings.now)?,
         receipts: Receipt::all(&session.state)?,
+        signed: Requirements::with(&session.workspace, &[RequiredArtifact::Signature])?,
     };
     let mut rows = Vec::new();
     for image in session.images.iter().filter(|one| one.selected) {
@@ -144,6 +145,8 @@ struct ChannelReader<'a> {
     session: &'a Session,
     lifecycle: LifecycleReader<'a>,
     receipts: Vec<Receipt>,
+    /// The requirement of a signature.
+    signed: Requirements,
 }
 
 impl ChannelReader<'_> {
@@ -245,9 +248,8 @@ impl ChannelReader<'_> {
                 "it reached its end of life on {day}"
             )));
         }
-        let signed = self.requirements(&[RequiredArtifact::Signature])?;
-        if signed.has_key(repo.name())
-            && let Some(unsigned) = signed.of_digest(repo, digest).await?.first()
+        if self.signed.has_key(repo.name())
+            && let Some(unsigned) = self.signed.of_digest(repo, digest).await?.first()
         {
             return Ok(ChannelState::Refused(format!("it {unsigned}")));
         }
@@ -264,9 +266,8 @@ impl ChannelReader<'_> {
                 )));
             }
         }
-        let artifacts: Vec<RequiredArtifact> =
-            require.iter().copied().filter_map(artifact).collect();
-        let required = self.requirements(&artifacts)?;
+        let artifacts = require.iter().copied().filter_map(artifact);
+        let required = self.signed.requiring(artifacts.collect());
         if let Some(lacking) = required.of_digest(repo, digest).await?.first() {
             return Ok(ChannelState::Waiting(format!("it {lacking}")));
         }
@@ -275,10 +276,6 @@ impl ChannelReader<'_> {
             return Ok(ChannelState::Waiting(reason));
         }
         Ok(ChannelState::Behind)
-    }
-
-    fn requirements(&self, artifacts: &[RequiredArtifact]) -> Result<Requirements, Error> {
-        Requirements::with(&self.session.workspace, artifacts)
     }
 
     /// The time at which a digest was published first, from the receipts.

@@ -172,8 +172,7 @@ pub(super) async fn current_revocation(
     trusted: &[PublicKey],
     signer: Option<&Signer>,
 ) -> Result<Option<Announcement>, Error> {
-    let own = signer.into_iter().map(Signer::public);
-    let keys: Vec<PublicKey> = trusted.iter().chain(own).cloned().collect();
+    let keys = signing::keys_with_own(trusted, signer);
     let found = signing::announcements(repo, digest, &keys).await?;
     Ok(state(&found, !trusted.is_empty()).revoked)
 }

@@ -11,6 +11,7 @@ use super::located::Finder;
 use super::names::WorkspaceNames;
 use super::pipeline::{Engines, Failed};
 use super::session::Session;
+use super::settings::Settings;
 use super::work::Planned;
 use crate::engine::{self, Artifact, Assembled, BuildOptions, EngineKind, embedded};
 use crate::plan::{self, ContentSource};
@@ -64,6 +65,12 @@ pub(super) async fn compare(
     engines_of: &[Option<EngineKind>],
 ) -> Result<Vec<PlannedDiff>, Error> {
     session.require_registry()?;
+    let settings = &session.settings;
+    let finder = PublishedFinder {
+        settings,
+        registries,
+        destinations: Destinations::of(settings, Some(&session.workspace))?,
+    };
     let mut published_as: BTreeMap<String, Option<Reference>> = BTreeMap::new();
     let mut diffs = Vec::new();
     for (one, engine) in planned.iter().zip(engines_of) {
@@ -82,7 +89,7 @@ pub(super) async fn compare(
             continue;
         }
         let result = match &assembled {
-            Some(assembled) => with_published(session, registries, one, assembled).await?,
+            Some(assembled) => finder.compare(one, assembled).await?,
             None => skipped("a Docker Engine has to build it, or the image that it is built on"),
         };
         diffs.push(PlannedDiff { image, result });
@@ -121,32 +128,41 @@ async fn assemble(
     }
 }
 
-/// Compares an image with its newest published content, on its first platform.
-async fn with_published(
-    session: &Session,
-    registries: &Registries,
-    one: &Planned,
-    assembled: &Assembled,
-) -> Result<DiffResult, Error> {
-    let image = &one.recipe.image;
-    let mut repositories = one.step.destinations.iter().map(|it| &it.repository);
-    let Some(reference) = newest(registries, repositories.next(), image).await? else {
-        return Ok(skipped("no version of it is published"));
-    };
-    let (settings, platform) = (&session.settings, image.platforms.first());
-    let finder = Finder {
-        settings,
-        destinations: &Destinations::of(settings, Some(&session.workspace))?,
-        names: &WorkspaceNames::default(),
-        platform,
-    };
-    let (from, to) = (reference.to_string(), image.display());
-    let old = diff::content(&finder.find(&from).await?, settings).await?;
-    let new = diff::assembled(assembled, platform, &to, registries, settings).await?;
-    Ok(DiffResult::Compared {
-        published: from.clone(),
-        diff: Box::new(ComparedImages::new((from, old), (to, new))),
-    })
+/// Finds the published images, and compares planned ones with them.
+struct PublishedFinder<'a> {
+    settings: &'a Settings,
+    registries: &'a Registries,
+    destinations: Destinations,
+}
+
+impl PublishedFinder<'_> {
+    /// Compares an image with its newest published content, on its first platform.
+    async fn compare(&self, one: &Planned, assembled: &Assembled) -> Result<DiffResult, Error> {
+        let Self {
+            settings,
+            registries,
+            ..
+        } = *self;
+        let image = &one.recipe.image;
+        let mut repositories = one.step.destinations.iter().map(|it| &it.repository);
+        let Some(reference) = newest(registries, repositories.next(), image).await? else {
+            return Ok(skipped("no version of it is published"));
+        };
+        let platform = image.platforms.first();
+        let finder = Finder {
+            settings,
+            destinations: &self.destinations,
+            names: &WorkspaceNames::default(),
+            platform,
+        };
+        let (from, to) = (reference.to_string(), image.display());
+        let old = diff::content(&finder.find(&from).await?, settings).await?;
+        let new = diff::assembled(assembled, platform, &to, registries, settings).await?;
+        Ok(DiffResult::Compared {
+            published: from.clone(),
+            diff: Box::new(ComparedImages::new((from, old), (to, new))),
+        })
+    }
 }
 
 fn skipped(because: &str) -> DiffResult {

@@ -1,6 +1,7 @@
 //! Requires signatures and statements of published images: `[policy.published] require`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ const SBOMS: [&str; 4] = [
 #[derive(Debug)]
 pub struct Requirements {
     required: Vec<RequiredArtifact>,
-    trusted: TrustedKeys,
+    trusted: Arc<TrustedKeys>,
     /// True if the policy only warns.
     pub only_warns: bool,
 }
@@ -46,7 +47,7 @@ impl Requirements {
         if required.is_empty() || policy.severity.get(RULE) == Some(&RuleLevel::Off) {
             return Ok(None);
         }
-        let trusted = TrustedKeys::of(&workspace.root, &workspace.spec)?;
+        let trusted = Arc::new(TrustedKeys::of(&workspace.root, &workspace.spec)?);
         Ok(Some(Self {
             required,
             trusted,
@@ -58,9 +59,19 @@ impl Requirements {
     pub fn with(workspace: &Workspace, required: &[RequiredArtifact]) -> Result<Self, Error> {
         Ok(Self {
             required: required.to_vec(),
-            trusted: TrustedKeys::of(&workspace.root, &workspace.spec)?,
+            trusted: Arc::new(TrustedKeys::of(&workspace.root, &workspace.spec)?),
             only_warns: false,
         })
+    }
+
+    /// The same keys with other requirements.
+    #[must_use]
+    pub fn requiring(&self, required: Vec<RequiredArtifact>) -> Self {
+        Self {
+            required,
+            trusted: self.trusted.clone(),
+            only_warns: self.only_warns,
+        }
     }
 
     /// True if `[[trust]]` has a key for the images of a repository.

@@ -45,17 +45,14 @@ fn github(context: &Context, built: &Built) {
         return;
     }
     let Built { ended, .. } = built;
-    let summary = || step_summary::markdown(&ended.reports, ended.elapsed);
-    let outputs = || step_summary::outputs(&ended.reports);
-    let texts: [(&str, &dyn Fn() -> String); 2] = [
-        ("GITHUB_STEP_SUMMARY", &summary),
-        ("GITHUB_OUTPUT", &outputs),
-    ];
+    let summary = step_summary::markdown(&ended.reports, ended.elapsed);
+    let outputs = step_summary::outputs(&ended.reports);
+    let texts = [("GITHUB_STEP_SUMMARY", summary), ("GITHUB_OUTPUT", outputs)];
     for (variable, text) in texts {
         let Some(file) = context.var(variable) else {
             continue;
         };
-        if let Err(error) = fs::append(&context.cwd.join(file), text().as_bytes()) {
+        if let Err(error) = fs::append(&context.cwd.join(file), text.as_bytes()) {
             context.events.warn(None, format!("{variable}: {error}"));
         }
     }

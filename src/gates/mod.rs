@@ -89,11 +89,7 @@ pub async fn run(
     };
     let file = gate.sarif.as_ref().map(|file| surroundings.root.join(file));
     let before = file.as_deref().and_then(state);
-    let path = if program.contains('/') {
-        surroundings.root.join(program).display().to_string()
-    } else {
-        program.clone()
-    };
+    let path = process::program_in(&surroundings.root, program);
     let mut command = surroundings.environment.command(Program::Gate, &path);
     command.args(arguments).current_dir(&surroundings.root);
     let ended = process::run_group(command, gate.limit(), OUTPUT).await;

@@ -66,8 +66,8 @@ impl Sender {
         body: Vec<u8>,
     ) -> Result<(), String> {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut pause = PAUSE;
-        for attempt in 1.. {
+        let (mut attempt, mut pause) = (1, PAUSE);
+        loop {
             let mut request = self
                 .client
                 .post(url.clone())
@@ -92,9 +92,9 @@ impl Sender {
                 return Err(problem);
             }
             tokio::time::sleep(pause).await;
+            attempt += 1;
             pause *= 2;
         }
-        Ok(())
     }
 
     async fn run(
@@ -106,11 +106,7 @@ impl Sender {
         let Some((program, arguments)) = command.split_first() else {
             return Err("it has no command".to_owned());
         };
-        let path = if program.contains('/') {
-            self.root.join(program).display().to_string()
-        } else {
-            program.clone()
-        };
+        let path = process::program_in(&self.root, program);
         let mut started = self.environment.command(Program::Receiver, &path);
         started.args(arguments).current_dir(&self.root);
         let limits = Limits {
@@ -128,9 +124,7 @@ impl Sender {
         if ended.status.success() {
             return Ok(());
         }
-        let errors = String::from_utf8_lossy(&ended.stderr);
-        let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-        let last = last.map_or_else(String::new, |line| format!(": {}", line.trim()));
+        let last = process::last_line(&ended.stderr);
         Err(format!("`{program}` ended with {}{last}", ended.status))
     }
 }

@@ -68,33 +68,23 @@ impl<'a> PolicySubject<'a> {
         all: &ImageSet<'a>,
         facts: &SpecFacts<'_>,
     ) -> Self {
+        let ports = image.config.expose.iter();
+        let env = image.env.iter();
         Self {
             name: Some(image.display()),
-            known_as: vec![image.name.to_string()],
             file: Some(&image.source),
             labels: spec_labels(image),
-            inherited: Vec::new(),
-            inherited_healthcheck: None,
             user: effective_user(image, all),
-            user_id: None,
-            ports: image
-                .config
-                .expose
-                .iter()
+            ports: ports
                 .map(|p| (p.number.into(), p.number.into(), p.to_string()))
                 .collect(),
-            env: image
-                .env
-                .iter()
+            env: env
                 .map(|(key, value)| (Cow::Borrowed(key.as_str()), texts(value)))
                 .collect(),
             base: Some(&image.base),
             locked: (facts.is_locked)(&image.base),
-            lacking: &[],
-            sizes: None,
             certificates: &image.certificates,
-            now: facts.now,
-            is_foreign: false,
+            ..Self::empty(&[image.name.to_string()], facts.now)
         }
     }
 
@@ -163,8 +153,6 @@ impl<'a> PolicySubject<'a> {
         });
         Self {
             name: Some(built.name.to_owned()),
-            known_as: built.known_as.to_vec(),
-            file: None,
             labels: labels
                 .into_iter()
                 .map(|(k, v)| (k, LabelValue::Known(v.into())))
@@ -181,13 +169,9 @@ impl<'a> PolicySubject<'a> {
                 .filter_map(|(text, _)| port_range(text))
                 .collect(),
             env: built.config.env().into_iter().map(split_variable).collect(),
-            base: None,
-            locked: false,
             lacking: built.lacking,
-            sizes: None,
-            certificates: &[],
-            now: built.now,
             is_foreign: built.is_foreign,
+            ..Self::empty(built.known_as, built.now)
         }
     }
 }

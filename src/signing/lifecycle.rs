@@ -74,6 +74,13 @@ fn may_announce(referrer: &Referrer) -> bool {
     }
 }
 
+/// The trusted keys and the key of the signer, whose announcements count too for the publisher.
+#[must_use]
+pub fn keys_with_own(trusted: &[PublicKey], signer: Option<&Signer>) -> Vec<PublicKey> {
+    let own = signer.into_iter().map(Signer::public);
+    trusted.iter().chain(own).cloned().collect()
+}
+
 /// Announces a status of `subject`: as an artifact with annotations, and as a signed statement if
 /// there is a key. Does nothing if the newest announcement of each form says the same; a signed one
 /// counts if `trusted` has its key, or the signer made it. `now` is in seconds since 1970. Returns the
@@ -86,8 +93,7 @@ pub async fn announce(
     trusted: &[PublicKey],
     now: i64,
 ) -> Result<Option<Vec<Digest>>, Error> {
-    let own = signer.into_iter().map(Signer::public);
-    let keys: Vec<PublicKey> = trusted.iter().chain(own).cloned().collect();
+    let keys = keys_with_own(trusted, signer);
     let found = announcements(repo, &subject.digest, &keys).await?;
     let lacks = |is_signed: bool| {
         let same_kind = found.iter().filter(|one| {

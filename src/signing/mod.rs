@@ -17,7 +17,7 @@ pub use attest::{AttachedBundle, Claim, attach_bundle, attest};
 pub use check::{FoundSignature, signatures, simple_tag};
 pub use error::Error;
 pub use expected::{Expected, ExpectedSignatures, Missing, missing, predicate_of};
-pub use lifecycle::{announce, announcements};
+pub use lifecycle::{announce, announcements, keys_with_own};
 pub use signer::{AskPassword, KeyReader, PASSWORDS, Signer, given_password};
 pub use statements::statements;
 

@@ -10,8 +10,6 @@ use crate::reference::Reference;
 const PLACEHOLDER: &str = "{reference}";
 /// The largest output of the program, in bytes. golden does not read it.
 const MOST_OUTPUT: u64 = 64 << 20;
-/// The longest part of an error message that is shown.
-const MOST_SHOWN: usize = 300;
 
 /// A program that verifies images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +33,8 @@ impl Verifier<'_> {
             return Err("is not given".to_owned());
         };
         let image = image.to_string();
-        let mut command = self.environment.command(Program::Verifier, program);
+        let program = process::program_in(self.directory, program);
+        let mut command = self.environment.command(Program::Verifier, &program);
         command.current_dir(self.directory);
         command.args(
             arguments
@@ -54,31 +53,10 @@ impl Verifier<'_> {
             Ok(output) => Err(format!(
                 "refused it ({}){}",
                 output.status,
-                last_line(&output.stderr)
+                process::last_line(&output.stderr)
             )),
             Err(error) if error.is_missing() => Err("is not in PATH".to_owned()),
             Err(error) => Err(format!("failed: {error}")),
         }
-    }
-}
-
-/// The last line that the program printed, without control characters.
-fn last_line(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    let line = text
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty());
-    let line: String = line
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MOST_SHOWN)
-        .collect();
-    if line.is_empty() {
-        line
-    } else {
-        format!(": {line}")
     }
 }
