@@ -99,7 +99,8 @@ where
             stop(&alarm, excess);
         });
         let result = until_interrupted(command, resumed).await;
-        // The task that shows the events must not end earlier: the tasks that clean up are counted.
+        // `until_interrupted` compares numbers of tasks, so the task that shows the events must run
+        // until it returns.
         drop(events);
         let (exit, error) = match &result {
             Ok(exit) => (*exit, None),

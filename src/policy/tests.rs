@@ -696,7 +696,7 @@ fn sized(text: &str, sizes: &ImageSizes) -> Vec<String> {
 }
 
 #[test]
-fn the_limits_of_sizes_are_included_and_the_largest_files_are_named() {
+fn a_size_equal_to_its_limit_is_accepted_and_the_largest_files_are_named() {
     let sizes = sizes_of_two_layers();
     for (limits, expected) in [
         ("packed = \"1.2MB\"", ""),

@@ -293,6 +293,16 @@ fn an_image_that_exceeds_its_size_limits_is_not_published() {
     limits("growth = \"50%\"\n[policy.severity]\n\"size.growth\" = \"warn\"");
     let run = golden.run(&["build", "--push"]).exit(0);
     assert!(run.stderr.contains(&because), "{}", run.stderr);
+    // A newer major version is not an earlier version.
+    image("2.0.0", 1000);
+    limits("");
+    golden.run(&["build", "--push"]).exit(0);
+    image("1.0.2", 400);
+    limits("growth = \"50%\"");
+    let run = golden.run(&["build", "--push"]).exit(3);
+    let because = format!("in {host}/app:1.0.1 to ");
+    assert!(run.stderr.contains(&because), "{}", run.stderr);
+    image("1.0.1", 160);
     // A published image is audited by its manifest.
     limits("packed = 100");
     let reference = format!("{host}/app:1.0.1");

@@ -71,8 +71,8 @@ impl Run<'_> {
         })
     }
 
-    /// The newest earlier version in the first registry that has one, with its reference. `None`
-    /// without a limit for growth, and if the image is not published now.
+    /// Reads the newest earlier version from the first registry that has one. Returns it with its
+    /// reference; `None` if the policy does not limit the growth, or if this run does not publish.
     async fn previous(&self, work: &Work) -> Result<Option<(String, Described)>, Failed> {
         if self.policy.size.growth.is_none() || !self.options.push {
             return Ok(None);

@@ -7,7 +7,7 @@ pub(super) static RULE: Rule = Rule {
     id: "base.outdated",
     severity: Severity::Error,
     fixed: false,
-    summary: "a file of another program names the newest patch of a base, and its current digest",
+    summary: "a Dockerfile, Compose file or Kubernetes manifest names the newest patch of a base and its current digest",
     docs: "\
 `golden audit --dockerfile`, `--compose` and `--kubernetes` report an image whose tag has a newer patch in the
 registry (`1.2.3` if `1.2.5` exists, with the same suffix such as `-slim`), or whose digest is not the one that
