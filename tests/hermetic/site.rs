@@ -187,6 +187,22 @@ fn a_revocation_in_the_spec_is_shown_before_it_is_announced() {
 }
 
 #[test]
+fn an_image_without_versions_has_one_row_for_each_digest() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    registry.image("app", "x", &["alpha", "gamma"]);
+    registry.image("app", "y", &["beta"]);
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"))
+        .image("app", &image("app", "1.0.0", "\"scratch\"", &[], ""));
+    golden.run(&["report", "--out", "site"]).exit(0);
+    let page = &files(&golden.path().join("site"))["images/app.html"];
+    let row = |tag: &str| page.contains(&format!("<tr><th scope=\"row\">{tag}</th>"));
+    let shown = ["alpha", "beta", "gamma"].map(row);
+    assert_eq!(shown, [true, true, false], "{page}");
+}
+
+#[test]
 fn violations_of_the_policy_are_shown_and_do_not_change_the_exit_code() {
     let registry = FakeRegistry::start(Behaviour::default());
     let host = registry.host();

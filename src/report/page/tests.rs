@@ -64,16 +64,16 @@ fn version(name: &str, version: &str, size: u64) -> SiteVersion {
 }
 
 /// The lifecycle of a revoked version.
-fn revoked(reason: &str, replacement: &str) -> Option<LifecycleState> {
+fn revoked(reason: &str, replacement: &str) -> LifecycleState {
     let revoked = Announcement {
         reason: Some(reason.to_owned()),
         replacement: Some(replacement.to_owned()),
         ..Announcement::new(LifecycleStatus::Revoked)
     };
-    Some(LifecycleState {
+    LifecycleState {
         revoked: Some(revoked),
         end_of_life: None,
-    })
+    }
 }
 
 /// An image without findings, tests and content.
@@ -214,7 +214,7 @@ fn fleet() -> SiteReport {
         version("team/app", "1.1.0", 31_500_000),
         version("team/app", "1.0.0", 30_000_000),
     ];
-    versions[1].lifecycle = revoked("CVE-2026-1234", "1.1.0");
+    versions[1].lifecycle = Some(revoked("CVE-2026-1234", "1.1.0"));
     let mut app = image("team/app", versions);
     app.description = Some("The application".to_owned());
     app.tests = vec!["file /etc/motd".to_owned(), "label owner".to_owned()];
@@ -301,7 +301,7 @@ fn a_fact_that_was_not_read_is_not_shown_as_absent() {
     app.end_of_life = None;
     let versions = &mut app.places[0].versions;
     versions[1].lifecycle = None;
-    versions[0].declared = revoked("bad", "1.2.0").unwrap().revoked;
+    versions[0].declared = revoked("bad", "1.2.0").revoked;
     let files = site(&report).unwrap();
     let page = &files["images/team~app.html"];
     assert_eq!(row(page, "1.0.0"), "not read</td>");
@@ -356,7 +356,7 @@ fn hostile() -> SiteReport {
     let version = &mut image.places[0].versions[0];
     version.platforms = vec![HOSTILE.to_owned()];
     version.time = Some(HOSTILE.to_owned());
-    version.lifecycle = revoked(HOSTILE, HOSTILE);
+    version.lifecycle = Some(revoked(HOSTILE, HOSTILE));
     let content = image.content.as_mut().unwrap();
     content.labels = BTreeMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]);
     content.layers[0].step = Some(HOSTILE.to_owned());
