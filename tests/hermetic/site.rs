@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
 use crate::support::workspace::Golden;
@@ -190,12 +190,14 @@ fn a_revocation_in_the_spec_is_shown_before_it_is_announced() {
 fn an_image_without_versions_has_one_row_for_each_digest() {
     let registry = FakeRegistry::start(Behaviour::default());
     let host = registry.host();
-    registry.image("app", "x", &["alpha", "gamma"]);
-    registry.image("app", "y", &["beta"]);
+    let none = json!({});
+    registry.layered("app", "amd64", &["x"], &none, &["alpha", "gamma"]);
+    registry.layered("app", "amd64", &["y"], &none, &["beta"]);
     let golden = Golden::new()
         .workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"))
         .image("app", &image("app", "1.0.0", "\"scratch\"", &[], ""));
-    golden.run(&["report", "--out", "site"]).exit(0);
+    // The layers of the images are no archives, so that the packages are unknown.
+    golden.run(&["report", "--out", "site"]).exit(1);
     let page = &files(&golden.path().join("site"))["images/app.html"];
     let row = |tag: &str| page.contains(&format!("<tr><th scope=\"row\">{tag}</th>"));
     let shown = ["alpha", "beta", "gamma"].map(row);
