@@ -113,8 +113,8 @@ impl PlannedRollback {
         warn_of_next_run(events, &self.work);
     }
 
-    /// Edits the files and moves the tags. The notifications of a repository are sent even if a later
-    /// one fails.
+    /// Edits the files and moves the tags. The notifications of a repository are sent even if a
+    /// later one fails.
     pub async fn execute(&self, session: &Session) -> Result<(), Error> {
         for edit in &self.edits {
             fs::write_atomic(

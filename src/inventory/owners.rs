@@ -57,8 +57,8 @@ pub fn layer_owners(config: &ImageConfig, count: usize) -> Vec<LayerOwner> {
     }
 }
 
-/// The position of the first step of the image itself. Each build by golden ends with an entry of its
-/// own if golden assembled the image, and with the labels if an engine built it.
+/// The position of the first step of the image itself. Each build by golden ends with an entry of
+/// its own if golden assembled the image, and with the labels if an engine built it.
 fn own_start(steps: &[Step<'_>]) -> usize {
     let is_end = |position: usize| {
         let next = steps.get(position + 1).and_then(|next| label(next.text));

@@ -12,8 +12,8 @@ pub struct ImageSizes {
     pub layers: Vec<LayerSize>,
     /// The largest files of the image, the largest first.
     pub largest: Vec<FileSize>,
-    /// The earlier version that the image is compared with; `None` if there is none, or if it was not
-    /// read.
+    /// The earlier version that the image is compared with; `None` if there is none, or if it was
+    /// not read.
     pub previous: Option<PreviousSize>,
 }
 
