@@ -15,6 +15,7 @@ mod bump;
 mod channels;
 mod check;
 mod checkouts;
+mod ci;
 mod cli;
 mod consumers;
 mod delete;
