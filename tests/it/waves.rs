@@ -338,3 +338,161 @@ fn the_recipes_for_ci_use_the_output_of_matrix() {
     );
     assert!(child["variables"]["GOLDEN_REGISTRY_USER"].is_string());
 }
+
+/// The code block of the chapter about CI with this info string.
+#[expect(clippy::disallowed_methods, reason = "a file of the repository")]
+fn of_the_chapter(info: &str) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/help/ci.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = page.split_once(&format!("```{info}\n")).unwrap();
+    rest.split_once("```\n").unwrap().0.to_owned()
+}
+
+/// Three images in a row, and one alone, whose names have characters that keys may not have.
+fn chain() -> Golden {
+    let image = |name: &str, base: &str| {
+        format!(
+            "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\ndescription = \"x\"\nbase = {base}\n"
+        )
+    };
+    Golden::new()
+        .workspace("")
+        .image("a", &image("team/base", "\"scratch\""))
+        .image("b", &image("team/app.x", "{ image = \"team/base\" }"))
+        .image("c", &image("team/app_x", "{ image = \"team/base\" }"))
+        .image("d", &image("other", "\"scratch\""))
+}
+
+/// Runs a script of a recipe, with golden and the programs of the workspace in PATH.
+fn run_recipe(golden: &Golden, shell: &str, script: &str) -> Run {
+    let programs = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let here = golden.path().display();
+    let output = golden
+        .command(&[])
+        .get_envs()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .fold(&mut Command::new(shell), |command, (key, value)| {
+            command.env(key, value)
+        })
+        .args(["-c", script])
+        .current_dir(golden.path())
+        .env("PATH", format!("{here}:{}:{path}", programs.display()))
+        .output()
+        .unwrap();
+    Run::of(output)
+}
+
+#[test]
+fn the_recipe_for_buildkite_starts_each_image_after_its_base() {
+    let recipe = yaml(&of_the_chapter("yaml buildkite"));
+    let golden = chain().file("buildkite-agent", "#!/bin/sh\ncat \"$3\"\n");
+    let agent = golden.path().join("buildkite-agent");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(agent, executable).unwrap();
+    // The agent of Buildkite runs a command with `bash -e -c`.
+    let script = format!(
+        "set -e\n{}",
+        recipe["steps"][0]["command"].as_str().unwrap()
+    );
+    let uploaded = run_recipe(&golden, "bash", &script).exit(0).stdout;
+    let pipeline: Value = serde_json::from_str(&uploaded).unwrap();
+    let steps = pipeline["steps"].as_array().unwrap();
+    let mut keys = BTreeMap::new();
+    for step in steps {
+        let key = step["key"].as_str().unwrap();
+        assert!(
+            key.chars()
+                .all(|one| one.is_ascii_alphanumeric() || "-_:".contains(one)),
+            "{key}"
+        );
+        let image = step["label"].as_str().unwrap();
+        assert_eq!(keys.insert(key, image), None, "{key}");
+        let command = step["command"].as_str().unwrap();
+        assert_eq!(command, format!("golden build --push --locked {image}"));
+    }
+    let bases: BTreeMap<&str, Vec<&str>> = steps
+        .iter()
+        .map(|step| {
+            let needs = step["depends_on"].as_array().unwrap().iter();
+            let names = needs.map(|key| keys[key.as_str().unwrap()]);
+            (step["label"].as_str().unwrap(), names.collect())
+        })
+        .collect();
+    let expected = [
+        ("other", vec![]),
+        ("team/app.x", vec!["team/base"]),
+        ("team/app_x", vec!["team/base"]),
+        ("team/base", vec![]),
+    ];
+    assert_eq!(bases, BTreeMap::from(expected));
+}
+
+#[test]
+fn the_recipe_for_azure_has_a_matrix_for_each_wave() {
+    let recipe = yaml(&of_the_chapter("yaml azure"));
+    let jobs = recipe["jobs"].as_array().unwrap();
+    let plan = &jobs[0]["steps"][1];
+    let golden = chain();
+    let script = plan["bash"].as_str().unwrap();
+    let printed = run_recipe(&golden, "bash", script).exit(0).stdout;
+    let mut matrices = BTreeMap::new();
+    for line in printed.lines() {
+        let command = line
+            .strip_prefix("##vso[task.setvariable variable=")
+            .unwrap();
+        let (name, matrix) = command.split_once(";isOutput=true]").unwrap();
+        matrices.insert(name, serde_json::from_str::<Value>(matrix).unwrap());
+    }
+    assert_eq!(matrices.len(), jobs.len() - 1);
+    let images = |wave: &str| -> BTreeSet<String> {
+        let legs = matrices[wave].as_object().unwrap();
+        for name in legs.keys() {
+            let is_allowed = |one: char| one.is_ascii_alphanumeric() || one == '_';
+            assert!(
+                name.starts_with("image_") && name.chars().all(is_allowed),
+                "{name}"
+            );
+        }
+        let images = legs.values().map(|leg| leg["image"].as_str().unwrap());
+        images.map(str::to_owned).collect()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(images("wave_1"), set(&["other", "team/base"]));
+    assert_eq!(images("wave_2"), set(&["team/app.x", "team/app_x"]));
+
+    // The jobs read these outputs, and wait for the wave before.
+    for (number, job) in jobs.iter().enumerate().skip(1) {
+        let output = format!(
+            "dependencies.plan.outputs['{}.wave_{number}']",
+            plan["name"].as_str().unwrap()
+        );
+        assert_eq!(job["job"], format!("wave_{number}"));
+        assert_eq!(job["strategy"]["matrix"], format!("$[ {output} ]"));
+        assert_eq!(
+            job["condition"],
+            format!("and(succeeded(), ne({output}, '{{}}'))")
+        );
+        if number > 1 {
+            let earlier = format!("wave_{}", number - 1);
+            assert_eq!(words(&job["dependsOn"]), ["plan", earlier.as_str()]);
+        }
+    }
+
+    // A wave that has no images is skipped; one that has no job is an error.
+    let alone = Golden::new().workspace("").image(
+        "a",
+        "[image]\nname = \"a\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n",
+    );
+    let printed = run_recipe(&alone, "bash", script).exit(0).stdout;
+    assert!(
+        printed.ends_with("variable=wave_2;isOutput=true]{}\n"),
+        "{printed}"
+    );
+    let third = "[image]\nname = \"z\"\nversion = \"1.0.0\"\nbase = { image = \"team/app_x\" }\n";
+    let run = run_recipe(&chain().image("z", third), "bash", script).exit(1);
+    assert_eq!(run.stderr, "add jobs: there are 3 waves\n");
+    // A workspace with a mistake fails the step.
+    let broken = Golden::new().workspace("nope = 1\n");
+    run_recipe(&broken, "bash", script).exit(2);
+}
