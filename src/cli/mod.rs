@@ -77,7 +77,14 @@ pub use exit::Exit;
 
 /// Builds, tags and publishes golden images.
 #[derive(Debug, Parser)]
-#[command(name = "golden", version, about, long_about = None, disable_help_subcommand = true)]
+#[command(
+    name = "golden",
+    version,
+    long_version = env!("GOLDEN_VERSION"),
+    about,
+    long_about = None,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// Options that every command accepts.
     #[command(flatten)]

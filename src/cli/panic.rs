@@ -37,7 +37,7 @@ fn text(info: &PanicHookInfo<'_>) -> String {
     format!(
         "error: golden has a bug and stops{place}{what}\n  help: please report it with this line and the command that you ran \
          (golden {} on {}-{}); it contains nothing from your files",
-        env!("CARGO_PKG_VERSION"),
+        env!("GOLDEN_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,
     )

@@ -69,4 +69,5 @@ mod support;
 mod tags;
 mod terminal;
 mod testing;
+mod version;
 mod words;

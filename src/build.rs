@@ -1,0 +1,65 @@
+//! The build script: it records the version for `golden --version`, with the commit of an optimised
+//! build from a clone.
+//!
+//! Other builds have no commit: cargo compiles the whole package again when it changes, so each
+//! commit would cost minutes.
+#![expect(
+    clippy::print_stdout,
+    reason = "cargo reads the output of a build script"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=src/build.rs");
+    let variable = |name| {
+        let value = std::env::var_os(name).unwrap_or_default();
+        value.to_string_lossy().into_owned()
+    };
+    let version = variable("CARGO_PKG_VERSION");
+    // A `.git` above this directory is that of another project.
+    let may_have_commit = variable("OPT_LEVEL") != "0" && Path::new(".git").exists();
+    match may_have_commit.then(commit).flatten() {
+        Some(commit) => println!("cargo::rustc-env=GOLDEN_VERSION={version} ({commit})"),
+        None => println!("cargo::rustc-env=GOLDEN_VERSION={version}"),
+    }
+}
+
+/// The abbreviated hash of the current commit and its date; `None` if git is unavailable or there is
+/// no commit. Makes cargo run this script again if another commit is checked out.
+fn commit() -> Option<String> {
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for file in ["HEAD", "logs/HEAD", "packed-refs"]
+        .into_iter()
+        .chain(branch.as_deref())
+    {
+        let path = git(&["rev-parse", "--git-path", file])?;
+        // If a file is missing, cargo runs the script in each build.
+        if Path::new(&path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    git(&[
+        "log",
+        "-1",
+        "--no-show-signature",
+        "--abbrev=7",
+        "--date=short",
+        "--format=%h %cd",
+    ])
+}
+
+/// The output of git; `None` if it fails.
+fn git(args: &[&str]) -> Option<String> {
+    // A hook of git sets these variables for its own repository.
+    let output = Command::new("git")
+        .args(args)
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let text = text.trim();
+    (output.status.success() && !text.is_empty()).then(|| text.to_owned())
+}
