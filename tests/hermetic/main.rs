@@ -57,6 +57,7 @@ mod requests;
 mod retag;
 mod sbom;
 mod serve;
+mod shipped;
 mod signing;
 mod site;
 mod sources;
