@@ -3,10 +3,6 @@
 //!
 //! Other builds have no commit: cargo compiles the whole package again when it changes, so each
 //! commit would cost minutes.
-#![expect(
-    clippy::print_stdout,
-    reason = "cargo reads the output of a build script"
-)]
 
 use std::path::Path;
 use std::process::Command;

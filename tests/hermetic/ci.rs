@@ -116,7 +116,7 @@ fn read(golden: &Golden, file: &str) -> String {
 fn variables(step: &Yaml, inputs: &Inputs) -> Vec<(String, String)> {
     let variables = entries(&step["env"]);
     let value = |value: &Yaml| resolved(&text(value), "${{", "}}", inputs);
-    variables.map(|(key, text)| (key, value(&text))).collect()
+    variables.map(|(key, text)| (key, value(text))).collect()
 }
 
 /// Runs the steps of the action until one fails, as a runner does; returns the run of each.
