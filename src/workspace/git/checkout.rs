@@ -188,7 +188,7 @@ async fn without_logins(home: &Path, environment: &Environment) -> Result<Comman
     of_user.args(["config", "--includes", "--null", "--list"]);
     of_user.env("GIT_DIR", home).current_dir(home);
     let listed = repository::answer(of_user, &[]).await?;
-    let user_home = environment.get("HOME").map(String::as_str);
+    let user_home = environment.get("HOME");
     let path = home.join("config");
     let config = settings_without_logins(&repository::entries(&listed), user_home);
     fs::write_cached(&path, config.as_bytes())
