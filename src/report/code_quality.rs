@@ -1,10 +1,11 @@
 //! The code quality report of GitLab (docs.gitlab.com, "Code Quality report format").
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::place::ReportLocation;
+use super::place::{ReportLocation, slashes};
 use super::text::{escaped_json, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::reference::Digest;
@@ -31,7 +32,10 @@ fn issue(
     let place = ReportLocation::main(diagnostic, sources);
     let line = place.as_ref().and_then(|place| place.start.as_ref());
     let line = line.map_or(1, |start| start.line);
-    let path = place.map_or_else(|| WORKSPACE_FILE.to_owned(), |place| place.file);
+    let path = place.map_or_else(
+        || slashes(&sources.shown(Path::new(WORKSPACE_FILE))),
+        |place| place.file,
+    );
     let mut message = diagnostic.message.clone();
     if let Some(image) = &diagnostic.image {
         message = format!("{image}: {message}");
@@ -92,6 +96,7 @@ mod tests {
     fn each_finding_is_an_issue_with_a_file_and_its_own_fingerprint() {
         let mut sources = SourceMap::default();
         sources.insert("app/image.toml", "a = 1\nb = 2\n");
+        sources.set_prefix("fleet");
         let mut found = Diagnostics::new();
         found.push(Diagnostic::error("a.b", "wrong").at("app/image.toml", 6..7, ""));
         found.push(Diagnostic::error("a.b", "wrong").at("app/image.toml", 0..1, ""));
@@ -104,7 +109,7 @@ mod tests {
         assert_eq!(issues.len(), 3);
         assert_eq!(
             issues[0]["location"],
-            json!({ "path": "app/image.toml", "lines": { "begin": 2 } })
+            json!({ "path": "fleet/app/image.toml", "lines": { "begin": 2 } })
         );
         assert_eq!(issues[0]["severity"], "major");
         assert_eq!(issues[1]["location"]["lines"]["begin"], 1);
@@ -112,6 +117,6 @@ mod tests {
         assert_eq!(issues[2]["check_name"], "c.d");
         assert_eq!(issues[2]["severity"], "minor");
         assert_eq!(issues[2]["description"], "app:1.0.0: old (update it)");
-        assert_eq!(issues[2]["location"]["path"], "golden.toml");
+        assert_eq!(issues[2]["location"]["path"], "fleet/golden.toml");
     }
 }
