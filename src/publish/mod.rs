@@ -104,5 +104,7 @@ impl<'a> PublishJob<'a> {
 /// Publishes one image to all its registries without tests. Returns a receipt for each registry that
 /// was changed. Fails if a registry refuses or cannot be reached.
 pub async fn publish(job: PublishJob<'_>) -> Result<Vec<Receipt>, Error> {
-    release(upload(job, None).await?).await
+    let mut receipts = Vec::new();
+    release(upload(job, None).await?, &mut receipts).await?;
+    Ok(receipts)
 }

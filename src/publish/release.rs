@@ -20,22 +20,22 @@ use crate::tags::{Action, Move};
 /// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
 
-/// Moves and verifies the tags in every registry. Writes the receipts and returns them. Fails if a
-/// tag does not settle or a receipt cannot be written.
-pub async fn release(uploaded: Uploaded<'_>) -> Result<Vec<Receipt>, Error> {
+/// Moves and verifies the tags in every registry. Writes the receipts and adds them to `receipts`,
+/// which has those of the earlier registries if it fails: if a tag does not settle or a receipt
+/// cannot be written.
+pub async fn release(uploaded: Uploaded<'_>, receipts: &mut Vec<Receipt>) -> Result<(), Error> {
     let Uploaded {
         job,
         destinations,
         milliseconds,
     } = uploaded;
-    let mut receipts = Vec::with_capacity(destinations.len());
     for (destination, raw) in destinations {
         match raw.filter(|_| !job.is_withdrawn()) {
             Some(raw) => receipts.push(release_one(&job, destination, &raw, milliseconds).await?),
             None => correct(&job, &destination).await?,
         }
     }
-    Ok(receipts)
+    Ok(())
 }
 
 async fn release_one(

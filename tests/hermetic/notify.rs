@@ -37,6 +37,38 @@ fn documents(seen: &[Seen]) -> Vec<Value> {
 }
 
 #[test]
+fn an_image_that_fails_in_the_second_registry_is_reported_for_the_first() {
+    let first = FakeRegistry::start(Behaviour::default());
+    let second = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(|seen: &Seen| {
+            let is_tag = seen.method == "PUT" && seen.path.ends_with("/manifests/latest");
+            is_tag.then(|| refuse(403, "DENIED", "no moving tags"))
+        })),
+        ..Behaviour::default()
+    });
+    let server = Server::start(handler(|_| Answer::new(202, "")));
+    let table = format!(
+        "[[registry]]\nname = \"second\"\nhost = \"{}\"\n[[notify]]\nname = \"chat\"\nurl = \"http://{}/\"\n",
+        second.host(),
+        server.host()
+    );
+    let golden = fleet(&first, &table)
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_OUTPUT", "outputs");
+    golden
+        .run(&["build", "--push", "--all-registries", "app"])
+        .exit(1);
+    let sent = documents(&server.seen());
+    assert_eq!(sent.len(), 1, "{sent:#?}");
+    let repository = format!("{}/app", first.host());
+    assert_eq!(sent[0]["data"]["repository"], repository);
+    let outputs = std::fs::read_to_string(golden.path().join("outputs")).unwrap();
+    assert!(outputs.starts_with("published=true\n"), "{outputs}");
+    assert!(outputs.contains(&repository), "{outputs}");
+    assert!(!outputs.contains(&second.host()), "{outputs}");
+}
+
+#[test]
 fn a_receiver_is_notified_once_of_each_image_after_its_tags_moved() {
     let registry = FakeRegistry::start(Behaviour::default());
     let server = Server::start(handler(|_| Answer::new(202, "")));

@@ -117,6 +117,8 @@ pub(super) struct Slot {
     pub(super) tests: Mutex<Vec<TestedPlatform>>,
     /// The results of the gates, for each image that was examined.
     pub(super) gates: Mutex<Vec<GateReport>>,
+    /// One receipt for each registry that was changed, also if the image failed in another one.
+    receipts: Mutex<Vec<Receipt>>,
     /// Durations in milliseconds, by phase.
     durations: OnceLock<BTreeMap<String, u64>>,
     /// The built image, if it is returned at the end or its tags are moved later.
@@ -161,8 +163,6 @@ pub(super) struct Done {
     pub(super) local: Option<Reference>,
     /// The published reference, by digest.
     pub(super) published: Option<Reference>,
-    /// One receipt for each registry that was changed.
-    receipts: Vec<Receipt>,
 }
 
 /// The result of a run.
@@ -209,7 +209,7 @@ impl Run<'_> {
         let held = shared.held.into_inner();
         let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
         if self.options.atomic {
-            self.release(held, &mut outcomes).await;
+            self.release(held, &mut outcomes, &slots).await;
         }
         self.ended(outcomes, slots, &graph, start.elapsed())
     }
@@ -316,7 +316,7 @@ impl Run<'_> {
             let uploaded = self.upload(work, built, slot).await?;
             done.published = published_reference(&uploaded, planned);
             self.keep_cache(work, built, &uploaded.references()).await;
-            done.receipts = publish::release(uploaded).await?;
+            publish::release(uploaded, &mut *slot.receipts.lock().await).await?;
         }
         drop(permit);
         Ok(done)
@@ -403,6 +403,7 @@ impl Run<'_> {
         &self,
         held: BTreeMap<usize, Uploaded<'_>>,
         outcomes: &mut [Outcome<Done, Failed>],
+        slots: &[Slot],
     ) {
         if outcomes.iter().any(|outcome| outcome.done().is_none()) {
             self.events.warn(
@@ -413,14 +414,11 @@ impl Run<'_> {
         }
         for (position, uploaded) in held {
             // The first image was uploaded long before the last one, so the tags are read again.
-            let released = async { publish::release(uploaded.refreshed().await?).await };
-            match released.await {
-                Ok(receipts) => {
-                    if let Outcome::Done(done) = &mut outcomes[position] {
-                        done.receipts = receipts;
-                    }
-                }
-                Err(error) => outcomes[position] = Outcome::Failed(error.into()),
+            let mut receipts = slots[position].receipts.lock().await;
+            let released =
+                async { publish::release(uploaded.refreshed().await?, &mut receipts).await };
+            if let Err(error) = released.await {
+                outcomes[position] = Outcome::Failed(error.into());
             }
         }
     }
@@ -444,6 +442,7 @@ impl Run<'_> {
             let mut report = self.report(work, slot.made.into_inner());
             report.tests = slot.tests.into_inner();
             report.gates = slot.gates.into_inner();
+            report.receipts = slot.receipts.into_inner();
             report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {
@@ -461,7 +460,6 @@ impl Run<'_> {
                         .published
                         .and_then(|reference| reference.digest)
                         .or(report.digest);
-                    report.receipts = done.receipts;
                 }
                 Outcome::Failed(failed) => {
                     report.outcome = if failed.is_refusal() {
