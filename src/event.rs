@@ -59,6 +59,13 @@ pub enum Event {
         /// The problem in one line.
         text: String,
     },
+    /// Work on an image goes on when the other images are ready.
+    Waiting {
+        /// Display name of the image, such as `app:1.2.3`.
+        image: String,
+        /// The state in one line.
+        text: String,
+    },
     /// Work on an image ended.
     Finished {
         /// Display name of the image, such as `app:1.2.3`.
@@ -67,6 +74,8 @@ pub enum Event {
         text: String,
         /// True if the work succeeded.
         ok: bool,
+        /// The reason of a failure, which the end of the run shows; `None` if `text` has it.
+        because: Option<String>,
     },
 }
 

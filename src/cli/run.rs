@@ -102,11 +102,10 @@ where
         // `until_interrupted` compares numbers of tasks, so the task that shows the events must run
         // until it returns.
         drop(events);
-        let (exit, error) = match &result {
-            Ok(exit) => (*exit, None),
-            Err(failure) => (failure.exit, failure.error.as_ref()),
-        };
+        let failed = result.as_ref().err();
+        let error = failed.and_then(|failure| failure.error.as_ref());
         let error = error.map(|error| report::chain(error.as_ref()));
+        let exit = exit_of(&shown, &result);
         reporting.finish(exit.code(), error.as_deref()).await;
         result
     };
@@ -245,27 +244,25 @@ fn hangup_is_ignored() -> bool {
         .is_some_and(|mask| mask & 1 == 1)
 }
 
+/// The exit code of the process: data that could not be written is a failure.
+fn exit_of(context: &Context, result: &Result<Exit, Failure>) -> Exit {
+    match result {
+        Ok(Exit::Done) if context.out.lost().is_some() => Exit::Failed,
+        Ok(exit) => *exit,
+        Err(failure) => failure.exit,
+    }
+}
+
 /// Shows a failure, and returns the exit code of the process.
 pub(super) fn end(context: &Context, result: Result<Exit, Failure>) -> ExitCode {
-    let exit = match result {
-        Ok(exit) => exit,
-        Err(failure) => {
-            failure.show(context);
-            failure.exit
-        }
-    };
-    let exit = match context.out.lost() {
-        Some(error) => {
-            context
-                .out
-                .error(&format!("error: cannot write to stdout: {error}"));
-            if exit == Exit::Done {
-                Exit::Failed
-            } else {
-                exit
-            }
-        }
-        None => exit,
-    };
+    let exit = exit_of(context, &result);
+    if let Err(failure) = result {
+        failure.show(context);
+    }
+    if let Some(error) = context.out.lost() {
+        context
+            .out
+            .error(&format!("error: cannot write to stdout: {error}"));
+    }
     ExitCode::from(exit.code())
 }

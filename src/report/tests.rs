@@ -218,11 +218,13 @@ async fn events_are_printed_as_lines_in_their_order() {
         image: image(),
         text: "built".to_owned(),
         ok: true,
+        because: None,
     });
     events.send(Event::Finished {
         image: image(),
         text: "failed".to_owned(),
         ok: false,
+        because: Some("late".to_owned()),
     });
     reporting.finish(0, None).await;
     assert_eq!(text(&stdout), "");

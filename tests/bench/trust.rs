@@ -1,5 +1,5 @@
 //! The cost of trust: signatures, bills of materials and provenance of forty images; the bill of
-//! materials of an image of 1 GiB beside syft; and the difference between two images of 500 MB.
+//! materials of an image of 1 GiB, compared with syft; and the difference between two images of 500 MB.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -135,7 +135,7 @@ fn gigabyte(host: &str) -> String {
     name
 }
 
-/// Prints the cost of the bill of materials of an image of 1 GiB, beside syft.
+/// Prints the cost of the bill of materials of an image of 1 GiB, compared with syft.
 pub(crate) fn bill() {
     let registry = Registry::start();
     let image = gigabyte(&registry.host);

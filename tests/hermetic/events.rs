@@ -55,6 +55,21 @@ fn a_run_writes_its_events_while_it_works() {
         (&finished[0]["text"], &finished[0]["ok"]),
         (&"published".into(), &true.into())
     );
+    // A failed image has its reason.
+    golden.write("app/image.toml", spec.replace("1.0.0", "1.0.1"));
+    golden.write(
+        "golden.toml",
+        format!("{table}[[gate]]\nname = \"scan\"\ncommand = [\"false\"]\n"),
+    );
+    golden
+        .run(&["build", "--push", "--events", "run.jsonl"])
+        .exit(1);
+    let written = events(&golden, "run.jsonl");
+    let failed = named(&written, "finished")[0];
+    assert_eq!(failed["ok"], false);
+    let because = failed["because"].as_str().unwrap();
+    assert!(because.contains("scan"), "{because}");
+    assert_eq!(written.last().unwrap()["exit"], 1);
     // The next run replaces the file.
     golden.run(&["ls", "nowhere:1/x", "--events", "run.jsonl"]);
     let written = events(&golden, "run.jsonl");

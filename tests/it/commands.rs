@@ -228,7 +228,8 @@ fn commands_run_in_containers_of_the_image() {
         .run(&["test", &reference, "--platform", "linux/arm64"])
         .exit(1);
     assert!(
-        run.stdout.contains("found the engine runs linux/amd64"),
+        run.stdout
+            .contains("found none: the engine runs linux/amd64"),
         "{}",
         run.stdout
     );

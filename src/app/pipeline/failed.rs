@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::outcome::ImageOutcome;
 use crate::assemble::NeedsExecution;
 use crate::diagnostic::Diagnostics;
 use crate::plan::joined;
@@ -68,6 +69,16 @@ pub enum Failed {
 }
 
 impl Failed {
+    /// The outcome of the image.
+    #[must_use]
+    pub fn outcome(&self) -> ImageOutcome {
+        if self.is_refusal() {
+            ImageOutcome::Refused
+        } else {
+            ImageOutcome::Failed
+        }
+    }
+
     /// The failure without the name of the image, for output that already shows the name.
     #[must_use]
     pub fn reason(&self) -> String {

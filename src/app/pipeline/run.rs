@@ -236,25 +236,40 @@ impl Run<'_> {
             self.events.warn(Some(&planned.image), warning);
         }
         let result = self.build_and_publish(turn).await;
-        let (text, ok) = match &result {
-            // With --atomic, its moving tags wait for the other images.
-            Ok(_)
-                if self.options.atomic
-                    && self.outcome(planned, true) == ImageOutcome::Published =>
-            {
-                ("uploaded".to_owned(), true)
-            }
-            Ok(_) => (self.outcome(planned, true).verb().to_owned(), true),
-            // The reason is shown once, at the end of the run.
-            Err(error) if error.is_refusal() => (ImageOutcome::Refused.verb().to_owned(), false),
-            Err(_) => (ImageOutcome::Failed.verb().to_owned(), false),
+        match &result {
+            Ok(_) if self.waits(planned) => self.events.send(Event::Waiting {
+                image: planned.image.clone(),
+                text: match planned.step.is_build() {
+                    true => "uploaded".to_owned(),
+                    false => "ready".to_owned(),
+                },
+            }),
+            result => self.finished(planned, result.as_ref().err()),
+        }
+        result
+    }
+
+    /// True if the moving tags of an image wait for the other images.
+    fn waits(&self, planned: &PlannedImage) -> bool {
+        let moves_tags = matches!(
+            self.outcome(planned, true),
+            ImageOutcome::Published | ImageOutcome::Retagged | ImageOutcome::Attached
+        );
+        self.options.atomic && moves_tags
+    }
+
+    /// Sends the event that the work on an image ended.
+    fn finished(&self, planned: &PlannedImage, failed: Option<&Failed>) {
+        let outcome = match failed {
+            None => self.outcome(planned, true),
+            Some(failed) => failed.outcome(),
         };
         self.events.send(Event::Finished {
             image: planned.image.clone(),
-            text,
-            ok,
+            text: outcome.verb().to_owned(),
+            ok: failed.is_none(),
+            because: failed.map(Failed::reason),
         });
-        result
     }
 
     async fn build_and_publish<'s>(&'s self, turn: Turn<'s, '_>) -> Result<Done, Failed> {
@@ -417,8 +432,13 @@ impl Run<'_> {
             let mut receipts = slots[position].receipts.lock().await;
             let released =
                 async { publish::release(uploaded.refreshed().await?, &mut receipts).await };
-            if let Err(error) = released.await {
-                outcomes[position] = Outcome::Failed(error.into());
+            let failed = released.await.err().map(Failed::from);
+            let planned = &self.work[position].planned;
+            if self.waits(planned) || failed.is_some() {
+                self.finished(planned, failed.as_ref());
+            }
+            if let Some(failed) = failed {
+                outcomes[position] = Outcome::Failed(failed);
             }
         }
     }
@@ -446,10 +466,17 @@ impl Run<'_> {
             report.durations = slot.durations.into_inner().unwrap_or_default();
             match outcome {
                 Outcome::Done(done) => {
-                    if self.options.atomic && !all_done {
+                    // If the tags of an image could not be moved, those of others were moved.
+                    if !all_done && self.waits(&work.planned) && report.receipts.is_empty() {
                         "uploaded; its tags were not moved (--atomic)"
                             .clone_into(&mut report.because);
                         report.outcome = ImageOutcome::Failed;
+                        self.events.send(Event::Finished {
+                            image: work.planned.image.clone(),
+                            text: report.outcome.verb().to_owned(),
+                            ok: false,
+                            because: Some(report.because.clone()),
+                        });
                     }
                     report.local = if done.local.is_some() {
                         work.local.clone()
@@ -462,11 +489,7 @@ impl Run<'_> {
                         .or(report.digest);
                 }
                 Outcome::Failed(failed) => {
-                    report.outcome = if failed.is_refusal() {
-                        ImageOutcome::Refused
-                    } else {
-                        ImageOutcome::Failed
-                    };
+                    report.outcome = failed.outcome();
                     report.because = failed.reason();
                     ended.failures.push((position, failed));
                 }
@@ -477,6 +500,7 @@ impl Run<'_> {
                         image: work.planned.image.clone(),
                         text: format!("skipped: {}", report.because),
                         ok: false,
+                        because: None,
                     };
                     self.events.send(event);
                 }

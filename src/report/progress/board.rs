@@ -30,7 +30,10 @@ pub(super) struct Board {
     /// The number of images in the run; zero if it is not known.
     total: usize,
     done: usize,
+    /// The images that were started and are not finished.
     images: IndexMap<String, RunningImage>,
+    /// The last other work, such as reading a base: nothing tells its end.
+    other: Option<(String, RunningImage)>,
 }
 
 /// An image in progress.
@@ -51,6 +54,7 @@ impl Board {
             total: 0,
             done: 0,
             images: IndexMap::new(),
+            other: None,
         }
     }
 
@@ -62,9 +66,14 @@ impl Board {
                 self.done = 0;
             }
             Event::Started { image } => {
-                self.image(image, now);
+                self.other = None;
+                let started = RunningImage::new(now);
+                self.images.insert(image.clone(), started);
             }
             Event::Step { image, step } => {
+                if self.images.contains_key(image) {
+                    self.other = None;
+                }
                 let state = self.image(image, now);
                 state.step = one_line(&step.to_string()).into_owned();
                 state.step_since = now;
@@ -84,7 +93,12 @@ impl Board {
                 let transfers = &mut self.image(image, now).transfers;
                 transfers.insert(what.clone(), (*done, *total));
             }
+            Event::Waiting { image, .. } => {
+                self.other = None;
+                self.images.shift_remove(image);
+            }
             Event::Finished { image, .. } => {
+                self.other = None;
                 self.images.shift_remove(image);
                 self.done += 1;
             }
@@ -97,28 +111,30 @@ impl Board {
         self.images.is_empty()
     }
 
+    /// The image of a name, or the other work of that name.
     fn image(&mut self, name: &str, now: Instant) -> &mut RunningImage {
-        self.images
-            .entry(name.to_owned())
-            .or_insert_with(|| RunningImage {
-                since: now,
-                step_since: now,
-                step: String::new(),
-                detail: String::new(),
-                transfers: IndexMap::new(),
-            })
+        if self.images.contains_key(name) {
+            return &mut self.images[name];
+        }
+        let other = self.other.take().filter(|(other, _)| other == name);
+        let other = other.unwrap_or_else(|| (name.to_owned(), RunningImage::new(now)));
+        &mut self.other.insert(other).1
     }
 
     /// The lines at a time: the totals of the run, the running steps, and the number of images that
     /// do not fit. No line is wider than the terminal.
     pub(super) fn lines(&self, now: Instant, size: ScreenSize) -> Vec<String> {
-        let shown = self.images.iter().filter(|(_, image)| {
+        let other = self.other.iter().map(|(name, image)| (name, image));
+        let shown = self.images.iter().chain(other).filter(|(_, image)| {
             let age = now.saturating_duration_since(image.since);
             age >= DELAY
         });
         let shown: Vec<_> = shown.collect();
         let mut lines = Vec::new();
-        if self.total > 1 && now.saturating_duration_since(self.start) >= DELAY {
+        if self.total > 1
+            && !self.images.is_empty()
+            && now.saturating_duration_since(self.start) >= DELAY
+        {
             let elapsed = clock(now.saturating_duration_since(self.start));
             lines.push(format!(
                 "{}/{} images done  {elapsed}",
@@ -152,6 +168,16 @@ impl Board {
 }
 
 impl RunningImage {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            step_since: now,
+            step: String::new(),
+            detail: String::new(),
+            transfers: IndexMap::new(),
+        }
+    }
+
     /// The name, the time of the step, the step, the bytes, and the last line of its output. A long
     /// step is truncated if something follows it.
     fn line(&self, name: &str, name_width: usize, now: Instant, columns: usize) -> String {
@@ -228,8 +254,13 @@ mod tests {
                 },
                 start,
             );
-            let (text, ok) = ("published".to_owned(), true);
-            board.apply(&Event::Finished { image, text, ok }, start);
+            let finished = Event::Finished {
+                image,
+                text: "published".to_owned(),
+                ok: true,
+                because: None,
+            };
+            board.apply(&finished, start);
         }
         let repository: Repository = "localhost:5000/team/app".parse().unwrap();
         for number in 0..images {
@@ -323,6 +354,35 @@ mod tests {
         assert_eq!(board.lines(now, size).len(), 1);
         let early = board.start + DELAY / 2;
         assert!(board.lines(early, size).is_empty());
+    }
+
+    #[test]
+    fn work_that_ended_is_not_shown() {
+        let (mut board, now) = board(2, 2);
+        let size = ScreenSize {
+            columns: 80,
+            rows: 24,
+        };
+        for image in ["dotnet/aspnet:3.0.1", "app1:1.0.0"] {
+            let finished = Event::Finished {
+                image: image.to_owned(),
+                text: "published".to_owned(),
+                ok: true,
+                because: None,
+            };
+            board.apply(&finished, now);
+        }
+        assert!(board.is_idle());
+        assert!(board.lines(now, size).is_empty());
+        // Nothing tells the end of other work, so that only the last one is shown.
+        for image in ["base:1", "base:2"] {
+            let image = image.to_owned();
+            let step = Step::Pull("base".to_owned());
+            board.apply(&Event::Step { image, step }, now);
+        }
+        let lines = board.lines(now + DELAY, size);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("base:2 "), "{lines:?}");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! output of several images arrives mixed.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A maximum number of lines that wait for the end of the work on an image. More lines are written
-/// in several folds, so that memory is bounded and a long build shows its progress.
-const MAX_LINES: usize = 5_000;
+/// The maximum size in bytes of the lines that wait for the end of the work on an image. More lines
+/// are written in several folds, so that memory is bounded.
+const MAX_SIZE: usize = 1 << 20;
+/// The maximum time that lines wait, so that the log of a build that hangs shows what it printed.
+const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// A service whose log viewer can fold lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,8 @@ pub(super) struct Folds {
 struct Fold {
     /// The time of the first line.
     start: i64,
-    lines: Vec<String>,
+    since: Instant,
+    lines: String,
 }
 
 impl Folds {
@@ -55,17 +58,24 @@ impl Folds {
     }
 
     /// Adds a line. Returns a text to print if the fold is full.
-    pub(super) fn add(&mut self, image: &str, line: String) -> Option<String> {
+    pub(super) fn add(&mut self, image: &str, line: &str) -> Option<String> {
         let start = self.now();
         let fold = self.open.entry(image.to_owned()).or_insert(Fold {
             start,
-            lines: Vec::new(),
+            since: Instant::now(),
+            lines: String::new(),
         });
-        fold.lines.push(line);
-        if fold.lines.len() < MAX_LINES {
+        fold.lines.push_str(line);
+        fold.lines.push('\n');
+        if fold.lines.len() < MAX_SIZE {
             return None;
         }
         self.take(image)
+    }
+
+    /// The texts of the folds that have waited for a long time.
+    pub(super) fn take_old(&mut self) -> Vec<String> {
+        self.take_each(|fold| fold.since.elapsed() >= MAX_AGE)
     }
 
     /// The text of the fold of an image, without its last line break; `None` if it has no lines.
@@ -86,12 +96,17 @@ impl Folds {
                 )
             }
         };
-        Some(format!("{head}\n{}\n{end}", fold.lines.join("\n")))
+        Some(format!("{head}\n{}{end}", fold.lines))
     }
 
     /// The texts of all folds.
     pub(super) fn take_all(&mut self) -> Vec<String> {
-        let images: Vec<String> = self.open.keys().cloned().collect();
+        self.take_each(|_| true)
+    }
+
+    fn take_each(&mut self, is_wanted: impl Fn(&Fold) -> bool) -> Vec<String> {
+        let wanted = self.open.iter().filter(|(_, fold)| is_wanted(fold));
+        let images: Vec<String> = wanted.map(|(image, _)| image.clone()).collect();
         images.iter().filter_map(|image| self.take(image)).collect()
     }
 }
@@ -108,7 +123,7 @@ mod tests {
             ("db:2.0.0", "| x"),
             ("app:1.0.0", "| b"),
         ] {
-            assert_eq!(folds.add(image, line.to_owned()), None);
+            assert_eq!(folds.add(image, line), None);
         }
         assert_eq!(
             folds.take("app:1.0.0").as_deref(),
@@ -124,7 +139,7 @@ mod tests {
     #[test]
     fn a_section_of_gitlab_has_its_times_and_a_name() {
         let mut folds = Folds::new(Folding::GitLab, 1_700_000_000);
-        folds.add("app:1.0.0", "| a".to_owned());
+        folds.add("app:1.0.0", "| a");
         assert_eq!(
             folds.take("app:1.0.0").as_deref(),
             Some(
@@ -137,7 +152,8 @@ mod tests {
     #[test]
     fn a_long_output_is_written_in_parts() {
         let mut folds = Folds::new(Folding::GitHub, 0);
-        let parts = (0..2 * MAX_LINES).filter_map(|n| folds.add("app", n.to_string()));
+        let line = "x".repeat(MAX_SIZE / 4 - 1);
+        let parts = (0..8).filter_map(|_| folds.add("app", &line));
         assert_eq!(parts.count(), 2);
         assert_eq!(folds.take("app"), None);
     }

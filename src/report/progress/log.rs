@@ -124,9 +124,15 @@ fn fields(event: &Event) -> (&'static str, Value) {
         ),
         Event::Note { image, text } => ("note", json!({ "image": image, "text": text })),
         Event::Warning { image, text } => ("warning", json!({ "image": image, "text": text })),
-        Event::Finished { image, text, ok } => (
+        Event::Waiting { image, text } => ("waiting", json!({ "image": image, "text": text })),
+        Event::Finished {
+            image,
+            text,
+            ok,
+            because,
+        } => (
             "finished",
-            json!({ "image": image, "text": text, "ok": ok }),
+            json!({ "image": image, "text": text, "ok": ok, "because": because }),
         ),
     }
 }
@@ -219,8 +225,9 @@ mod tests {
             },
             Event::Finished {
                 image: image(),
-                text: "published".to_owned(),
-                ok: true,
+                text: "failed".to_owned(),
+                ok: false,
+                because: Some("[1/2] RUN make: exit code 2".to_owned()),
             },
         ] {
             log.consume(&event);

@@ -24,7 +24,7 @@ impl Reporter for Plain {
         let folded = match (event, &mut self.folds) {
             (Event::Log { image, line }, Some(folds)) => {
                 let line = format!("| {}", one_line(line));
-                if let Some(full) = folds.add(&one_line(image), line) {
+                if let Some(full) = folds.add(&one_line(image), &line) {
                     self.out.message(&full);
                 }
                 return;
@@ -33,6 +33,12 @@ impl Reporter for Plain {
             _ => None,
         };
         for text in folded.into_iter().chain(line(event)) {
+            self.out.message(&text);
+        }
+    }
+
+    fn tick(&mut self) {
+        for text in self.folds.iter_mut().flat_map(Folds::take_old) {
             self.out.message(&text);
         }
     }
@@ -54,7 +60,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::Step { image, step } => {
             format!("{}{}", prefix(Some(image)), one_line(&step.to_string()))
         }
-        Event::Finished { image, text, .. } => {
+        Event::Finished { image, text, .. } | Event::Waiting { image, text } => {
             format!("{}{}", prefix(Some(image)), one_line(text))
         }
         Event::Log { image, line } => format!("{}| {}", prefix(Some(image)), one_line(line)),

@@ -10,7 +10,7 @@ use super::plain;
 use crate::event::Event;
 use crate::report::out::Out;
 
-/// The size of a terminal that does not tell its size.
+/// The size of a terminal that does not report its size.
 const DEFAULT_SIZE: (u16, u16) = (24, 80);
 
 /// Draws the lines of the work in progress, and permanent lines above them.
@@ -94,7 +94,7 @@ impl Reporter for Terminal {
                 }
                 self.write(event);
             }
-            Event::Note { .. } | Event::Warning { .. } => self.write(event),
+            Event::Waiting { .. } | Event::Note { .. } | Event::Warning { .. } => self.write(event),
             _ => {}
         }
     }
