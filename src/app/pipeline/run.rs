@@ -239,10 +239,12 @@ impl Run<'_> {
         match &result {
             Ok(_) if self.waits(planned) => self.events.send(Event::Waiting {
                 image: planned.image.clone(),
-                text: match planned.step.is_build() {
-                    true => "uploaded".to_owned(),
-                    false => "ready".to_owned(),
-                },
+                text: if planned.step.is_build() {
+                    "uploaded"
+                } else {
+                    "ready"
+                }
+                .to_owned(),
             }),
             result => self.finished(planned, result.as_ref().err()),
         }
