@@ -11,36 +11,28 @@ use super::base_lifecycle::LifecycleReader;
 use super::error::Error;
 use super::published::Requirements;
 use super::session::Session;
+use super::work::Planned;
 use crate::config_files::channel::{ChannelRequirement, ChannelSpec, FollowTable};
 use crate::config_files::policy::RequiredArtifact;
 use crate::image::Described;
 use crate::oci::lifecycle::seconds;
 use crate::oci::{RawManifest, rfc3339};
+use crate::plan::{
+    ChannelAction, ChannelState, ChannelTarget, ContentSource, PlanStep, PlannedAction,
+    PlannedChannel, channel_state,
+};
 use crate::publish::{Receipt, promote};
-use crate::reference::{Digest, Repository, Tag};
+use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::{Registries, Repo};
 use crate::resolve::ResolvedImage;
-use crate::tags::{self, TagList, suffixed, version};
+use crate::tags::{TagList, TagRole, suffixed, version};
 use crate::workspace::git;
 
 /// The maximum number of commits of a spec that are read.
 const MOST_COMMITS: usize = 200;
 
-/// The state of a channel in a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", content = "because", rename_all = "lowercase")]
-pub enum ChannelState {
-    /// The tag points to the target.
-    Current,
-    /// The tag will move with the next publication.
-    Behind,
-    /// The tag has moved.
-    Moved,
-    /// The tag will move later: the version is too new, or lacks an artifact.
-    Waiting(String),
-    /// golden refuses to move the tag.
-    Refused(String),
-}
+/// The predicate of an image without an attestation of a scan.
+const NOT_SCANNED: &str = "has no attestation of a scan";
 
 /// A channel of an image in one registry.
 #[derive(Debug, Clone, Serialize)]
@@ -90,36 +82,18 @@ pub async fn channels(
     session: &Session,
     registries: &Registries,
 ) -> Result<Vec<ChannelRow>, Error> {
-    let has_channels = |image: &ResolvedImage| !image.channels.is_empty();
-    if !session
-        .images
-        .iter()
-        .any(|one| one.selected && has_channels(&one.image))
-    {
+    let images = session.images.iter().filter(|one| one.selected);
+    let mut images = images
+        .map(|one| &one.image)
+        .filter(|image| !image.channels.is_empty())
+        .peekable();
+    if images.peek().is_none() {
         return Ok(Vec::new());
     }
-    let reader = ChannelReader {
-        session,
-        lifecycle: LifecycleReader::of(Some(&session.workspace), registries, session.settings.now)?,
-        receipts: Receipt::all(&session.state)?,
-        signed: Requirements::with(&session.workspace, &[RequiredArtifact::Signature])?,
-    };
+    let reader = ChannelReader::new(session, registries)?;
     let mut rows = Vec::new();
-    for image in session.images.iter().filter(|one| one.selected) {
-        let image = &image.image;
-        for destination in &session.destinations {
-            if image.channels.is_empty() {
-                continue;
-            }
-            let repository = destination
-                .repository(&image.name)
-                .map_err(Error::invalid)?;
-            let repo = registries.repo(&repository);
-            let tags = repo.tags().await?;
-            for (name, spec) in &image.channels {
-                rows.push(reader.read(image, &repo, &tags, name, spec).await?);
-            }
-        }
+    for image in images {
+        rows.extend(reader.of_image(image, &[]).await?);
     }
     Ok(rows)
 }
@@ -140,142 +114,367 @@ pub async fn move_channels(
     Ok(rows)
 }
 
+/// Plans the channels of each planned image, as they are after the planned publication. Requests
+/// nothing if no selected image has a channel. Fails if a registry fails.
+pub(super) async fn plan_channels(
+    session: &Session,
+    registries: &Registries,
+    planned: &[Planned],
+) -> Result<Vec<Vec<PlannedChannel>>, Error> {
+    let has_channels = |one: &Planned| one.selected && !one.recipe.image.channels.is_empty();
+    if session.destinations.is_empty() || !planned.iter().any(has_channels) {
+        return Ok(vec![Vec::new(); planned.len()]);
+    }
+    let reader = ChannelReader::new(session, registries)?;
+    let mut all = Vec::with_capacity(planned.len());
+    for one in planned {
+        let mut channels = Vec::new();
+        if has_channels(one) {
+            for row in reader.of_image(&one.recipe.image, planned).await? {
+                channels.push(reader.planned(row).await?);
+            }
+        }
+        all.push(channels);
+    }
+    Ok(all)
+}
+
+/// The target of a tag after a planned publication.
+#[derive(Debug, Clone)]
+enum PlannedTarget<'a> {
+    /// An image that is built.
+    Built(&'a Planned),
+    /// An image that a repository has already.
+    Existing {
+        repository: Repository,
+        digest: Digest,
+        /// The artifacts that are attached to it.
+        attach: Vec<RequiredArtifact>,
+    },
+    /// The target of the tag of another version.
+    Version(String),
+}
+
+/// The tags of a repository that a planned publication creates, moves, or attaches artifacts to.
+fn planned_tags<'a>(
+    planned: &'a [Planned],
+    repository: &Repository,
+    expected: &[RequiredArtifact],
+) -> BTreeMap<&'a Tag, PlannedTarget<'a>> {
+    let mut tags = BTreeMap::new();
+    for one in planned {
+        let destinations = one.step.destinations.iter();
+        for destination in destinations.filter(|to| to.repository == *repository) {
+            let publish = one.step.publish.to_string();
+            let content = match (&destination.content, &one.step.step) {
+                (ContentSource::Published { digest }, _) => PlannedTarget::Existing {
+                    repository: repository.clone(),
+                    digest: digest.clone(),
+                    attach: destination.attach.clone(),
+                },
+                (_, PlanStep::Copy { from, digest, .. }) => PlannedTarget::Existing {
+                    repository: from.clone(),
+                    digest: digest.clone(),
+                    attach: expected.to_vec(),
+                },
+                (ContentSource::Upload | ContentSource::Nothing, _) => PlannedTarget::Built(one),
+            };
+            for planned in &destination.tags {
+                let is_attached =
+                    planned.action == PlannedAction::Same && !destination.attach.is_empty();
+                if planned.role == TagRole::Original || !(planned.is_push() || is_attached) {
+                    continue;
+                }
+                let target = match &planned.to {
+                    Some(version) if *version != publish => PlannedTarget::Version(version.clone()),
+                    _ => content.clone(),
+                };
+                tags.insert(&planned.tag, target);
+            }
+        }
+    }
+    tags
+}
+
 /// Reads the state of channels.
 struct ChannelReader<'a> {
     session: &'a Session,
+    registries: &'a Registries,
     lifecycle: LifecycleReader<'a>,
     receipts: Vec<Receipt>,
     /// The requirement of a signature.
     signed: Requirements,
 }
 
-impl ChannelReader<'_> {
-    async fn read(
+/// A channel to read.
+struct ChannelRequest<'a> {
+    image: &'a ResolvedImage,
+    repo: Repo,
+    /// The tags of the repository.
+    tags: Vec<Tag>,
+    /// The tags that a planned publication changes.
+    planned: BTreeMap<&'a Tag, PlannedTarget<'a>>,
+}
+
+impl<'a> ChannelReader<'a> {
+    fn new(session: &'a Session, registries: &'a Registries) -> Result<Self, Error> {
+        let now = session.settings.now;
+        Ok(Self {
+            session,
+            registries,
+            lifecycle: LifecycleReader::of(Some(&session.workspace), registries, now)?,
+            receipts: Receipt::all(&session.state)?,
+            signed: Requirements::with(&session.workspace, &[RequiredArtifact::Signature])?,
+        })
+    }
+
+    /// Reads the channels of an image in each registry, as they are after the publication of
+    /// `planned`.
+    async fn of_image(
         &self,
         image: &ResolvedImage,
-        repo: &Repo,
-        tags: &[Tag],
+        planned: &[Planned],
+    ) -> Result<Vec<ChannelRow>, Error> {
+        let mut rows = Vec::new();
+        for destination in &self.session.destinations {
+            let repository = destination
+                .repository(&image.name)
+                .map_err(Error::invalid)?;
+            let repo = self.registries.repo(&repository);
+            let planned = planned_tags(planned, &repository, &self.attached_to_uploads());
+            let request = ChannelRequest {
+                tags: repo.tags().await?,
+                image,
+                repo,
+                planned,
+            };
+            for (name, spec) in &image.channels {
+                rows.push(self.read(&request, name, spec).await?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The artifacts that golden attaches to every image that it uploads.
+    fn attached_to_uploads(&self) -> Vec<RequiredArtifact> {
+        let spec = &self.session.workspace.spec;
+        let attached = [
+            (spec.signing.key.is_some(), RequiredArtifact::Signature),
+            (spec.sbom.is_some(), RequiredArtifact::Sbom),
+            (spec.provenance.is_some(), RequiredArtifact::Provenance),
+        ];
+        let attached = attached.into_iter().filter(|(is_attached, _)| *is_attached);
+        attached.map(|(_, artifact)| artifact).collect()
+    }
+
+    async fn read(
+        &self,
+        request: &ChannelRequest<'_>,
         name: &Tag,
         spec: &ChannelSpec,
     ) -> Result<ChannelRow, Error> {
+        let ChannelRequest {
+            image,
+            repo,
+            tags,
+            planned,
+        } = request;
         let variant = image.variant.as_ref();
         let channel: Tag = suffixed(name.as_str(), variant).parse()?;
-        let list = TagList::new(tags, image.variant.as_ref(), &[]);
-        let target = match spec {
-            ChannelSpec::Version(version) => {
-                let same = list.versions().iter();
-                let mut same = same.filter(|held| held.version.cmp_precedence(version).is_eq());
-                // `1.2.3` points to the newest revision of the version.
-                let plain = same.clone().find(|held| held.version.build.is_empty());
-                plain
-                    .or_else(|| same.next_back())
-                    .map(|held| held.tag.clone())
-            }
+        let list = TagList::new(tags.iter().chain(planned.keys().copied()), variant, &[]);
+        let (target, written) = match spec {
+            ChannelSpec::Version(version) => (newest_tag(&list, version), version.to_string()),
             ChannelSpec::Follow(FollowTable { follow, .. }) => {
                 let tag = match (follow.as_str(), variant) {
                     ("latest", Some(variant)) => variant.to_string(),
                     (text, variant) => suffixed(text, variant),
                 };
-                Some(tag.parse()?)
+                (Some(tag.parse()?), follow.to_string())
             }
         };
-        let written = match spec {
-            ChannelSpec::Version(version) => version.to_string(),
-            ChannelSpec::Follow(FollowTable { follow, .. }) => follow.to_string(),
-        };
-        let raw = match &target {
-            Some(tag) => repo.manifest(tag).await?,
-            None => None,
-        };
-        let previous = repo.head(&channel).await?.map(|found| found.digest);
+        let target = target.map(|tag| match planned.get(&tag) {
+            Some(PlannedTarget::Version(text)) => {
+                let found = version(text)
+                    .ok()
+                    .and_then(|found| newest_tag(&list, &found));
+                let tag = found.unwrap_or(tag);
+                (planned.get(&tag).cloned(), tag)
+            }
+            target => (target.cloned(), tag),
+        });
         let mut row = ChannelRow {
             image: image.name.to_string(),
             repository: repo.name().clone(),
+            previous: repo.head(&channel).await?.map(|found| found.digest),
             channel,
-            digest: raw.as_ref().map(|raw| raw.digest.clone()),
-            previous,
+            digest: None,
             version: None,
             state: ChannelState::Refused(format!("{written} is not published")),
             target: written,
             raw: None,
         };
-        let Some(raw) = raw else { return Ok(row) };
-        let described = Described::load(repo, raw.clone()).await?;
+        let now = self.session.settings.now;
+        let (from, target, attach) = match target {
+            None => return Ok(row),
+            Some((Some(PlannedTarget::Built(one)), _)) => {
+                let facts = self.facts_of_build(one, image, repo.name(), spec)?;
+                row.version = Some(one.step.publish.to_string());
+                row.state = channel_state(spec, &facts, &image.tags.withdrawn, now);
+                return Ok(row);
+            }
+            Some((
+                Some(PlannedTarget::Existing {
+                    repository,
+                    digest,
+                    attach,
+                }),
+                _,
+            )) => (
+                self.registries.repo(&repository),
+                Target::Digest(digest),
+                attach,
+            ),
+            Some((Some(PlannedTarget::Version(_)) | None, tag)) => {
+                (repo.clone(), Target::Tag(tag), Vec::new())
+            }
+        };
+        let Some(raw) = from.manifest(&target).await? else {
+            return Ok(row);
+        };
+        row.digest = Some(raw.digest.clone());
+        let described = Described::load(&from, raw.clone()).await?;
         row.version = described.version().map(str::to_owned);
         row.state = if row.previous == row.digest {
             ChannelState::Current
         } else {
-            self.judge(image, repo, &described, spec).await?
+            let facts = self.facts(image, &from, &described, spec, &attach).await?;
+            channel_state(spec, &facts, &image.tags.withdrawn, now)
         };
         row.raw = Some(raw);
         Ok(row)
     }
 
-    /// The decision to move a channel to an image.
-    async fn judge(
+    /// The facts about an image that a registry has. The artifacts in `attach` count as attached.
+    async fn facts(
         &self,
         image: &ResolvedImage,
         repo: &Repo,
         described: &Described,
         spec: &ChannelSpec,
-    ) -> Result<ChannelState, Error> {
-        let now = self.session.settings.now;
+        attach: &[RequiredArtifact],
+    ) -> Result<ChannelTarget, Error> {
         let digest = &described.raw.digest;
         let version = match spec {
             ChannelSpec::Version(version) => Some(version.clone()),
             ChannelSpec::Follow(_) => described.version().and_then(|text| version(text).ok()),
         };
+        let announced = self.lifecycle.state(repo.name(), digest).await?;
         let declared = version
             .as_ref()
             .and_then(|version| image.lifecycle.revocation(version));
-        let announced = self.lifecycle.state(repo.name(), digest).await?;
-        // What counts now comes before what is planned.
-        let mut revoked = [declared, announced.revoked].into_iter().flatten();
-        if let Some(one) = revoked.find(|one| one.counts(now)) {
-            let reason = one.reason.unwrap_or_default();
-            return Ok(ChannelState::Refused(format!("it is revoked: {reason}")));
-        }
-        let is_gone = |version: &Version| tags::is_withdrawn(version, &image.tags.withdrawn);
-        if version.as_ref().is_some_and(is_gone) {
-            return Ok(ChannelState::Refused("it is withdrawn".to_owned()));
-        }
-        let mut ends = [image.lifecycle.end(), announced.end_of_life]
-            .into_iter()
-            .flatten();
-        if let Some(one) = ends.find(|one| one.counts(now)) {
-            let day = one.from.unwrap_or_default();
-            return Ok(ChannelState::Refused(format!(
-                "it reached its end of life on {day}"
-            )));
-        }
-        if self.signed.has_key(repo.name())
-            && let Some(unsigned) = self.signed.of_digest(repo, digest).await?.first()
-        {
-            return Ok(ChannelState::Refused(format!("it {unsigned}")));
-        }
-        let ChannelSpec::Follow(FollowTable { after, require, .. }) = spec else {
-            return Ok(ChannelState::Behind);
+        let published = self.published(repo.name(), digest).or(described.created());
+        let mut target = ChannelTarget {
+            published: published.and_then(seconds),
+            revoked: declared.into_iter().chain(announced.revoked).collect(),
+            end_of_life: image
+                .lifecycle
+                .end()
+                .into_iter()
+                .chain(announced.end_of_life)
+                .collect(),
+            version,
+            ..ChannelTarget::default()
         };
-        if let Some(after) = after {
-            let published = self.published(repo.name(), digest).or(described.created());
-            let published = published.and_then(seconds).unwrap_or(now);
-            if now - published < after.0 {
-                let ready = rfc3339(published + after.0);
-                return Ok(ChannelState::Waiting(format!(
-                    "it is too new until {ready}"
-                )));
+        let signed = &self.signed;
+        let has_key = signed.has_key(repo.name());
+        let is_attached = |artifact: &RequiredArtifact| {
+            attach.contains(artifact) && (has_key || *artifact != RequiredArtifact::Signature)
+        };
+        if has_key && !is_attached(&RequiredArtifact::Signature) {
+            let unsigned = signed.of_digest(repo, digest).await?;
+            target.unsigned = unsigned.into_iter().next();
+        }
+        let artifacts: Vec<RequiredArtifact> = required(spec)
+            .filter_map(artifact)
+            .filter(|artifact| !is_attached(artifact))
+            .collect();
+        if !artifacts.is_empty() {
+            let required = self.signed.requiring(artifacts);
+            target.lacking = required.of_digest(repo, digest).await?;
+        }
+        if required(spec).any(|one| one == ChannelRequirement::Scan)
+            && !is_scanned(repo, described).await?
+        {
+            target.lacking.push(NOT_SCANNED.to_owned());
+        }
+        Ok(target)
+    }
+
+    /// The facts about an image that is built, once it is published.
+    fn facts_of_build(
+        &self,
+        built: &Planned,
+        image: &ResolvedImage,
+        repository: &Repository,
+        spec: &ChannelSpec,
+    ) -> Result<ChannelTarget, Error> {
+        let version = built.step.publish.clone();
+        let attached = self.attached_to_uploads();
+        let signed = &self.signed;
+        let unsigned = if signed.has_key(repository) {
+            signed.lacking_with(repository, &attached)
+        } else {
+            Vec::new()
+        };
+        let artifacts: Vec<RequiredArtifact> = required(spec).filter_map(artifact).collect();
+        let mut lacking = self
+            .signed
+            .requiring(artifacts)
+            .lacking_with(repository, &attached);
+        if required(spec).any(|one| one == ChannelRequirement::Scan) {
+            lacking.push(NOT_SCANNED.to_owned());
+        }
+        Ok(ChannelTarget {
+            published: Some(self.session.settings.now),
+            revoked: image.lifecycle.revocation(&version).into_iter().collect(),
+            end_of_life: image.lifecycle.end().into_iter().collect(),
+            unsigned: unsigned.into_iter().next(),
+            lacking,
+            version: Some(version),
+        })
+    }
+
+    /// The planned action for a channel. Reads the version that the channel points to.
+    async fn planned(&self, row: ChannelRow) -> Result<PlannedChannel, Error> {
+        let from = match &row.previous {
+            Some(digest) if row.state == ChannelState::Current => {
+                Some(row.version.clone().unwrap_or_else(|| digest.short()))
             }
-        }
-        let artifacts = require.iter().copied().filter_map(artifact);
-        let required = self.signed.requiring(artifacts.collect());
-        if let Some(lacking) = required.of_digest(repo, digest).await?.first() {
-            return Ok(ChannelState::Waiting(format!("it {lacking}")));
-        }
-        if require.contains(&ChannelRequirement::Scan) && !is_scanned(repo, described).await? {
-            let reason = "it has no attestation of a scan".to_owned();
-            return Ok(ChannelState::Waiting(reason));
-        }
-        Ok(ChannelState::Behind)
+            Some(digest) => Some(self.name_of(&row.repository, digest).await?),
+            None => None,
+        };
+        let (action, because) = ChannelAction::of(row.state, from.is_some());
+        let to = row.version.or_else(|| Some(row.digest?.short()));
+        Ok(PlannedChannel {
+            repository: row.repository,
+            channel: row.channel,
+            target: row.target,
+            action,
+            from,
+            to,
+            because,
+        })
+    }
+
+    /// The version in the labels of an image, or else its short digest.
+    async fn name_of(&self, repository: &Repository, digest: &Digest) -> Result<String, Error> {
+        let repo = self.registries.repo(repository);
+        let Some(raw) = repo.manifest(digest).await? else {
+            return Ok(digest.short());
+        };
+        let described = Described::load(&repo, raw).await?;
+        let version = described.version().map(str::to_owned);
+        Ok(version.unwrap_or_else(|| digest.short()))
     }
 
     /// The time at which a digest was published first, from the receipts.
@@ -285,6 +484,28 @@ impl ChannelReader<'_> {
             receipts.filter(|one| one.repository == *repository && one.digest == *digest);
         of_digest.map(|one| one.published.as_str()).min()
     }
+}
+
+/// The tag with the newest content of a version: the version tag, or else its highest revision.
+fn newest_tag(list: &TagList, version: &Version) -> Option<Tag> {
+    let same = list.versions().iter();
+    let mut same = same.filter(|held| held.version.cmp_precedence(version).is_eq());
+    // `1.2.3` points to the newest revision of the version.
+    let plain = same.clone().find(|held| held.version.build.is_empty());
+    plain
+        .or_else(|| same.next_back())
+        .map(|held| held.tag.clone())
+}
+
+/// The artifacts that a channel requires.
+fn required(spec: &ChannelSpec) -> impl Iterator<Item = ChannelRequirement> + '_ {
+    let table = match spec {
+        ChannelSpec::Version(_) => None,
+        ChannelSpec::Follow(table) => Some(table),
+    };
+    table
+        .into_iter()
+        .flat_map(|table| table.require.iter().copied())
 }
 
 const fn artifact(requirement: ChannelRequirement) -> Option<RequiredArtifact> {

@@ -2,6 +2,7 @@
 
 use super::base_lifecycle;
 use super::base_signatures::{self, CheckedBase, Programs};
+use super::channels::plan_channels;
 use super::error::Error;
 use super::pipeline::{Engines, Goal, choose};
 use super::plan_diff::{self, PlannedDiff};
@@ -86,10 +87,13 @@ pub async fn plan(mut session: Session, request: &PlanRequest) -> Result<Planned
     } else {
         Vec::new()
     };
-    let images = planned.into_iter().zip(chosen).map(|(planned, engine)| {
+    let channels = plan_channels(&session, &registries, &planned).await?;
+    let images = planned.into_iter().zip(chosen).zip(channels);
+    let images = images.map(|((planned, engine), channels)| {
         let engine = engine.map(|engine| engine.as_str().to_owned());
         PlannedImage {
             engine: engine.or(planned.step.engine.clone()),
+            channels,
             ..planned.step
         }
     });

@@ -103,12 +103,27 @@ impl Requirements {
             let problem = |artifact: &RequiredArtifact| match artifact {
                 RequiredArtifact::Signature => unsigned.clone(),
                 found if attached.contains(found) => None,
-                RequiredArtifact::Sbom => Some("has no bill of materials".to_owned()),
-                RequiredArtifact::Provenance => Some("has no provenance statement".to_owned()),
+                artifact => Some(predicate(*artifact).to_owned()),
             };
             lists.push(self.required.iter().filter_map(problem).collect());
         }
         Ok(lists)
+    }
+
+    /// The required artifacts that an image of a repository lacks if only `attached` are attached to
+    /// it, as predicates. A signature is assumed to be by a trusted key.
+    #[must_use]
+    pub fn lacking_with(
+        &self,
+        repository: &Repository,
+        attached: &[RequiredArtifact],
+    ) -> Vec<String> {
+        let problem = |artifact: &RequiredArtifact| match artifact {
+            RequiredArtifact::Signature if !self.has_key(repository) => Some(no_key(repository)),
+            found if attached.contains(found) => None,
+            artifact => Some(predicate(*artifact).to_owned()),
+        };
+        self.required.iter().filter_map(problem).collect()
     }
 
     /// The required artifacts that any image of a digest lacks, as predicates, each once.
@@ -135,14 +150,25 @@ impl Requirements {
         let trusted = self.trusted.for_repository(repo.name());
         let keys: Vec<PublicKey> = trusted.into_iter().map(|key| key.key).collect();
         if keys.is_empty() {
-            let name = repo.name();
-            return Ok(Some(format!(
-                "cannot be verified: no [[trust]] table has a glob for {name}"
-            )));
+            return Ok(Some(no_key(repo.name())));
         }
         let verdict = verify::signature(repo, digest, &keys).await?;
         Ok(verdict.err().map(|problem| problem.to_string()))
     }
+}
+
+/// The predicate of an image without an artifact.
+const fn predicate(artifact: RequiredArtifact) -> &'static str {
+    match artifact {
+        RequiredArtifact::Signature => "is not signed",
+        RequiredArtifact::Sbom => "has no bill of materials",
+        RequiredArtifact::Provenance => "has no provenance statement",
+    }
+}
+
+/// The predicate of an image in a repository for which no key is trusted.
+fn no_key(repository: &Repository) -> String {
+    format!("cannot be verified: no [[trust]] table has a glob for {repository}")
 }
 
 /// The kinds of statements that are attached to a manifest.

@@ -4,9 +4,10 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use crate::app::build::Built;
-use crate::app::channels::{ChannelRow, ChannelState};
+use crate::app::channels::ChannelRow;
 use crate::app::pipeline::{ImageOutcome, ImageReport};
 use crate::app::prepare::Prepared;
+use crate::plan::ChannelState;
 use crate::report::{self, OutputFormat, step_summary};
 use crate::workspace::fs;
 

@@ -1,6 +1,7 @@
 //! The plan: a value that describes the actions of `build --push`. It is a pure function of recipes
 //! and observations.
 
+mod channel;
 mod choose;
 mod destination;
 mod parts;
@@ -9,6 +10,7 @@ mod reasons;
 mod recipes;
 mod state;
 
+pub use channel::{ChannelAction, ChannelState, ChannelTarget, PlannedChannel, channel_state};
 pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use parts::parts;
 pub use reason::{Reason, joined};
@@ -35,10 +37,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// True if an image is refused.
+    /// True if an image or a channel is refused.
     #[must_use]
     pub fn has_refusals(&self) -> bool {
-        self.images.iter().any(|image| image.step.is_refusal())
+        let is_refused = |channel: &PlannedChannel| channel.action == ChannelAction::Refuse;
+        self.images
+            .iter()
+            .any(|image| image.step.is_refusal() || image.channels.iter().any(is_refused))
     }
 }
 
@@ -76,6 +81,9 @@ pub struct PlannedImage {
     pub blocked_by: Option<String>,
     /// The planned changes in each registry.
     pub destinations: Vec<PlannedDestination>,
+    /// The channels of the image, as they are after the publication. Only `golden plan` fills them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<PlannedChannel>,
 }
 
 /// A base in a plan.
@@ -372,6 +380,7 @@ fn plan_image(
         withdrawn,
         blocked_by: None,
         destinations,
+        channels: Vec::new(),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use super::Out;
 use super::table::TextTable;
-use crate::app::channels::{ChannelChange, ChannelRow, ChannelState};
+use crate::app::channels::{ChannelChange, ChannelRow};
+use crate::plan::ChannelState;
 
 /// Shows the channels as a table.
 pub fn channels(out: &Out, rows: &[ChannelRow]) {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::table::TextTable;
-use crate::plan::{Plan, PlanStep, PlannedAction, PlannedImage, PlannedMove, joined};
+use crate::plan::{
+    ChannelAction, Plan, PlanStep, PlannedAction, PlannedChannel, PlannedImage, PlannedMove, joined,
+};
 
 /// The plan as text.
 #[must_use]
@@ -76,7 +78,39 @@ fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
         }
         write!(text, "{table}")?;
     }
+    write_channels(text, &image.channels)
+}
+
+/// Writes the channels below their repositories.
+fn write_channels(text: &mut String, channels: &[PlannedChannel]) -> std::fmt::Result {
+    for channels in channels.chunk_by(|a, b| a.repository == b.repository) {
+        let mut table = TextTable::default();
+        for one in channels {
+            table.row([
+                String::new(),
+                String::new(),
+                one.action.as_str().to_owned(),
+                one.channel.to_string(),
+                channel_move(one),
+            ]);
+        }
+        if let Some(one) = channels.first() {
+            write!(text, "  channels of {}\n{table}", one.repository)?;
+        }
+    }
     Ok(())
+}
+
+fn channel_move(one: &PlannedChannel) -> String {
+    let to = one.to.as_deref().unwrap_or(&one.target);
+    let text = match &one.from {
+        Some(from) if one.action != ChannelAction::Same => format!("{from} → {to}"),
+        _ => to.to_owned(),
+    };
+    match &one.because {
+        Some(because) => format!("{text} ({because})"),
+        None => text,
+    }
 }
 
 const fn action_name(action: PlannedAction) -> &'static str {

@@ -155,6 +155,109 @@ fn a_channel_that_follows_a_tag_waits_for_its_age_and_its_artifacts() {
 }
 
 #[test]
+fn a_plan_shows_the_channels_after_the_publication() {
+    let channels = Channels::new();
+    channels.publish("1.2.4", "[channels]\nprod = \"1.2.3\"\n", 0);
+    // Version 1.2.5 is not published yet; the plan counts its tags.
+    let table = "[channels]\nprod = \"1.2.5\"\nedge = { follow = \"latest\" }\n\
+                 slow = { follow = \"1.2\", after = \"24h\" }\n\
+                 checked = { follow = \"1\", require = [\"sbom\"] }\nold = \"1.2.3\"\n";
+    channels.spec("1.2.5", table);
+    let golden = &channels.golden;
+    let text = golden.run(&["plan"]).exit(0).stdout;
+    let host = channels.registry.host();
+    let below = text.split_once(&format!("  channels of {host}/app\n"));
+    let rows: Vec<&str> = below.unwrap().1.lines().map(str::trim).collect();
+    assert_eq!(
+        rows[..2],
+        [
+            "wait    checked  1.2.5 (it has no bill of materials)",
+            "create  edge     1.2.5",
+        ]
+    );
+    assert_eq!(rows[2], "create  old      1.2.3");
+    assert_eq!(rows[3], "move    prod     1.2.3 → 1.2.5");
+    assert!(
+        rows[4].starts_with("wait    slow     1.2.5 (it is too new until "),
+        "{rows:?}"
+    );
+    let run = golden.run(&["plan", "--format", "json"]).exit(0);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let prod = &document["images"][0]["channels"][3];
+    let expected = serde_json::json!({
+        "repository": format!("{host}/app"),
+        "channel": "prod",
+        "target": "1.2.5",
+        "action": "move",
+        "from": "1.2.3",
+        "to": "1.2.5",
+    });
+    assert_eq!(*prod, expected);
+    assert_eq!(channels.tag("prod"), channels.tag("1.2.3"));
+    // The publication does what the plan showed.
+    channels.publish("1.2.5", table, 0);
+    for (channel, version) in [("prod", "1.2.5"), ("edge", "1.2.5"), ("old", "1.2.3")] {
+        assert_eq!(channels.tag(channel), channels.tag(version), "{channel}");
+    }
+    assert_eq!(channels.tag("slow"), None);
+    assert_eq!(channels.tag("checked"), None);
+    let text = channels.golden.run(&["plan"]).exit(0).stdout;
+    assert!(text.contains("same  prod     1.2.5\n"), "{text}");
+}
+
+#[test]
+fn a_plan_refuses_a_channel_as_a_publication_does() {
+    let channels = Channels::new();
+    channels.publish("1.2.4", "[channels]\nprod = \"1.2.4\"\n", 0);
+    for (rest, row) in [
+        (
+            "[channels]\nprod = \"9.9.9\"\n",
+            "refuse  prod  1.2.4 → 9.9.9 (9.9.9 is not published)",
+        ),
+        (
+            "[channels]\nprod = \"1.2.3\"\n[[lifecycle.revoked]]\nversions = \"1.2.3\"\nreason = \"bad\"\n",
+            "refuse  prod  1.2.4 → 1.2.3 (it is revoked: bad)",
+        ),
+    ] {
+        channels.spec("1.2.4", rest);
+        let text = channels.golden.run(&["plan"]).exit(4).stdout;
+        assert!(text.contains(row), "{text}");
+        channels.publish("1.2.4", rest, 4);
+    }
+    // A new version is signed by the publication, or is refused.
+    channels.golden.write_key_pair("team");
+    let host = channels.registry.host();
+    let text = format!(
+        "[[registry]]\nname = \"r\"\nhost = \"{host}\"\n\
+         [[trust]]\nname = \"team\"\nimages = [\"{host}/**\"]\nkeys = [\"team.pub\"]\n"
+    );
+    channels.golden.write("golden.toml", text);
+    channels.spec("1.2.5", "[channels]\nprod = \"1.2.5\"\n");
+    let text = channels.golden.run(&["plan"]).exit(4).stdout;
+    let row = "refuse  prod  1.2.4 → 1.2.5 (it is not signed)";
+    assert!(text.contains(row), "{text}");
+}
+
+#[test]
+fn a_plan_without_channels_requests_nothing_about_them() {
+    let channels = Channels::new();
+    let requests = |channels: &Channels| {
+        let before = channels.registry.requests().len();
+        channels.golden.run(&["plan", "app"]).exit(0);
+        channels.registry.requests().len() - before
+    };
+    requests(&channels);
+    let without = requests(&channels);
+    channels.golden.write(
+        "other/image.toml",
+        "[image]\nname = \"other\"\nversion = \"1.0.0\"\nbase = \"scratch\"\n[channels]\nprod = \"1.0.0\"\n",
+    );
+    assert_eq!(requests(&channels), without);
+    channels.spec("1.2.4", "[channels]\nprod = \"1.2.3\"\n");
+    assert!(requests(&channels) > without);
+}
+
+#[test]
 fn mistakes_in_channels_are_reported() {
     for (line, message) in [
         ("prod = \"1.2\"", "a version is MAJOR.MINOR.PATCH"),
