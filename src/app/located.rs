@@ -97,6 +97,13 @@ impl Finder<'_> {
 }
 
 impl LocatedImage {
+    /// The size of the packed layers, in bytes.
+    #[must_use]
+    pub fn packed_size(&self) -> u64 {
+        let layers = self.layers.iter();
+        layers.map(|layer| layer.descriptor.size).sum()
+    }
+
     /// Reads the files of the image. Fails if a layer cannot be read.
     pub async fn files(&self, settings: &Settings) -> Result<Merged, Error> {
         let blobs = Blobs::new(self.registries.clone());

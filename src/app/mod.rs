@@ -47,6 +47,7 @@ pub mod promote;
 mod provenance;
 pub mod prune;
 pub mod published;
+pub mod published_diff;
 pub mod readable;
 mod readiness;
 pub mod referrers;

@@ -96,7 +96,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let text = report::json::with_schema(&summary);
         fs::write_atomic(&fs::output(file)?, text.as_bytes())?;
     }
-    let exit = next_steps::summarise(context, &mut built);
+    let exit = next_steps::summarise(context, &mut built).await;
     if exit == Exit::Done && !args.push {
         next_steps::built(context, &built);
     }

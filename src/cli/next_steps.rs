@@ -7,14 +7,15 @@ use crate::app::build::Built;
 use crate::app::channels::ChannelRow;
 use crate::app::pipeline::{ImageOutcome, ImageReport};
 use crate::app::prepare::Prepared;
+use crate::app::published_diff::published_diffs;
 use crate::plan::ChannelState;
 use crate::report::{self, OutputFormat, step_summary};
 use crate::workspace::fs;
 
 /// Shows the outcome of a run, and returns its exit code.
-pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
+pub(super) async fn summarise(context: &Context, built: &mut Built) -> Exit {
     let exit = Exit::of(&built.ended);
-    github(context, built);
+    github(context, built).await;
     report::summary(&context.out, context.format, context.globals.quiet, built);
     let channels = std::mem::replace(&mut built.channels, Ok(Vec::new()));
     let exit_of_channels = match channels {
@@ -41,21 +42,34 @@ pub(super) fn summarise(context: &Context, built: &mut Built) -> Exit {
 }
 
 /// Writes the summary and the outputs of a step of GitHub Actions. A failure is a warning.
-fn github(context: &Context, built: &Built) {
+async fn github(context: &Context, built: &Built) {
     if context.var("GITHUB_ACTIONS") != Some("true") {
         return;
     }
-    let Built { ended, .. } = built;
-    let summary = step_summary::markdown(&ended.reports, ended.elapsed);
-    let outputs = step_summary::outputs(&ended.reports);
-    let texts = [("GITHUB_STEP_SUMMARY", summary), ("GITHUB_OUTPUT", outputs)];
-    for (variable, text) in texts {
-        let Some(file) = context.var(variable) else {
-            continue;
-        };
-        if let Err(error) = fs::append(&context.cwd.join(file), text.as_bytes()) {
-            context.events.warn(None, format!("{variable}: {error}"));
-        }
+    let Built {
+        prepared, ended, ..
+    } = built;
+    append(context, "GITHUB_OUTPUT", async || {
+        step_summary::outputs(&ended.reports)
+    })
+    .await;
+    append(context, "GITHUB_STEP_SUMMARY", async || {
+        let diffs = published_diffs(prepared, ended).await;
+        let differences = step_summary::differences(diffs.as_deref());
+        let table = step_summary::markdown(&ended.reports, ended.elapsed);
+        format!("{table}{differences}")
+    })
+    .await;
+}
+
+/// Appends a text to the file that a variable names, if it is set.
+async fn append(context: &Context, variable: &str, text: impl AsyncFnOnce() -> String) {
+    let Some(file) = context.var(variable) else {
+        return;
+    };
+    let text = text().await;
+    if let Err(error) = fs::append(&context.cwd.join(file), text.as_bytes()) {
+        context.events.warn(None, format!("{variable}: {error}"));
     }
 }
 

@@ -24,6 +24,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut built = push(session, args.atomic)
         .await
         .map_err(|error| unready::failure(context, error))?;
-    let exit = next_steps::summarise(context, &mut built);
+    let exit = next_steps::summarise(context, &mut built).await;
     Ok(exit)
 }

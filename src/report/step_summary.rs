@@ -6,9 +6,16 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::summary::{COLUMNS, rows, totals};
-use super::text::visible;
+use super::text::{count, visible};
+use super::{chain, difference};
 use crate::app::pipeline::ImageReport;
+use crate::app::published_diff::{MOST_IMAGES, PublishedDiff, PublishedDiffResult};
 use crate::publish::Receipt;
+
+/// The most lines of a difference.
+const MOST_LINES: usize = 200;
+/// The most bytes of a difference. GitHub shows no summary that is larger than 1 MiB.
+const MOST_BYTES: usize = 40_000;
 
 /// The text for `$GITHUB_STEP_SUMMARY`: the table of the run, in Markdown, with the digests.
 #[must_use]
@@ -35,6 +42,55 @@ pub fn markdown(reports: &[ImageReport], elapsed: Duration) -> String {
         let _ = write!(text, "\n{}\n", escaped(&totals));
     }
     text
+}
+
+/// The differences between the published images and the versions before them, each folded. `None` if
+/// more than [`MOST_IMAGES`] images were published.
+#[must_use]
+pub fn differences(diffs: Option<&[PublishedDiff]>) -> String {
+    let Some(diffs) = diffs else {
+        return format!(
+            "\nThe images are not compared with the versions before them: more than {MOST_IMAGES} were published.\n"
+        );
+    };
+    let mut text = String::new();
+    for PublishedDiff { image, result } in diffs {
+        let because = match result {
+            PublishedDiffResult::Compared(compared) => {
+                let (image, from) = (escaped(image), escaped(&compared.from));
+                let markdown = shortened(&difference::markdown(compared));
+                let _ = write!(
+                    text,
+                    "\n<details><summary>{image}: changes since {from}</summary>\n\n{markdown}\n</details>\n"
+                );
+                continue;
+            }
+            PublishedDiffResult::TooLarge => "an image is larger than 1 GB".to_owned(),
+            PublishedDiffResult::TooSlow => "it took longer than 1 minute".to_owned(),
+            PublishedDiffResult::Failed(error) => chain(error),
+        };
+        let (image, because) = (escaped(image), escaped(&because));
+        let _ = writeln!(
+            text,
+            "\n{image} is not compared with the version before it: {because}"
+        );
+    }
+    text
+}
+
+/// The first lines of a text, and the number of the others.
+fn shortened(text: &str) -> String {
+    let mut shown = String::new();
+    let mut lines = text.lines().enumerate();
+    for (n, line) in lines.by_ref() {
+        if n >= MOST_LINES || shown.len() + line.len() >= MOST_BYTES {
+            let hidden = count(1 + lines.count(), "more line");
+            let _ = writeln!(shown, "\n… {hidden}");
+            break;
+        }
+        let _ = writeln!(shown, "{line}");
+    }
+    shown
 }
 
 /// The lines for `$GITHUB_OUTPUT`. `images` is a JSON list of the images that the registries have
@@ -80,6 +136,32 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_ends_with_the_number_of_hidden_lines() {
+        assert_eq!(shortened("a\nb\n"), "a\nb\n");
+        let many = "x\n".repeat(MOST_LINES + 2);
+        assert!(shortened(&many).ends_with("x\n\n… 2 more lines\n"));
+        assert_eq!(shortened(&many).matches("x\n").count(), MOST_LINES);
+        let long = format!("a\n{}\nb\n", "x".repeat(MOST_BYTES));
+        assert_eq!(shortened(&long), "a\n\n… 2 more lines\n");
+    }
+
+    #[test]
+    fn an_image_that_is_not_compared_has_a_note() {
+        let note = |result| {
+            let image = "app:1.0.1".to_owned();
+            differences(Some(&[PublishedDiff { image, result }]))
+        };
+        assert_eq!(
+            note(PublishedDiffResult::TooLarge),
+            "\napp:1.0.1 is not compared with the version before it: an image is larger than 1 GB\n"
+        );
+        let failed = PublishedDiffResult::Failed(crate::app::error::Error::failed("no <answer>"));
+        assert!(note(failed).ends_with(": no &#60;answer&#62;\n"));
+        assert!(differences(None).contains("more than 20 were published"));
+        assert_eq!(differences(Some(&[])), "");
+    }
 
     #[test]
     fn markdown_syntax_in_a_text_is_escaped() {

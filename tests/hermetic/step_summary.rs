@@ -72,6 +72,87 @@ fn a_step_of_github_actions_gets_a_summary_and_outputs() {
 }
 
 #[test]
+fn a_summary_shows_what_changed_since_the_version_before() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+    let golden = Golden::new()
+        .workspace(&table)
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", "summary.md");
+    let publish = |version: &str, label: &str, files: &str| {
+        golden.write(
+            "app/image.toml",
+            format!(
+                "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\n\
+                 platforms = [\"linux/amd64\"]\n[labels]\nteam = \"{label}\"\n{files}"
+            ),
+        );
+        let file = golden.path().join("summary.md");
+        drop(std::fs::remove_file(&file));
+        golden.run(&["build", "--push"]).exit(0);
+        std::fs::read_to_string(file).unwrap()
+    };
+    let file = |name: &str| format!("[[files]]\ncontent = \"x\"\ntarget = \"/{name}\"\n");
+    let summary = publish("1.0.0", "a", "");
+    assert!(!summary.contains("<details>"), "{summary}");
+    let summary = publish("1.0.1", "b", &file("new"));
+    let title =
+        format!("\n<details><summary>app:1.0.1: changes since {host}/app:1.0.0</summary>\n\n");
+    let (_, difference) = summary.split_once(&title).expect(&summary);
+    assert!(
+        difference.contains("- changed `label team` `a → b`\n"),
+        "{summary}"
+    );
+    assert!(
+        difference.contains("- added `/new` `1 B, 0644`\n"),
+        "{summary}"
+    );
+    assert!(difference.ends_with("\n</details>\n"), "{summary}");
+    let (from, to) = (format!("{host}/app:1.0.0"), format!("{host}/app:1.0.1"));
+    let markdown = golden
+        .run(&["diff", &from, &to, "--format", "markdown"])
+        .exit(0);
+    assert!(difference.starts_with(&markdown.stdout), "{summary}");
+    // A long difference is cut.
+    let files: String = (0..300).map(|n| file(&format!("file-{n}"))).collect();
+    let summary = publish("1.0.2", "b", &files);
+    assert!(summary.contains("and 200 files more"), "{summary}");
+    let files: String = (0..300).map(|n| format!("label-{n} = \"x\"\n")).collect();
+    let summary = publish("1.0.3", "b", &files);
+    assert!(summary.contains(" more lines\n\n</details>\n"), "{summary}");
+    // The same version is not published again, and is not compared.
+    let summary = publish("1.0.3", "b", &files);
+    assert!(!summary.contains("<details>"), "{summary}");
+}
+
+#[test]
+fn a_difference_that_cannot_be_read_is_a_note_in_the_summary() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+    let golden = Golden::new()
+        .workspace(&table)
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", "summary.md");
+    let publish = |version: &str, platform: &str| {
+        golden.write(
+            "app/image.toml",
+            format!(
+                "[image]\nname = \"app\"\nversion = \"{version}\"\nbase = \"scratch\"\nplatforms = [\"{platform}\"]\n"
+            ),
+        );
+        golden.run(&["build", "--push"]).exit(0);
+        std::fs::read_to_string(golden.path().join("summary.md")).unwrap()
+    };
+    publish("1.0.0", "linux/amd64");
+    // Version 1.0.0 has no image for this platform.
+    let summary = publish("1.0.1", "linux/arm64");
+    let note = "\napp:1.0.1 is not compared with the version before it: ";
+    assert!(summary.contains(note), "{summary}");
+}
+
+#[test]
 fn without_github_actions_no_file_is_written() {
     let golden = Golden::new()
         .workspace("")
