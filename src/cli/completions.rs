@@ -1,10 +1,45 @@
-//! `golden completions`: print completions for a shell.
+//! `golden completions`: print completions for a shell, and complete a command line for it.
+//!
+//! The script of a shell runs golden with [`COMPLETE`] and the words of the command line. golden
+//! then prints the candidates. It reads only golden.toml and the image files.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Arg;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::{EnvCompleter, Shells};
+
+use super::codes;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::surroundings::{self, COMPLETE};
+use crate::policy::RULES;
+use crate::workspace::outline::Outline;
+
+/// The names of values that can be the name of a workspace image.
+const IMAGES: &[&str] = &[
+    "A",
+    "B",
+    "BASE",
+    "DOCKERFILE|REF|BAKE",
+    "DST",
+    "HOST[/REPO]|IMAGE",
+    "IMAGE",
+    "IMAGES",
+    "IMAGE… VERSION",
+    "REF",
+    "REF|HOST/REPO",
+    "SRC",
+];
 
 /// Print completions for a shell.
+///
+/// The completions include the images and registries of the workspace.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Shell to print completions for.
@@ -16,7 +51,164 @@ pub struct Args {
 #[expect(clippy::unused_async, reason = "all commands have the same signature")]
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::parser(), "golden", &mut script);
+    let shells = Shells::builtins();
+    let shell = shells
+        .completer(&args.shell.to_string())
+        .ok_or_else(|| Failure::usage(format!("`{}` has no completions", args.shell)))?;
+    shell
+        .write_registration(COMPLETE, "golden", "golden", "golden", &mut script)
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
     context.out.data(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
+}
+
+/// Prints the candidates for a command line if [`COMPLETE`] names a shell: `args` are the program,
+/// `--`, and the words. Returns `None` if golden has to run a command. Errors are not shown, because
+/// they would appear in the command line.
+pub(super) fn complete(args: &[OsString]) -> Option<ExitCode> {
+    let name = surroundings::completing_shell()?;
+    let shells = Shells::builtins();
+    let shell = shells.completer(&name)?;
+    let start = args.iter().position(|word| word == "--")? + 1;
+    if let Some((cwd, out)) = surroundings::silent()
+        && let Some(candidates) = candidates(shell, &args[start..], cwd)
+    {
+        out.data(&candidates);
+    }
+    Some(ExitCode::SUCCESS)
+}
+
+/// The candidates in the form that the script of the shell reads.
+fn candidates(shell: &dyn EnvCompleter, words: &[OsString], cwd: PathBuf) -> Option<String> {
+    let location = Location {
+        start: cwd.clone(),
+        named: named_workspace(words),
+    };
+    let mut golden = with_candidates(super::parser(), &Arc::new(location));
+    let mut text = Vec::new();
+    let written = shell.write_complete(&mut golden, words.to_vec(), Some(&cwd), &mut text);
+    written.ok()?;
+    String::from_utf8(text).ok()
+}
+
+/// The location of the workspace.
+#[derive(Debug)]
+struct Location {
+    start: PathBuf,
+    named: Option<PathBuf>,
+}
+
+impl Location {
+    fn outline(&self) -> Option<Outline> {
+        Outline::find(&self.start, self.named.as_deref())
+    }
+}
+
+/// The directory of `-w`, in any of its forms.
+fn named_workspace(words: &[OsString]) -> Option<PathBuf> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(word) = word.to_str() else { continue };
+        if word == "-w" || word == "--workspace" {
+            return words.next().map(PathBuf::from);
+        }
+        let joined = word.strip_prefix("--workspace=");
+        let joined = joined.or_else(|| word.strip_prefix("-w").filter(|rest| !rest.is_empty()));
+        if let Some(directory) = joined {
+            return Some(PathBuf::from(directory));
+        }
+    }
+    None
+}
+
+/// Adds the candidates of the workspace to the arguments of all commands.
+fn with_candidates(command: clap::Command, location: &Arc<Location>) -> clap::Command {
+    command
+        .mut_args(|argument| with_values(argument, location))
+        .mut_subcommands(|command| with_candidates(command, location))
+}
+
+fn with_values(argument: Arg, location: &Arc<Location>) -> Arg {
+    let location = Arc::clone(location);
+    if argument.get_id() == "registry" {
+        return argument.add(completer(move || {
+            location.outline().map(|outline| outline.registries())
+        }));
+    }
+    if argument.get_id() == "explain" {
+        return argument.add(ArgValueCandidates::new(rules));
+    }
+    let mut names = argument.get_value_names().into_iter().flatten();
+    if names.any(|name| IMAGES.contains(&name.as_str())) {
+        return argument.add(completer(move || {
+            location.outline().map(|outline| outline.images())
+        }));
+    }
+    argument
+}
+
+/// Completes with the names that start with the current word.
+fn completer(
+    names: impl Fn() -> Option<BTreeSet<String>> + Send + Sync + 'static,
+) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| {
+        let Some(current) = current.to_str() else {
+            return Vec::new();
+        };
+        let names = names().unwrap_or_default().into_iter();
+        let names = names.filter(|name| name.starts_with(current));
+        names.map(CompletionCandidate::new).collect::<Vec<_>>()
+    })
+}
+
+/// The codes that `check --explain` explains.
+fn rules() -> Vec<CompletionCandidate> {
+    let rules = RULES.iter().map(|rule| (rule.id, rule.summary));
+    let codes = codes::CODES.iter().map(|code| (code.id, code.summary));
+    let all: BTreeSet<(&str, &str)> = rules.chain(codes).collect();
+    all.into_iter()
+        .map(|(id, summary)| CompletionCandidate::new(id).help(Some(summary.into())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_option_has_four_forms() {
+        for (line, expected) in [
+            ("golden -w a build", Some("a")),
+            ("golden build -wa", Some("a")),
+            ("golden --workspace a build", Some("a")),
+            ("golden build --workspace=a", Some("a")),
+            ("golden build a", None),
+            ("golden -w", None),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(
+                named_workspace(&words),
+                expected.map(PathBuf::from),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_value_that_can_be_an_image_exists() {
+        fn names(command: &clap::Command, all: &mut BTreeSet<String>) {
+            for argument in command.get_arguments() {
+                let names = argument.get_value_names().into_iter().flatten();
+                all.extend(names.map(ToString::to_string));
+            }
+            for command in command.get_subcommands() {
+                names(command, all);
+            }
+        }
+        let mut all = BTreeSet::new();
+        names(&crate::cli::parser(), &mut all);
+        for name in IMAGES {
+            assert!(all.contains(*name), "{name}");
+        }
+    }
 }

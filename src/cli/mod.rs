@@ -378,6 +378,9 @@ fn parser() -> clap::Command {
 /// It is not generic, so that its code is compiled in the library only, and not again in the program.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(exit) = completions::complete(&args) {
+        return exit;
+    }
     let program = args.first().map_or_else(
         || "golden".into(),
         |name| name.to_string_lossy().into_owned(),

@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use super::{ColorChoice, Context, GlobalArgs};
 use crate::event::Events;
 use crate::report::out::OutputStyle;
 use crate::report::{Out, OutputFormat};
+
+/// The variable with the name of the shell for which golden completes a command line.
+pub(super) const COMPLETE: &str = "GOLDEN_COMPLETE";
 
 /// Reads the environment of the process. `None` if the current directory cannot be read; the error
 /// has been shown then.
@@ -41,6 +45,25 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
         env,
         globals,
     })
+}
+
+/// The shell for which golden completes a command line, if the script of a shell runs golden.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the script sets the variable before the command line is parsed"
+)]
+pub(super) fn completing_shell() -> Option<String> {
+    std::env::var(COMPLETE).ok()
+}
+
+/// The current directory and the output, if no error must be shown.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "completions need no other setting of the process"
+)]
+pub(super) fn silent() -> Option<(PathBuf, Out)> {
+    let out = Out::process(style(&GlobalArgs::default(), &BTreeMap::new()));
+    Some((std::env::current_dir().ok()?, out))
 }
 
 /// The style of the output: it depends on `NO_COLOR`, `CI`, `TERM`, the options and the terminal.

@@ -96,6 +96,32 @@ pub fn stays_inside(path: &Path) -> bool {
     })
 }
 
+/// The glob of the image files, if golden.toml has none.
+pub const DEFAULT_IMAGES: &str = "**/image.toml";
+
+/// The image files that a glob or a path in golden.toml names, relative to `root`. Fails with the
+/// reason if it is not valid or names no file; a glob may match nothing.
+pub fn image_files(root: &Path, glob: &str) -> Result<BTreeSet<PathBuf>, String> {
+    if !stays_inside(Path::new(glob)) {
+        return Err(format!("`{glob}` leaves the workspace"));
+    }
+    let relative = glob.trim_start_matches("./");
+    if is_glob(glob) {
+        return files(root, relative)
+            .map_err(|error| format!("`{glob}` is not a valid glob: {}", error.kind()));
+    }
+    let path = root.join(glob);
+    if path.is_file() {
+        Ok(BTreeSet::from([PathBuf::from(relative)]))
+    } else if path.is_dir() {
+        Err(format!(
+            "`{glob}` is a directory; an image file is expected"
+        ))
+    } else {
+        Err(format!("`{glob}` does not exist"))
+    }
+}
+
 /// Compiles one glob with `/` as separator. `*` does not match `/`.
 pub fn glob(pattern: &str) -> Result<GlobSet, globset::Error> {
     let glob = GlobBuilder::new(pattern.trim_start_matches("./"))

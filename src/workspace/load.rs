@@ -228,32 +228,19 @@ fn image_files(
     sources: &SourceMap,
     found: &mut Diagnostics,
 ) -> BTreeSet<PathBuf> {
-    let standard = ["**/image.toml".to_owned()];
+    let standard = [discover::DEFAULT_IMAGES.to_owned()];
     let mut files = BTreeSet::new();
     let mut broken = false;
     for (n, glob) in globs.unwrap_or(&standard).iter().enumerate() {
-        let place = Parsed(sources)
-            .value(file, &["workspace", "images", &n.to_string()])
-            .unwrap_or(0..0);
-        let mut refuse = |message: String| {
-            broken = true;
-            found.push(Diagnostic::error("spec.file", message).at(file, place.clone(), ""));
-        };
-        if !discover::stays_inside(Path::new(glob)) {
-            refuse(format!("`{glob}` leaves the workspace"));
-        } else if discover::is_glob(glob) {
-            match discover::files(root, glob.trim_start_matches("./")) {
-                Ok(hits) => files.extend(hits),
-                Err(error) => refuse(format!("`{glob}` is not a valid glob: {}", error.kind())),
+        match discover::image_files(root, glob) {
+            Ok(hits) => files.extend(hits),
+            Err(message) => {
+                let place = Parsed(sources)
+                    .value(file, &["workspace", "images", &n.to_string()])
+                    .unwrap_or(0..0);
+                broken = true;
+                found.push(Diagnostic::error("spec.file", message).at(file, place, ""));
             }
-        } else if root.join(glob).is_file() {
-            files.insert(PathBuf::from(glob.trim_start_matches("./")));
-        } else if root.join(glob).is_dir() {
-            refuse(format!(
-                "`{glob}` is a directory; an image file is expected"
-            ));
-        } else {
-            refuse(format!("`{glob}` does not exist"));
         }
     }
     files.remove(file);

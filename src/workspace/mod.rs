@@ -12,6 +12,7 @@ pub mod links;
 pub mod load;
 pub mod lock;
 mod notify_tables;
+pub mod outline;
 pub mod state;
 mod table_entry;
 pub mod user_cache;

@@ -17,6 +17,7 @@ mod check;
 mod checkouts;
 mod ci;
 mod cli;
+mod completions;
 mod consumers;
 mod delete;
 mod dependencies;

@@ -190,10 +190,6 @@ fn the_help_of_a_command_lists_its_formats() {
         let page = golden.run(&["man", command]).exit(0).stdout;
         assert!(page.contains("Possible values:"), "{page}");
     }
-    let script = golden.run(&["completions", "fish"]).exit(0).stdout;
-    let is_format = |part: &&str| part.contains("matrix") && part.contains("-l format");
-    let format = script.split("complete -c golden").find(is_format).unwrap();
-    assert!(format.contains("gitlab"), "{format}");
 }
 
 /// Runs with a fake registry: its address, digests and durations are replaced.
