@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub(super) fn complete(args: &[OsString]) -> Option<ExitCode> {
     let shell = shells.completer(&name)?;
     let start = args.iter().position(|word| word == "--")? + 1;
     if let Some((cwd, out)) = surroundings::silent()
-        && let Some(candidates) = candidates(shell, &args[start..], cwd)
+        && let Some(candidates) = candidates(shell, &args[start..], &cwd)
     {
         out.data(&candidates);
     }
@@ -79,14 +79,14 @@ pub(super) fn complete(args: &[OsString]) -> Option<ExitCode> {
 }
 
 /// The candidates in the form that the script of the shell reads.
-fn candidates(shell: &dyn EnvCompleter, words: &[OsString], cwd: PathBuf) -> Option<String> {
+fn candidates(shell: &dyn EnvCompleter, words: &[OsString], cwd: &Path) -> Option<String> {
     let location = Location {
-        start: cwd.clone(),
+        start: cwd.to_owned(),
         named: named_workspace(words),
     };
     let mut golden = with_candidates(super::parser(), &Arc::new(location));
     let mut text = Vec::new();
-    let written = shell.write_complete(&mut golden, words.to_vec(), Some(&cwd), &mut text);
+    let written = shell.write_complete(&mut golden, words.to_vec(), Some(cwd), &mut text);
     written.ok()?;
     String::from_utf8(text).ok()
 }
