@@ -1,6 +1,6 @@
 //! `golden completions`: print completions for a shell, and complete a command line for it.
 //!
-//! The script of a shell runs golden with [`COMPLETE`] and the words of the command line. golden
+//! The script of a shell runs golden with `GOLDEN_COMPLETE` and the words of the command line. golden
 //! then prints the candidates. It reads only golden.toml and the image files.
 
 use std::collections::BTreeSet;
