@@ -56,9 +56,7 @@ pub enum Error {
         reason: String,
     },
     /// The instructions up to one need too many steps.
-    #[error(
-        "line {line}: {keyword} needs a step, and the Dockerfile has {MAX_STEPS} steps before it, which is the most"
-    )]
+    #[error("golden imports at most {MAX_STEPS} steps; {keyword} in line {line} needs one more")]
     TooManySteps {
         /// The number of the line.
         line: usize,
