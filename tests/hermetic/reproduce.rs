@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use golden::reference::Digest;
 use serde_json::Value;
@@ -196,11 +196,16 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
     let app = App::new(Behaviour::default(), TABLES);
     let remote = tempfile::tempdir().unwrap();
     let directory = remote.path().to_owned();
-    let requires_login = Arc::new(AtomicBool::new(false));
-    let requires = requires_login.clone();
+    // The schemes of the server, or none if it requires no login.
+    let challenge = Arc::new(Mutex::new(None));
+    let asked = challenge.clone();
+    let got_login = Arc::new(AtomicBool::new(false));
+    let got = got_login.clone();
     let server = Server::start(handler(move |seen| {
-        if requires.load(Ordering::SeqCst) && seen.header("authorization").is_none() {
-            return Answer::new(401, "").header("www-authenticate", "Basic realm=\"r\"");
+        let login = seen.header("authorization");
+        got.fetch_or(login.is_some(), Ordering::SeqCst);
+        if let (Some(scheme), None) = (*asked.lock().unwrap(), login) {
+            return Answer::new(401, "").header("www-authenticate", scheme);
         }
         served(&directory, &seen.path)
     }));
@@ -248,8 +253,9 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
         "{}",
         run.stdout
     );
-    assert!(!ran.exists()); // The statement names the URL, so the logins of the user are used only if the user knows it.
-    requires_login.store(true, Ordering::SeqCst);
+    assert!(!ran.exists());
+    // The statement names the URL, so the logins of the user are used only if the user knows it.
+    *challenge.lock().unwrap() = Some("Basic realm=\"r\"");
     let helper = format!(
         "[credential]\n\thelper = \"!f() {{ touch {}; echo username=u; echo password=p; }}; f\"\n",
         ran.display()
@@ -286,6 +292,14 @@ fn a_commit_that_is_not_here_comes_from_the_repository_of_the_statement() {
         );
         elsewhere.write(file, "");
     }
+    // Git sends the login of the session for these schemes if the name of the user is empty.
+    elsewhere.write(".gitconfig", "[http]\n\temptyAuth = true\n");
+    for scheme in ["Negotiate", "NTLM"] {
+        *challenge.lock().unwrap() = Some(scheme);
+        reproduce(1);
+    }
+    *challenge.lock().unwrap() = Some("Basic realm=\"r\"");
+    assert!(!got_login.load(Ordering::SeqCst));
     elsewhere.write(".gitconfig", helper);
     elsewhere.git(&["init", "-q"]);
     elsewhere.git(&["remote", "add", "origin", &url]);

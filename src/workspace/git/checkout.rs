@@ -181,8 +181,8 @@ impl Checkout {
     }
 }
 
-/// A git command that can send no login of the user: not from the configuration, and not from
-/// `.netrc`, because `home` takes the place of the user's home directory.
+/// A git command that can send no login of the user: not from the configuration, not from `.netrc`,
+/// because `home` takes the place of the user's home directory, and not that of the session.
 async fn without_logins(home: &Path, environment: &Environment) -> Result<Command, GitError> {
     let mut of_user = repository::bare(environment, Program::GitOfUser);
     of_user.args(["config", "--includes", "--null", "--list"]);
@@ -197,6 +197,9 @@ async fn without_logins(home: &Path, environment: &Environment) -> Result<Comman
     command.env("HOME", home).env("USERPROFILE", home);
     command.env("GIT_CONFIG_GLOBAL", &path);
     command.env("GIT_CONFIG_NOSYSTEM", "1");
+    // Negotiate and NTLM send the login of the user's session, without any configuration.
+    command.args(["-c", "http.emptyAuth=false"]);
+    command.args(["-c", "http.proactiveAuth=none"]);
     Ok(command)
 }
 
@@ -247,6 +250,27 @@ impl GitRepository {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn git_sends_no_login_of_the_session_to_an_unknown_server() {
+        let home = tempfile::tempdir().unwrap();
+        let config =
+            "[http]\n\temptyAuth = true\n[http \"https://a.example/\"]\n\temptyAuth = true\n";
+        std::fs::write(home.path().join(".gitconfig"), config).unwrap();
+        let variables = [
+            ("HOME", home.path().to_str().unwrap().to_owned()),
+            ("PATH", std::env::var("PATH").unwrap()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        let environment = Environment::new(variables.into());
+        let other = tempfile::tempdir().unwrap();
+        for (key, expected) in [("emptyAuth", "false\n"), ("proactiveAuth", "none\n")] {
+            let mut command = without_logins(other.path(), &environment).await.unwrap();
+            let key = format!("http.{key}");
+            command.args(["config", "--get-urlmatch", &key, "https://a.example/r.git"]);
+            assert_eq!(repository::answer(command, &[]).await.unwrap(), expected);
+        }
+    }
 
     #[test]
     fn proxies_and_certificates_are_kept_without_logins() {
