@@ -2,9 +2,9 @@
 //! reduced environment. Its running time and its output are limited.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -189,7 +189,7 @@ impl Environment {
     /// A command that starts `name` with the variables for this kind of program. The program is
     /// killed when its handle is dropped.
     #[must_use]
-    pub fn command(&self, program: Program, name: &str) -> Command {
+    pub fn command(&self, program: Program, name: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(name);
         command.env_clear().kill_on_drop(true);
         command.envs(self.0.iter().filter(|(name, _)| program.receives(name)));
@@ -212,12 +212,27 @@ impl Environment {
 /// The path by which a command of the workspace starts a program. A name with a slash is a path in
 /// `directory`; any other name is searched in `PATH`.
 #[must_use]
-pub fn program_in(directory: &Path, name: &str) -> String {
-    if name.contains('/') {
-        directory.join(name).display().to_string()
+pub fn program_in(directory: &Path, name: &str) -> PathBuf {
+    if is_path(name) {
+        directory.join(name)
     } else {
-        name.to_owned()
+        name.into()
     }
+}
+
+/// The clause that reports that a program does not exist, by the name of [`program_in`].
+#[must_use]
+pub fn missing(name: &str) -> String {
+    if is_path(name) {
+        format!("the program `{name}` does not exist")
+    } else {
+        format!("the program `{name}` is not in PATH")
+    }
+}
+
+/// True if the name of a program is a path; it is not searched in `PATH`.
+fn is_path(name: &str) -> bool {
+    name.contains('/')
 }
 
 /// The last line that a program printed, after a colon, without control characters. Empty if it
@@ -495,6 +510,20 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY HOME LC_ALL PATH SM_API_KEY SSH_AUTH_SOCK"
         );
         assert!(!format!("{:?}", environment()).contains("secret"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_in_a_directory_whose_name_is_not_utf_8_is_started() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join(OsStr::from_bytes(b"\xff"));
+        std::fs::create_dir(&directory).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", directory.join("run")).unwrap();
+        let program = program_in(&directory, "./run");
+        let mut command = environment().command(Program::Gate, program).into_std();
+        let status = command.args(["-c", "exit 3"]).status().unwrap();
+        assert_eq!(status.code(), Some(3));
     }
 
     #[test]

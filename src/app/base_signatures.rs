@@ -171,10 +171,7 @@ impl Checker<'_> {
         for program in programs {
             match self.run(program, &image).await {
                 Ok(()) => return Ok(Verdict::SignedBy(program.name.clone())),
-                Err(why) => {
-                    let command = program.command.first().map_or("", String::as_str);
-                    reasons.push(format!("is not verified: the program {command} {why}"));
-                }
+                Err(why) => reasons.push(format!("is not verified: {why}")),
             }
         }
         Ok(Verdict::Violated(format!(

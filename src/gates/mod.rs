@@ -96,7 +96,7 @@ pub async fn run(
     let (end, output) = match ended {
         Ok(ended) => ended,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            report.because = format!("the program `{program}` does not exist");
+            report.because = process::missing(program);
             return report;
         }
         Err(error) => {

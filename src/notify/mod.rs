@@ -116,7 +116,7 @@ impl Sender {
         let ended = process::output(started, body, limits).await;
         let ended = ended.map_err(|error| {
             if error.is_missing() {
-                format!("the program `{program}` does not exist")
+                process::missing(program)
             } else {
                 format!("`{program}`: {error}")
             }

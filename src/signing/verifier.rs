@@ -27,14 +27,14 @@ pub struct Verifier<'a> {
 impl Verifier<'_> {
     /// Runs the program on an image, which replaces `{reference}` or becomes the last argument. The
     /// image counts as verified only if the program exits with 0; the error is the reason, as a
-    /// clause about the program.
+    /// clause that names the program.
     pub async fn verify(&self, image: &Reference) -> Result<(), String> {
         let Some((program, arguments)) = self.command.split_first() else {
-            return Err("is not given".to_owned());
+            return Err("no program is given".to_owned());
         };
         let image = image.to_string();
-        let program = process::program_in(self.directory, program);
-        let mut command = self.environment.command(Program::Verifier, &program);
+        let path = process::program_in(self.directory, program);
+        let mut command = self.environment.command(Program::Verifier, path);
         command.current_dir(self.directory);
         command.args(
             arguments
@@ -51,12 +51,12 @@ impl Verifier<'_> {
         match process::output(command, &[], limits).await {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) => Err(format!(
-                "refused it ({}){}",
+                "the program `{program}` refused it ({}){}",
                 output.status,
                 process::last_line(&output.stderr)
             )),
-            Err(error) if error.is_missing() => Err("is not in PATH".to_owned()),
-            Err(error) => Err(format!("failed: {error}")),
+            Err(error) if error.is_missing() => Err(process::missing(program)),
+            Err(error) => Err(format!("the program `{program}` failed: {error}")),
         }
     }
 }

@@ -79,7 +79,7 @@ fn a_gate_fails_closed() {
         (gate("kill -9 $$", ""), "signal: 9"),
         (
             "[[gate]]\nname = \"scan\"\ncommand = [\"no-such-scanner\"]\n".to_owned(),
-            "the program `no-such-scanner` does not exist",
+            "the program `no-such-scanner` is not in PATH",
         ),
         (
             "[[gate]]\nname = \"scan\"\ncommand = [\"./scan.sh\"]\n".to_owned(),

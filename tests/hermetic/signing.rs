@@ -592,17 +592,22 @@ fn a_base_is_verified_by_the_program_of_its_table() {
         (
             "echo no signature >&2; exit 3",
             "[\"./check\"]",
-            "refused it (exit status: 3): no signature",
+            "the program `./check` refused it (exit status: 3): no signature",
         ),
         (
             "exec sleep 60",
             "[\"./check\"]",
-            "failed: it did not end within 1 s and was stopped",
+            "the program `./check` failed: it did not end within 1 s and was stopped",
         ),
         (
             "",
             "[\"absent-verifier\"]",
-            "the program absent-verifier is not in PATH",
+            "is not verified: the program `absent-verifier` is not in PATH",
+        ),
+        (
+            "",
+            "[\"./verify.sh\"]",
+            "is not verified: the program `./verify.sh` does not exist",
         ),
         ("kill -9 $$", "[\"./check\"]", "refused it (signal: 9"),
     ] {

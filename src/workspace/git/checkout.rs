@@ -133,10 +133,8 @@ impl Checkout {
             written.map_err(|error| GitError::of(&path, &error.source))
         };
         let objects = repository.objects()?;
-        write(
-            "objects/info/alternates",
-            format!("{}\n", objects.display()).as_bytes(),
-        )?;
+        let alternates = [objects.as_os_str().as_encoded_bytes(), b"\n"].concat();
+        write("objects/info/alternates", &alternates)?;
         if let Some(shallow) = repository.shallow()? {
             write("shallow", &shallow)?;
         }

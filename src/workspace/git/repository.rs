@@ -260,9 +260,7 @@ pub(super) async fn answer(command: Command, input: &[u8]) -> Result<String, Git
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Ok(output) => Err(GitError(one_line(&String::from_utf8_lossy(&output.stderr)))),
-        Err(error) if error.is_missing() => {
-            Err(GitError("the program `git` is not in PATH".to_owned()))
-        }
+        Err(error) if error.is_missing() => Err(GitError(process::missing("git"))),
         Err(process::Error::Io(error)) => {
             Err(GitError(format!("cannot start the program `git`: {error}")))
         }
