@@ -31,9 +31,16 @@ fn commit() -> Option<String> {
         .chain(branch.as_deref())
     {
         let path = git(&["rev-parse", "--git-path", file])?;
+        let path = Path::new(&path);
         // If a file is missing, cargo runs the script in each build.
-        if Path::new(&path).exists() {
-            println!("cargo::rerun-if-changed={path}");
+        let watched = if Some(file) == branch.as_deref() {
+            // The next commit creates the file of a branch that is in packed-refs.
+            path.ancestors().find(|path| path.exists())
+        } else {
+            path.exists().then_some(path)
+        };
+        if let Some(watched) = watched {
+            println!("cargo::rerun-if-changed={}", watched.display());
         }
     }
     git(&[

@@ -84,6 +84,27 @@ fn an_optimised_build_has_the_commit_and_compiles_only_after_another_one() {
     assert_eq!(build(), (second, false));
 }
 
+/// Then only the file of the branch reports a commit, and `packed-refs` may take its place.
+#[test]
+fn an_optimised_build_without_logs_of_git_has_the_commit() {
+    let golden = package();
+    golden.git(&["init", "--quiet", "--initial-branch", "team/main"]);
+    golden.git(&["config", "core.logAllRefUpdates", "false"]);
+    let build = || build(golden.path(), "dist", &[]);
+    // The branch has no commit and no file.
+    assert_eq!(build(), ("1.2.3".to_owned(), true));
+    golden.git(&["add", "."]);
+    golden.git(&["commit", "--quiet", "--message", "one"]);
+    assert_eq!(build(), (expected(&golden, "."), true));
+    golden.git(&["pack-refs", "--all"]);
+    assert!(!golden.path().join(".git/refs/heads/team/main").exists());
+    assert_eq!(build().0, expected(&golden, "."));
+    assert_eq!(build(), (expected(&golden, "."), false));
+    golden.git(&["commit", "--quiet", "--allow-empty", "--message", "two"]);
+    assert_eq!(build(), (expected(&golden, "."), true));
+    assert_eq!(build(), (expected(&golden, "."), false));
+}
+
 #[test]
 fn an_optimised_build_in_a_worktree_has_the_commit_of_the_worktree() {
     let golden = package();
