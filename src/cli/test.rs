@@ -40,6 +40,9 @@ pub struct Args {
     /// Pass a secret to steps: id=NAME,src=FILE or id=NAME,env=VAR.
     #[arg(long, value_name = "SECRET", help_heading = "Build options")]
     pub secret: Vec<String>,
+    /// Fail if golden.lock would have to change.
+    #[arg(long, help_heading = "Build options")]
+    pub locked: bool,
     /// Override a variable of the workspace.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Selection options")]
     pub set: Vec<String>,
@@ -104,6 +107,7 @@ impl Results {
         let request = BuildRequest {
             engine: args.engine,
             secrets: secrets::read(&args.secret, &context.env, &context.cwd)?,
+            locked: args.locked,
             ..BuildRequest::default()
         };
         let selection = SelectionArgs::of(selected, args.set.clone());

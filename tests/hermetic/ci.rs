@@ -359,6 +359,24 @@ fn a_violation_of_the_policy_fails_the_job_of_the_component() {
 }
 
 #[test]
+fn the_jobs_of_the_component_that_build_require_the_lock_file() {
+    let golden = fleet("");
+    // golden.lock lacks the base, so that it would have to change.
+    let base = IMAGE.replace("scratch", "127.0.0.1:1/base:1");
+    let image = base.replace("NAME", "app") + TESTED;
+    golden.write("fleet/app/image.toml", image);
+    for name in ["golden test", "golden build"] {
+        let given = [("workspace", "fleet"), ("images", "app")];
+        let run = job(&golden, name, &given);
+        assert!(run.stderr.contains("--locked"), "{name}: {}", run.stderr);
+        let free = [given[0], given[1], ("locked", "false")];
+        let run = job(&golden, name, &free);
+        assert_ne!(run.code, 0, "{name}");
+        assert!(!run.stderr.contains("--locked"), "{name}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn no_input_of_the_component_is_run_as_code() {
     let registry = FakeRegistry::start(Behaviour::default());
     for input in ["golden", "workspace", "images", "registry"] {
