@@ -58,7 +58,8 @@ pub fn layer_owners(config: &ImageConfig, count: usize) -> Vec<LayerOwner> {
 }
 
 /// The position of the first step of the image itself. Each build by golden ends with an entry of
-/// its own if golden assembled the image, and with the labels if an engine built it.
+/// its own if golden assembled the image, and with the labels if an engine built it. The built-in
+/// templates place no layer after the labels, so a layer above the last end is not of its build.
 fn own_start(steps: &[Step<'_>]) -> usize {
     let is_end = |position: usize| {
         let next = steps.get(position + 1).and_then(|next| label(next.text));
@@ -75,7 +76,7 @@ fn own_start(steps: &[Step<'_>]) -> usize {
         return 0;
     };
     let above = &steps[last + 1..];
-    let is_of_base = above.iter().any(|step| step.is_placed)
+    let is_of_base = above.iter().any(|step| step.has_layer)
         || (steps[*last].text == CONFIG && !above.is_empty());
     if is_of_base {
         last + 1
@@ -156,6 +157,8 @@ mod tests {
             ),
             (vec![&assembled, &labelled], vec![base, base]),
             (vec![&assembled, &foreign], vec![base; 3]),
+            (vec![&built, &foreign], vec![base; 3]),
+            (vec![&built, &cmd, &foreign, &cmd], vec![base; 3]),
             (vec![&built, &assembled], vec![base, base, image, image]),
             (
                 vec![&built, &cmd, &built, &cmd],
