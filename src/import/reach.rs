@@ -1,6 +1,7 @@
 //! Decides whether a step may read or change a file. A file that no earlier step reaches can be
 //! placed before all steps.
 
+use std::mem;
 use std::path::Path;
 
 use super::context::joined;
@@ -31,6 +32,8 @@ const DIRECTORIES: [&str; 14] = [
 /// working directory is `None` if it is that of the base.
 pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str) -> bool {
     let mut workdir = workdir.map(str::to_owned);
+    // The directory of `cd -`.
+    let mut previous = None;
     commands.iter().any(|command| {
         let Some((name, words)) = command.words.as_ref().and_then(|words| words.split_first())
         else {
@@ -38,7 +41,8 @@ pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str)
         };
         let name = name.as_str();
         if name == "cd" {
-            workdir = match words {
+            let next = match words {
+                [word] if word == "-" => previous.take(),
                 [word] if word.starts_with(['~', '-']) => None,
                 [word] if workdir.is_some() || word.starts_with('/') => {
                     Some(resolved(workdir.as_deref(), word))
@@ -46,6 +50,7 @@ pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str)
                 [_] => None,
                 _ => return true,
             };
+            previous = mem::replace(&mut workdir, next);
             return false;
         }
         let is_touched = |word: &str| touches(&resolved(workdir.as_deref(), word), path);
@@ -82,13 +87,26 @@ fn operands<'w>(name: &str, words: &'w [String]) -> impl Iterator<Item = &'w str
     let names_accounts = ACCOUNTS.contains(&name);
     values
         .filter(|word| !word.starts_with('-'))
-        .skip(usize::from(ATTRIBUTES.contains(&name)))
+        .skip(usize::from(begins_with_attribute(name, words)))
         .filter(move |word| !names_accounts || word.contains('/'))
+}
+
+/// True if the first word of a command that is not an option is a mode or an owner.
+fn begins_with_attribute(name: &str, words: &[String]) -> bool {
+    // A mode such as `-x` looks like an option, and GNU accepts it after the paths too.
+    let is_mode = |word: &str| {
+        let letters = word.strip_prefix('-').unwrap_or_default();
+        !letters.starts_with('-') && letters.contains(|c| !"RcfhvHLP".contains(c))
+    };
+    let is_elsewhere =
+        |word: &String| word.starts_with("--reference") || (name == "chmod" && is_mode(word));
+    ATTRIBUTES.contains(&name) && !words.iter().any(is_elsewhere)
 }
 
 /// True if the working directory may change the result of commands.
 pub(super) fn may_use_workdir(commands: &[Command]) -> bool {
-    for command in commands {
+    let mut commands = commands.iter();
+    while let Some(command) = commands.next() {
         let Some((name, words)) = command.words.as_ref().and_then(|words| words.split_first())
         else {
             return true;
@@ -97,12 +115,15 @@ pub(super) fn may_use_workdir(commands: &[Command]) -> bool {
         let is_relative = |word: &str| !word.starts_with(['/', '~']);
         let mut named = operands(name, words);
         let uses = if name == "cd" {
-            // The commands after it run in the directory that it names.
-            return !matches!(words, [word] if !is_relative(word));
+            match words {
+                // The commands after it run in the directory that it names.
+                [word] if !is_relative(word) => return may_return(commands.as_slice()),
+                _ => true,
+            }
         } else if LOCAL.contains(&name) || ATTRIBUTES.contains(&name) || ACCOUNTS.contains(&name) {
             named.any(is_relative)
         } else if SYSTEM.contains(&name) {
-            named.any(|word| is_relative(word) && is_package_file(word))
+            named.any(|word| is_relative(word) && is_package_file(name, word))
         } else {
             !HARMLESS.contains(&name)
         };
@@ -113,11 +134,38 @@ pub(super) fn may_use_workdir(commands: &[Command]) -> bool {
     false
 }
 
-/// True if an argument of a package manager is a file and not the name of a package.
-fn is_package_file(word: &str) -> bool {
+/// True if commands may use the directory that the `cd` before them has left.
+fn may_return(commands: &[Command]) -> bool {
+    for command in commands {
+        if command.text.contains("OLDPWD") {
+            return true;
+        }
+        let mut words = command.text.split_whitespace();
+        if words.next() == Some("cd") {
+            // After any other `cd`, `cd -` returns to a directory that this script names.
+            return words.any(|word| {
+                let word = word.trim_matches(['"', '\'']);
+                word == "-" || word.starts_with("->")
+            });
+        }
+    }
+    false
+}
+
+/// True if an argument of a package manager is a file and not a URL or the name of a package.
+fn is_package_file(manager: &str, word: &str) -> bool {
+    if word.contains("://") {
+        return false;
+    }
     let extension = Path::new(word).extension();
     let is_package = extension.is_some_and(|end| end == "apk" || end == "deb" || end == "rpm");
-    is_package || word.contains('/')
+    is_package
+        || match manager {
+            // `curl/stable` is a package of a release.
+            "apt" | "apt-get" => word.starts_with("./") || word.starts_with("../"),
+            // `nodejs:18/common` is a profile of a module.
+            _ => word.contains('/') && !word.contains(':'),
+        }
 }
 
 /// The absolute path of a word, up to its first wildcard. A relative path in a working directory
@@ -185,6 +233,12 @@ mod tests {
                 "/usr/local/bin/run",
                 true,
             ),
+            ("chmod -x /usr/bin/foo", "/", "/usr/bin/foo", true),
+            ("chmod -R -w,o+r /data", "/", "/data/x", true),
+            ("chmod /usr/bin/foo -x", "/", "/usr/bin/foo", true),
+            ("chmod -Rf -v 0755 /data", "/", "/0755", false),
+            ("chmod --reference=/a /b", "/", "/a", true),
+            ("chmod --reference /a /b", "/", "/a", true),
             ("rm -rf /var/lib/apt/lists/*", "/", "/etc/x", false),
             ("rm -rf /tmp/a*", "/", "/tmp/abc", true),
             ("rm -rf *", "/", "/etc/x", true),
@@ -195,6 +249,9 @@ mod tests {
             ("cd /app && rm x", "/", "/app/y", false),
             ("cd / && rm x", "/app", "/app/x", false),
             ("cd ~ && rm x", "/app", "/root/x", true),
+            ("cd /a && cd - && rm x", "/app", "/app/x", true),
+            ("cd /a && cd - && rm x", "/app", "/app/y", false),
+            ("cd /a && cd - && npm ci", "/app", "/app/x", true),
             (
                 "apt-get update && apt-get install -y nginx",
                 "/",
@@ -258,7 +315,25 @@ mod tests {
             ("mkdir logs", true),
             ("chmod 0755 run", true),
             ("cp -a /a .", true),
+            ("dnf install -y https://example.com/epel.rpm", false),
+            ("dnf install -y rpms/*", true),
+            ("dnf module install -y nodejs:18/common", false),
+            ("apk add --repository https://example.com/x y", false),
+            ("apk add --repository=https://example.com/x y", false),
+            ("apt-get install -y curl/stable", false),
+            ("apt install -y ../curl ./wget", true),
+            ("apt install -y packages/curl.deb", true),
+            ("chmod -x run", true),
+            ("chmod -x /run", false),
             ("cd /a && make && rm x", false),
+            ("cd /a && make > x && rm x", false),
+            ("cd /tmp && touch y && cd - && make", true),
+            ("cd /tmp && touch y && cd \"$OLDPWD\" && make", true),
+            ("cd /tmp && cp y \"$OLDPWD\"", true),
+            ("cd /tmp && touch y && cd - > /dev/null && make", true),
+            ("cd /tmp && cd -P - && make", true),
+            ("cd /tmp && cd \"curl-$VERSION\" && make", false),
+            ("cd /a && cd b && cd - && make", false),
             ("cd a && rm /x", true),
             ("cd && rm /x", true),
             ("npm ci", true),
