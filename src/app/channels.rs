@@ -317,7 +317,7 @@ impl<'a> ChannelReader<'a> {
         let (from, target, attach) = match target {
             None => return Ok(row),
             Some((Some(PlannedTarget::Built(one)), _)) => {
-                let facts = self.facts_of_build(one, image, repo.name(), spec)?;
+                let facts = self.facts_of_build(one, image, repo.name(), spec);
                 row.version = Some(one.step.publish.to_string());
                 row.state = channel_state(spec, &facts, &image.tags.withdrawn, now);
                 return Ok(row);
@@ -417,7 +417,7 @@ impl<'a> ChannelReader<'a> {
         image: &ResolvedImage,
         repository: &Repository,
         spec: &ChannelSpec,
-    ) -> Result<ChannelTarget, Error> {
+    ) -> ChannelTarget {
         let version = built.step.publish.clone();
         let attached = self.attached_to_uploads();
         let signed = &self.signed;
@@ -434,14 +434,14 @@ impl<'a> ChannelReader<'a> {
         if required(spec).any(|one| one == ChannelRequirement::Scan) {
             lacking.push(NOT_SCANNED.to_owned());
         }
-        Ok(ChannelTarget {
+        ChannelTarget {
             published: Some(self.session.settings.now),
             revoked: image.lifecycle.revocation(&version).into_iter().collect(),
             end_of_life: image.lifecycle.end().into_iter().collect(),
             unsigned: unsigned.into_iter().next(),
             lacking,
             version: Some(version),
-        })
+        }
     }
 
     /// The planned action for a channel. Reads the version that the channel points to.

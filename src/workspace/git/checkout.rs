@@ -250,11 +250,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "git is found in PATH")]
     async fn git_sends_no_login_of_the_session_to_an_unknown_server() {
         let home = tempfile::tempdir().unwrap();
         let config =
             "[http]\n\temptyAuth = true\n[http \"https://a.example/\"]\n\temptyAuth = true\n";
-        std::fs::write(home.path().join(".gitconfig"), config).unwrap();
+        fs::write_atomic(&home.path().join(".gitconfig"), config.as_bytes()).unwrap();
         let variables = [
             ("HOME", home.path().to_str().unwrap().to_owned()),
             ("PATH", std::env::var("PATH").unwrap()),
