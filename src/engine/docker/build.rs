@@ -249,7 +249,7 @@ impl DockerBuild<'_> {
                 )
             }
         };
-        let messages = docker.api.build_image(request, None, Some(body));
+        let messages = failure::messages(docker.api.build_image(request, None, Some(body)));
         let mut progress = Progress::new(self.image, self.events, self.names());
         match follow(messages, &mut progress).await {
             Ok(()) => {}

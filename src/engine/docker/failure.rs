@@ -3,9 +3,23 @@
 use std::io::ErrorKind;
 
 use bollard::errors::Error as BollardError;
+use futures_util::{Stream, StreamExt as _, future};
 
 use super::super::Error;
 use super::super::error::with_sources;
+
+/// The messages of an engine, up to their end. bollard reads a message before its line break
+/// arrives. If the line break of the last message arrives later, bollard takes it for the start of
+/// a message without an end. An answer that is really cut off is an error of hyper.
+pub(super) fn messages<T>(
+    stream: impl Stream<Item = Result<T, BollardError>>,
+) -> impl Stream<Item = Result<T, BollardError>> {
+    stream.take_while(|message| {
+        let is_line_break = matches!(message, Err(BollardError::IOError { err })
+            if err.kind() == ErrorKind::Other && err.to_string() == "bytes remaining on stream");
+        future::ready(!is_line_break)
+    })
+}
 
 /// The message of the engine, without bollard's own text.
 pub(super) fn message(error: &BollardError) -> String {
@@ -84,7 +98,67 @@ pub(super) fn connection(error: BollardError, address: &str) -> Result<Error, Bo
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// Sends these chunks as the answer to one request, each after a pause.
+    async fn engine(chunks: &'static [&'static str]) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert_ne!(client.read(&mut request).await.unwrap(), 0);
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            client.write_all(head.as_bytes()).await.unwrap();
+            for chunk in chunks {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                let chunk = format!("{:x}\r\n{chunk}\r\n", chunk.len());
+                client.write_all(chunk.as_bytes()).await.unwrap();
+            }
+            client.write_all(b"0\r\n\r\n").await.unwrap();
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_line_break_that_arrives_late_is_the_end_of_the_messages() {
+        for chunks in [
+            &["{\"stream\":\"a\"}\r\n{\"stream\":\"b\"}", "\r\n"][..],
+            &["{\"stream\":\"a\"}", "\r\n{\"stream\":\"b\"}", "\r\n"],
+            &["{\"stream\":\"a\"}\r\n{\"stream\":\"b\"}\r\n"],
+        ] {
+            let address = engine(chunks).await;
+            let api = bollard::Docker::connect_with_custom_transport(
+                move |request: hyper::Request<_>| async move {
+                    let stream = tokio::net::TcpStream::connect(address).await?;
+                    let stream = hyper_util::rt::TokioIo::new(stream);
+                    let (mut sender, connection) =
+                        hyper::client::conn::http1::handshake(stream).await?;
+                    tokio::spawn(connection);
+                    Ok(sender.send_request(request).await?)
+                },
+                Some("http://docker"),
+                10,
+                bollard::API_DEFAULT_VERSION,
+            );
+            let options = bollard::query_parameters::BuildImageOptions::default();
+            let api = api.unwrap();
+            let all: Vec<_> = messages(api.build_image(
+                options,
+                None,
+                Some(bollard::body_full(hyper::body::Bytes::new())),
+            ))
+            .collect()
+            .await;
+            let texts: Vec<String> = all
+                .into_iter()
+                .map(|message| message.unwrap().stream.unwrap())
+                .collect();
+            assert_eq!(texts, ["a", "b"], "{chunks:?}");
+        }
+    }
 
     #[test]
     fn the_message_of_podman_is_taken_out_of_its_json() {

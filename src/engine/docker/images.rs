@@ -91,7 +91,9 @@ impl Docker {
             ..Default::default()
         };
         let failed = |error| self.failed("load the image", error);
-        let mut messages = Box::pin(self.api.import_image(options, body, None));
+        let mut messages = Box::pin(failure::messages(
+            self.api.import_image(options, body, None),
+        ));
         let mut loaded = Vec::new();
         while let Some(info) = messages.try_next().await.map_err(failed)? {
             let text = info.stream.unwrap_or_default();

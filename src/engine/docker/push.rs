@@ -30,7 +30,8 @@ impl Docker {
         let options = PushImageOptionsBuilder::new().tag(&tag).build();
         let name = reference.repository.to_string();
         let api = &self.api;
-        let mut messages = Box::pin(api.push_image(&name, Some(options), login.map(credentials)));
+        let messages = api.push_image(&name, Some(options), login.map(credentials));
+        let mut messages = Box::pin(failure::messages(messages));
         let failed = |error| match self.connection_error(error) {
             Ok(error) => error,
             Err(error) => {
@@ -67,7 +68,8 @@ impl Docker {
             .platform(&platform)
             .build();
         let api = &self.api;
-        let mut messages = Box::pin(api.create_image(Some(options), None, login.map(credentials)));
+        let messages = api.create_image(Some(options), None, login.map(credentials));
+        let mut messages = Box::pin(failure::messages(messages));
         let failed = |error| match self.connection_error(error) {
             Ok(error) => error,
             Err(error) => {
