@@ -5,16 +5,28 @@ use serde_json::Value;
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
 
+/// The table of the registry in golden.toml.
+fn table(registry: &FakeRegistry) -> String {
+    format!(
+        "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
+        registry.host()
+    )
+}
+
+/// A workspace in a step of GitHub Actions that writes its summary to `summary.md`.
+fn in_github(registry: &FakeRegistry) -> Golden {
+    Golden::new()
+        .workspace(&table(registry))
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", "summary.md")
+}
+
 #[test]
 fn a_step_of_github_actions_gets_a_summary_and_outputs() {
     let registry = FakeRegistry::start(Behaviour::default());
     let host = registry.host();
-    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
-    let golden = Golden::new()
-        .workspace(&table)
+    let golden = in_github(&registry)
         .env("SOURCE_DATE_EPOCH", "0")
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_STEP_SUMMARY", "summary.md")
         .env("GITHUB_OUTPUT", "outputs");
     for name in ["app", "tool"] {
         golden.write(
@@ -51,7 +63,7 @@ fn a_step_of_github_actions_gets_a_summary_and_outputs() {
     assert_eq!(read("summary.md").matches("### golden").count(), 2);
     assert!(read("outputs").ends_with("published=false\nimages=[]\n"));
     // The images get artifacts, but no tag moves.
-    golden.write("golden.toml", format!("{table}[sbom]\n"));
+    golden.write("golden.toml", table(&registry) + "[sbom]\n");
     golden.run(&["build", "--push"]).exit(0);
     let outputs = read("outputs");
     let last = outputs.rsplit("published=").next().unwrap();
@@ -74,12 +86,7 @@ fn a_step_of_github_actions_gets_a_summary_and_outputs() {
 #[test]
 fn a_summary_shows_what_changed_since_the_version_before() {
     let registry = FakeRegistry::start(Behaviour::default());
-    let host = registry.host();
-    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
-    let golden = Golden::new()
-        .workspace(&table)
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_STEP_SUMMARY", "summary.md");
+    let (golden, host) = (in_github(&registry), registry.host());
     let publish = |version: &str, label: &str, files: &str| {
         golden.write(
             "app/image.toml",
@@ -129,12 +136,7 @@ fn a_summary_shows_what_changed_since_the_version_before() {
 #[test]
 fn a_difference_that_cannot_be_read_is_a_note_in_the_summary() {
     let registry = FakeRegistry::start(Behaviour::default());
-    let host = registry.host();
-    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
-    let golden = Golden::new()
-        .workspace(&table)
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_STEP_SUMMARY", "summary.md");
+    let golden = in_github(&registry);
     let publish = |version: &str, platform: &str| {
         golden.write(
             "app/image.toml",

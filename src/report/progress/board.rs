@@ -32,7 +32,7 @@ pub(super) struct Board {
     done: usize,
     /// The images that were started and are not finished.
     images: IndexMap<String, RunningImage>,
-    /// The last other work, such as reading a base: nothing tells its end.
+    /// The last other work, such as reading a base: no event reports its end.
     other: Option<(String, RunningImage)>,
 }
 
@@ -160,8 +160,8 @@ impl Board {
             let verb = if hidden.len() == 1 { "is" } else { "are" };
             lines.push(format!("{more} {verb} in progress"));
         }
-        let fitted = lines.iter();
-        fitted
+        let lines = lines.iter();
+        lines
             .map(|line| console::truncate_str(line, columns, "…").into_owned())
             .collect()
     }
@@ -186,7 +186,8 @@ impl RunningImage {
         let spent = now.saturating_duration_since(self.step_since);
         let head = format!("{name}{padding}  {:>6}", clock(spent));
         let bytes = self.bytes(spent);
-        let room = columns.saturating_sub(width(&head) + width(&bytes) + 2);
+        // Two spaces before the step, and two before the bytes.
+        let room = columns.saturating_sub(width(&head) + width(&bytes) + 4);
         let room = match (bytes.is_empty(), self.detail.is_empty()) {
             (true, true) => usize::MAX,
             (false, true) => room,
@@ -374,7 +375,7 @@ mod tests {
         }
         assert!(board.is_idle());
         assert!(board.lines(now, size).is_empty());
-        // Nothing tells the end of other work, so that only the last one is shown.
+        // No event reports the end of other work, so that only the last one is shown.
         for image in ["base:1", "base:2"] {
             let image = image.to_owned();
             let step = Step::Pull("base".to_owned());

@@ -34,7 +34,6 @@ pub(super) struct Folds {
 #[derive(Debug)]
 struct Fold {
     /// The time of the first line.
-    start: i64,
     since: Instant,
     lines: String,
 }
@@ -51,17 +50,16 @@ impl Folds {
         }
     }
 
-    fn now(&self) -> i64 {
-        let seconds = self.since.elapsed().as_secs();
+    /// A time in seconds since 1970-01-01 UTC.
+    fn seconds(&self, time: Instant) -> i64 {
+        let seconds = time.saturating_duration_since(self.since).as_secs();
         self.start
             .saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 
     /// Adds a line. Returns a text to print if the fold is full.
     pub(super) fn add(&mut self, image: &str, line: &str) -> Option<String> {
-        let start = self.now();
         let fold = self.open.entry(image.to_owned()).or_insert(Fold {
-            start,
             since: Instant::now(),
             lines: String::new(),
         });
@@ -86,11 +84,11 @@ impl Folds {
         let (head, end) = match self.folding {
             Folding::GitHub => (format!("::group::{title}"), "::endgroup::".to_owned()),
             Folding::GitLab => {
-                let (name, now) = (format!("golden_{}", self.written), self.now());
+                let name = format!("golden_{}", self.written);
+                let (start, now) = (self.seconds(fold.since), self.seconds(Instant::now()));
                 (
                     format!(
-                        "\u{1b}[0Ksection_start:{}:{name}[collapsed=true]\r\u{1b}[0K{title}",
-                        fold.start
+                        "\u{1b}[0Ksection_start:{start}:{name}[collapsed=true]\r\u{1b}[0K{title}"
                     ),
                     format!("\u{1b}[0Ksection_end:{now}:{name}\r\u{1b}[0K"),
                 )
