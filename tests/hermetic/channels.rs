@@ -39,6 +39,17 @@ impl Channels {
         self.golden.write("app/image.toml", text);
     }
 
+    /// Requires signatures by a key of the workspace.
+    fn trust_a_key(&self) {
+        self.golden.write_key_pair("team");
+        let host = self.registry.host();
+        let text = format!(
+            "[[registry]]\nname = \"r\"\nhost = \"{host}\"\n\
+             [[trust]]\nname = \"team\"\nimages = [\"{host}/**\"]\nkeys = [\"team.pub\"]\n"
+        );
+        self.golden.write("golden.toml", text);
+    }
+
     fn tag(&self, tag: &str) -> Option<String> {
         self.registry.tags("app").get(tag).cloned()
     }
@@ -107,13 +118,7 @@ fn a_channel_never_moves_to_a_version_that_must_not_be_used() {
         assert_eq!(channels.tag("prod"), channels.tag("1.2.4"));
     }
     // Where a key is trusted, an unsigned version is refused too.
-    channels.golden.write_key_pair("team");
-    let host = channels.registry.host();
-    let text = format!(
-        "[[registry]]\nname = \"r\"\nhost = \"{host}\"\n\
-         [[trust]]\nname = \"team\"\nimages = [\"{host}/**\"]\nkeys = [\"team.pub\"]\n"
-    );
-    channels.golden.write("golden.toml", text);
+    channels.trust_a_key();
     let run = channels.publish("1.2.4", "[channels]\nprod = \"1.2.3\"\n", 4);
     assert!(
         run.stderr.contains("refused: it is not signed"),
@@ -225,13 +230,7 @@ fn a_plan_refuses_a_channel_as_a_publication_does() {
         channels.publish("1.2.4", rest, 4);
     }
     // A new version is signed by the publication, or is refused.
-    channels.golden.write_key_pair("team");
-    let host = channels.registry.host();
-    let text = format!(
-        "[[registry]]\nname = \"r\"\nhost = \"{host}\"\n\
-         [[trust]]\nname = \"team\"\nimages = [\"{host}/**\"]\nkeys = [\"team.pub\"]\n"
-    );
-    channels.golden.write("golden.toml", text);
+    channels.trust_a_key();
     channels.spec("1.2.5", "[channels]\nprod = \"1.2.5\"\n");
     let text = channels.golden.run(&["plan"]).exit(4).stdout;
     let row = "refuse  prod  1.2.4 → 1.2.5 (it is not signed)";
