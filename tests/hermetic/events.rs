@@ -1,8 +1,11 @@
 //! `--events FILE`: what happens, as lines of JSON.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use crate::support::registry::{Behaviour, FakeRegistry};
+use crate::support::registry::{Behaviour, FakeRegistry, refuse};
+use crate::support::server::Seen;
 use crate::support::workspace::Golden;
 
 /// The events in the file, without their times.
@@ -79,6 +82,56 @@ fn a_run_writes_its_events_while_it_works() {
     assert!(
         ended["error"].as_str().unwrap().contains("nowhere"),
         "{ended}"
+    );
+}
+
+#[test]
+fn with_atomic_an_image_ends_after_its_tags_moved() {
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(|seen: &Seen| {
+            let is_tag = seen.method == "PUT" && seen.path.ends_with("/two/manifests/latest");
+            is_tag.then(|| refuse(403, "DENIED", "no moving tags"))
+        })),
+        ..Behaviour::default()
+    });
+    let host = registry.host();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+    let golden = Golden::new().workspace(&table);
+    for name in ["one", "two"] {
+        golden.write(
+            &format!("{name}/image.toml"),
+            format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n"),
+        );
+    }
+    let run = golden
+        .run(&["build", "--push", "--atomic", "--events", "run.jsonl"])
+        .exit(1);
+    assert!(
+        run.stdout.contains("one:1.0.0  published"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("two:1.0.0  failed"), "{}", run.stdout);
+    let written = events(&golden, "run.jsonl");
+    assert_eq!(named(&written, "waiting").len(), 2);
+    let of_one = written.iter().filter(|event| event["image"] == "one:1.0.0");
+    let of_one: Vec<&Value> = of_one.collect();
+    let [.., tag, end] = of_one.as_slice() else {
+        panic!("{of_one:?}");
+    };
+    assert_eq!(
+        (&tag["step"], &end["event"]),
+        (&"tag".into(), &"finished".into())
+    );
+    assert_eq!(
+        (&end["text"], &end["ok"]),
+        (&"published".into(), &true.into())
+    );
+    let finished = named(&written, "finished");
+    assert_eq!(finished.len(), 2, "{finished:?}");
+    assert_eq!(
+        (&finished[1]["image"], &finished[1]["ok"]),
+        (&"two:1.0.0".into(), &false.into())
     );
 }
 
