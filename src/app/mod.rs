@@ -29,6 +29,7 @@ pub mod graph;
 mod image_globs;
 pub mod impact;
 pub mod import;
+pub mod import_source;
 pub mod inspect;
 pub mod key;
 pub mod lifecycle;

@@ -1,17 +1,18 @@
 //! `golden new`: create an image in the workspace.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{destinations, names};
-use crate::app::bake::{ImportedTargets, bake};
-use crate::app::import::{self, ImportedImage};
+use crate::app::bake::bake;
+use crate::app::import;
+use crate::app::import_source::ImportSource;
 use crate::app::located::Finder;
 use crate::app::new::{NewImage, create};
-use crate::report::{self, OutputFormat};
+use crate::report;
 
 /// Create an image in this workspace, also from a Dockerfile or an existing image.
 #[derive(Debug, clap::Args)]
@@ -40,80 +41,46 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let settings = SelectionArgs::of(Vec::new(), args.set.clone()).settings(context)?;
-    let named = args.from.as_deref().map(Path::new);
-    if let Some(path) = named.filter(|path| is_bake(path)) {
+    let settings = SelectionArgs::of(Vec::new(), args.set).settings(context)?;
+    let (out, format) = (&context.out, context.format);
+    let written = args.from.as_deref();
+    let source =
+        written.map(|written| ImportSource::of(written, context.cwd.join(written).exists()));
+    if let Some(ImportSource::BakeFile(path)) = source {
         if args.name.is_some() {
             return Err(
                 Failure::usage("the targets of a bake file have their own names")
                     .hint(format!("golden new --from {}", path.display())),
             );
         }
-        return Ok(show_targets(&bake(&settings, path).await?, context));
+        let imported = bake(&settings, path).await?;
+        report::imported_targets(out, format, &imported);
+        return Ok(complete(imported.is_complete()));
     }
     let Some(name) = &args.name else {
         return Err(Failure::usage("the image needs a name").hint("golden new NAME --from …"));
     };
-    if let Some(path) = named
-        && is_file(path, &context.cwd)
-    {
-        let base_dir = args.base_dir.as_deref();
-        let imported = import::dockerfile(&settings, name, path, base_dir).await?;
-        return Ok(show_imported(&imported, context));
-    }
-    let image = match &args.from {
-        Some(from) => existing(name, from, context).await?,
-        None => create(&settings, name, &args.base).await?,
+    let image = match source {
+        Some(ImportSource::Dockerfile(path)) => {
+            let base_dir = args.base_dir.as_deref();
+            let imported = import::dockerfile(&settings, name, path, base_dir).await?;
+            report::imported(out, format, &imported);
+            return Ok(complete(imported.is_complete()));
+        }
+        Some(ImportSource::Image(from)) => existing(name, from, context).await?,
+        Some(ImportSource::BakeFile(_)) | None => create(&settings, name, &args.base).await?,
     };
-    if context.format == OutputFormat::Json {
-        context
-            .out
-            .json(&serde_json::json!({ "files": [image.file] }));
-    } else {
-        show(&image, context);
-    }
+    report::created(out, format, &image);
     Ok(Exit::Done)
 }
 
-/// True if the value of `--from` is a bake file.
-fn is_bake(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default();
-    ["hcl", "json", "yaml", "yml"]
-        .iter()
-        .any(|known| extension == *known)
-}
-
-fn show_targets(imported: &ImportedTargets, context: &Context) -> Exit {
-    if context.format == OutputFormat::Json {
-        context.out.json(&report::imported_targets_json(imported));
-    } else {
-        context.out.data(&report::imported_targets(imported));
-        for image in imported
-            .targets
-            .iter()
-            .filter_map(|target| target.image.as_ref().ok())
-        {
-            show(&image.image, context);
-        }
-    }
-    if imported.is_complete() {
+/// The exit code of an import: a difference if something is left out.
+const fn complete(is_complete: bool) -> Exit {
+    if is_complete {
         Exit::Done
     } else {
         Exit::Difference
     }
-}
-
-/// True if the value of `--from` is a file and not a reference.
-fn is_file(path: &Path, cwd: &Path) -> bool {
-    let is_named = |name: &str| {
-        let last = path.file_name().unwrap_or_default();
-        last.to_string_lossy().contains(name)
-    };
-    cwd.join(path).exists()
-        || path.is_absolute()
-        || path.starts_with(".")
-        || path.starts_with("..")
-        || ["Dockerfile", "Containerfile"].into_iter().any(is_named)
 }
 
 /// Creates an image on an existing one.
@@ -128,39 +95,4 @@ async fn existing(name: &str, from: &str, context: &Context) -> Result<NewImage,
         platform: None,
     };
     Ok(import::existing(&finder, name, from).await?)
-}
-
-fn show_imported(imported: &ImportedImage, context: &Context) -> Exit {
-    if context.format == OutputFormat::Json {
-        context.out.json(&report::imported_json(imported));
-    } else {
-        context.out.data(&report::imported(imported));
-        for file in &imported.files {
-            context.out.message(&format!("copied {}", file.display()));
-        }
-        show(&imported.image, context);
-    }
-    if imported.is_complete() {
-        Exit::Done
-    } else {
-        Exit::Difference
-    }
-}
-
-fn show(image: &NewImage, context: &Context) {
-    let NewImage {
-        name,
-        file,
-        is_found,
-    } = image;
-    let out = &context.out;
-    out.message(&format!("wrote {}", file.display()));
-    out.message(&if *is_found {
-        format!("next: golden check {name}, then golden build {name}")
-    } else {
-        format!(
-            "add {} to `images` in golden.toml, whose globs do not match it",
-            file.display()
-        )
-    });
 }

@@ -10,7 +10,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations_of, names};
-use super::sign::signing;
+use super::sign::optional_signing;
 use crate::app::revoke::{
     PlannedRevocation, RevocationEdit, RevokeRequest, RevokeScope, RevokedImage,
 };
@@ -102,15 +102,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         None
     };
-    let has_key = args.key.is_some()
-        || workspace
-            .as_ref()
-            .is_some_and(|one| one.spec.signing.key.is_some());
-    let signing = if has_key {
-        Some(signing(args.key.as_ref(), context, workspace.as_ref()).await?)
-    } else {
-        None
-    };
+    let signing = optional_signing(args.key.as_ref(), context, workspace.as_ref()).await?;
     let signer = signing.as_ref().map(|signing| &signing.signer);
     let scope = RevokeScope {
         workspace: workspace.as_ref(),

@@ -48,6 +48,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The key to sign with, if one is given or the workspace has one.
+pub(super) async fn optional_signing(
+    given: Option<&KeySource>,
+    context: &Context,
+    workspace: Option<&Workspace>,
+) -> Result<Option<Signing>, Failure> {
+    let is_configured = workspace.is_some_and(|one| one.spec.signing.key.is_some());
+    if given.is_none() && !is_configured {
+        return Ok(None);
+    }
+    signing(given, context, workspace).await.map(Some)
+}
+
 /// The key to sign with: `given`, or the key of the workspace. Fails if there is none.
 pub(super) async fn signing(
     given: Option<&KeySource>,

@@ -1,15 +1,69 @@
-//! The instructions of an imported Dockerfile as text and as JSON.
+//! New images of the workspace, and the instructions of imported Dockerfiles, as text and as JSON.
 
 use serde_json::{Value, json};
 
+use super::OutputFormat;
+use super::out::Out;
 use super::table::TextTable;
 use crate::app::bake::{ImportedTarget, ImportedTargets};
 use crate::app::import::ImportedImage;
+use crate::app::new::NewImage;
 use crate::import::Outcome;
 
+/// Shows a new image and the next step.
+pub fn created(out: &Out, format: OutputFormat, image: &NewImage) {
+    if format == OutputFormat::Json {
+        out.json(&json!({ "files": [image.file] }));
+    } else {
+        next_step(out, image);
+    }
+}
+
+/// Shows the outcome of each instruction of a Dockerfile, and the new image.
+pub fn imported(out: &Out, format: OutputFormat, imported: &ImportedImage) {
+    if format == OutputFormat::Json {
+        out.json(&image_json(imported));
+        return;
+    }
+    out.data(&instructions(imported));
+    for file in &imported.files {
+        out.message(&format!("copied {}", file.display()));
+    }
+    next_step(out, &imported.image);
+}
+
+/// Shows the outcome of each instruction of each target, and the new images.
+pub fn imported_targets(out: &Out, format: OutputFormat, imported: &ImportedTargets) {
+    if format == OutputFormat::Json {
+        out.json(&targets_json(imported));
+        return;
+    }
+    out.data(&targets(imported));
+    let images = imported.targets.iter();
+    for image in images.filter_map(|target| target.image.as_ref().ok()) {
+        next_step(out, &image.image);
+    }
+}
+
+fn next_step(out: &Out, image: &NewImage) {
+    let NewImage {
+        name,
+        file,
+        is_found,
+    } = image;
+    out.message(&format!("wrote {}", file.display()));
+    out.message(&if *is_found {
+        format!("next: golden check {name}, then golden build {name}")
+    } else {
+        format!(
+            "add {} to `images` in golden.toml, whose globs do not match it",
+            file.display()
+        )
+    });
+}
+
 /// A line for each instruction: its line number, the instruction and its outcome.
-#[must_use]
-pub fn imported(image: &ImportedImage) -> String {
+fn instructions(image: &ImportedImage) -> String {
     let mut table = TextTable::default();
     for line in &image.lines {
         table.row([
@@ -22,8 +76,7 @@ pub fn imported(image: &ImportedImage) -> String {
 }
 
 /// A line for each instruction of each target, and for each key that is left out.
-#[must_use]
-pub fn imported_targets(imported: &ImportedTargets) -> String {
+fn targets(imported: &ImportedTargets) -> String {
     let mut table = TextTable::default();
     for ImportedTarget {
         name,
@@ -48,11 +101,10 @@ pub fn imported_targets(imported: &ImportedTargets) -> String {
 }
 
 /// The same as JSON.
-#[must_use]
-pub fn imported_targets_json(imported: &ImportedTargets) -> Value {
+fn targets_json(imported: &ImportedTargets) -> Value {
     let target = |target: &ImportedTarget| {
         let mut value = match &target.image {
-            Ok(image) => imported_json(image),
+            Ok(image) => image_json(image),
             Err(error) => json!({ "error": error.to_string() }),
         };
         value["target"] = json!(target.name);
@@ -65,8 +117,7 @@ pub fn imported_targets_json(imported: &ImportedTargets) -> Value {
 }
 
 /// The instructions as JSON, with the files that were written.
-#[must_use]
-pub fn imported_json(image: &ImportedImage) -> Value {
+fn image_json(image: &ImportedImage) -> Value {
     let lines = image.lines.iter().map(|line| {
         let (outcome, reason) = match &line.outcome {
             Outcome::Declared => ("declared", None),

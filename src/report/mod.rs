@@ -56,7 +56,7 @@ pub use difference::planned as plan_differences;
 pub use failure::{chain, failure};
 pub use format::OutputFormat;
 pub use impact::{impact, impact_summary, scan_problems};
-pub use imported::{imported, imported_json, imported_targets, imported_targets_json};
+pub use imported::{created, imported, imported_targets};
 pub use inspected::inspected;
 pub use lifecycle::{announced, revocation, revocation_question, revocation_summary};
 pub use listing::listing;
