@@ -73,6 +73,21 @@ fn a_licence_is_allowed_by_its_expression() {
     assert!(refusal(None).is_some());
 }
 
+/// `cargo deny check` reads this file.
+#[test]
+fn cargo_deny_allows_the_same_licences_and_advisories() {
+    let text = std::fs::read_to_string(root().join(".cargo/deny.toml")).unwrap();
+    let file: toml::Value = toml::from_str(&text).unwrap();
+    let texts = |table: &str, key: &str| -> Vec<String> {
+        let values = file[table][key].as_array().unwrap().iter();
+        values
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(texts("licenses", "allow"), ALLOWED);
+    assert_eq!(texts("advisories", "ignore"), ACCEPTED.map(|(id, _)| id));
+}
+
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
