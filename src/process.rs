@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// A kind of program. It decides which environment variables the program receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +236,61 @@ fn is_path(name: &str) -> bool {
     name.contains('/')
 }
 
+/// Starts a command. The error says so if the program exists but its interpreter does not; the system
+/// reports both as a missing file.
+fn start(command: &mut Command) -> std::io::Result<Child> {
+    command.spawn().map_err(|error| {
+        let interpreter = match error.kind() {
+            std::io::ErrorKind::NotFound => interpreter(command.as_std()),
+            _ => None,
+        };
+        match interpreter {
+            Some(path) => std::io::Error::other(no_interpreter(&path)),
+            None => error,
+        }
+    })
+}
+
+/// The clause that reports that the interpreter of a script does not exist.
+fn no_interpreter(path: &str) -> String {
+    match path.strip_suffix('\r') {
+        Some(path) => format!(
+            "the first line of the script, `#!{path}`, ends with a carriage return; save the script \
+             with the line ends of Unix"
+        ),
+        None => format!("the interpreter of the script, `{path}`, does not exist"),
+    }
+}
+
+/// The interpreter that the first line of a command's program names, if the program is a script.
+fn interpreter(command: &std::process::Command) -> Option<String> {
+    let program = Path::new(command.get_program());
+    let file = if program.components().count() > 1 {
+        program.to_owned()
+    } else {
+        let (_, path) = command.get_envs().find(|(name, _)| *name == "PATH")?;
+        let mut candidates = std::env::split_paths(path?).map(|directory| directory.join(program));
+        candidates.find(|file| file.is_file())?
+    };
+    let mut start = Vec::new();
+    let file = std::fs::File::open(file).ok()?;
+    file.take(MAX_FIRST_LINE).read_to_end(&mut start).ok()?;
+    let line = start
+        .strip_prefix(b"#!")?
+        .split(|byte| *byte == b'\n')
+        .next()?;
+    let line = String::from_utf8_lossy(line);
+    // The argument of the interpreter follows a blank.
+    let path = line
+        .trim_start_matches([' ', '\t'])
+        .split([' ', '\t'])
+        .next()?;
+    Some(path.to_owned())
+}
+
+/// The longest first line of a script, in bytes, that Linux reads.
+const MAX_FIRST_LINE: u64 = 256;
+
 /// The last line that a program printed, after a colon, without control characters. Empty if it
 /// printed nothing.
 #[must_use]
@@ -317,7 +373,7 @@ pub async fn output(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn()?;
+    let mut child = start(&mut command)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -395,7 +451,7 @@ pub async fn run_group(
         .stderr(Stdio::piped());
     #[cfg(unix)]
     command.process_group(0);
-    let mut child = command.spawn()?;
+    let mut child = start(&mut command)?;
     let group = ProcessGroup(child.id());
     let output = Mutex::new(Vec::new());
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -524,6 +580,45 @@ mod tests {
         let mut command = environment().command(Program::Gate, program).into_std();
         let status = command.args(["-c", "exit 3"]).status().unwrap();
         assert_eq!(status.code(), Some(3));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_missing_interpreter_is_not_a_missing_program() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let absent = "the interpreter of the script, `/absent/sh`, does not exist";
+        for (name, text, expected, is_missing) in [
+            ("script", "#!/absent/sh\n", absent, false),
+            ("blanks", "#! /absent/sh -e\n", absent, false),
+            ("no-line", "#!/absent/sh", absent, false),
+            (
+                "windows",
+                "#!/bin/sh\r\nexit\r\n",
+                "the first line of the script, `#!/bin/sh`, ends with a carriage return; save the \
+                 script with the line ends of Unix",
+                false,
+            ),
+            ("none", "", "No such file or directory (os error 2)", true),
+        ] {
+            let file = directory.path().join(name);
+            if !text.is_empty() {
+                std::fs::write(&file, text).unwrap();
+                std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+            }
+            let path = directory.path().to_str().unwrap().to_owned();
+            let in_path = Environment::new([("PATH".to_owned(), path)].into());
+            for program in [file.as_os_str(), OsStr::new(name)] {
+                let command = in_path.command(Program::Gate, program);
+                let limits = Limits {
+                    time: Duration::from_secs(2),
+                    output: 0,
+                };
+                let error = output(command, b"", limits).await.unwrap_err();
+                assert_eq!(error.to_string(), expected, "{name}");
+                assert_eq!(error.is_missing(), is_missing, "{name}");
+            }
+        }
     }
 
     #[test]

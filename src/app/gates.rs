@@ -1,5 +1,7 @@
 //! Runs the gates of a workspace on an image before its tags move.
 
+use std::path::Path;
+
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -167,7 +169,7 @@ impl GateFiles {
         let named = [named];
         let written = destination.write(&named, &gates.blobs, &gates.events);
         written.await.map_err(|error| error.to_string())?;
-        Ok(directory.display().to_string())
+        as_word(&directory)
     }
 
     /// Writes the bill of materials of the image for this machine, or of the first one.
@@ -183,8 +185,18 @@ impl GateFiles {
         let text = bill.document(SbomFormat::CycloneDx).to_string();
         let written = fs::write_atomic(&path, text.as_bytes());
         written.map_err(|error| error.to_string())?;
-        Ok(path.display().to_string())
+        as_word(&path)
     }
+}
+
+/// A path as a word of a command, which is UTF-8 like golden.toml.
+fn as_word(path: &Path) -> Result<String, String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        format!(
+            "the temporary directory has a name that is not UTF-8, {}; set TMPDIR to another directory",
+            path.display()
+        )
+    })
 }
 
 async fn bill(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::registry::{Behaviour, FakeRegistry};
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 const APP: &str = "[image]\nname = \"team/app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
     [[files]]\ncontent = \"hello\"\ntarget = \"/etc/motd\"\n";
@@ -108,6 +108,53 @@ fn a_gate_fails_closed() {
             .run(&["build", "--push"])
             .exit(0);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_script_without_its_interpreter_is_not_a_missing_program() {
+    use std::os::unix::fs::PermissionsExt;
+    let scan = "[[gate]]\nname = \"scan\"\ncommand = [\"./scan.sh\"]\n";
+    for (first, because) in [
+        (
+            "#!/absent/python",
+            "the program `./scan.sh` cannot be started: the interpreter of the script, \
+             `/absent/python`, does not exist",
+        ),
+        ("#!/bin/sh\r", "`#!/bin/sh`, ends with a carriage return"),
+    ] {
+        let registry = FakeRegistry::start(Behaviour::default());
+        let golden = workspace(&registry, scan);
+        let script = golden.write("scan.sh", format!("{first}\nexit 0\n"));
+        std::fs::set_permissions(script, PermissionsExt::from_mode(0o755)).unwrap();
+        let run = golden.run(&["build", "--push"]).exit(1);
+        assert!(run.stderr.contains(because), "{}", run.stderr);
+        assert!(registry.tags("team/app").is_empty(), "{first:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_temporary_directory_whose_name_is_not_utf_8_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let registry = FakeRegistry::start(Behaviour::default());
+    let build = |script: &str| {
+        let golden = workspace(&registry, &gate(script, ""));
+        let name = std::ffi::OsStr::from_bytes(b"temporary-\xff");
+        let directory = golden.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        let mut command = golden.command(&["build", "--push"]);
+        Run::of(command.env("TMPDIR", directory).output().unwrap())
+    };
+    for placeholder in ["layout", "sbom"] {
+        let run = build(&format!("test -e {{{placeholder}}}")).exit(1);
+        let because = "the temporary directory has a name that is not UTF-8";
+        assert!(run.stderr.contains(because), "{}", run.stderr);
+        assert!(run.stderr.contains("set TMPDIR"), "{}", run.stderr);
+        assert!(registry.tags("team/app").is_empty(), "{placeholder}");
+    }
+    // Other gates need no file.
+    build("true").exit(0);
 }
 
 /// Gates can take minutes, so the tags are decided again after them.
