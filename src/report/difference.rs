@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::table::TextTable;
-use super::text::{bytes, count, growth, one_line};
+use super::text::{bytes, growth, more, one_line};
 use crate::app::diff::ComparedImages;
 use crate::app::plan_diff::{DiffResult, PlannedDiff};
 use crate::inventory::{
@@ -126,12 +126,8 @@ fn sections(difference: &Difference) -> Vec<(&'static str, Vec<Line>, Option<Str
         .map(|total| total - shown(total))
         .iter()
         .sum();
-    let hidden_files = (hidden > 0).then(|| {
-        format!(
-            "and {} more; --format json lists all",
-            count(hidden, "file")
-        )
-    });
+    let hidden_files =
+        (hidden > 0).then(|| format!("and {}; --format json lists all", more(hidden, "file")));
     let all = [
         ("base", base_lines, None),
         ("packages", package_lines(packages), None),

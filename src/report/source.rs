@@ -10,7 +10,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Render
 
 use super::out::Out;
 use super::place::{ReportLocation, files};
-use super::text::{count, masked, visible};
+use super::text::{count, masked, more, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 
 /// The maximum length of a source line in bytes. For longer lines, only the place is shown.
@@ -79,9 +79,9 @@ pub(super) fn draw_each(out: &Out, found: &Diagnostics, sources: &SourceMap) {
         out.error(&format!("{}\n", renderer.render(&[group])));
     }
     if groups.len() > MAX_FINDINGS {
-        let rest = count(groups.len() - MAX_FINDINGS, "finding");
+        let rest = more(groups.len() - MAX_FINDINGS, "finding");
         out.error(&format!(
-            "... and {rest} more; `--format json` lists all of them\n"
+            "... and {rest}; `--format json` lists all of them\n"
         ));
     }
 }

@@ -121,6 +121,12 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Formats the number of things that are not shown: `1 more file`, `2 more files`.
+#[must_use]
+pub fn more(number: usize, noun: &str) -> String {
+    count(number, &format!("more {noun}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

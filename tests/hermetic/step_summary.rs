@@ -124,7 +124,7 @@ fn a_summary_shows_what_changed_since_the_version_before() {
     // A long difference is cut.
     let files: String = (0..300).map(|n| file(&format!("file-{n}"))).collect();
     let summary = publish("1.0.2", "b", &files);
-    assert!(summary.contains("and 200 files more"), "{summary}");
+    assert!(summary.contains("and 200 more files"), "{summary}");
     let files: String = (0..300).map(|n| format!("label-{n} = \"x\"\n")).collect();
     let summary = publish("1.0.3", "b", &files);
     assert!(summary.contains(" more lines\n\n</details>\n"), "{summary}");

@@ -242,7 +242,7 @@ fn expensive_templates_and_floods_of_errors_are_bounded() {
     let golden = golden.image("other", &format!("{}{many}", IMAGE.replace("app", "other")));
     let run = run_within_time_limit(&golden, &["check"]).exit(2);
     assert!(
-        run.stderr.contains("... and 80 findings more"),
+        run.stderr.contains("... and 80 more findings"),
         "{}",
         run.stderr
     );
