@@ -43,6 +43,13 @@ fn commit() -> Option<String> {
             println!("cargo::rerun-if-changed={}", watched.display());
         }
     }
+    // A repository in the format `reftable` has these files instead. A worktree has two of them.
+    for directory in ["--git-dir", "--git-common-dir"] {
+        let tables = git(&["rev-parse", directory])? + "/reftable/tables.list";
+        if Path::new(&tables).exists() {
+            println!("cargo::rerun-if-changed={tables}");
+        }
+    }
     git(&[
         "log",
         "-1",

@@ -105,6 +105,38 @@ fn an_optimised_build_without_logs_of_git_has_the_commit() {
     assert_eq!(build(), (expected(&golden, "."), false));
 }
 
+/// Such a repository has no files for its branches and logs.
+#[test]
+fn an_optimised_build_in_a_reftable_repository_has_the_commit() {
+    let golden = package();
+    let mut init = Command::new("git");
+    let init = init
+        .args(["init", "--quiet", "--initial-branch", "main"])
+        .arg("--ref-format=reftable")
+        .current_dir(golden.path());
+    if !init.output().unwrap().status.success() {
+        // git has the format since version 2.45.
+        return;
+    }
+    golden.git(&["add", "."]);
+    golden.git(&["commit", "--quiet", "--message", "one"]);
+    golden.git(&["worktree", "add", "--quiet", "other"]);
+    for directory in [".", "other"] {
+        let build = || build(&golden.path().join(directory), "dist", &[]);
+        let commit = |message: &str| {
+            let commit = ["commit", "--quiet", "--allow-empty", "--message", message];
+            golden.git(&[["-C", directory].as_slice(), &commit].concat());
+        };
+        assert_eq!(build(), (expected(&golden, directory), true));
+        assert_eq!(build(), (expected(&golden, directory), false));
+        commit("two");
+        assert_eq!(build(), (expected(&golden, directory), true));
+        golden.git(&["-C", directory, "checkout", "--quiet", "--detach", "HEAD~1"]);
+        assert_eq!(build(), (expected(&golden, directory), true));
+        assert_eq!(build(), (expected(&golden, directory), false));
+    }
+}
+
 #[test]
 fn an_optimised_build_in_a_worktree_has_the_commit_of_the_worktree() {
     let golden = package();
