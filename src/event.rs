@@ -4,6 +4,7 @@ use std::fmt;
 
 use tokio::sync::mpsc;
 
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, Repository, Tag};
 
@@ -59,6 +60,8 @@ pub enum Event {
         /// The problem in one line.
         text: String,
     },
+    /// A finding about a file of the user or about a built image. The end of the run shows it.
+    Finding(ReportedFinding),
     /// Work on an image goes on when the other images are ready.
     Waiting {
         /// Display name of the image, such as `app:1.2.3`.
@@ -77,6 +80,46 @@ pub enum Event {
         /// The reason of a failure, which the end of the run shows; `None` if `text` has it.
         because: Option<String>,
     },
+}
+
+/// A finding with its place, as reports and events contain it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ReportedFinding {
+    /// The stable ID of the rule.
+    pub rule: String,
+    /// The severity.
+    pub severity: Severity,
+    /// The path of the file, as the output shows it; `None` if the finding has no place.
+    pub file: Option<String>,
+    /// The line; `None` if the finding has no place in a file whose text is known.
+    pub line: Option<usize>,
+    /// The column, in characters.
+    pub column: Option<usize>,
+    /// The problem in one sentence.
+    pub message: String,
+    /// The next step for the user.
+    pub help: Option<String>,
+    /// The image that the finding is about, if it is about a single image.
+    pub image: Option<String>,
+}
+
+impl ReportedFinding {
+    /// A finding that starts at this place: a file, and a position if the text of the file is known.
+    #[must_use]
+    pub fn new(diagnostic: &Diagnostic, place: Option<(String, Option<Position>)>) -> Self {
+        let (file, start) = place.unzip();
+        let start = start.flatten();
+        Self {
+            rule: diagnostic.rule.clone().into_owned(),
+            severity: diagnostic.severity,
+            file,
+            line: start.map(|start| start.line),
+            column: start.map(|start| start.column),
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+            image: diagnostic.image.clone(),
+        }
+    }
 }
 
 /// A step of the work on an image. It is displayed in one line.

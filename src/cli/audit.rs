@@ -7,6 +7,7 @@ use super::session::{self, destinations, names};
 use crate::app::audit::audit;
 use crate::app::audit_files::{FileGlobs, audit_files};
 use crate::app::destinations::Destinations;
+use crate::diagnostic::SourceMap;
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
 use crate::workspace::Workspace;
@@ -65,6 +66,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     )
     .await?;
     report::scan_problems(&context.events, &audited.problems);
+    for image in &audited.images {
+        report::send_findings(&context.events, &image.found, &SourceMap::default());
+    }
     report::audited(&context.out, context.format, &audited);
     let mut failures = std::mem::take(&mut audited.failures);
     if let Some(last) = failures.pop() {
@@ -102,6 +106,7 @@ async fn run_on_files(
     };
     let settings = context.settings();
     let audited = audit_files(&globs, args.fix, workspace, &settings, destinations).await?;
+    report::send_findings(&context.events, &audited.found, &audited.sources);
     report::audited_files(&context.out, context.format, &audited);
     let mut failures = audited.problems.into_iter().map(|problem| {
         let error = anyhow::anyhow!(problem);

@@ -36,6 +36,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(session) = &checked.session {
         render(session, &mut checked.found);
     }
+    report::send_findings(&context.events, &checked.found, &checked.sources);
     if context.format != OutputFormat::Text || !checked.found.is_empty() {
         report::diagnostics(
             &context.out,

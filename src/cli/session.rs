@@ -43,6 +43,7 @@ pub async fn open_with_findings(
     if checked.found.worst() == Some(Class::Spec) {
         show(context, &checked.found, &checked.sources)?;
     }
+    report::send_findings(&context.events, &checked.found, &checked.sources);
     let session = checked.session.ok_or(Failure::shown(Exit::Usage))?;
     Ok((session, checked.found))
 }
@@ -88,6 +89,7 @@ pub async fn names(
 
 /// Shows findings as text. Fails if a finding is an error.
 pub fn show(context: &Context, found: &Diagnostics, sources: &SourceMap) -> Result<(), Failure> {
+    report::send_findings(&context.events, found, sources);
     if !found.is_empty() {
         report::diagnostics(&context.out, OutputFormat::Text, found, sources);
     }

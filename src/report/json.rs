@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::place::ReportLocation;
 use super::text::escaped_json;
 use crate::diagnostic::{Diagnostics, Severity, SourceMap};
+use crate::event::ReportedFinding;
 
 /// Serializes a value as a document with its schema number and a final newline.
 pub(crate) fn with_schema(value: &impl Serialize) -> String {
@@ -30,25 +31,20 @@ pub(super) fn document(found: &Diagnostics, sources: &SourceMap) -> String {
     with_schema(&findings(found, sources))
 }
 
+/// The findings with their places.
+pub(super) fn reported<'a>(
+    found: &'a Diagnostics,
+    sources: &'a SourceMap,
+) -> impl Iterator<Item = ReportedFinding> {
+    found.iter().map(|diagnostic| {
+        let place = ReportLocation::main(diagnostic, sources);
+        ReportedFinding::new(diagnostic, place.map(|place| (place.file, place.start)))
+    })
+}
+
 /// All findings, and their number by severity.
 pub(super) fn findings(found: &Diagnostics, sources: &SourceMap) -> Value {
-    let diagnostics: Vec<Value> = found
-        .iter()
-        .map(|diagnostic| {
-            let place = ReportLocation::main(diagnostic, sources);
-            let start = place.as_ref().and_then(|place| place.start);
-            json!({
-                "rule": diagnostic.rule,
-                "severity": diagnostic.severity,
-                "file": place.map(|place| place.file),
-                "line": start.map(|start| start.line),
-                "column": start.map(|start| start.column),
-                "message": diagnostic.message,
-                "help": diagnostic.help,
-                "image": diagnostic.image,
-            })
-        })
-        .collect();
+    let diagnostics: Vec<_> = reported(found, sources).collect();
     let count = |severity| {
         found
             .iter()

@@ -48,6 +48,7 @@ mod verified;
 pub mod waves;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
+use crate::event::{Event, Events};
 
 pub use attested::attested;
 pub use audited::{audited, audited_files};
@@ -98,6 +99,14 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
         | OutputFormat::Spdx => {
             source::draw(out, found, sources);
         }
+    }
+}
+
+/// Sends findings as events, for the file of `--events`. The caller shows them.
+pub fn send_findings(events: &Events, found: &Diagnostics, sources: &SourceMap) {
+    let found = &conceal::conceal(found, sources);
+    for finding in json::reported(found, sources) {
+        events.send(Event::Finding(finding));
     }
 }
 

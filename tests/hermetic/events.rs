@@ -86,6 +86,86 @@ fn a_run_writes_its_events_while_it_works() {
 }
 
 #[test]
+fn findings_are_events_with_their_places() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let table = format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n");
+    let golden = Golden::new().workspace(&table);
+    let spec = "[image]\nname = \"app\"\nversion = \"1.0.0\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\"]\n";
+    let wrong = format!("{spec}[env]\nAPI_TOKEN = \"hunter2hunter2\"\n[lables]\n");
+    golden.write("app/image.toml", wrong);
+    let written = |args: &[&str], exit: i32| {
+        let run = golden.run(&[args, &["--events", "run.jsonl"]].concat());
+        let shown = run.exit(exit);
+        let written = events(&golden, "run.jsonl");
+        let mut found = named(&written, "finding").into_iter().cloned();
+        let finding = found.next().unwrap();
+        assert_eq!(found.next(), None);
+        (finding, shown)
+    };
+    let expected = serde_json::json!({
+        "event": "finding",
+        "rule": "spec.unknown-key",
+        "severity": "error",
+        "file": "app/image.toml",
+        "line": 8,
+        "column": 2,
+        "message": "unknown key `lables`",
+        "help": "did you mean `labels`?",
+        "image": null,
+    });
+    for command in ["check", "plan", "build", "bump --stale patch"] {
+        let args: Vec<&str> = command.split(' ').collect();
+        assert_eq!(written(&args, 2).0, expected, "{command}");
+    }
+    // The fields are those of `check --format json`.
+    let (mut finding, run) = written(&["check", "--format", "json"], 2);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    finding.as_object_mut().unwrap().remove("event");
+    assert_eq!(finding, document["diagnostics"][0]);
+    // A warning, and a secret that no finding shows.
+    golden.write(
+        "app/image.toml",
+        format!("{spec}[env]\nTOKEN = \"hunter2hunter2\"\n"),
+    );
+    let rules =
+        "[policy.env]\ndeny_secrets = true\n[policy.severity]\n\"env.deny_secrets\" = \"warn\"\n";
+    golden.write("golden.toml", format!("{table}{rules}"));
+    let (finding, run) = written(&["plan"], 0);
+    assert_eq!(
+        (&finding["severity"], &finding["line"]),
+        (&"warning".into(), &7.into())
+    );
+    assert!(!finding.to_string().contains("hunter2"), "{finding}");
+    assert!(run.stderr.contains("1 warning"), "{}", run.stderr);
+    // A built image has no place.
+    golden.write(
+        "app/image.toml",
+        format!("{spec}[[files]]\ncontent = \"hello\"\ntarget = \"/a\"\n"),
+    );
+    golden.write(
+        "golden.toml",
+        format!("{table}[policy.size]\nunpacked = 1\n"),
+    );
+    let (finding, _) = written(&["build", "--push"], 3);
+    assert_eq!(finding["rule"], "size.unpacked");
+    assert_eq!(
+        (&finding["image"], &finding["file"]),
+        (&"app:1.0.0".into(), &Value::Null)
+    );
+    // An audited image.
+    golden.write("golden.toml", &table);
+    golden.run(&["build", "--push"]).exit(0);
+    golden.write(
+        "golden.toml",
+        format!("{table}[policy]\nrequired_labels = [\"owner\"]\n"),
+    );
+    let reference = format!("{host}/app:1.0.0");
+    let (finding, _) = written(&["audit", &reference], 3);
+    assert_eq!(finding["rule"], "required_labels");
+}
+
+#[test]
 fn with_atomic_an_image_ends_after_its_tags_moved() {
     let registry = FakeRegistry::start(Behaviour {
         instead: Some(Arc::new(|seen: &Seen| {

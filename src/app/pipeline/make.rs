@@ -6,6 +6,7 @@ use super::run::{Done, Parent, Run, id_of};
 use crate::app::work::Work;
 use crate::diagnostic::Diagnostics;
 use crate::engine::{self, Artifact, BuildOptions, BuiltImage, EngineKind};
+use crate::event::{Event, ReportedFinding};
 use crate::policy::{self, Built};
 use crate::publish::{BuildRecord, InputsRecord};
 use crate::reference::Reference;
@@ -187,6 +188,10 @@ impl Run<'_> {
 
     /// Reports the warnings of the policy. Fails if there are errors.
     pub(super) fn settle(&self, display: &str, found: Diagnostics) -> Result<(), Failed> {
+        for finding in found.iter() {
+            let finding = ReportedFinding::new(finding, None);
+            self.events.send(Event::Finding(finding));
+        }
         if found.has_errors() {
             return Err(Failed::Policy {
                 image: display.to_owned(),

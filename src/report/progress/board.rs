@@ -102,7 +102,7 @@ impl Board {
                 self.images.shift_remove(image);
                 self.done += 1;
             }
-            Event::Note { .. } | Event::Warning { .. } => {}
+            Event::Note { .. } | Event::Warning { .. } | Event::Finding(_) => {}
         }
     }
 

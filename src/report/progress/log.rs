@@ -124,6 +124,7 @@ fn fields(event: &Event) -> (&'static str, Value) {
         ),
         Event::Note { image, text } => ("note", json!({ "image": image, "text": text })),
         Event::Warning { image, text } => ("warning", json!({ "image": image, "text": text })),
+        Event::Finding(finding) => ("finding", json!(finding)),
         Event::Waiting { image, text } => ("waiting", json!({ "image": image, "text": text })),
         Event::Finished {
             image,
@@ -186,6 +187,8 @@ fn details(step: &Step) -> (&'static str, Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Severity;
+    use crate::event::ReportedFinding;
 
     #[test]
     fn each_event_is_one_line() {
@@ -223,6 +226,16 @@ mod tests {
                 image: None,
                 text: "late".to_owned(),
             },
+            Event::Finding(ReportedFinding {
+                rule: "spec.value".to_owned(),
+                severity: Severity::Error,
+                file: Some("app/image.toml".to_owned()),
+                line: Some(3),
+                column: Some(11),
+                message: "not a version".to_owned(),
+                help: None,
+                image: None,
+            }),
             Event::Finished {
                 image: image(),
                 text: "failed".to_owned(),

@@ -72,7 +72,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         } if *total == Some(*done) => {
             format!("{}{} {}", prefix(Some(image)), one_line(what), bytes(*done))
         }
-        Event::Bytes { .. } | Event::Images { .. } => return None,
+        Event::Bytes { .. } | Event::Images { .. } | Event::Finding(_) => return None,
         Event::Note { image, text } => format!("{}{}", prefix(image.as_deref()), one_line(text)),
         Event::Warning { image, text } => {
             format!("warning: {}{}", prefix(image.as_deref()), one_line(text))
