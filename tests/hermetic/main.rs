@@ -49,6 +49,7 @@ mod policy;
 mod promote;
 mod proxies;
 mod readme;
+mod recipes;
 mod referrers;
 mod render;
 mod renovate;
