@@ -13,4 +13,5 @@ mod fleet;
 mod push;
 pub(crate) mod recipe;
 mod secrets;
+mod sizes;
 mod ssh;
