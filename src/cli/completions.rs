@@ -37,6 +37,19 @@ const IMAGES: &[&str] = &[
     "SRC",
 ];
 
+/// The function that bash runs instead of that of clap. bash inserts a candidate as it is, so one
+/// with a blank would become two words.
+const BASH: &str = r#"
+_golden_complete() {
+    _clap_complete_golden "$@"
+    case ${COMP_WORDS[COMP_CWORD]} in [\"\']*) return ;; esac
+    local i
+    for i in "${!COMPREPLY[@]}"; do
+        case ${COMPREPLY[i]} in *[!A-Za-z0-9_./:@,=+%~-]*) printf -v "COMPREPLY[$i]" %q "${COMPREPLY[i]}" ;; esac
+    done
+}
+"#;
+
 /// Print completions for a shell.
 ///
 /// The completions include the images and registries of the workspace.
@@ -58,7 +71,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     shell
         .write_registration(COMPLETE, "golden", "golden", "golden", &mut script)
         .map_err(|error| Failure::new(Exit::Failed, error))?;
-    context.out.data(&String::from_utf8_lossy(&script));
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if args.shell == clap_complete::Shell::Bash {
+        script =
+            BASH.to_owned() + &script.replace("-F _clap_complete_golden", "-F _golden_complete");
+    }
+    context.out.data(&script);
     Ok(Exit::Done)
 }
 
@@ -71,7 +89,7 @@ pub(super) fn complete(args: &[OsString]) -> Option<ExitCode> {
     let shell = shells.completer(&name)?;
     let start = args.iter().position(|word| word == "--")? + 1;
     if let Some((cwd, out)) = surroundings::silent()
-        && let Some(candidates) = candidates(shell, &args[start..], &cwd)
+        && let Some(candidates) = candidates(shell, unquoted_words(&name, &args[start..]), &cwd)
     {
         out.data(&candidates);
     }
@@ -79,16 +97,55 @@ pub(super) fn complete(args: &[OsString]) -> Option<ExitCode> {
 }
 
 /// The candidates in the form that the script of the shell reads.
-fn candidates(shell: &dyn EnvCompleter, words: &[OsString], cwd: &Path) -> Option<String> {
+fn candidates(shell: &dyn EnvCompleter, words: Vec<OsString>, cwd: &Path) -> Option<String> {
     let location = Location {
         start: cwd.to_owned(),
-        named: named_workspace(words),
+        named: named_workspace(&words),
     };
     let mut golden = with_candidates(super::parser(), &Arc::new(location));
     let mut text = Vec::new();
-    let written = shell.write_complete(&mut golden, words.to_vec(), Some(cwd), &mut text);
+    let written = shell.write_complete(&mut golden, words, Some(cwd), &mut text);
     written.ok()?;
     String::from_utf8(text).ok()
+}
+
+/// The words as a command receives them. Shells pass them as the user typed them, with quotes and
+/// backslashes; fish does so only with the word at the cursor, which is the last one.
+fn unquoted_words(shell: &str, words: &[OsString]) -> Vec<OsString> {
+    let first = if shell == "fish" {
+        words.len().saturating_sub(1)
+    } else {
+        0
+    };
+    let unquoted = |(position, word): (usize, &OsString)| match word.to_str() {
+        Some(text) if position >= first => unquoted(text).into(),
+        _ => word.clone(),
+    };
+    words.iter().enumerate().map(unquoted).collect()
+}
+
+/// A word without its quotes and backslashes. The last quote may be open.
+fn unquoted(word: &str) -> String {
+    let mut text = String::with_capacity(word.len());
+    let mut quote = None;
+    let mut rest = word.chars();
+    while let Some(c) = rest.next() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == '\\' => text.extend(rest.next()),
+            Some('"') if c == '\\' => {
+                // Between double quotes, a backslash is itself except before these.
+                let next = rest.clone().next().filter(|next| "\"\\$`".contains(*next));
+                text.push(next.unwrap_or(c));
+                if next.is_some() {
+                    rest.next();
+                }
+            }
+            _ => text.push(c),
+        }
+    }
+    text
 }
 
 /// The location of the workspace.
@@ -192,6 +249,27 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn a_word_has_no_quotes() {
+        for (word, expected) in [
+            ("app", "app"),
+            (r"my\ dir", "my dir"),
+            ("\"my dir\"", "my dir"),
+            ("\"my d", "my d"),
+            ("'my d", "my d"),
+            (r#""a\"b\n""#, r#"a"b\n"#),
+            (r"'a\b'", r"a\b"),
+            ("my' 'dir", "my dir"),
+            (r"end\", "end"),
+            ("", ""),
+        ] {
+            assert_eq!(unquoted(word), expected, "{word}");
+        }
+        let words: Vec<OsString> = [r"a\b", r"c\ d"].map(OsString::from).into();
+        assert_eq!(unquoted_words("zsh", &words), ["ab", "c d"]);
+        assert_eq!(unquoted_words("fish", &words), [r"a\b", "c d"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod bad_answers;
 mod bad_bases;
 mod build_cache;
 mod commands;
+mod completions;
 mod compression;
 mod credentials;
 mod damage;
