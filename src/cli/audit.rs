@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 ///
 /// The rules about labels, user, ports, environment and required artifacts are applied. For a
 /// repository without a tag, every tag is checked; HOST/NAMESPACE/** means every repository of a
-/// namespace. Then the output is a table.
+/// namespace. Then the output is a table. `--format html` writes a page for a browser.
 ///
 /// With --dockerfile, --compose or --kubernetes, the images that these files name are checked: the
 /// rules about bases, newer patches, changed digests and signatures.
@@ -69,7 +69,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for image in &audited.images {
         report::send_findings(&context.events, &image.found, &SourceMap::default());
     }
-    report::audited(&context.out, context.format, &audited);
+    if context.format == OutputFormat::Html {
+        let page = report::audited_page(&audited, context.now);
+        context.out.data(&page.map_err(invalid_template)?);
+    } else {
+        report::audited(&context.out, context.format, &audited);
+    }
     let mut failures = std::mem::take(&mut audited.failures);
     if let Some(last) = failures.pop() {
         for failure in failures {
@@ -92,6 +97,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if has_errors { Exit::Policy } else { Exit::Done })
 }
 
+fn invalid_template(error: minijinja::Error) -> Failure {
+    Failure::new(Exit::Failed, error)
+}
+
 /// Checks files, and corrects them if requested.
 async fn run_on_files(
     args: Args,
@@ -107,7 +116,12 @@ async fn run_on_files(
     let settings = context.settings();
     let audited = audit_files(&globs, args.fix, workspace, &settings, destinations).await?;
     report::send_findings(&context.events, &audited.found, &audited.sources);
-    report::audited_files(&context.out, context.format, &audited);
+    if context.format == OutputFormat::Html {
+        let page = report::audited_files_page(&audited, context.now);
+        context.out.data(&page.map_err(invalid_template)?);
+    } else {
+        report::audited_files(&context.out, context.format, &audited);
+    }
     let mut failures = audited.problems.into_iter().map(|problem| {
         let error = anyhow::anyhow!(problem);
         Failure::new(Exit::Failed, error)

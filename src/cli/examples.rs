@@ -111,6 +111,10 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Check every tag of all repositories of a namespace",
             ),
             (
+                "golden audit HOST/team/** --format html >audit.html",
+                "Write a page for a browser that shows which images comply",
+            ),
+            (
                 "golden audit --dockerfile services/**/Dockerfile --fix",
                 "Correct outdated bases of Dockerfiles",
             ),

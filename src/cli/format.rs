@@ -11,10 +11,12 @@ use crate::suggest::closest;
 /// The formats that a command supports. The first one is the default.
 fn formats(command: &str) -> &'static [OutputFormat] {
     use OutputFormat::{
-        CycloneDx, Dot, Github, Gitlab, Json, Junit, Markdown, Mermaid, Sarif, Spdx, Svg, Text,
+        CycloneDx, Dot, Github, Gitlab, Html, Json, Junit, Markdown, Mermaid, Sarif, Spdx, Svg,
+        Text,
     };
     match command {
-        "check" | "audit" => &[Text, Json, Github, Gitlab, Sarif],
+        "check" => &[Text, Json, Github, Gitlab, Sarif],
+        "audit" => &[Text, Json, Github, Gitlab, Sarif, Html],
         "build" | "push" => &[Text, Json, Sarif],
         "graph" => &[Mermaid, Dot, Svg, Json],
         "matrix" => &[Github, Gitlab, Json],

@@ -39,6 +39,8 @@ pub fn render(text: &str, style: TextStyle) -> String {
                 },
             );
             let _ = writeln!(out, "{}", styled(&heading, style, "1"));
+        } else if let Some(alternative) = picture(line) {
+            wrap(&mut out, "", &format!("[picture: {alternative}]"), style);
         } else if line.starts_with('|') {
             let mut rows = vec![cells(line)];
             while let Some(row) = lines.next_if(|line| line.starts_with('|')) {
@@ -57,6 +59,15 @@ pub fn render(text: &str, style: TextStyle) -> String {
         }
     }
     out
+}
+
+/// The alternative text of a line that is a picture.
+fn picture(line: &str) -> Option<&str> {
+    let (alternative, _) = line
+        .strip_prefix("![")?
+        .strip_suffix(')')?
+        .split_once("](")?;
+    Some(alternative)
 }
 
 /// True if a line belongs to the paragraph before it.
@@ -271,6 +282,26 @@ mod tests {
             ls   -l
         ");
         assert!(text.lines().all(|line| line.chars().count() <= 50));
+    }
+
+    #[test]
+    fn a_picture_is_its_alternative_text() {
+        let style = TextStyle {
+            width: 40,
+            color: false,
+        };
+        let text = render(
+            "A\n\n![The table of a report, with twelve images](a.webp)\n\nB\n",
+            style,
+        );
+        insta::assert_snapshot!(text, @r"
+        A
+
+        [picture: The table of a report, with
+        twelve images]
+
+        B
+        ");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::text::count;
-use super::{Out, OutputFormat, json as documents, table::TextTable};
+use super::{Out, OutputFormat, json as documents, page, table::TextTable};
 use crate::app::audit::{Audited, AuditedImage};
 use crate::app::audit_files::AuditedFiles;
 use crate::diagnostic::{Diagnostics, SourceMap};
@@ -42,6 +42,16 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
     }
 }
 
+/// The result of an audit as a page for a browser. Fails only if a template is invalid.
+pub fn audited_page(audited: &Audited, now: i64) -> Result<String, minijinja::Error> {
+    page::audited(audited, totals(audited), now)
+}
+
+/// The findings about files as a page for a browser. Fails only if a template is invalid.
+pub fn audited_files_page(audited: &AuditedFiles, now: i64) -> Result<String, minijinja::Error> {
+    page::audited_files(audited, totals_of_files(audited), now)
+}
+
 /// Shows the findings about files.
 pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
     let AuditedFiles {
@@ -67,13 +77,7 @@ pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
         for file in fixed {
             out.message(&format!("corrected {}", file.display()));
         }
-        let result = if found.is_empty() {
-            "; no policy violations"
-        } else {
-            ""
-        };
-        let (images, files) = (count(*images, "image"), count(*files, "file"));
-        out.message(&format!("{images} in {files} checked{result}"));
+        out.message(&totals_of_files(audited));
     }
 }
 
@@ -129,19 +133,32 @@ fn summary(audited: &Audited) -> Value {
     })
 }
 
-/// The last line.
+/// The number of files that were checked.
+fn totals_of_files(audited: &AuditedFiles) -> String {
+    let result = if audited.found.is_empty() {
+        "; no policy violations"
+    } else {
+        ""
+    };
+    let images = count(audited.images, "image");
+    let files = count(audited.files, "file");
+    format!("{images} in {files} checked{result}")
+}
+
+/// The number of images that comply.
 fn totals(audited: &Audited) -> String {
     let compliant = audited.images.iter().filter(|image| image.compliant);
     let repositories = match audited.repositories {
-        1 => "1 repository".to_owned(),
-        number => format!("{number} repositories"),
+        0 => String::new(),
+        1 => " in 1 repository".to_owned(),
+        number => format!(" in {number} repositories"),
     };
     let compliant = compliant.count();
     let verb = if compliant == 1 { "complies" } else { "comply" };
     let others = audited.images.len() - compliant;
     let violate = if others == 1 { "violates" } else { "violate" };
     format!(
-        "{} in {repositories} checked: {compliant} {verb}, {others} {violate} the policy",
+        "{}{repositories} checked: {compliant} {verb}, {others} {violate} the policy",
         count(audited.images.len(), "image"),
     )
 }

@@ -19,6 +19,8 @@ pub enum OutputFormat {
     Dot,
     /// An SVG image.
     Svg,
+    /// A page for a browser.
+    Html,
     /// Markdown for release notes.
     Markdown,
     /// JUnit XML.
@@ -42,6 +44,7 @@ impl OutputFormat {
             Self::Mermaid => "mermaid",
             Self::Dot => "dot",
             Self::Svg => "svg",
+            Self::Html => "html",
             Self::Markdown => "markdown",
             Self::Junit => "junit",
             Self::CycloneDx => "cyclonedx",

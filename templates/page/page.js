@@ -22,7 +22,9 @@
     const body = table.tBodies[0];
     const rows = [...body.rows].map((row) => ({ row, value: valueOf(row, column) }));
     const sign = direction === "descending" ? -1 : 1;
-    rows.sort((a, b) => sign * compare(a.value, b.value));
+    // Unknown values are last in both directions.
+    const isUnknown = (value) => value === Infinity || value === "–";
+    rows.sort((a, b) => isUnknown(a.value) - isUnknown(b.value) || sign * compare(a.value, b.value));
     body.append(...rows.map((entry) => entry.row));
     for (const header of headers) header.removeAttribute("aria-sort");
     headers[column].setAttribute("aria-sort", direction);
@@ -33,7 +35,13 @@
   const filter = (table, text, state) => {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
+    const isAll = words.length === 0 && !state;
     for (const row of table.tBodies[0].rows) {
+      if (isAll) {
+        if (row.hidden) row.hidden = false;
+        shown += 1;
+        continue;
+      }
       row.searched ??= row.textContent.toLowerCase().replace(/\s+/g, " ");
       const states = (row.dataset.states ?? "").split(" ");
       const matches = words.every((word) => row.searched.includes(word)) && (!state || states.includes(state));
@@ -77,6 +85,11 @@
       const total = table.tBodies[0].rows.length;
       output.value = shown === total ? `${number(total)} shown` : `${number(shown)} of ${number(total)} shown`;
       none.hidden = shown > 0;
+      for (const link of document.querySelectorAll(".counts a")) {
+        const isCurrent = state.value !== "" && link.hash === `#state=${state.value}`;
+        if (isCurrent) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
     };
     // The fragment holds the search, so that it can be linked: #q=app&state=stale&sort=size.
     const write = () => {
@@ -100,10 +113,11 @@
       state.value = fields.get("state") ?? "";
       if (state.selectedIndex < 0) state.value = "";
       order.dir = fields.get("dir") === "desc" ? "descending" : "ascending";
+      const wasSorted = order.sort !== "";
       order.sort = fields.get("sort") ?? "";
       if (!order.sort || !sort(table, order.sort, order.dir)) {
         order.sort = order.dir = "";
-        table.tBodies[0].append(...initial);
+        if (wasSorted) table.tBodies[0].append(...initial);
         for (const header of table.tHead.rows[0].cells) header.removeAttribute("aria-sort");
       }
       show();
@@ -115,13 +129,26 @@
     });
     input.addEventListener("input", write);
     state.addEventListener("change", write);
-    element.querySelector("button").addEventListener("click", () => {
+    element.querySelector("#reset").addEventListener("click", () => {
       location.hash = "";
       read();
       input.focus();
     });
     addEventListener("hashchange", read);
     read();
+    // The findings of all rows are opened or closed together, and printed.
+    const button = element.querySelector("#details");
+    const all = [...table.querySelectorAll("details")];
+    const open = (isOpen) => { for (const one of all) one.open = isOpen; };
+    if (button) {
+      button.hidden = all.length === 0;
+      button.addEventListener("click", () => {
+        const isOpen = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", isOpen);
+        open(isOpen);
+      });
+      addEventListener("beforeprint", () => open(true));
+    }
   };
 
   for (const table of document.querySelectorAll("table.sortable")) {

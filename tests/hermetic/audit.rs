@@ -120,6 +120,86 @@ fn the_document_of_a_survey_lists_every_image() {
 }
 
 #[test]
+fn the_page_of_a_survey_shows_which_images_comply_and_explains_the_rules() {
+    let registry = registry();
+    let host = registry.host();
+    registry.labelled("team/app", "x", &json!({ "owner": "<script>" }), &["2.0.0"]);
+    let golden = Golden::new()
+        .workspace(POLICY)
+        .env("SOURCE_DATE_EPOCH", "1795219200");
+    let all = format!("{host}/**");
+    let run = golden.run(&["audit", &all, "--format", "html"]).exit(3);
+    assert_eq!(run.stderr, "");
+    let page = run.stdout.replace("&#x2f;", "/");
+    let (head, body) = page.split_once("<body>").unwrap();
+    assert!(
+        head.starts_with("<!doctype html>\n<html lang=\"en\">"),
+        "{head}"
+    );
+    assert!(head.contains("default-src 'none'"), "{head}");
+    for words in [
+        "5 images in 3 repositories checked: 3 comply, 2 violate the policy",
+        "<strong>2</strong> violate the policy",
+        "<strong>3</strong> have warnings only",
+        "<span class=\"badge bad\">1 error, 1 warning</span>",
+        "<span class=\"badge warn\">1 warning</span>",
+        "the required label `owner` is missing",
+        "LABEL owner=",
+        "<strong>the image does not run as root</strong>",
+        "<code>[policy.config] deny_root = true</code>",
+        "Written by <code>golden audit</code>",
+    ] {
+        assert!(body.contains(words), "{words}: {body}");
+    }
+    assert_eq!(body.matches("<tr data-states=").count(), 5);
+    // The page loads nothing, and does not count as the page of a report.
+    for word in ["src=\"", "url(", "@import", "<!--"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    assert_eq!(page.matches("<script").count(), 1);
+
+    // An image that cannot be read is named.
+    let absent = format!("{host}/team/app:9.9.9");
+    let tool = format!("{host}/team/sub/tool:2");
+    let run = golden
+        .run(&["audit", &absent, &tool, "--format", "html"])
+        .exit(1);
+    let page = run.stdout.replace("&#x2f;", "/");
+    for words in [
+        "This page is incomplete",
+        "has no tag `9.9.9`",
+        "1 image checked: 1 complies, 0 violate the policy",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}
+
+#[test]
+fn the_page_about_files_has_a_row_for_each_file_with_findings() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new()
+        .workspace("[policy.base]\ndeny_tags = [\"latest\"]\n")
+        .file("a/Dockerfile", format!("FROM {host}/team/app:latest\n"))
+        .file("b/Dockerfile", format!("FROM {host}/team/app:1.0.0\n"));
+    let audit = ["audit", "--dockerfile", "*/Dockerfile", "--format", "html"];
+    let page = golden.run(&audit).exit(3).stdout.replace("&#x2f;", "/");
+    for words in [
+        "2 images in 2 files checked",
+        "<h2 id=\"results-title\">Files with findings</h2>",
+        "a/<wbr>Dockerfile</th>",
+        "a/Dockerfile:1</span>",
+        "base.deny_tags",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(
+        !page.contains("b/Dockerfile") && !page.contains(">Digest<"),
+        "{page}"
+    );
+}
+
+#[test]
 fn many_findings_are_counted_by_rule() {
     let registry = FakeRegistry::start(Behaviour::default());
     for repository in 0..20 {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::charts::{self, Chart};
 use super::lineage::{self, LineageView};
-use super::words::{self, Age, Badge, FindingView, Tone};
+use super::words::{self, Age, Badge, DigestView, FindingView, Tone};
 use crate::app::site::SiteReport;
 use crate::app::site::data::{SiteContent, SiteImage, SitePlace, SiteTag, SiteVersion};
 use crate::diagnostic::Severity;
@@ -59,22 +59,6 @@ struct SummaryView {
     base_digest: Option<DigestView>,
     freshness: Badge,
     lifecycle: Vec<Badge>,
-}
-
-/// A digest for display, and in full.
-#[derive(Debug, Serialize)]
-struct DigestView {
-    short: String,
-    full: String,
-}
-
-impl From<&Digest> for DigestView {
-    fn from(digest: &Digest) -> Self {
-        Self {
-            short: digest.short(),
-            full: digest.to_string(),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::words::{self, Age, Badge, FindingView, Tone};
+use super::words::{self, Age, Badge, FindingView, StateView, Tone};
 use crate::app::site::SiteReport;
 use crate::app::site::data::SiteImage;
 use crate::report::text::bytes;
@@ -14,14 +14,6 @@ pub(super) struct IndexView {
     states: Vec<StateView>,
     images: Vec<RowView>,
     findings: Vec<FindingView>,
-}
-
-#[derive(Debug, Serialize)]
-struct StateView {
-    key: &'static str,
-    text: &'static str,
-    tone: Tone,
-    images: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,10 +43,10 @@ const STATES: [(&str, &str, Tone); 9] = [
     ("unread", "cannot be read", Tone::Bad),
     ("revoked", "revoked", Tone::Bad),
     ("eol", "end of life", Tone::Bad),
-    ("errors", "errors", Tone::Bad),
-    ("tests", "failed tests", Tone::Bad),
-    ("stale", "stale base", Tone::Warn),
-    ("warnings", "warnings", Tone::Warn),
+    ("errors", "with errors", Tone::Bad),
+    ("tests", "with failed tests", Tone::Bad),
+    ("stale", "on a stale base", Tone::Warn),
+    ("warnings", "with warnings", Tone::Warn),
     ("unpublished", "not published", Tone::Plain),
     ("ok", "ok", Tone::Good),
 ];
@@ -81,7 +73,7 @@ pub(super) fn view(report: &SiteReport) -> IndexView {
             .filter(|state| state.images > 0)
             .collect(),
         images,
-        findings: words::findings(&report.found, report, "the workspace"),
+        findings: words::findings(&report.found, &report.sources, "the workspace"),
     }
 }
 

@@ -1,6 +1,7 @@
-//! The pages of `golden report`: HTML that needs no server, with charts that golden draws. All text
-//! is escaped, and the pages load nothing.
+//! The pages of `golden report` and `golden audit`: HTML that needs no server, with charts that
+//! golden draws. All text is escaped, and the pages load nothing.
 
+mod audit;
 mod charts;
 mod image;
 mod index;
@@ -20,12 +21,15 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::text::{count, visible};
+use crate::app::audit::Audited;
+use crate::app::audit_files::AuditedFiles;
 use crate::app::site::SiteReport;
 use crate::app::site::files::{IMAGES, INDEX, MARK};
 use crate::oci::rfc3339;
 
 /// The templates, by name.
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 5] = [
+    ("parts", include_str!("../../../templates/page/parts.j2")),
     ("page", include_str!("../../../templates/page/page.html.j2")),
     (
         "index",
@@ -35,6 +39,10 @@ const TEMPLATES: [(&str, &str); 3] = [
         "image",
         include_str!("../../../templates/page/image.html.j2"),
     ),
+    (
+        "audit",
+        include_str!("../../../templates/page/audit.html.j2"),
+    ),
 ];
 const STYLE: &str = include_str!("../../../templates/page/page.css");
 const SCRIPT: &str = include_str!("../../../templates/page/page.js");
@@ -42,12 +50,29 @@ const SCRIPT: &str = include_str!("../../../templates/page/page.js");
 /// The parts that every page has.
 #[derive(Debug, Serialize)]
 struct Frame {
-    mark: &'static str,
+    /// The comment at the start of a page of a report.
+    mark: Option<&'static str>,
+    /// The command that wrote the page.
+    command: &'static str,
     policy: String,
     style: &'static str,
     script: &'static str,
     /// The time of the report, to the minute.
     written: String,
+}
+
+impl Frame {
+    fn new(command: &'static str, mark: Option<&'static str>, now: i64) -> Self {
+        let written = rfc3339(now);
+        Self {
+            mark,
+            command,
+            policy: policy(),
+            style: STYLE,
+            script: SCRIPT,
+            written: written.replace('T', " ").chars().take(16).collect(),
+        }
+    }
 }
 
 /// A page of any kind.
@@ -60,14 +85,7 @@ struct Page<'a, T> {
 /// The files of a report, by their paths. Fails only if a template is invalid.
 pub fn site(report: &SiteReport) -> Result<BTreeMap<String, String>, Error> {
     let environment = environment()?;
-    let written = rfc3339(report.now);
-    let frame = Frame {
-        mark: MARK,
-        policy: policy(),
-        style: STYLE,
-        script: SCRIPT,
-        written: written.replace('T', " ").chars().take(16).collect(),
-    };
+    let frame = Frame::new("golden report", Some(MARK), report.now);
     let mut files = BTreeMap::new();
     let index = index::view(report);
     files.insert(
@@ -80,6 +98,21 @@ pub fn site(report: &SiteReport) -> Result<BTreeMap<String, String>, Error> {
         files.insert(format!("{IMAGES}/{}", one.key.page()), text);
     }
     Ok(files)
+}
+
+/// The page of an audit of images. Fails only if a template is invalid.
+pub fn audited(audited: &Audited, summary: String, now: i64) -> Result<String, Error> {
+    audit_page(audit::images(audited, summary), now)
+}
+
+/// The page of an audit of files. Fails only if a template is invalid.
+pub fn audited_files(audited: &AuditedFiles, summary: String, now: i64) -> Result<String, Error> {
+    audit_page(audit::files(audited, summary), now)
+}
+
+fn audit_page(view: audit::AuditView, now: i64) -> Result<String, Error> {
+    let frame = Frame::new("golden audit", None, now);
+    render(&environment()?, "audit", &frame, view)
 }
 
 fn render(

@@ -1,12 +1,14 @@
 //! The words for states, times and findings.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use crate::app::site::data::{Freshness, SiteImage, SiteReport, SiteVersion};
-use crate::diagnostic::{Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::oci::lifecycle::{Announcement, LifecycleState, seconds};
+use crate::reference::Digest;
 use crate::report::conceal::conceal;
 use crate::report::text::count;
 
@@ -15,8 +17,8 @@ const DAY: i64 = 86_400;
 /// The number of days before an end of life in which it is a state of the image.
 const SOON: i64 = 90;
 
-/// The kind of a state. It decides the colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The kind of a state, the best first. It decides the colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Tone {
     Good,
@@ -38,6 +40,32 @@ impl Badge {
     pub(super) fn new(key: &'static str, tone: Tone, text: impl Into<String>) -> Self {
         let text = text.into();
         Self { key, tone, text }
+    }
+}
+
+/// A state with the number of images that have it.
+#[derive(Debug, Serialize)]
+pub(super) struct StateView {
+    /// The name for the filter.
+    pub(super) key: &'static str,
+    pub(super) text: &'static str,
+    pub(super) tone: Tone,
+    pub(super) images: usize,
+}
+
+/// A digest for display, and in full.
+#[derive(Debug, Serialize)]
+pub(super) struct DigestView {
+    short: String,
+    full: String,
+}
+
+impl From<&Digest> for DigestView {
+    fn from(digest: &Digest) -> Self {
+        Self {
+            short: digest.short(),
+            full: digest.to_string(),
+        }
     }
 }
 
@@ -91,14 +119,23 @@ pub(super) struct FindingView {
 }
 
 /// Findings, errors first. `about` is their place if they have none in a file.
-pub(super) fn findings(found: &Diagnostics, report: &SiteReport, about: &str) -> Vec<FindingView> {
-    let found = conceal(found, &report.sources);
+pub(super) fn findings(found: &Diagnostics, sources: &SourceMap, about: &str) -> Vec<FindingView> {
+    findings_at(found, sources, |_| about.to_owned())
+}
+
+/// Findings, errors first. `about` names the place of a finding that has none in a file.
+pub(super) fn findings_at(
+    found: &Diagnostics,
+    sources: &SourceMap,
+    about: impl Fn(&Diagnostic) -> String,
+) -> Vec<FindingView> {
+    let found = conceal(found, sources);
     let mut findings: Vec<FindingView> = found
         .iter()
         .map(|one| {
             let place = one.labels.first().map(|label| {
                 let file = label.file.display();
-                match report.sources.position(&label.file, label.span.start) {
+                match sources.position(&label.file, label.span.start) {
                     Some(at) => format!("{file}:{}", at.line),
                     None => file.to_string(),
                 }
@@ -113,7 +150,7 @@ pub(super) fn findings(found: &Diagnostics, report: &SiteReport, about: &str) ->
                 rule: one.rule.to_string(),
                 message: one.message.clone(),
                 help: one.help.clone(),
-                place: place.unwrap_or_else(|| about.to_owned()),
+                place: place.unwrap_or_else(|| about(one)),
             }
         })
         .collect();
@@ -124,11 +161,11 @@ pub(super) fn findings(found: &Diagnostics, report: &SiteReport, about: &str) ->
 /// The findings about an image, in its spec and in its newest version. A finding about both, or about
 /// several platforms, is one finding with several places.
 pub(super) fn findings_of(image: &SiteImage, report: &SiteReport) -> Vec<FindingView> {
-    let mut all = findings(&image.found, report, &image.source);
+    let mut all = findings(&image.found, &report.sources, &image.source);
     let content = image.content.as_ref();
     if let Some(audited) = content.and_then(|one| one.audited.as_ref()) {
         let about = audited.reference.to_string();
-        all.extend(findings(&audited.found, report, &about));
+        all.extend(findings(&audited.found, &report.sources, &about));
     }
     all.sort_by_key(|one| one.severity);
     once(all)
@@ -278,6 +315,7 @@ pub(super) fn states(image: &SiteImage, now: i64) -> Vec<Badge> {
     if image.newest().is_none() && !is_unread {
         states.push(Badge::new("unpublished", Tone::Plain, "not published"));
     }
+    states.sort_by_key(|badge| Reverse(badge.tone));
     if states.is_empty() {
         states.push(Badge::new("ok", Tone::Good, "ok"));
     }
