@@ -37,6 +37,7 @@ mod layouts;
 mod lifecycle;
 mod lint;
 mod lock;
+mod pages;
 mod platforms;
 mod promote;
 mod publish;
