@@ -43,6 +43,12 @@ pub struct Attachments<'a> {
 }
 
 impl Attachments<'_> {
+    /// True if nothing is attached to published images.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.signing.is_none() && self.sbom.is_empty() && self.provenance.is_none()
+    }
+
     /// The artifacts that are required.
     pub(super) fn expected(&self) -> Expected {
         Expected {
@@ -71,10 +77,10 @@ pub(super) async fn attach(
     repo: &Repo,
     raw: &RawManifest,
 ) -> Result<BTreeSet<RequiredArtifact>, Error> {
-    let expected = job.attachments.expected();
-    if expected.is_empty() {
+    if job.attachments.is_empty() {
         return Ok(BTreeSet::new());
     }
+    let expected = job.attachments.expected();
     let subjects = signing::subjects(repo, raw).await?;
     let missing: Vec<Missing> = stream::iter(&subjects)
         .map(|subject| signing::missing(repo, subject, &expected))

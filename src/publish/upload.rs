@@ -194,7 +194,8 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
 }
 
 /// Puts the content under the immutable tag only, after its required artifacts are attached. An
-/// engine can push only to a tag, so an image that it pushed gets its artifacts afterwards.
+/// engine can push only to a tag, so it pushes only images that nothing is attached to; the caller
+/// exports the others.
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
@@ -202,10 +203,8 @@ async fn put_immutable_tag(
 ) -> Result<RawManifest, Error> {
     let Some(content) = content else {
         return match job.built.map(|built| &built.artifact) {
-            Some(Artifact::Docker { id }) => {
-                let raw = through_engine(job, destination, id).await?;
-                attach_missing(job, destination, &raw).await?;
-                Ok(raw)
+            Some(Artifact::Docker { id }) if job.attachments.is_empty() => {
+                through_engine(job, destination, id).await
             }
             _ => Err(Error::NotBuilt(job.image().to_owned())),
         };
@@ -216,7 +215,7 @@ async fn put_immutable_tag(
         content.send(job.registries, &destination.repo).await?;
     }
     let (to, top) = (&destination.repo, &content.top);
-    if !job.attachments.expected().is_empty() {
+    if !job.attachments.is_empty() {
         // No tag ever points to an image that lacks a required artifact.
         content.put(job.registries, to, &top.digest, top).await?;
         attach_missing(job, destination, top).await?;

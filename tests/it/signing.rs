@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+use crate::support::proxy::fault_proxy;
 use crate::support::publisher::fresh_name;
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -309,4 +310,76 @@ fn signatures(golden: &Golden, reference: &str) -> (usize, usize) {
         crate::support::curl::curl("GET", host, &format!("{path}/manifests/{digest}.sig")).body;
     let manifest: Value = serde_json::from_str(&body).unwrap();
     (bundles, manifest["layers"].as_array().unwrap().len())
+}
+
+/// The engine can push only to a tag, so golden exports its image and uploads it by digest.
+#[test]
+fn no_tag_ever_points_to_an_unsigned_image_of_an_engine() {
+    let proxy = fault_proxy(services::registry(), None);
+    let host = proxy.host();
+    for commands in [
+        &[&["build", "--engine", "docker", "--push"][..]][..],
+        &[&["build", "--engine", "docker"], &["push"]],
+    ] {
+        let name = fresh_name("ordered");
+        let table =
+            format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n");
+        let golden = Golden::new()
+            .workspace(&format!(
+                "{table}[signing]\nkey = \"team.key\"\n[sbom]\n[provenance]\n"
+            ))
+            .image(
+                "app",
+                "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n\
+                 [[files]]\ncontent = \"x\"\ntarget = \"/x\"\n",
+            );
+        golden.write_key_pair("team");
+        proxy.heal();
+        for command in commands {
+            golden.run(command).exit(0);
+        }
+        let requests = proxy.requests();
+        let is_put = |line: &&String| line.starts_with("PUT ") && line.contains("/manifests/");
+        let puts: Vec<&String> = requests.iter().filter(is_put).collect();
+        let is_attached = |line: &&String| line.contains("/manifests/sha256-");
+        let first_tag = puts
+            .iter()
+            .position(|line| !line.contains("/manifests/sha256"))
+            .unwrap();
+        assert!(puts[first_tag].contains("/manifests/1.2.3"), "{puts:?}");
+        assert!(
+            puts[..first_tag].iter().any(|line| is_attached(line)),
+            "{puts:?}"
+        );
+        assert!(
+            !puts[first_tag..].iter().any(|line| is_attached(line)),
+            "{puts:?}"
+        );
+        golden.run(&["verify", "--signed"]).exit(0);
+        let digest = digests(&golden, "app:1.2.3");
+        proxy.heal();
+        for command in commands {
+            golden.run(command).exit(0);
+        }
+        let requests = proxy.requests();
+        let writes = |line: &&String| !line.starts_with("GET ") && !line.starts_with("HEAD ");
+        assert_eq!(requests.iter().filter(writes).count(), 0, "{requests:?}");
+        assert_eq!(digests(&golden, "app:1.2.3"), digest);
+    }
+}
+
+#[test]
+fn cosign_accepts_a_verification_summary() {
+    let (golden, repository) = published();
+    let text = std::fs::read_to_string(golden.path().join("golden.toml")).unwrap();
+    golden.write(
+        "golden.toml",
+        format!("{text}[policy.env]\ndeny_secrets = true\n"),
+    );
+    golden.run(&["audit", "app:1.2.3", "--attest"]).exit(0);
+    let reference = format!("{repository}:1.2.3");
+    let kind = "https://slsa.dev/verification_summary/v1";
+    for (key, success) in [("team.pub", true), ("other.pub", false)] {
+        expect(&verify_attestation(&golden, &reference, kind, key), success);
+    }
 }

@@ -1,12 +1,30 @@
 //! Exports images of the Docker Engine, so that golden can read them and upload them by digest. An
-//! engine pushes only to tags, and no tag may move before the tests have passed.
+//! engine pushes only to tags, and no tag may point to an image before its tests have passed and its
+//! signatures are attached.
 
 use super::failed::Failed;
 use super::run::{Parent, Run};
 use crate::app::work::Work;
 use crate::engine::{Artifact, Assembled, BuildOptions, BuiltImage};
+use crate::publish::Attachments;
 
 impl Run<'_> {
+    /// The artifacts that are attached to an image.
+    pub(super) fn attachments<'a>(&'a self, work: &'a Work) -> Attachments<'a> {
+        Attachments {
+            signing: self.signing,
+            sbom: &self.sbom,
+            provenance: work.facts.as_ref(),
+            files: &self.files,
+        }
+    }
+
+    /// True if golden, and not the engine, must upload the image: something happens between the
+    /// upload and the first tag.
+    pub(super) fn needs_export(&self, work: &Work) -> bool {
+        self.has_conditions(work) || !self.attachments(work).is_empty()
+    }
+
     /// The image in the form in which golden uploads it. Fails if the engine cannot export it.
     pub(super) async fn published_by_golden(
         &self,

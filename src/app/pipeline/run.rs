@@ -28,7 +28,7 @@ use crate::plan::{
     ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage, joined,
 };
 use crate::publish::receipt::milliseconds;
-use crate::publish::{self, Attachments, Receipt, Uploaded};
+use crate::publish::{self, Receipt, Uploaded};
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::{Credential, Registries};
 use crate::resolve::Destination;
@@ -374,7 +374,7 @@ impl Run<'_> {
         }
         match publishable {
             Some(publishable) if self.options.push => Ok(publishable),
-            None if self.options.push && self.has_conditions(work) => {
+            None if self.options.push && self.needs_export(work) => {
                 self.published_by_golden(work, image, parent).await
             }
             _ => Ok(image),
@@ -401,12 +401,7 @@ impl Run<'_> {
                 None
             },
             logins: &self.options.logins,
-            attachments: Attachments {
-                signing: self.signing,
-                sbom: &self.sbom,
-                provenance: work.facts.as_ref(),
-                files: &self.files,
-            },
+            attachments: self.attachments(work),
             cache: self.cache,
             state: self.state,
             now: self.now,
