@@ -31,6 +31,14 @@ pub enum Error {
         /// The next steps for the user, one line each.
         hints: Vec<String>,
     },
+    /// A signature that a check requires is missing or wrong.
+    #[error("{message}")]
+    Unverified {
+        /// The image and the reason.
+        message: String,
+        /// The next steps for the user, one line each.
+        hints: Vec<String>,
+    },
     /// The embedded engine cannot assemble an image.
     #[error("{image}")]
     CannotAssemble {

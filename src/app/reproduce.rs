@@ -16,6 +16,7 @@ use super::prepare::{Prepared, RunRequest, prepare};
 use super::registries;
 use super::session::{self, Session};
 use super::settings::{Selection, Settings};
+use super::signatures::statement_keys;
 use super::work::{SessionImage, Work};
 use crate::assemble::{Assembled, can_assemble};
 use crate::config_files::policy::{LifecyclePolicy, Policy, RuleLevel};
@@ -29,9 +30,10 @@ use crate::reference::{Digest, Reference, RepositoryPath};
 use crate::registry::Repo;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
-use crate::signing;
+use crate::signing::{self, FoundStatement};
 use crate::trust::provenance::{RecordedBuild, Resource};
-use crate::trust::statement;
+use crate::trust::{PublicKey, statement};
+use crate::workspace::Workspace;
 use crate::workspace::discover::stays_inside;
 use crate::workspace::git::Checkout;
 use crate::workspace::lock::{LockedBase, key};
@@ -40,6 +42,30 @@ use crate::workspace::lock::{LockedBase, key};
 const REBUILT: &str = "the new build";
 /// The label with the commit of an image.
 const REVISION: &str = "org.opencontainers.image.revision";
+
+/// The image to build again.
+#[derive(Debug, Clone, Copy)]
+pub struct ReproduceRequest<'a> {
+    /// The reference, or the name of a workspace image.
+    pub image: &'a str,
+    /// A file with the public key that must have signed the provenance statement.
+    pub key: Option<&'a Path>,
+    /// The workspace, whose `[[trust]]` tables count.
+    pub workspace: Option<&'a Workspace>,
+}
+
+/// The verification of a provenance statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProvenanceCheck {
+    /// True if a trusted key signed the statement.
+    pub verified: bool,
+    /// The name of the `[[trust]]` table, or the location of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// The reason why the statement is not verified, as a predicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
 
 /// The result of building an image again.
 #[derive(Debug, Serialize)]
@@ -53,6 +79,8 @@ pub struct Reproduction {
     /// The git repository of the commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The verification of the provenance statement.
+    pub provenance: ProvenanceCheck,
     /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -106,21 +134,24 @@ struct Published {
     repo: Repo,
     raw: RawManifest,
     recorded: RecordedBuild,
+    provenance: ProvenanceCheck,
 }
 
-/// Builds an image again and compares it. Fails if it has no provenance statement of golden, or if
-/// its commit cannot be checked out or built.
+/// Builds an image again and compares it. Fails if it has no provenance statement of golden, if no
+/// trusted key signed the statement although there is one for the image, or if its commit cannot be
+/// checked out or built.
 pub async fn reproduce(
-    argument: &str,
+    request: ReproduceRequest<'_>,
     names: &WorkspaceNames,
     settings: &Settings,
     destinations: &Destinations,
 ) -> Result<Reproduction, Error> {
-    let published = find(argument, names, settings, destinations).await?;
+    let published = find(request, names, settings, destinations).await?;
     let Published {
         reference,
         raw,
         recorded,
+        provenance,
         ..
     } = &published;
     let missing = || Error::failed(format!("the provenance of {reference} names no commit"));
@@ -174,6 +205,7 @@ pub async fn reproduce(
         digest: raw.digest.clone(),
         commit: commit.to_owned(),
         source: source.map(str::to_owned),
+        provenance: provenance.clone(),
         outcome,
     })
 }
@@ -187,40 +219,85 @@ fn local(settings: &Settings) -> PathBuf {
     directory.canonicalize().unwrap_or(directory)
 }
 
-/// Reads the provenance statement of an image. Fails if golden attached none.
+/// Reads the provenance statement of an image. Fails if golden attached none, or if no trusted key
+/// signed it although there is one for the image.
 async fn find(
-    argument: &str,
+    request: ReproduceRequest<'_>,
     names: &WorkspaceNames,
     settings: &Settings,
     destinations: &Destinations,
 ) -> Result<Published, Error> {
-    let reference = names.reference(argument)?;
-    let hosts = names.with_host([&argument.to_owned()]);
+    let reference = names.reference(request.image)?;
+    let hosts = names.with_host(&[request.image.to_owned()]);
     let registries = registries::open(settings, destinations, &hosts)?;
     let repo = registries.repo(&reference.repository);
+    let trusted = statement_keys(settings, request.workspace, request.key, repo.name())?;
+    let keys: Vec<PublicKey> = trusted.iter().map(|one| one.key.clone()).collect();
     let raw = manifest_of(&repo, &reference).await?;
-    let statements = signing::statements(&repo, &raw.digest, statement::PROVENANCE).await?;
-    let mut problem = None;
-    for text in &statements {
-        match RecordedBuild::parse(text) {
+    let found = signing::statements(&repo, &raw.digest, statement::PROVENANCE, &keys).await?;
+    let (mut refused, mut unusable) = (None, None);
+    for statement in &found {
+        let provenance = match (&statement.verdict, trusted.is_empty()) {
+            (Some(Ok(signer)), _) => ProvenanceCheck {
+                verified: true,
+                signed_by: trusted.get(*signer).map(|key| key.name.clone()),
+                problem: None,
+            },
+            (verdict, true) => ProvenanceCheck {
+                verified: false,
+                signed_by: None,
+                problem: Some(match verdict {
+                    None => "is not signed".to_owned(),
+                    Some(_) => format!(
+                        "is not verified, because no [[trust]] table has a key for {}",
+                        repo.name()
+                    ),
+                }),
+            },
+            (_, false) => {
+                refused = refused.or(Some(statement));
+                continue;
+            }
+        };
+        match RecordedBuild::parse(&statement.text) {
             Ok(recorded) => {
                 return Ok(Published {
                     reference,
                     repo,
                     raw,
                     recorded,
+                    provenance,
                 });
             }
-            Err(error) => problem = Some(error),
+            Err(error) => unusable = Some(error),
         }
     }
-    Err(match problem {
-        Some(error) => Error::failed(format!(
+    Err(match (unusable, refused) {
+        (Some(error), _) => Error::failed(format!(
             "the provenance statement of {reference} cannot be used: {error}"
         )),
-        None => Error::failed(format!("{reference} has no provenance statement"))
+        (None, Some(statement)) => unverified(&reference, statement),
+        (None, None) => Error::failed(format!("{reference} has no provenance statement"))
             .hint("add [provenance] to golden.toml, and run `golden build --push`"),
     })
+}
+
+/// The error for a statement that no trusted key signed.
+fn unverified(reference: &Reference, statement: &FoundStatement) -> Error {
+    let because = match &statement.verdict {
+        Some(Err(refusal)) => format!("its signature {refusal}"),
+        _ => "it is not signed".to_owned(),
+    };
+    let digest = &statement.digest;
+    let repository = &reference.repository;
+    Error::Unverified {
+        message: format!(
+            "the provenance statement {digest} of {reference} cannot be trusted: {because}"
+        ),
+        hints: vec![format!(
+            "if you trust its publisher, add the public key to a [[trust]] table for {repository}, or use --key FILE"
+        )],
+    }
 }
 
 /// Opens the workspace of the checkout, with the image as the only selected one.

@@ -146,6 +146,31 @@ pub fn public_key(path: &Path) -> Result<PublicKey, Error> {
     })
 }
 
+/// The keys whose statements about the images of a repository count: the key in the file `given` if
+/// there is one, else those of the `[[trust]]` tables. Fails if a key cannot be read.
+pub fn statement_keys(
+    settings: &Settings,
+    workspace: Option<&Workspace>,
+    given: Option<&Path>,
+    repository: &Repository,
+) -> Result<Vec<TrustedKey>, Error> {
+    if let Some(path) = given {
+        return Ok(vec![given_key(settings, path)?]);
+    }
+    let Some(Workspace { root, spec, .. }) = workspace else {
+        return Ok(Vec::new());
+    };
+    Ok(TrustedKeys::of(root, spec)?.for_repository(repository))
+}
+
+/// The key of `--key`.
+fn given_key(settings: &Settings, path: &Path) -> Result<TrustedKey, Error> {
+    Ok(TrustedKey {
+        name: path.display().to_string(),
+        key: public_key(&settings.cwd.join(path))?,
+    })
+}
+
 /// Verifies the signatures of images with the keys of a workspace.
 #[derive(Debug)]
 pub struct Verifier {
@@ -170,10 +195,7 @@ impl Verifier {
             own: None,
         };
         if let Some(path) = given {
-            verifier.given = Some(TrustedKey {
-                name: path.display().to_string(),
-                key: public_key(&settings.cwd.join(path))?,
-            });
+            verifier.given = Some(given_key(settings, path)?);
         } else if let Some(Workspace { root, spec, .. }) = workspace {
             verifier.trusted = TrustedKeys::of(root, spec)?;
             if spec.trust.is_empty()

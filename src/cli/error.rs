@@ -171,6 +171,9 @@ impl From<crate::app::Error> for Failure {
             Error::Policy { message, hints } => {
                 Self::with_hints(Exit::Policy, hints, anyhow::anyhow!(message))
             }
+            Error::Unverified { message, hints } => {
+                Self::with_hints(Exit::Difference, hints, anyhow::anyhow!(message))
+            }
             Error::CannotAssemble { ref needs, .. } => {
                 Self::with_hints(Exit::Usage, needs.hints(), error)
             }

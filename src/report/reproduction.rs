@@ -12,6 +12,7 @@ pub fn reproduction(result: &Reproduction) -> String {
         reference,
         digest,
         commit,
+        provenance,
         ..
     } = result;
     let image = format!("{}@{digest}", reference.repository);
@@ -20,7 +21,7 @@ pub fn reproduction(result: &Reproduction) -> String {
     let reasons = match &result.outcome {
         Outcome::Same => {
             let _ = writeln!(text, "{image}: the commit {commit} gives the same digest");
-            return text;
+            &[][..]
         }
         Outcome::SameInputs { engine } => {
             let _ = writeln!(
@@ -28,14 +29,14 @@ pub fn reproduction(result: &Reproduction) -> String {
                 "{image}: the commit {commit} has the same inputs; the digests were not compared, \
                  because a build by {engine} does not give the same digest twice"
             );
-            return text;
+            &[][..]
         }
         Outcome::OtherInputs { inputs, because } => {
             let _ = writeln!(
                 text,
                 "{image}: the commit {commit} has other inputs, {inputs}"
             );
-            because
+            because.as_slice()
         }
         Outcome::Different {
             rebuilt, because, ..
@@ -44,12 +45,17 @@ pub fn reproduction(result: &Reproduction) -> String {
                 text,
                 "{image}: the commit {commit} gives another digest, {rebuilt}"
             );
-            because
+            because.as_slice()
         }
     };
     for reason in reasons {
         let _ = writeln!(text, "  {reason}");
     }
+    let _ = match (&provenance.signed_by, &provenance.problem) {
+        (Some(signer), _) => writeln!(text, "  the provenance statement is signed by {signer}"),
+        (None, Some(problem)) => writeln!(text, "  the provenance statement {problem}"),
+        (None, None) => Ok(()),
+    };
     if let Outcome::Different { diff, .. } = &result.outcome {
         let _ = write!(text, "\n{}", difference::text(diff));
     }

@@ -19,7 +19,7 @@ pub use error::Error;
 pub use expected::{Expected, ExpectedSignatures, Missing, missing, predicate_of};
 pub use lifecycle::{announce, announcements, keys_with_own};
 pub use signer::{AskPassword, KeyReader, PASSWORDS, Signer, given_password};
-pub use statements::statements;
+pub use statements::{FoundStatement, statements};
 
 use crate::config_files::SignatureFormat;
 

@@ -9,15 +9,28 @@ use crate::reference::Digest;
 use crate::registry::referrers::subject_of;
 use crate::registry::{Error, Repo};
 use crate::trust::artifact::IN_TOTO_TYPE;
-use crate::trust::{bundle, envelope, statement};
+use crate::trust::{PublicKey, Refusal, bundle, envelope, statement};
 
-/// The statements about `subject` with a predicate type, without regard to their signatures. Content
-/// that is not such a statement is skipped. Fails if the registry fails.
+/// A statement in a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundStatement {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The statement in JSON.
+    pub text: Vec<u8>,
+    /// The position of the key that signed it, or the reason why no signature counts; `None` if it has
+    /// no signature.
+    pub verdict: Option<Result<usize, Refusal>>,
+}
+
+/// The statements about `subject` with a predicate type, and the verdicts about their signatures.
+/// Content that is not such a statement is skipped. Fails if the registry fails.
 pub async fn statements(
     repo: &Repo,
     subject: &Digest,
     predicate_type: &str,
-) -> Result<Vec<Vec<u8>>, Error> {
+    keys: &[PublicKey],
+) -> Result<Vec<FoundStatement>, Error> {
     let mut found = Vec::new();
     for referrer in repo.referrers(subject).await?.iter().take(MOST_SIGNATURES) {
         let Some(raw) = repo.manifest(&referrer.descriptor.digest).await? else {
@@ -31,15 +44,21 @@ pub async fn statements(
             Err(error) if error.is_about_content() || error.says_unknown() => continue,
             Err(error) => return Err(error),
         };
-        let text = if blob.media_type == envelope::IN_TOTO {
-            Ok((predicate_type.to_owned(), bytes.to_vec()))
+        let (text, verdict) = if blob.media_type == envelope::IN_TOTO {
+            (Ok(bytes.to_vec()), None)
         } else {
-            bundle::enclosed(&bytes, subject)
+            let signer = bundle::signed_statement(&bytes, keys).map(|(_, signer)| signer);
+            let text = bundle::enclosed(&bytes, subject).map(|(_, text)| text);
+            (text, Some(signer))
         };
-        if let Ok((_, text)) = text
+        if let Ok(text) = text
             && statement::check(&text, subject, predicate_type).is_ok()
         {
-            found.push(text);
+            found.push(FoundStatement {
+                digest: raw.digest,
+                text,
+                verdict,
+            });
         }
     }
     Ok(found)

@@ -64,16 +64,20 @@ pub fn verify(bytes: &[u8], subject: &Digest, keys: &[PublicKey]) -> Result<usiz
     if bytes.len() as u64 > MOST_SIGNATURE_BYTES {
         return Err(Refusal::TooLarge(bytes.len() as u64));
     }
+    let (payload, signer) = signed_statement(bytes, keys)?;
+    statement::check(&payload, subject, statement::SIGNATURE)?;
+    Ok(signer)
+}
+
+/// The statement that a bundle encloses, and the position of the key that signed it. Fails if none of
+/// `keys` did.
+pub fn signed_statement(bytes: &[u8], keys: &[PublicKey]) -> Result<(Vec<u8>, usize), Refusal> {
     let bundle = Bundle::parse(bytes)?;
     let envelope = bundle.dsse_envelope.ok_or(Refusal::NoEnvelope)?;
     let is_keyless = bundle.verification_material["publicKey"].is_null();
     match envelope.verify(keys) {
         Err(Refusal::OtherKey) if is_keyless => Err(Refusal::Certificate),
-        Err(refusal) => Err(refusal),
-        Ok((payload, signer)) => {
-            statement::check(&payload, subject, statement::SIGNATURE)?;
-            Ok(signer)
-        }
+        verified => verified,
     }
 }
 
@@ -90,7 +94,6 @@ pub fn enclosed(bytes: &[u8], subject: &Digest) -> Result<(String, Vec<u8>), Ref
 /// The statement that a bundle encloses, if `key` signed it.
 #[must_use]
 pub fn signed_by(bytes: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
-    let envelope = Bundle::parse(bytes).ok()?.dsse_envelope?;
-    let (payload, _) = envelope.verify(std::slice::from_ref(key)).ok()?;
+    let (payload, _) = signed_statement(bytes, std::slice::from_ref(key)).ok()?;
     Some(payload)
 }

@@ -52,7 +52,10 @@ fn an_image_is_reproduced_from_the_commit_of_its_provenance() {
     }
     let digest = &app.registry.tags("app")["1.2.3"];
     let run = app.run(&["reproduce", &format!("{host}/app@{digest}")], 0);
-    let expected = format!("{host}/app@{digest}: the commit {built_from} gives the same digest\n");
+    let expected = format!(
+        "{host}/app@{digest}: the commit {built_from} gives the same digest\n  \
+         the provenance statement is not signed\n"
+    );
     assert_eq!(run.stdout, expected);
     // The image of one platform is a part of the same build.
     let arm = app.tree("app:1.2.3")["images"][1]["digest"].clone();
@@ -350,6 +353,53 @@ fn with_provenance(app: &App, tag: &str, edit: impl FnOnce(&mut Value)) {
         &[],
     );
     app.registry.fallback("app", &image, &[&artifact]);
+}
+
+/// The statement names the commit, so an attacker who can push an image could name another one.
+#[test]
+fn a_statement_must_be_signed_by_a_trusted_key_if_there_is_one() {
+    let app = App::new(
+        Behaviour::default(),
+        "[signing]\nkey = \"team.key\"\n[provenance]\n",
+    );
+    app.golden.write_key_pair("other");
+    commit(&app.golden);
+    app.run(&["build", "--push"], 0);
+    let host = app.registry.host();
+    let trust = |key: &str| {
+        app.configure(&format!(
+            "[provenance]\n[[trust]]\nname = \"{key}\"\nimages = [\"{host}/**\"]\nkeys = [\"{key}.pub\"]\n"
+        ));
+    };
+    trust("team");
+    let result = reproduced(&app, "app:1.2.3", 0);
+    let expected = serde_json::json!({ "verified": true, "signed_by": "team" });
+    assert_eq!(result["provenance"], expected);
+    let run = app.run(&["reproduce", "app:1.2.3"], 0);
+    let signed = "  the provenance statement is signed by team\n";
+    assert!(run.stdout.ends_with(signed), "{}", run.stdout);
+    let refused = |args: &[&str], because: &str| {
+        let run = app.run(args, 5);
+        let expected = format!(" of {host}/app:1.2.3 cannot be trusted: {because}");
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+        assert!(run.stderr.contains("use --key FILE"), "{}", run.stderr);
+        assert_eq!(run.stdout, "");
+    };
+    let other = "its signature is made with a key that is not trusted";
+    let image = ["reproduce", "app:1.2.3"];
+    refused(&[&image[..], &["--key", "other.pub"]].concat(), other);
+    trust("other");
+    refused(&image, other);
+    app.run(&[&image[..], &["--key", "team.pub"]].concat(), 0);
+    app.configure("[provenance]\n");
+    let result = reproduced(&app, "app:1.2.3", 0);
+    let problem = format!("is not verified, because no [[trust]] table has a key for {host}/app");
+    let expected = serde_json::json!({ "verified": false, "problem": problem });
+    assert_eq!(result["provenance"], expected);
+    with_provenance(&app, "1.2.3", |_| {});
+    app.run(&image, 0);
+    trust("team");
+    refused(&image, "it is not signed");
 }
 
 #[test]
