@@ -180,10 +180,12 @@ pub(super) fn arrange(
 }
 
 /// True if `COPY` can express an item: it is a file without set-id and sticky bits. No line of a
-/// Dockerfile can contain control characters.
+/// Dockerfile can contain control characters, and Buildah cannot give a file another name that is
+/// not ASCII ("USTAR cannot encode Name").
 fn is_expressible(item: &Item) -> bool {
     let is_file = matches!(item.kind, EntryKind::File(_));
-    is_file && item.mode <= 0o777 && !item.path.contains(char::is_control)
+    let is_plain = |c: char| c.is_ascii() && !c.is_control();
+    is_file && item.mode <= 0o777 && item.path.chars().all(is_plain)
 }
 
 /// The paths of the parent directories.
@@ -352,6 +354,7 @@ mod tests {
             file("etc/c", 0o600, 0),
             file("etc/d e", 0o644, 0),
             file("etc/d_e", 0o644, 0),
+            file("etc/ü", 0o644, 0),
             file("top", 0o644, 7),
         ];
         let arranged = arrange(
@@ -363,7 +366,7 @@ mod tests {
         assert_eq!(
             shown(&arranged),
             [
-                "add etc/l:777 usr/bin/tool:4755",
+                "add etc/l:777 usr/bin/tool:4755 etc/ü:644",
                 "copy 644  files/etc/a files/etc/b /etc/",
                 "copy 600  files/etc/c /etc/c",
                 "copy 644  files/etc/d_e /etc/d e",
