@@ -168,6 +168,12 @@ impl Docker {
         self.syntax
     }
 
+    /// True if the image gets the directory that `WORKDIR` creates. Podman loses it if no later
+    /// instruction changes a file.
+    pub(super) const fn keeps_directory_of_workdir(&self) -> bool {
+        !matches!(self.builder, Builder::Podman)
+    }
+
     /// The base of a recipe in this engine; `None` for scratch. It is pulled if the engine lacks
     /// it.
     pub(super) async fn base_of(

@@ -57,7 +57,8 @@ pub async fn for_docker(
         .as_ref()
         .map(|local| BaseTraits::from(&local.config))
         .unwrap_or_default();
-    if image.files.is_empty() {
+    let needs_workdir = image.config.workdir.is_some() && !docker.keeps_directory_of_workdir();
+    if image.files.is_empty() && !needs_workdir {
         return Ok(recipe.on_base(&traits, &FilesOnBase::default(), docker.syntax())?);
     }
     let platform = local
