@@ -1,14 +1,15 @@
 //! Runs a script in a container that is removed at its end.
 
 use bollard::errors::Error as BollardError;
-use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response};
+use http_body_util::{Empty, Full};
+use hyper::Request;
+use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::super::Error;
+use super::transport::complete;
 use super::{Docker, LocalImage};
 use crate::checks::Captured;
 use crate::event::Events;
@@ -38,12 +39,6 @@ pub struct ScriptOutput {
 pub(super) struct Created {
     /// The ID.
     pub(super) id: String,
-}
-
-/// The body of an answer that refuses a request.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
 }
 
 impl Docker {
@@ -152,21 +147,6 @@ impl Docker {
         let request = request.body(Full::new(Bytes::from(body)))?;
         complete(self.transport.send(request).await?).await
     }
-}
-
-/// The body of an answer. Fails if the engine refuses the request.
-pub(super) async fn complete(response: Response<Incoming>) -> Result<Bytes, BollardError> {
-    let status_code = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
-    if status_code < 400 {
-        return Ok(body);
-    }
-    let refusal = serde_json::from_slice::<Refusal>(&body);
-    let text = || String::from_utf8_lossy(&body).into_owned();
-    Err(BollardError::DockerResponseServerError {
-        status_code,
-        message: refusal.map_or_else(|_| text(), |refusal| refusal.message),
-    })
 }
 
 /// Reads the output of a script. Fails if it is too long.

@@ -15,6 +15,7 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::daemon::bounds::{BoundedStream, LastRefusal, RequestKind, Timeouts};
@@ -26,6 +27,12 @@ use crate::process::Environment;
 
 /// The header that carries a login.
 const LOGIN: &str = "x-registry-auth";
+
+/// The body of an answer that refuses a request.
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
 
 /// The transport to one engine.
 #[derive(Debug)]
@@ -102,7 +109,7 @@ impl Transport {
     }
 
     /// Sends a request that upgrades its connection to a raw stream. Fails if the engine does not
-    /// switch protocols.
+    /// switch protocols; the error is the engine's message if it has one.
     pub(super) async fn upgrade<B>(
         &self,
         request: Request<B>,
@@ -116,6 +123,7 @@ impl Transport {
         let response = self.send(request).await?;
         if response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
             let status_code = response.status().as_u16();
+            complete(response).await?;
             return Err(BollardError::DockerResponseServerError {
                 status_code,
                 message: "the engine did not open a session".to_owned(),
@@ -144,6 +152,21 @@ impl Transport {
         }
         Ok(request)
     }
+}
+
+/// The body of an answer. Fails if the engine refuses the request.
+pub(super) async fn complete(response: Response<Incoming>) -> Result<Bytes, BollardError> {
+    let status_code = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    if status_code < 400 {
+        return Ok(body);
+    }
+    let refusal = serde_json::from_slice::<Refusal>(&body);
+    let text = || String::from_utf8_lossy(&body).into_owned();
+    Err(BollardError::DockerResponseServerError {
+        status_code,
+        message: refusal.map_or_else(|_| text(), |refusal| refusal.message),
+    })
 }
 
 /// Sets the builder to BuildKit in the path of a build that has a session.

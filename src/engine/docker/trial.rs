@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::super::daemon::answers;
 use super::super::{Error, TransferCause};
-use super::container::{Created, Streams, complete};
+use super::container::{Created, Streams};
+use super::transport::complete;
 use super::{Docker, failure};
 use crate::assemble::{Assembled, AssembledImage};
 use crate::checks::{CommandPlan, ContainerEnd, ContainerExit};
@@ -190,7 +191,17 @@ impl TrialImage {
         command: &ContainerCommand,
     ) -> Result<ContainerEnd, BollardError> {
         let mut streams = Streams::new(KEPT);
-        let output = self.docker.attach(id).await?;
+        let output = match self.docker.attach(id).await {
+            // Podman prepares the container already when its output is requested.
+            Err(BollardError::DockerResponseServerError { message, .. }) => {
+                return Ok(ContainerEnd {
+                    exit: ContainerExit::NotStarted(message),
+                    stdout: streams.stdout,
+                    stderr: streams.stderr,
+                });
+            }
+            output => output?,
+        };
         // The engine answers with the headers at once, and with the body at the end of the container.
         let waiting = self.wait(id).await?;
         let start = format!("/containers/{id}/start");
