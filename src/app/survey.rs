@@ -5,15 +5,15 @@ use super::pipeline::{Engines, families};
 use super::session::Session;
 use super::work::Planned;
 
-use crate::config_files::workspace::SbomTable;
 use crate::observe::{self, ConfigCache};
 use crate::plan::{self, PlanOptions};
 use crate::publish::InputsRecord;
 use crate::registry::Registries;
 use crate::render::Templates;
 use crate::resolve::ResolvedImage;
-use crate::signing::{Expected, ExpectedSignatures, KeyReader};
+use crate::signing::{Expected, KeyReader};
 use crate::snapshot::Observed;
+use crate::trust::PublicKey;
 
 /// Adds the external bases of `images` to `observed`. It reads a base from an engine only if no
 /// registry has the base. Fails if a base cannot be found or used.
@@ -37,35 +37,23 @@ async fn expected(session: &Session, options: &PlanOptions) -> Expected {
     if options.destinations.is_empty() {
         return Expected::default();
     }
-    let spec = &session.workspace.spec;
-    let sbom = spec.sbom.as_ref().map(SbomTable::formats);
-    Expected {
-        signatures: expected_signatures(session).await,
-        sbom: sbom.unwrap_or_default(),
-        provenance: spec.provenance.is_some(),
-    }
+    Expected::of(&session.workspace.spec, signing_key(session).await)
 }
 
-/// The signatures that the published images must have; `None` if nothing is signed. A plan does not
-/// need the password of the key: then a signature by any key counts.
-async fn expected_signatures(session: &Session) -> Option<ExpectedSignatures> {
-    let table = &session.workspace.spec.signing;
-    let source = table.key.as_ref()?;
+/// The public part of the signing key; `None` if nothing is signed, or if the key cannot be read. A
+/// plan does not need the password of the key: then a signature by any key counts.
+async fn signing_key(session: &Session) -> Option<PublicKey> {
+    if let Some(signing) = &session.signing {
+        return Some(signing.signer.public().clone());
+    }
+    let source = session.workspace.spec.signing.key.as_ref()?;
     let reader = KeyReader {
         root: &session.workspace.root,
         variables: &session.settings.env,
         ask: None,
     };
-    let key = if let Some(signing) = &session.signing {
-        Some(signing.signer.public().clone())
-    } else {
-        let signer = reader.read(source).await.ok();
-        signer.map(|signer| signer.public().clone())
-    };
-    Some(ExpectedSignatures {
-        key,
-        formats: table.formats(),
-    })
+    let signer = reader.read(source).await.ok()?;
+    Some(signer.public().clone())
 }
 
 /// Surveys and plans. It reads a base from an engine only if no registry has the base. Fails if a
@@ -99,7 +87,7 @@ pub async fn survey(
     )
     .await?;
     let expected = expected(session, options).await;
-    observe::artifacts(&recipes, &expected, registries, &mut observed).await?;
+    observe::artifacts(&recipes, &expected, registries, &cache, &mut observed).await?;
     for published in observed
         .repositories
         .values_mut()

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{CONCURRENT, Error};
+use super::{CONCURRENT, ConfigCache, Error};
 use crate::config_files::SignatureFormat;
 use crate::config_files::policy::RequiredArtifact;
+use crate::image::{self, Source};
+use crate::oci::{Bytes, Descriptor, RawManifest};
 use crate::reference::{Digest, Repository, Tag};
 use crate::registry::{self, Registries, Repo};
 use crate::render::Recipe;
@@ -19,6 +21,7 @@ pub async fn artifacts(
     recipes: &[Recipe],
     expected: &Expected,
     registries: &Registries,
+    cache: &ConfigCache,
     observed: &mut Observed,
 ) -> Result<(), Error> {
     if expected.is_empty() {
@@ -40,7 +43,7 @@ pub async fn artifacts(
     let read = stream::iter(open).map(async |(repository, tag, digest)| {
         let tags = &observed.repositories[&repository].tags;
         let repo = registries.repo(&repository);
-        let lacking = lacking(&repo, tags, &digest, expected).await?;
+        let lacking = lacking(CachedRepo { repo, cache }, tags, &digest, expected).await?;
         Ok::<_, Error>((repository, tag, lacking))
     });
     let read: Vec<_> = read.buffer_unordered(CONCURRENT).try_collect().await?;
@@ -56,7 +59,7 @@ pub async fn artifacts(
 /// The kinds of artifacts that the image, or the image of a platform, lacks. `tags` are all tags of
 /// the repository: an image without a tag for its simple signatures is known to lack them.
 async fn lacking(
-    repo: &Repo,
+    source: CachedRepo<'_>,
     tags: &[Tag],
     digest: &Digest,
     expected: &Expected,
@@ -79,11 +82,37 @@ async fn lacking(
             return Ok(lacking);
         }
     }
-    let Some(raw) = repo.manifest(digest).await? else {
+    let Some(raw) = source.cache.manifest(&source.repo, digest).await? else {
         return Ok(lacking);
     };
-    for subject in subjects(repo, &raw).await? {
-        lacking.extend(missing(repo, &subject, &expected).await?.kinds());
+    for subject in subjects(&source, &raw).await? {
+        lacking.extend(missing(&source.repo, &subject, &expected).await?.kinds());
     }
     Ok(lacking)
+}
+
+/// A repository whose manifests are read once by every user.
+struct CachedRepo<'a> {
+    repo: Repo,
+    cache: &'a ConfigCache,
+}
+
+impl Source for CachedRepo<'_> {
+    type Error = registry::Error;
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<Option<RawManifest>, Self::Error> {
+        self.cache.manifest(&self.repo, &descriptor.digest).await
+    }
+
+    async fn metadata(&self, descriptor: &Descriptor) -> Result<Bytes, Self::Error> {
+        self.repo.metadata(descriptor).await
+    }
+
+    fn missing(&self, digest: &Digest) -> Self::Error {
+        Source::missing(&self.repo, digest)
+    }
+
+    fn unusable(&self, digest: &Digest, problem: image::Error) -> Self::Error {
+        self.repo.unusable(digest, problem)
+    }
 }

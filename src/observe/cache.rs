@@ -1,4 +1,4 @@
-//! Caches the configs of manifests by manifest digest. Content with a digest never changes.
+//! Caches manifests, and the configs below them, by digest. Content with a digest never changes.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::Error;
 use crate::image::first_config;
 use crate::oci::{ImageConfig, RawManifest};
 use crate::reference::Digest;
-use crate::registry::Repo;
+use crate::registry::{self, Repo};
 use crate::workspace::state::StateDirectory;
 use crate::workspace::user_cache::UserCache;
 
@@ -45,6 +45,30 @@ impl ConfigCache {
         self.0.write(file(manifest), cached.to_string().as_bytes());
     }
 
+    /// The manifest with a digest, from the cache if possible. Returns `None` if the registry does not
+    /// have it.
+    pub async fn manifest(
+        &self,
+        repo: &Repo,
+        digest: &Digest,
+    ) -> Result<Option<RawManifest>, registry::Error> {
+        let cached = self.0.read(manifest_file(digest));
+        if let Some(raw) = cached.and_then(|bytes| manifest_of(&bytes, digest)) {
+            return Ok(Some(raw));
+        }
+        let found = repo.manifest(digest).await?;
+        if let Some(raw) = &found {
+            self.put_manifest(raw);
+        }
+        Ok(found)
+    }
+
+    /// Stores a manifest. Does nothing if the user's cache is not writable.
+    pub fn put_manifest(&self, raw: &RawManifest) {
+        let bytes = [raw.media_type.as_bytes(), b"\n", &raw.bytes].concat();
+        self.0.write(manifest_file(&raw.digest), &bytes);
+    }
+
     /// Reads the config below a manifest, from the cache if possible, and caches it. Fails if the
     /// manifest or the config is invalid or cannot be read.
     pub async fn config(&self, repo: &Repo, raw: &RawManifest) -> Result<ImageConfig, Error> {
@@ -57,6 +81,37 @@ impl ConfigCache {
     }
 }
 
+/// The manifest in a cached file; `None` if it does not have the digest.
+fn manifest_of(cached: &[u8], digest: &Digest) -> Option<RawManifest> {
+    let end = cached.iter().position(|byte| *byte == b'\n')?;
+    let media_type = std::str::from_utf8(&cached[..end]).ok()?;
+    let bytes = cached[end + 1..].to_vec();
+    digest
+        .is_of(&bytes)
+        .then(|| RawManifest::new(media_type, bytes))
+}
+
+fn manifest_file(digest: &Digest) -> PathBuf {
+    PathBuf::from("manifests").join(format!("{}-{}", digest.algorithm(), digest.hex()))
+}
+
 fn file(manifest: &Digest) -> PathBuf {
     PathBuf::from("published").join(format!("{}-{}.json", manifest.algorithm(), manifest.hex()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_manifest_counts_only_with_its_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = ConfigCache(UserCache::at(directory.path().join("cache")));
+        let raw = RawManifest::new("application/x", b"{}\n".to_vec());
+        cache.put_manifest(&raw);
+        let bytes = cache.0.read(manifest_file(&raw.digest)).unwrap();
+        assert_eq!(manifest_of(&bytes, &raw.digest), Some(raw.clone()));
+        assert_eq!(manifest_of(&bytes[..bytes.len() - 1], &raw.digest), None);
+        assert_eq!(manifest_of(b"", &raw.digest), None);
+    }
 }

@@ -18,6 +18,7 @@ use crate::oci::{ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::Digest;
 use crate::registry::Repo;
+use crate::registry::referrers::Superseded;
 use crate::signing::{
     self, Expected, ExpectedSignatures, Missing, NewArtifacts, Signing, predicate_of,
 };
@@ -113,7 +114,7 @@ pub(super) async fn attach(
         );
         signing::attach(repo, &subject.descriptor(), signer, new, job.now).await
     });
-    let superseded: Vec<Vec<Digest>> = attached.buffered(CONCURRENT).try_collect().await?;
+    let superseded: Vec<Vec<Superseded>> = attached.buffered(CONCURRENT).try_collect().await?;
     remove_superseded(repo, &superseded.concat()).await;
     Ok(kinds)
 }

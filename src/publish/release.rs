@@ -196,6 +196,16 @@ async fn remember(job: &PublishJob<'_>, destination: &PublishTarget<'_>, raw: &R
         Some(Artifact::Assembled(assembled)) => assembled.config_of(raw),
         _ => None,
     };
+    if let Some(Artifact::Assembled(assembled)) = job.built.map(|built| &built.artifact)
+        && !job.attachments.is_empty()
+        && assembled.top.digest == raw.digest
+    {
+        // The next plan reads which artifacts they have.
+        job.cache.put_manifest(&assembled.top);
+        for image in &assembled.images {
+            job.cache.put_manifest(&image.manifest);
+        }
+    }
     if let Some(Ok(config)) = own.map(ImageConfig::parse) {
         job.cache.put(&raw.digest, &config);
         return;

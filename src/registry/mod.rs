@@ -32,6 +32,7 @@ mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Url;
@@ -96,6 +97,9 @@ struct Inner {
     /// Records whether the registry stores a blob that is sent with the request that opens the
     /// upload.
     one_request: OptionalFeature,
+    /// True if the last request for a list of referrers showed that the registry has none. A registry
+    /// may differ by repository, so this only decides which list is read first.
+    lacks_referrer_lists: AtomicBool,
     /// The repositories without tags, with the tags that the registry did not serve.
     absent: Mutex<BTreeMap<RepositoryPath, BTreeSet<Tag>>>,
     /// The blobs that this run uploaded, each with its repository.
@@ -217,6 +221,7 @@ impl Registries {
                     limiter: tokio::sync::Semaphore::new(CONCURRENCY),
                     fan_out: OptionalFeature::default(),
                     one_request: OptionalFeature::default(),
+                    lacks_referrer_lists: AtomicBool::new(false),
                     absent: Mutex::default(),
                     uploaded_to: Mutex::default(),
                 }),

@@ -2,6 +2,7 @@
 //! and fallback tag).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 use reqwest::header::ACCEPT;
@@ -25,6 +26,16 @@ pub struct Referrer {
     pub descriptor: Descriptor,
     /// The descriptor exactly as in the list, including fields that golden does not know.
     text: Box<RawValue>,
+}
+
+/// A manifest that another one has replaced under a tag which tools derive from a digest. The registry
+/// keeps it without a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The tag, which points to the newer manifest.
+    pub tag: Tag,
+    /// The digest of the replaced manifest.
+    pub digest: Digest,
 }
 
 /// The index under a fallback tag. Its entries keep their original text.
@@ -97,17 +108,37 @@ impl Repo {
     /// client-managed list under the fallback tag, of all types. Fails if a list is malformed or
     /// cannot be read to its end.
     pub async fn referrers(&self, digest: &Digest) -> Result<Vec<Referrer>, Error> {
-        let mut all = self.referrers_by_api(digest).await?.unwrap_or_default();
-        let (_, list) = self.fallback_list(digest).await?;
-        let known: BTreeSet<Digest> = all
-            .iter()
-            .map(|entry| entry.descriptor.digest.clone())
-            .collect();
-        all.extend(
-            list.entries
-                .into_iter()
-                .filter(|entry| !known.contains(&entry.descriptor.digest)),
-        );
+        self.referrers_until(digest, |_| false).await
+    }
+
+    /// The same, but only one of the two lists if `is_enough` returns true for it. The list under the
+    /// fallback tag is read first if the registry is known to have no list of its own.
+    pub async fn referrers_until(
+        &self,
+        digest: &Digest,
+        is_enough: impl Fn(&[Referrer]) -> bool,
+    ) -> Result<Vec<Referrer>, Error> {
+        let lacks_lists = &self.registry.inner.lacks_referrer_lists;
+        let fallback_first = lacks_lists.load(Ordering::Relaxed);
+        let mut all: Vec<Referrer> = Vec::new();
+        for is_fallback in [fallback_first, !fallback_first] {
+            let more = if is_fallback {
+                self.fallback_list(digest).await?.1.entries
+            } else {
+                let listed = self.referrers_by_api(digest).await?;
+                lacks_lists.store(listed.is_none(), Ordering::Relaxed);
+                listed.unwrap_or_default()
+            };
+            let known: BTreeSet<Digest> = all
+                .iter()
+                .map(|entry| entry.descriptor.digest.clone())
+                .collect();
+            let is_new = |entry: &Referrer| !known.contains(&entry.descriptor.digest);
+            all.extend(more.into_iter().filter(is_new));
+            if is_enough(&all) {
+                break;
+            }
+        }
         Ok(all)
     }
 
@@ -178,7 +209,7 @@ impl Repo {
         &self,
         subject: &Digest,
         manifests: &[(RawManifest, Option<Referrer>)],
-    ) -> Result<Vec<Digest>, Error> {
+    ) -> Result<Vec<Superseded>, Error> {
         let mut added = Vec::new();
         for (manifest, listed) in manifests {
             if self.put_untagged(manifest).await? {
@@ -215,7 +246,7 @@ impl Repo {
         &self,
         subject: &Digest,
         referrer: &Digest,
-    ) -> Result<Vec<Digest>, Error> {
+    ) -> Result<Vec<Superseded>, Error> {
         self.change_list(subject, |list| {
             let others = list
                 .entries
@@ -230,29 +261,35 @@ impl Repo {
     /// client may write it at the same time, and the registry may show the write late. After its
     /// own write, golden watches the list for a moment, because a client that read the list before
     /// may still overwrite it. `change` returns the new entries, or `None` if the list is already as
-    /// required. Returns the lists that this client replaced.
+    /// required. Returns the lists that this client replaced, without empty ones: those of all subjects
+    /// are the same manifest.
     async fn change_list(
         &self,
         subject: &Digest,
         change: impl Fn(&List) -> Option<Vec<Referrer>>,
-    ) -> Result<Vec<Digest>, Error> {
+    ) -> Result<Vec<Superseded>, Error> {
         let tag = fallback_tag(subject)?;
         let mut polling = self.registry.polling();
         let mut rewrites = Rewrites::default();
         let mut watch = Watch::default();
-        let mut replaced = Vec::new();
+        let mut replaced: Vec<Superseded> = Vec::new();
         loop {
             let (digest, list) = self.fallback_list(subject).await?;
             let Some(entries) = change(&list) else {
                 if !rewrites.wrote() || watch.is_calm(digest.as_ref(), &polling).await {
-                    replaced.retain(|list| Some(list) != digest.as_ref());
+                    replaced.retain(|list| Some(&list.digest) != digest.as_ref());
                     return Ok(replaced);
                 }
                 continue;
             };
             if rewrites.calls_for(digest.as_ref(), &mut polling) {
                 drop(self.put_fresh(&tag, &list.with(&entries)?).await?);
-                replaced.extend(digest);
+                let digest = digest.filter(|_| !list.entries.is_empty());
+                let tag = &tag;
+                replaced.extend(digest.map(|digest| Superseded {
+                    tag: tag.clone(),
+                    digest,
+                }));
             }
             if !polling.again().await {
                 let url = self.shown_url(&format!("manifests/{tag}"));

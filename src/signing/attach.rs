@@ -8,11 +8,12 @@ use super::check::simple_tag;
 use super::cosign::{self, SignatureCopy};
 use super::{Error, Signer};
 use crate::config_files::SignatureFormat;
-use crate::image::{Follow, Tree};
+use crate::image::{Follow, Source, Tree};
 use crate::oci::artifact::{EMPTY, empty_config};
 use crate::oci::{Bytes, Descriptor, RawManifest, media, rfc3339};
 use crate::reference::Digest;
-use crate::registry::{self, Repo};
+use crate::registry::Repo;
+use crate::registry::referrers::Superseded;
 use crate::trust::artifact::Target;
 use crate::trust::{Artifact, bundle, simple, statement};
 
@@ -32,8 +33,11 @@ pub struct NewArtifacts {
 
 /// The manifests of an image that artifacts are attached to: the index and the image of each
 /// platform.
-pub async fn subjects(repo: &Repo, top: &RawManifest) -> Result<Vec<RawManifest>, registry::Error> {
-    let tree = Tree::load(repo, top.clone(), Follow::Images).await?;
+pub async fn subjects<S: Source>(
+    source: &S,
+    top: &RawManifest,
+) -> Result<Vec<RawManifest>, S::Error> {
+    let tree = Tree::load(source, top.clone(), Follow::Images).await?;
     Ok(tree.children_first().cloned().collect())
 }
 
@@ -46,7 +50,7 @@ pub async fn attach(
     signer: Option<&Signer>,
     new: NewArtifacts,
     now: i64,
-) -> Result<Vec<Digest>, Error> {
+) -> Result<Vec<Superseded>, Error> {
     let created = new.created.as_str();
     let target = Target { subject, created };
     let mut artifacts = Vec::new();
@@ -93,7 +97,7 @@ pub(super) async fn put(
     repo: &Repo,
     subject: &Digest,
     artifacts: Vec<Artifact>,
-) -> Result<Vec<Digest>, Error> {
+) -> Result<Vec<Superseded>, Error> {
     if artifacts.is_empty() {
         return Ok(Vec::new());
     }
@@ -110,7 +114,7 @@ async fn attach_simple(
     repo: &Repo,
     digest: &Digest,
     signer: &Signer,
-) -> Result<Vec<Digest>, Error> {
+) -> Result<Vec<Superseded>, Error> {
     let payload = simple::payload(repo.name(), digest);
     let signature = STANDARD.encode(signer.sign(&payload).await?);
     let mut layer = Descriptor::of(simple::PAYLOAD, &payload);

@@ -7,6 +7,7 @@ use super::check::bundle_blobs;
 use super::{Error, Signer};
 use crate::oci::{Bytes, Descriptor, rfc3339};
 use crate::reference::Digest;
+use crate::registry::referrers::Superseded;
 use crate::registry::{self, Repo};
 use crate::trust::artifact::{Artifact, Target};
 use crate::trust::{PublicKey, bundle, statement};
@@ -29,7 +30,7 @@ pub struct AttachedBundle {
     /// The digest of the manifest of the bundle; `None` if the bundle was attached before.
     pub manifest: Option<Digest>,
     /// The lists of referrers that were replaced.
-    pub superseded: Vec<Digest>,
+    pub superseded: Vec<Superseded>,
 }
 
 impl AttachedBundle {

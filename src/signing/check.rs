@@ -229,22 +229,22 @@ pub(super) async fn present(
     Ok(present)
 }
 
+/// True if a list shows a bundle that golden made with the key, or with any key if none is given.
+pub(super) fn lists_bundle(referrers: &[Referrer], key: Option<&PublicKey>) -> bool {
+    let hint = key.map(PublicKey::hint);
+    referrers.iter().any(|entry| {
+        let named = entry.descriptor.annotations.get(bundle::KEY_HINT);
+        names_signature(entry) && hint.as_ref().is_none_or(|hint| named == Some(hint))
+    })
+}
+
 async fn has_bundle(
     repo: &Repo,
     subject: &Digest,
     referrers: &[Referrer],
     key: Option<&PublicKey>,
 ) -> Result<bool, Error> {
-    let hint = key.map(PublicKey::hint);
-    let is_own = |entry: &Referrer| {
-        let named = entry.descriptor.annotations.get(bundle::KEY_HINT);
-        names_signature(entry)
-            && match &hint {
-                Some(hint) => named == Some(hint),
-                None => true,
-            }
-    };
-    if referrers.iter().any(is_own) {
+    if lists_bundle(referrers, key) {
         return Ok(true);
     }
     let keys = key.map_or(&[][..], std::slice::from_ref);

@@ -9,13 +9,14 @@ use serde_json::value::RawValue;
 use crate::event::Events;
 use crate::image;
 use crate::oci::{Bytes, Descriptor, RawManifest, media};
-use crate::reference::{Digest, Tag};
+use crate::reference::Tag;
+use crate::registry::referrers::Superseded;
 use crate::registry::{Error, Repo, Rewrites, Watch};
 
 /// The result of copying the manifest under a tag of cosign.
 pub(crate) enum SignatureCopy {
     /// The destination has its content. These manifests were replaced.
-    Complete(Vec<Digest>),
+    Complete(Vec<Superseded>),
     /// The destination has a manifest that cannot be merged; it is left unchanged.
     Impossible,
     /// The merged manifest was put, but the registry serves another one.
@@ -41,7 +42,7 @@ pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<Signa
     let mut polling = to.registry().polling();
     let mut rewrites = Rewrites::default();
     let mut watch = Watch::default();
-    let mut replaced: Vec<Digest> = Vec::new();
+    let mut replaced: Vec<Superseded> = Vec::new();
     loop {
         let existing = to.manifest(tag).await?;
         let seen = existing.as_ref().map(|existing| &existing.digest);
@@ -51,7 +52,7 @@ pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<Signa
         let merged = match merge {
             Merge::Complete if rewrites.wrote() && !watch.is_calm(seen, &polling).await => continue,
             Merge::Complete => {
-                replaced.retain(|digest| Some(digest) != seen);
+                replaced.retain(|one| Some(&one.digest) != seen);
                 return Ok(SignatureCopy::Complete(replaced));
             }
             Merge::Impossible => return Ok(SignatureCopy::Impossible),
@@ -69,7 +70,13 @@ pub(crate) async fn add(to: &Repo, raw: &RawManifest, tag: &Tag) -> Result<Signa
                 }
             }
             drop(to.put_fresh(tag, &merged.manifest).await?);
-            replaced.extend(seen.cloned());
+            // Only a manifest with layers names the digest that it belongs to.
+            let has_layers =
+                |raw: &&RawManifest| layers(raw).is_some_and(|(_, all)| !all.is_empty());
+            replaced.extend(existing.as_ref().filter(has_layers).map(|raw| Superseded {
+                tag: tag.clone(),
+                digest: raw.digest.clone(),
+            }));
         }
         if !polling.again().await {
             return Ok(SignatureCopy::Unmerged);
@@ -192,6 +199,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::reference::Digest;
 
     fn manifest(layers: &[(&str, &str)]) -> RawManifest {
         let layers: Vec<Value> = layers

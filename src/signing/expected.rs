@@ -2,7 +2,8 @@
 
 use super::check;
 use crate::config_files::policy::RequiredArtifact;
-use crate::config_files::{SbomFormat, SignatureFormat};
+use crate::config_files::workspace::SbomTable;
+use crate::config_files::{SbomFormat, SignatureFormat, WorkspaceSpec};
 use crate::inventory::sbom_media_type;
 use crate::oci::{Manifest, RawManifest};
 use crate::registry::referrers::Referrer;
@@ -44,6 +45,36 @@ pub struct Missing {
 }
 
 impl Expected {
+    /// The artifacts that a workspace attaches to the images that it publishes. `key` is the key of
+    /// the signatures, if it is known.
+    #[must_use]
+    pub fn of(spec: &WorkspaceSpec, key: Option<PublicKey>) -> Self {
+        let is_signed = spec.signing.key.is_some();
+        Self {
+            signatures: is_signed.then(|| ExpectedSignatures {
+                key,
+                formats: spec.signing.formats(),
+            }),
+            sbom: spec
+                .sbom
+                .as_ref()
+                .map(SbomTable::formats)
+                .unwrap_or_default(),
+            provenance: spec.provenance.is_some(),
+        }
+    }
+
+    /// The kinds of the artifacts.
+    pub fn kinds(&self) -> impl Iterator<Item = RequiredArtifact> {
+        let all = [
+            (self.signatures.is_some(), RequiredArtifact::Signature),
+            (!self.sbom.is_empty(), RequiredArtifact::Sbom),
+            (self.provenance, RequiredArtifact::Provenance),
+        ];
+        all.into_iter()
+            .filter_map(|(is_expected, kind)| is_expected.then_some(kind))
+    }
+
     /// True if nothing is required.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -92,24 +123,36 @@ pub async fn missing(
     raw: &RawManifest,
     expected: &Expected,
 ) -> Result<Missing, Error> {
-    let referrers = repo.referrers(&raw.digest).await?;
     let is_image = matches!(raw.parse(), Ok(Manifest::Image(_)));
     let sbom: &[SbomFormat] = if is_image { &expected.sbom } else { &[] };
-    let mut open = Missing {
+    let required = Missing {
         signatures: Vec::new(),
         sbom: sbom.to_vec(),
         document: sbom.first().copied(),
         provenance: expected.provenance,
     };
-    let mut unknown = Vec::new();
-    for referrer in &referrers {
-        match ListedArtifact::of_entry(referrer) {
-            Some(listed) => open.remove(&listed, expected),
-            None => unknown.push(&referrer.descriptor.digest),
+    let listed = |referrers: &[Referrer]| {
+        let mut open = required.clone();
+        for listed in referrers.iter().filter_map(ListedArtifact::of_entry) {
+            open.remove(&listed, expected);
         }
-    }
+        open
+    };
+    let is_complete = |referrers: &[Referrer]| {
+        let lacks_bundle = expected.signatures.as_ref().is_some_and(|signatures| {
+            signatures.formats.contains(&SignatureFormat::Bundle)
+                && !check::lists_bundle(referrers, signatures.key.as_ref())
+        });
+        !lacks_bundle && listed(referrers).is_empty()
+    };
+    let referrers = repo.referrers_until(&raw.digest, is_complete).await?;
+    let mut open = listed(&referrers);
+    let unknown = referrers
+        .iter()
+        .filter(|one| ListedArtifact::of_entry(one).is_none());
+    let unknown = unknown.map(|one| &one.descriptor.digest);
     // Some tools list artifacts without their type and annotations.
-    for digest in unknown.into_iter().take(check::MOST_SIGNATURES) {
+    for digest in unknown.take(check::MOST_SIGNATURES) {
         if open.is_empty() {
             break;
         }

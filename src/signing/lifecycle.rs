@@ -8,7 +8,7 @@ use crate::oci::lifecycle::{
 };
 use crate::oci::{Descriptor, LAST_TIME, rfc3339};
 use crate::reference::Digest;
-use crate::registry::referrers::Referrer;
+use crate::registry::referrers::{Referrer, Superseded};
 use crate::registry::{self, FailureKind, Repo};
 use crate::trust::artifact::Target;
 use crate::trust::lifecycle::{PREDICATE, signed};
@@ -92,7 +92,7 @@ pub async fn announce(
     signer: Option<&Signer>,
     trusted: &[PublicKey],
     now: i64,
-) -> Result<Option<Vec<Digest>>, Error> {
+) -> Result<Option<Vec<Superseded>>, Error> {
     let keys = keys_with_own(trusted, signer);
     let found = announcements(repo, &subject.digest, &keys).await?;
     let lacks = |is_signed: bool| {

@@ -125,3 +125,85 @@ fn the_signatures_of_a_new_image_are_not_read_twice() {
     let later: Vec<&String> = requests[put..].iter().filter(is_referrers).collect();
     assert_eq!(later, Vec::<&String>::new(), "{requests:?}");
 }
+
+/// The requests of a second run, without those of an image that is not signed.
+fn check_of_signatures(behaviour: Behaviour, signing: &str) -> Vec<String> {
+    let run = |tables: &str| {
+        let registry = FakeRegistry::start(behaviour.clone());
+        let host = registry.host();
+        let golden = app(&host).workspace(&format!(
+            "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n{tables}"
+        ));
+        golden.write_key_pair("team");
+        golden.run(&["build", "--push"]).exit(0);
+        let before = registry.requests().len();
+        golden.run(&["build", "--push"]).exit(0);
+        let requests = registry.requests();
+        let kind = |line: &String| {
+            let digest = regex::Regex::new("sha256([:-])[0-9a-f]{64}").unwrap();
+            digest.replace_all(line, "sha256$1HEX").into_owned()
+        };
+        requests[before..].iter().map(kind).collect::<Vec<String>>()
+    };
+    let mut unsigned = run("");
+    let mut more = run(signing);
+    more.retain(|line| {
+        let position = unsigned.iter().position(|one| one == line);
+        position.is_none_or(|position| {
+            unsigned.remove(position);
+            false
+        })
+    });
+    more
+}
+
+/// The manifests are cached by digest. The first image finds out that the registry has no lists of
+/// referrers.
+#[test]
+fn the_signatures_of_an_unchanged_image_cost_one_request_for_each_format() {
+    let [without, with] = Behaviour::both();
+    let signing = "[signing]\nkey = \"team.key\"\n";
+    let bundle = "[signing]\nkey = \"team.key\"\nformats = [\"bundle\"]\n";
+    let fallback = "GET /v2/app/manifests/sha256-HEX";
+    let list = "GET /v2/app/referrers/sha256:HEX";
+    let simple = "GET /v2/app/manifests/sha256-HEX.sig";
+    assert_eq!(check_of_signatures(with.clone(), signing), [list, simple]);
+    assert_eq!(check_of_signatures(with, bundle), [list]);
+    let first = [list, fallback, simple];
+    assert_eq!(check_of_signatures(without, signing), first);
+}
+
+/// The manifests that a new list replaces are deleted only where few tags may point to them.
+#[test]
+fn signing_again_does_not_read_every_tag_of_a_repository() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let golden = app(&host);
+    for key in ["team", "other"] {
+        golden.write_key_pair(key);
+    }
+    for number in 0..20 {
+        let tag = format!("tag{number}");
+        registry.image("app", &tag, &[&tag]);
+    }
+    registry.image("app", "signed", &["signed"]);
+    let image = format!("{host}/app:signed");
+    golden.run(&["sign", &image, "--key", "team.key"]).exit(0);
+    let before = registry.requests().len();
+    let manifests = registry.manifests("app").len();
+    golden.run(&["sign", &image, "--key", "other.key"]).exit(0);
+    let requests = registry.requests();
+    let is_other = |line: &&String| line.contains("/manifests/tag");
+    assert_eq!(requests[before..].iter().filter(is_other).count(), 0);
+    let deleted = requests[before..]
+        .iter()
+        .filter(|line| line.starts_with("DELETE"));
+    assert_eq!(deleted.count(), 2, "{requests:?}");
+    // One bundle is new; the list and the manifest of simple signatures replace the old ones.
+    assert_eq!(registry.manifests("app").len(), manifests + 1);
+    for key in ["team.pub", "other.pub"] {
+        golden
+            .run(&["verify", &image, "--signed", "--key", key])
+            .exit(0);
+    }
+}
