@@ -25,6 +25,7 @@ use crate::publish::{Receipt, promote};
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::{Registries, Repo};
 use crate::resolve::ResolvedImage;
+use crate::signing::Expected;
 use crate::tags::{TagList, TagRole, suffixed, version};
 use crate::workspace::git;
 
@@ -204,6 +205,8 @@ struct ChannelReader<'a> {
     receipts: Vec<Receipt>,
     /// The requirement of a signature.
     signed: Requirements,
+    /// The artifacts that golden attaches to every image that it uploads.
+    attached_to_uploads: Vec<RequiredArtifact>,
 }
 
 /// A channel to read.
@@ -225,6 +228,9 @@ impl<'a> ChannelReader<'a> {
             lifecycle: LifecycleReader::of(Some(&session.workspace), registries, now)?,
             receipts: Receipt::all(&session.state)?,
             signed: Requirements::with(&session.workspace, &[RequiredArtifact::Signature])?,
+            attached_to_uploads: Expected::of(&session.workspace.spec, None)
+                .kinds()
+                .collect(),
         })
     }
 
@@ -241,7 +247,7 @@ impl<'a> ChannelReader<'a> {
                 .repository(&image.name)
                 .map_err(Error::invalid)?;
             let repo = self.registries.repo(&repository);
-            let planned = planned_tags(planned, &repository, &self.attached_to_uploads());
+            let planned = planned_tags(planned, &repository, &self.attached_to_uploads);
             let request = ChannelRequest {
                 tags: repo.tags().await?,
                 image,
@@ -253,18 +259,6 @@ impl<'a> ChannelReader<'a> {
             }
         }
         Ok(rows)
-    }
-
-    /// The artifacts that golden attaches to every image that it uploads.
-    fn attached_to_uploads(&self) -> Vec<RequiredArtifact> {
-        let spec = &self.session.workspace.spec;
-        let attached = [
-            (spec.signing.key.is_some(), RequiredArtifact::Signature),
-            (spec.sbom.is_some(), RequiredArtifact::Sbom),
-            (spec.provenance.is_some(), RequiredArtifact::Provenance),
-        ];
-        let attached = attached.into_iter().filter(|(is_attached, _)| *is_attached);
-        attached.map(|(_, artifact)| artifact).collect()
     }
 
     async fn read(
@@ -419,10 +413,10 @@ impl<'a> ChannelReader<'a> {
         spec: &ChannelSpec,
     ) -> ChannelTarget {
         let version = built.step.publish.clone();
-        let attached = self.attached_to_uploads();
+        let attached = &self.attached_to_uploads;
         let signed = &self.signed;
         let unsigned = if signed.has_key(repository) {
-            signed.lacking_with(repository, &attached)
+            signed.lacking_with(repository, attached)
         } else {
             Vec::new()
         };
@@ -430,7 +424,7 @@ impl<'a> ChannelReader<'a> {
         let mut lacking = self
             .signed
             .requiring(artifacts)
-            .lacking_with(repository, &attached);
+            .lacking_with(repository, attached);
         if required(spec).any(|one| one == ChannelRequirement::Scan) {
             lacking.push(NOT_SCANNED.to_owned());
         }
