@@ -5,6 +5,7 @@ use futures_util::{StreamExt as _, stream};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
+use super::audit_attest::{AttestedSummary, SummaryWriter};
 use super::base_lifecycle::{LifecycleReader, severity};
 use super::destinations::{Destinations, registries as known_registries};
 use super::error::Error;
@@ -29,6 +30,7 @@ use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::Registries;
 use crate::resolve::Destination;
 use crate::resolve::image::Base;
+use crate::signing::Signer;
 use crate::workspace::Workspace;
 use crate::workspace::state::StateDirectory;
 
@@ -72,6 +74,8 @@ pub struct Audited {
     pub repositories: usize,
     /// True if a whole repository was requested.
     pub is_survey: bool,
+    /// The verification summaries of the images that comply, if they were requested.
+    pub attested: Vec<AttestedSummary>,
 }
 
 /// The images that an argument selects.
@@ -85,13 +89,15 @@ enum Target {
 }
 
 /// Applies the policy to references, repositories and workspace images. An image that cannot be read
-/// does not stop the others. Fails if an argument is invalid, or a registry has no catalog.
+/// does not stop the others. With a signer, a verification summary is attached to each image that
+/// complies. Fails if an argument is invalid, or a registry has no catalog.
 pub async fn audit(
     arguments: &[String],
     names: &WorkspaceNames,
     workspace: &Workspace,
     settings: &Settings,
     destinations: &Destinations,
+    signer: Option<&Signer>,
 ) -> Result<Audited, Error> {
     let mut targets = Vec::new();
     for argument in arguments {
@@ -101,6 +107,11 @@ pub async fn audit(
     let hosts: Vec<String> = hosts.iter().map(|text| without_glob(text)).collect();
     let registries = registries::open(settings, destinations, &hosts)?;
     let audit = Audit::of(workspace, settings, destinations, &registries).await?;
+    let requirements = audit.requirements.as_ref();
+    let writer = signer.map(|signer| {
+        SummaryWriter::of(workspace, requirements, signer, &registries, settings.now)
+    });
+    let writer = writer.transpose()?;
     let mut audited = Audited::default();
     let mut images = audit.survey(&targets, settings, &mut audited).await?;
     for target in &targets {
@@ -113,10 +124,22 @@ pub async fn audit(
     }
     let checks = stream::iter(&images).map(|(name, image)| audit.check(name, image));
     let checks: Vec<_> = checks.buffered(CONCURRENCY).collect().await;
-    for check in checks {
+    let mut complying = Vec::new();
+    for (check, image) in checks.into_iter().zip(&images) {
         match check {
-            Ok(image) => audited.images.push(image),
+            Ok(checked) => {
+                complying.extend(checked.compliant.then_some(image));
+                audited.images.push(checked);
+            }
             Err(error) => audited.failures.push(error),
+        }
+    }
+    if let Some(writer) = &writer {
+        for (reference, image) in complying {
+            match writer.attest(reference, image).await {
+                Ok(attested) => audited.attested.push(attested),
+                Err(error) => audited.failures.push(error),
+            }
         }
     }
     Ok(audited)

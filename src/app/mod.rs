@@ -3,6 +3,7 @@
 
 pub mod attest;
 pub mod audit;
+pub mod audit_attest;
 pub mod audit_files;
 pub mod bake;
 pub mod base_lifecycle;

@@ -4,9 +4,11 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::session::{self, destinations, names};
+use super::sign::signing;
 use crate::app::audit::audit;
 use crate::app::audit_files::{FileGlobs, audit_files};
 use crate::app::destinations::Destinations;
+use crate::config_files::KeySource;
 use crate::diagnostic::SourceMap;
 use crate::report::text::count;
 use crate::report::{self, OutputFormat};
@@ -26,6 +28,13 @@ pub struct Args {
     /// registry.example.com/team/**, or names of workspace images.
     #[arg(value_name = "REF|HOST/REPO", required_unless_present_any = FILES, conflicts_with_all = FILES)]
     pub references: Vec<String>,
+    /// Attach a signed verification summary (SLSA) to each image that complies.
+    #[arg(long, conflicts_with_all = FILES)]
+    pub attest: bool,
+    /// Private key for --attest: a file, `env:NAME` or `plugin:NAME://KEY` [default: the key of
+    /// golden.toml].
+    #[arg(long, value_name = "KEY", requires = "attest")]
+    pub key: Option<KeySource>,
     /// Check the FROM lines of these Dockerfiles.
     #[arg(long, value_name = "GLOB", help_heading = "File options")]
     pub dockerfile: Vec<String>,
@@ -57,12 +66,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let names = names(context, &destinations, &args.references).await?;
     let settings = context.settings();
+    let signing = if args.attest {
+        Some(signing(args.key.as_ref(), context, Some(&workspace)).await?)
+    } else {
+        None
+    };
     let mut audited = audit(
         &args.references,
         &names,
         &workspace,
         &settings,
         &destinations,
+        signing.as_ref().map(|signing| &signing.signer),
     )
     .await?;
     report::scan_problems(&context.events, &audited.problems);

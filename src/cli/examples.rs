@@ -115,6 +115,10 @@ fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
                 "Write a page for a browser that shows which images comply",
             ),
             (
+                "golden audit HOST/team/app:1.2.3 --attest",
+                "Attach a signed statement that the image complies",
+            ),
+            (
                 "golden audit --dockerfile services/**/Dockerfile --fix",
                 "Correct outdated bases of Dockerfiles",
             ),

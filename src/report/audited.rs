@@ -25,6 +25,9 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
             let mut document = documents::findings(&found, &SourceMap::default());
             document["images"] = json!(audited.images);
             document["summary"] = summary(audited);
+            if !audited.attested.is_empty() {
+                document["attested"] = json!(audited.attested);
+            }
             out.data(&documents::with_schema(&document));
         }
         OutputFormat::Text if audited.is_survey => {
@@ -39,6 +42,19 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
             out.message(&totals(audited));
         }
         _ => super::diagnostics(out, format, &found, &SourceMap::default()),
+    }
+    if format == OutputFormat::Text {
+        for one in &audited.attested {
+            let done = if one.added.is_some() {
+                "attached"
+            } else {
+                "already attached"
+            };
+            out.message(&format!(
+                "{}: verification summary {done} (policy {})",
+                one.reference, one.policy
+            ));
+        }
     }
 }
 

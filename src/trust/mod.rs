@@ -14,6 +14,7 @@ pub mod provenance;
 pub mod refusal;
 pub mod simple;
 pub mod statement;
+pub mod summary;
 
 pub use artifact::Artifact;
 pub use key::{KeyError, PrivateKey, PublicKey, StoredKey};

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::curl::curl;
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
 
@@ -247,4 +248,101 @@ fn the_hints_for_an_image_of_the_workspace_name_its_spec() {
     }
     let run = golden.run(&["audit", "app"]).exit(3);
     assert_eq!(run.stdout.lines().count(), 3, "{}", run.stdout);
+}
+
+/// The predicates of the verification summaries of an image.
+fn summaries(golden: &Golden, registry: &FakeRegistry, reference: &str) -> Vec<Value> {
+    use base64::Engine as _;
+    let tree = golden
+        .run(&["referrers", reference, "--format", "json"])
+        .exit(0);
+    let tree: Value = serde_json::from_str(&tree.stdout).unwrap();
+    let nodes = tree["referrers"].as_array().unwrap().iter();
+    let host = registry.host();
+    let predicate = |node: &Value| {
+        let manifest = node["digest"].as_str().unwrap();
+        let manifest = curl("GET", &host, &format!("team/app/manifests/{manifest}")).json();
+        let blob = manifest["layers"][0]["digest"].as_str().unwrap();
+        let bundle = curl("GET", &host, &format!("team/app/blobs/{blob}")).json();
+        let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
+        let payload = base64::engine::general_purpose::STANDARD.decode(payload);
+        let statement: Value = serde_json::from_slice(&payload.unwrap()).unwrap();
+        assert_eq!(
+            statement["predicateType"],
+            "https://slsa.dev/verification_summary/v1"
+        );
+        statement["predicate"].clone()
+    };
+    nodes.map(predicate).collect()
+}
+
+#[test]
+fn a_summary_is_attached_to_images_that_comply_once_for_each_policy() {
+    let registry = registry();
+    let host = registry.host();
+    let golden = Golden::new().workspace(&format!("{POLICY}[signing]\nkey = \"team.key\"\n"));
+    golden.write_key_pair("team");
+    let writes = || {
+        let requests = registry.requests();
+        requests
+            .iter()
+            .filter(|line| line.starts_with("PUT"))
+            .count()
+    };
+    let all = format!("{host}/team/app");
+    let good = format!("{host}/team/app:1.0.0");
+    let run = golden.run(&["audit", &all, "--attest"]).exit(3);
+    assert_eq!(
+        run.stderr.matches("summary attached").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+    let expected = summaries(&golden, &registry, &good);
+    assert_eq!(expected.len(), 1);
+    assert_eq!(expected[0]["verificationResult"], "PASSED");
+    assert_eq!(expected[0]["resourceUri"], format!("oci://{all}"));
+    assert_eq!(
+        expected[0]["verifiedLevels"],
+        json!(["SLSA_BUILD_LEVEL_UNEVALUATED"])
+    );
+    let bad = format!("{host}/team/app:0.9.0");
+    assert_eq!(summaries(&golden, &registry, &bad), [json!(null); 0]);
+    let before = writes();
+    let run = golden
+        .run(&["audit", &good, "--attest", "--format", "json"])
+        .exit(0);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let policy = expected[0]["policy"]["digest"]["sha256"].as_str().unwrap();
+    assert_eq!(
+        document["attested"][0]["policy"],
+        format!("sha256:{policy}")
+    );
+    assert_eq!(document["attested"][0]["added"], json!(null));
+    assert_eq!(writes(), before);
+    // Another policy is another statement; the rest of golden.toml does not count.
+    let policy = POLICY.replace("\"warn\"", "\"off\"");
+    for _ in 0..2 {
+        golden.write(
+            "golden.toml",
+            format!("{policy}[signing]\nkey = \"team.key\"\n"),
+        );
+        golden.run(&["audit", &good, "--attest"]).exit(0);
+        golden.write("golden.toml", format!("{policy}[vars]\nx = \"y\"\n"));
+        golden
+            .run(&["audit", &good, "--attest", "--key", "team.key"])
+            .exit(0);
+    }
+    assert_eq!(summaries(&golden, &registry, &good).len(), 2);
+    let run = golden.run(&["audit", &good, "--attest"]).exit(2);
+    assert!(
+        run.stderr.contains("there is no key to sign with"),
+        "{}",
+        run.stderr
+    );
+    golden.write("golden.toml", "");
+    let run = golden
+        .run(&["audit", &good, "--attest", "--key", "team.key"])
+        .exit(2);
+    assert!(run.stderr.contains("has no [policy]"), "{}", run.stderr);
 }
