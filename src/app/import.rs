@@ -188,7 +188,7 @@ async fn pin(settings: &Settings, base: &str) -> Result<(), Error> {
     let (compared, _) = bases::compare(&session, &[base.to_owned()]).await?;
     let mut lock = session.workspace.lock.clone();
     for base in compared.into_iter().filter(|base| !base.pinned) {
-        lock.bases.insert(base.base, base.current);
+        lock.replace(base.current);
     }
     Ok(lock.write(&session.workspace.root)?)
 }

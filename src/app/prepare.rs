@@ -202,10 +202,9 @@ async fn lock_new(session: &mut Session, engines: &Engines) -> Vec<LockedBase> {
         .collect();
     let bases: Vec<Base> = bases.into_values().collect();
     let mut added = Vec::new();
-    for (key, found) in observe::upstream(&bases, &engines.embedded).await {
+    for (_, found) in observe::upstream(&bases, &engines.embedded).await {
         if let Ok(base) = found {
-            session.workspace.lock.bases.insert(key, base.clone());
-            added.push(base);
+            added.push(session.workspace.lock.add(base).clone());
         }
     }
     added

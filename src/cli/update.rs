@@ -65,7 +65,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for base in &compared {
         // A new date with the same digest does not change the file.
         if base.change != Change::Unchanged && !base.pinned {
-            lock.bases.insert(base.base.clone(), base.current.clone());
+            lock.replace(base.current.clone());
         }
     }
     lock.write(&session.workspace.root)?;

@@ -14,12 +14,13 @@
 //!
 //! [[packages]]
 //! image = "app"
+//! security = ["libssl3"]
 //!
 //! [packages.versions]
 //! libssl3 = "3.0.15-1~deb12u1"
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub struct Lock {
 pub struct LockedPackages {
     /// The name of the image, and its matrix row or variant.
     pub image: String,
+    /// The packages whose version is a security update, as the index of their repository marks it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub security: BTreeSet<String>,
     /// The version of each package.
     pub versions: BTreeMap<String, String>,
 }
@@ -61,7 +65,18 @@ impl LockedPackages {
     pub const fn new(image: String) -> Self {
         Self {
             image,
+            security: BTreeSet::new(),
             versions: BTreeMap::new(),
+        }
+    }
+
+    /// Records the version of a package.
+    pub fn record(&mut self, name: &str, version: &str, is_security: bool) {
+        self.versions.insert(name.to_owned(), version.to_owned());
+        if is_security {
+            self.security.insert(name.to_owned());
+        } else {
+            self.security.remove(name);
         }
     }
 
@@ -182,14 +197,11 @@ impl Lock {
         if file.version != VERSION {
             return Err(Error::Version(file.version));
         }
-        let mut bases = BTreeMap::new();
+        let mut bases: BTreeMap<String, LockedBase> = BTreeMap::new();
+        let mut tags: BTreeMap<Reference, (Digest, usize)> = BTreeMap::new();
         for (number, base) in file.base.into_iter().enumerate() {
-            let refuse = |what| {
-                Err(Error::Entry {
-                    line: line_of(text, "[[base]]", number),
-                    what,
-                })
-            };
+            let line = line_of(text, "[[base]]", number);
+            let refuse = |what| Err(Error::Entry { line, what });
             if !base.is_consistent() {
                 let what = format!(
                     "`{}` is locked as {}, which is another image",
@@ -199,6 +211,19 @@ impl Lock {
             }
             if bases.contains_key(&base.base) {
                 return refuse(format!("`{}` is locked twice", base.base));
+            }
+            match tags.get(&base.reference) {
+                Some((digest, other)) if *digest != base.digest => {
+                    return refuse(format!(
+                        "{} has another digest here than at {FILE}:{other}",
+                        base.reference
+                    ));
+                }
+                Some(_) => {}
+                None => {
+                    let digest = base.digest.clone();
+                    tags.insert(base.reference.clone(), (digest, line));
+                }
             }
             bases.insert(base.base.clone(), base);
         }
@@ -237,6 +262,51 @@ impl Lock {
             fs::write_atomic(&path, text.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Adds a base. If another entry has the same reference, the new one gets its digest, because the
+    /// file has one digest for each reference. Returns the added entry.
+    pub fn add(&mut self, new: LockedBase) -> &LockedBase {
+        let same = self
+            .bases
+            .values()
+            .find(|one| one.reference == new.reference);
+        let new = match same {
+            Some(same) => LockedBase {
+                base: new.base,
+                ..same.clone()
+            },
+            None => new,
+        };
+        self.bases
+            .entry(new.base.clone())
+            .insert_entry(new)
+            .into_mut()
+    }
+
+    /// Replaces the entry of a base, or adds it. Other entries with the same reference get its digest.
+    pub fn replace(&mut self, new: LockedBase) {
+        let same = self
+            .bases
+            .values_mut()
+            .filter(|one| one.reference == new.reference);
+        for one in same {
+            *one = LockedBase {
+                base: one.base.clone(),
+                ..new.clone()
+            };
+        }
+        self.bases.insert(new.base.clone(), new);
+    }
+
+    /// True if a version of a package is recorded as a security update of any image.
+    #[must_use]
+    pub fn is_security(&self, name: &str, version: &str) -> bool {
+        let mut entries = self.packages.values();
+        entries.any(|one| {
+            let recorded = one.versions.get(name).map(String::as_str);
+            one.security.contains(name) && recorded == Some(version)
+        })
     }
 
     /// The entry of a base, if it is locked.
@@ -308,6 +378,7 @@ mod tests {
         let versions = BTreeMap::from([("libssl3".to_owned(), "3.0.15-1~deb12u1".to_owned())]);
         let packages = LockedPackages {
             image: "app alpine".to_owned(),
+            security: BTreeSet::from(["libssl3".to_owned()]),
             versions,
         };
         let lock = Lock {
@@ -317,11 +388,35 @@ mod tests {
                 .map(|base| (base.base.clone(), base))
                 .collect(),
         };
+        assert!(lock.is_security("libssl3", "3.0.15-1~deb12u1"));
+        assert!(!lock.is_security("libssl3", "3.0.16-1~deb12u1"));
         let text = lock.text().unwrap();
         assert_eq!(Lock::parse(&text).unwrap(), lock);
         insta::assert_snapshot!(text);
         assert!(matches!(Lock::parse("version = 2"), Err(Error::Version(2))));
         assert!(matches!(Lock::parse("hello"), Err(Error::Parse(_))));
+    }
+
+    #[test]
+    fn one_reference_has_one_digest() {
+        let range = "docker.io/library/debian ^12";
+        let exact = "docker.io/library/debian:12.8";
+        let (old, new) = (locked(range, exact), locked(exact, exact));
+        assert_ne!(old.digest, new.digest);
+        let mut lock = Lock::default();
+        lock.add(old.clone());
+        assert_eq!(lock.add(new.clone()).digest, old.digest);
+        assert!(Lock::parse(&lock.text().unwrap()).is_ok());
+        lock.replace(new.clone());
+        let digests = lock.bases.values().map(|base| &base.digest);
+        assert_eq!(digests.collect::<Vec<_>>(), [&new.digest, &new.digest]);
+        let names: Vec<&str> = lock.bases.values().map(|base| base.base.as_str()).collect();
+        assert_eq!(names, [range, exact]);
+        // The range selects another tag now, so the entry of the tag itself remains.
+        let later = locked(range, "docker.io/library/debian:12.9");
+        lock.replace(later.clone());
+        assert_eq!(lock.bases[range], later);
+        assert_eq!(lock.bases[exact].digest, new.digest);
     }
 
     #[test]
@@ -370,6 +465,23 @@ mod tests {
             refusal(&[entry("a.example/c ^1", "a.example/d:1")]),
             "golden.lock:2: `a.example/c ^1` is locked as a.example/d:1, which is another image"
         );
+        let digest = |base: &str, reference: &str, content: &[u8]| {
+            let text = entry(base, reference);
+            text.replace(Digest::of(b"x").as_str(), Digest::of(content).as_str())
+        };
+        assert_eq!(
+            refusal(&[
+                digest("a.example/b ^1", "a.example/b:1.2", b"x"),
+                digest("a.example/c:1", "a.example/c:1", b"x"),
+                digest("a.example/b:1.2", "a.example/b:1.2", b"y"),
+            ]),
+            "golden.lock:10: a.example/b:1.2 has another digest here than at golden.lock:2"
+        );
+        let equal = [
+            digest("a.example/b ^1", "a.example/b:1.2", b"x"),
+            digest("a.example/b:1.2", "a.example/b:1.2", b"x"),
+        ];
+        assert!(Lock::parse(&format!("version = 1\n{}", equal.concat())).is_ok());
         let invalid = "version = 1\n[[base]]\nbase = \"a.example/b:1\"\nreference = \"a.example/b:1\"\ndigest = \"sha256:12\"\n";
         let message = Lock::parse(invalid).unwrap_err().to_string();
         assert!(message.contains("line 5"), "{message}");
