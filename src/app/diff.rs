@@ -7,10 +7,11 @@ use super::settings::Settings;
 use crate::assemble::Assembled;
 use crate::event::Events;
 use crate::image::{Blobs, FileReader, LayerError};
-use crate::inventory::{BaseLabels, Difference, Gap, ImageContent, layer_owners};
+use crate::inventory::{BaseLabels, Difference, Gap, ImageContent, PackageUpdate, layer_owners};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::registry::Registries;
+use crate::workspace::lock::Lock;
 
 /// Two compared images.
 #[derive(Debug)]
@@ -45,20 +46,38 @@ impl ComparedImages {
                 .collect(),
         }
     }
+
+    /// Marks the packages whose new version is one of these security updates.
+    pub fn mark_updates(&mut self, updates: &[PackageUpdate]) {
+        self.difference.mark_security(|name, version| {
+            let is_same = |one: &PackageUpdate| one.name == name && one.to == version;
+            updates.iter().any(is_same)
+        });
+    }
+
+    /// Marks the packages whose new version golden.lock records as a security update.
+    pub(super) fn mark_security(&mut self, lock: &Lock) {
+        self.difference
+            .mark_security(|name, version| lock.is_security(name, version));
+    }
 }
 
-/// Compares two images; with `bases`, also the images that they are built on. Fails if one of them,
-/// or one of its layers, cannot be read.
+/// Compares two images; with `bases`, also the images that they are built on. golden.lock knows which
+/// versions of packages are security updates. Fails if one of the images, or one of its layers, cannot
+/// be read.
 pub async fn compare(
     from: &str,
     to: &str,
     bases: bool,
+    lock: &Lock,
     finder: &Finder<'_>,
 ) -> Result<ComparedImages, Error> {
     let mut compared = compare_two(from, to, finder).await?;
+    compared.mark_security(lock);
     let base = &compared.difference.base;
     if let (true, Some(from), Some(to)) = (bases && base.from != base.to, &base.from, &base.to) {
-        let below = compare_two(&pinned(from)?, &pinned(to)?, finder).await?;
+        let mut below = compare_two(&pinned(from)?, &pinned(to)?, finder).await?;
+        below.mark_security(lock);
         compared.difference.base.diff = Some(Box::new(below.difference.clone()));
         compared.bases = Some(Box::new(below));
     }

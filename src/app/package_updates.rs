@@ -8,9 +8,11 @@ use serde::Serialize;
 use super::build::docker_config;
 use super::bump::{Bumped, NextVersion, bump_images};
 use super::error::Error;
+use super::located::{Finder, manifest_of};
 use super::pipeline::proxies::build_args;
 use super::registries;
 use super::session::Session;
+use super::settings::Settings;
 use crate::assemble::{Layer, LayerSource};
 use crate::engine::Docker;
 use crate::engine::docker::DockerEnv;
@@ -18,7 +20,8 @@ use crate::image::{self, Blobs, FileReader};
 use crate::inventory::{
     Inventory, LayerOwner, PackageUpdate, managers, parse_updates, update_script,
 };
-use crate::reference::{Reference, Repository};
+use crate::oci::RawManifest;
+use crate::reference::{Reference, Repository, Tag};
 use crate::registry::{self, Registries};
 use crate::resolve::ResolvedImage;
 use crate::tags;
@@ -80,24 +83,10 @@ enum Checked {
 pub async fn outdated(session: &Session) -> Result<PackageReport, Error> {
     session.require_registry()?;
     let registries = registries::of_session(session)?;
-    let environment = DockerEnv::from_vars(&session.settings.env);
-    let docker = Docker::connect(&environment).await;
-    let docker = docker.map_err(|error| {
-        let hints = error.hints();
-        let message = format!("the indexes of packages are read by an engine: {error}");
-        Error::Failed { message, hints }
-    })?;
+    let docker = connected(&session.settings).await?;
     let checker = Checker {
         session,
-        registries: &registries,
-        docker: &docker,
-        env: build_args(
-            &session.settings.env,
-            docker_config(&session.settings).as_ref(),
-        )
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect(),
+        reader: IndexReader::new(&session.settings, &registries, &docker),
     };
     let mut report = PackageReport {
         images: Vec::new(),
@@ -117,6 +106,53 @@ pub async fn outdated(session: &Session) -> Result<PackageReport, Error> {
     Ok(report)
 }
 
+/// The security updates of the packages of an image, as the indexes of its repositories mark them now.
+/// An engine reads them in a container of the image. Fails if the image is not in a registry, if no
+/// engine answers, or if the indexes cannot be read.
+pub async fn security_updates(
+    written: &str,
+    finder: &Finder<'_>,
+) -> Result<Vec<PackageUpdate>, Error> {
+    let Finder {
+        settings,
+        destinations,
+        names,
+        ..
+    } = *finder;
+    if written.starts_with("oci:") {
+        let message =
+            format!("`{written}` is not in a registry, from which an engine could pull it");
+        return Err(Error::invalid(message).hint("compare published images, or omit --security"));
+    }
+    let reference = names.reference(written)?;
+    let hosts = names.with_host(&[written.to_owned()]);
+    let registries = registries::open(settings, destinations, &hosts)?;
+    let top = manifest_of(&registries.repo(&reference.repository), &reference).await?;
+    let docker = connected(settings).await?;
+    let reader = IndexReader::new(settings, &registries, &docker);
+    let (_, mut updates) = reader
+        .updates(&reference.repository, None, top, written)
+        .await
+        .map_err(|error| {
+            Error::failed(format!(
+                "the security updates of {written} are unknown: {error}"
+            ))
+        })?;
+    updates.retain(|update| update.security);
+    Ok(updates)
+}
+
+/// The engine that reads the indexes of packages.
+async fn connected(settings: &Settings) -> Result<Docker, Error> {
+    let environment = DockerEnv::from_vars(&settings.env);
+    let docker = Docker::connect(&environment).await;
+    docker.map_err(|error| {
+        let hints = error.hints();
+        let message = format!("the indexes of packages are read by an engine: {error}");
+        Error::Failed { message, hints }
+    })
+}
+
 /// The versions to record in golden.lock: the newer version of each package of the images that
 /// install packages, and those that were recorded before.
 #[must_use]
@@ -130,9 +166,7 @@ pub fn recorded(
             .entry(image.key.clone())
             .or_insert_with(|| LockedPackages::new(image.key.clone()));
         for update in &image.updates {
-            entry
-                .versions
-                .insert(update.name.clone(), update.to.clone());
+            entry.record(&update.name, &update.to, update.security);
         }
     }
     locked
@@ -154,13 +188,10 @@ fn to_record(image: &ImageUpdates) -> bool {
     image.installs && !image.updates.is_empty()
 }
 
-/// The connections that a check uses.
+/// Compares the images of a session.
 struct Checker<'a> {
     session: &'a Session,
-    registries: &'a Registries,
-    docker: &'a Docker,
-    /// The proxies.
-    env: Vec<String>,
+    reader: IndexReader<'a>,
 }
 
 impl Checker<'_> {
@@ -192,26 +223,69 @@ impl Checker<'_> {
         let repository = repository.map_err(|error| text(&error))?;
         let out = tags::fan_out(&image.version, image.variant.as_ref(), &image.tags);
         let tag = out.map_err(|error| text(&error))?.full().clone();
-        let repo = self.registries.repo(&repository);
+        let repo = self.reader.registries.repo(&repository);
         let top = repo.manifest(&tag).await.map_err(|error| text(&error))?;
         let Some(top) = top else { return Ok(None) };
-        let chosen = image::choose(&repo, top, self.docker.platform()).await;
-        let chosen = chosen.map_err(|error: registry::Error| text(&error))?;
-        let published = repository.tag(&tag).at(chosen.raw.digest.clone());
         let name = image.display();
-        let inventory = self.inventory(&repository, &chosen, &name).await?;
+        let found = self.reader.updates(&repository, Some(&tag), top, &name);
+        found.await.map(Some)
+    }
+}
+
+/// The connections that read the indexes of the repositories of an image.
+struct IndexReader<'a> {
+    settings: &'a Settings,
+    registries: &'a Registries,
+    docker: &'a Docker,
+    /// The proxies.
+    env: Vec<String>,
+}
+
+impl<'a> IndexReader<'a> {
+    fn new(settings: &'a Settings, registries: &'a Registries, docker: &'a Docker) -> Self {
+        let proxies = build_args(&settings.env, docker_config(settings).as_ref()).into_iter();
+        Self {
+            settings,
+            registries,
+            docker,
+            env: proxies
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        }
+    }
+}
+
+impl IndexReader<'_> {
+    /// The image for the platform of the engine, and the updates of its packages. `top` is the image,
+    /// or the index that contains it.
+    async fn updates(
+        &self,
+        repository: &Repository,
+        tag: Option<&Tag>,
+        top: RawManifest,
+        name: &str,
+    ) -> Result<(String, Vec<PackageUpdate>), String> {
+        let repo = self.registries.repo(repository);
+        let chosen = image::choose(&repo, top, self.docker.platform()).await;
+        let chosen = chosen.map_err(|error: registry::Error| error.to_string())?;
+        let digest = chosen.raw.digest.clone();
+        let published = match tag {
+            Some(tag) => repository.tag(tag).at(digest),
+            None => repository.digest(&digest),
+        };
+        let inventory = self.inventory(repository, &chosen, name).await?;
         let mut updates = Vec::new();
         for kind in managers(&inventory) {
             let Some(script) = update_script(kind) else {
                 continue;
             };
-            let output = self.read_indexes(&published, &name, &script).await?;
+            let output = self.read_indexes(&published, name, &script).await?;
             let Some(found) = parse_updates(kind, &output.stdout, &inventory) else {
                 return Err(unread(&output.stderr));
             };
             updates.extend(found);
         }
-        Ok(Some((published.to_string(), updates)))
+        Ok((published.to_string(), updates))
     }
 
     /// The installed packages. Fails if a package database is damaged, or if the image has packages
@@ -228,9 +302,9 @@ impl Checker<'_> {
             (Layer { descriptor, source }, LayerOwner::Base)
         });
         let layers: Vec<_> = layers.collect();
-        let settings = &self.session.settings;
-        let reader = FileReader::new(Blobs::new(self.registries.clone()), settings.user_cache());
-        let files = reader.merged(&layers, name, &settings.events);
+        let blobs = Blobs::new(self.registries.clone());
+        let reader = FileReader::new(blobs, self.settings.user_cache());
+        let files = reader.merged(&layers, name, &self.settings.events);
         let files = files.await.map_err(|error| error.to_string())?;
         let inventory = files.inventory();
         let mut gaps = inventory.gaps.iter();
@@ -268,7 +342,7 @@ impl Checker<'_> {
         let host = &published.repository.host;
         let login = self.registries.credential(host).await;
         let login = login.map_err(|error| error.to_string())?;
-        let (platform, events) = (self.docker.platform(), &self.session.settings.events);
+        let (platform, events) = (self.docker.platform(), &self.settings.events);
         let pulled =
             self.docker
                 .image_of_registry(&untagged, platform, login.as_ref(), name, events);

@@ -20,6 +20,7 @@ use crate::registry::Registries;
 use crate::render::PinnedBase;
 use crate::resolve::ResolvedImage;
 use crate::tags::TagList;
+use crate::workspace::lock::Lock;
 
 /// The comparison of a planned image with the published one.
 #[derive(Debug, Serialize)]
@@ -69,6 +70,7 @@ pub(super) async fn compare(
     let finder = PublishedFinder {
         settings,
         registries,
+        lock: &session.workspace.lock,
         destinations: Destinations::of(settings, Some(&session.workspace))?,
     };
     let mut published_as: BTreeMap<String, Option<Reference>> = BTreeMap::new();
@@ -132,6 +134,7 @@ async fn assemble(
 struct PublishedFinder<'a> {
     settings: &'a Settings,
     registries: &'a Registries,
+    lock: &'a Lock,
     destinations: Destinations,
 }
 
@@ -158,9 +161,11 @@ impl PublishedFinder<'_> {
         let (from, to) = (reference.to_string(), image.display());
         let old = diff::content(&finder.find(&from).await?, settings).await?;
         let new = diff::assembled(assembled, platform, &to, registries, settings).await?;
+        let mut diff = ComparedImages::new((from.clone(), old), (to, new));
+        diff.mark_security(self.lock);
         Ok(DiffResult::Compared {
-            published: from.clone(),
-            diff: Box::new(ComparedImages::new((from, old), (to, new))),
+            published: from,
+            diff: Box::new(diff),
         })
     }
 }

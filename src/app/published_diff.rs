@@ -58,12 +58,17 @@ pub async fn published_diffs(prepared: &Prepared, ended: &Ended) -> Option<Vec<P
         return None;
     }
     let mut diffs = Vec::new();
+    let session = &prepared.session;
+    let destinations = Destinations {
+        chosen: session.destinations.clone(),
+        registries: session.registries.clone(),
+    };
     for receipt in receipts {
         let Some(work) = prepared.work.iter().find(|work| is_of(work, receipt)) else {
             continue;
         };
-        let compared = tokio::time::timeout(MOST_TIME, compare(prepared, work, receipt)).await;
-        let result = match compared {
+        let compared = compare(prepared, &destinations, work, receipt);
+        let result = match tokio::time::timeout(MOST_TIME, compared).await {
             Ok(Ok(None)) => continue,
             Ok(Ok(Some(result))) => result,
             Ok(Err(error)) => PublishedDiffResult::Failed(error),
@@ -87,6 +92,7 @@ fn is_of(work: &Work, receipt: &Receipt) -> bool {
 /// version.
 async fn compare(
     prepared: &Prepared,
+    destinations: &Destinations,
     work: &Work,
     receipt: &Receipt,
 ) -> Result<Option<PublishedDiffResult>, Error> {
@@ -96,7 +102,7 @@ async fn compare(
     let settings = &prepared.session.settings;
     let finder = Finder {
         settings,
-        destinations: &Destinations::of(settings, Some(&prepared.session.workspace))?,
+        destinations,
         names: &WorkspaceNames::default(),
         platform: work.recipe.image.platforms.first(),
     };
@@ -109,7 +115,8 @@ async fn compare(
         let content = diff::content(&image, settings).await?;
         Ok::<_, Error>((image.reference, content))
     };
-    let compared = ComparedImages::new(content(from).await?, content(to).await?);
+    let mut compared = ComparedImages::new(content(from).await?, content(to).await?);
+    compared.mark_security(&prepared.session.workspace.lock);
     Ok(Some(PublishedDiffResult::Compared(Box::new(compared))))
 }
 

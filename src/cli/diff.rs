@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
+use super::session::{destinations_of, names, workspace};
 use crate::app::located::Finder;
-use crate::app::{diff, sbom};
+use crate::app::{diff, package_updates, sbom};
 use crate::platform::Platform;
 use crate::report::{self, OutputFormat};
 
@@ -24,6 +24,10 @@ pub struct Args {
     /// Also show the difference of the bases, if the images have different ones.
     #[arg(long)]
     pub base: bool,
+    /// Mark the changed packages that are security updates now: an engine reads the indexes of their
+    /// repositories in a container of A. golden.lock is used in any case.
+    #[arg(long)]
+    pub security: bool,
     /// Exit with 5 if the images differ.
     #[arg(long)]
     pub exit_code: bool,
@@ -31,7 +35,8 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = destinations(context).await?;
+    let workspace = workspace(context).await?;
+    let destinations = destinations_of(context, workspace.as_ref())?;
     let arguments = [args.from.clone(), args.to.clone()];
     let names = names(context, &destinations, &arguments).await?;
     let finder = Finder {
@@ -40,7 +45,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         names: &names,
         platform: args.platform.as_ref(),
     };
-    let compared = diff::compare(&args.from, &args.to, args.base, &finder).await?;
+    let lock = workspace.map(|one| one.lock).unwrap_or_default();
+    let mut compared = diff::compare(&args.from, &args.to, args.base, &lock, &finder).await?;
+    if args.security {
+        let updates = package_updates::security_updates(&args.from, &finder).await?;
+        compared.mark_updates(&updates);
+    }
     match context.format {
         OutputFormat::Json => context.out.json(&compared.difference),
         OutputFormat::Markdown => context.out.data(&report::difference::markdown(&compared)),

@@ -163,6 +163,9 @@ pub struct PackageChange {
     /// The version in both images.
     #[serde(flatten)]
     pub version: Change<String>,
+    /// True if the second version is known to be a security update.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub security: bool,
 }
 
 /// A file of an image.
@@ -239,6 +242,15 @@ impl Difference {
                 to: to.size,
                 change: i128::from(to.size) - i128::from(from.size),
             },
+        }
+    }
+
+    /// Marks the changed packages of the distribution whose name and second version are a security
+    /// update, in addition to those that are marked.
+    pub fn mark_security(&mut self, is_security: impl Fn(&str, &str) -> bool) {
+        for one in &mut self.packages.changed {
+            one.security |=
+                one.kind.is_of_distribution() && is_security(&one.name, &one.version.to);
         }
     }
 
@@ -363,6 +375,7 @@ fn packages(from: &Inventory, to: &Inventory) -> Entries<PackageEntry, PackageCh
                     from: (*from).clone(),
                     to: (*to).clone(),
                 },
+                security: false,
             });
             continue;
         }

@@ -158,7 +158,11 @@ fn package_lines(packages: &Entries<PackageEntry, PackageChange>) -> Vec<Line> {
     let changed = |package: &PackageChange| Line {
         sign: '~',
         name: package.name.clone(),
-        values: arrow(&package.version.from, &package.version.to),
+        values: format!(
+            "{}{}",
+            arrow(&package.version.from, &package.version.to),
+            if package.security { " (security)" } else { "" }
+        ),
     };
     lines(packages, usize::MAX, entry('+'), entry('-'), changed)
 }

@@ -68,6 +68,42 @@ fn second() -> Base {
 }
 
 #[test]
+fn a_version_that_golden_lock_records_as_a_security_update_is_marked() {
+    let golden = images(&first(), &second()).workspace("");
+    let diff = |format: &str| {
+        let args = ["diff", "oci:l:a", "oci:l:b", "--format", format];
+        golden.run(&args).exit(0).stdout
+    };
+    let lock = |version: &str, security: &str| {
+        let text = format!(
+            "version = 1\nbase = []\n[[packages]]\nimage = \"app\"\n{security}\
+             [packages.versions]\nopenssl = \"{version}\"\n"
+        );
+        golden.write("golden.lock", text);
+    };
+    let mark = "security = [\"openssl\"]\n";
+    for (version, security, is_marked) in [
+        ("3.0.2", mark, true),
+        ("3.0.2", "", false),
+        ("3.0.3", mark, false),
+    ] {
+        lock(version, security);
+        for format in ["text", "markdown"] {
+            let text = diff(format);
+            let is_shown = text.contains("3.0.1 → 3.0.2 (security)");
+            assert_eq!(is_shown, is_marked, "{text}");
+        }
+        let json: Value = serde_json::from_str(&diff("json")).unwrap();
+        let mut expected =
+            json!({ "name": "openssl", "type": "deb", "from": "3.0.1", "to": "3.0.2" });
+        if is_marked {
+            expected["security"] = true.into();
+        }
+        assert_eq!(json["packages"]["changed"], json!([expected]));
+    }
+}
+
+#[test]
 fn two_images_are_compared_in_each_format() {
     let golden = images(&first(), &second());
     for format in ["text", "markdown"] {

@@ -19,7 +19,7 @@ gpg --batch --quiet --passphrase '' --quick-gen-key 'golden tests <tests@example
 gpg --armor --export > key.asc
 "#;
 
-/// Adds the package `$1` of version `$2` to the repository, and signs its index.
+/// Adds the package `$1` of version `$2` to the repository with the label `$3`, and signs its index.
 const ADD: &str = r#"set -eu
 export GNUPGHOME="$PWD/gnupg"
 mkdir -p repository build/DEBIAN
@@ -28,7 +28,7 @@ dpkg-deb --root-owner-group -Zgzip --build build "repository/$1_$2.deb" > /dev/n
 cd repository
 rm -f Release InRelease
 apt-ftparchive packages . > Packages
-apt-ftparchive release . > ../Release
+apt-ftparchive -o APT::FTPArchive::Release::Label="$3" release . > ../Release
 mv ../Release Release
 gpg --batch --quiet --clearsign -o InRelease Release
 "#;
@@ -76,7 +76,12 @@ impl AptRepository {
     }
 
     fn add(&self, package: &str, version: &str) {
-        self.shell(ADD, &[package, version]);
+        self.shell(ADD, &[package, version, "golden"]);
+    }
+
+    /// Adds a package, and names the repository so that apt takes its packages for security updates.
+    fn add_security(&self, package: &str, version: &str) {
+        self.shell(ADD, &[package, version, "Golden-Security"]);
     }
 
     fn key(&self) -> PathBuf {
@@ -154,6 +159,13 @@ fn packages_of_a_signed_repository_are_installed_and_updated() {
     assert_eq!(inside("localhost/tool:1.0.0", version), "1.0");
 }
 
+/// The digest that the version tag of `tool` points to.
+fn digest_of(golden: &Golden) -> String {
+    let run = golden.run(&["inspect", "tool:1.0.0", "--format", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&run.exit(0).stdout).unwrap();
+    shown["digest"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn an_update_of_a_package_is_found_recorded_and_published() {
     let repository = AptRepository::start();
@@ -187,13 +199,32 @@ fn an_update_of_a_package_is_found_recorded_and_published() {
     let current = golden.run(&["outdated", "--packages"]).exit(0);
     assert_eq!(current.stdout, "");
 
-    repository.add("golden-tool", "1.1");
+    let first = digest_of(&golden);
+    repository.add_security("golden-tool", "1.1");
     let found = golden.run(&["outdated", "--packages"]).exit(5);
-    assert_eq!(found.stdout, "tool:1.0.0: golden-tool 1.0 → 1.1\n");
+    assert_eq!(
+        found.stdout,
+        "tool:1.0.0: golden-tool 1.0 → 1.1 (security)\n"
+    );
     golden.run(&["update", "--packages"]).exit(0);
     let lock = std::fs::read_to_string(golden.path().join("golden.lock")).unwrap();
     assert!(lock.contains("golden-tool = \"1.1\""), "{lock}");
+    assert!(lock.contains("security = [\"golden-tool\"]"), "{lock}");
     publish();
+    // golden.lock or, elsewhere, the index knows that the change is a security update.
+    let of_tool = |digest: &str| format!("{registry}/{namespace}/tool@{digest}");
+    let (from, to) = (of_tool(&first), of_tool(&digest_of(&golden)));
+    let elsewhere = Golden::new().env("DOCKER_HOST", services::docker_host());
+    for (golden, options, is_marked) in [
+        (&golden, &[][..], true),
+        (&elsewhere, &[], false),
+        (&elsewhere, &["--security"], true),
+    ] {
+        let args = [&["diff", &from, &to], options].concat();
+        let text = golden.run(&args).exit(0).stdout;
+        assert!(text.contains("1.0 → 1.1"), "{text}");
+        assert_eq!(text.contains("1.0 → 1.1 (security)"), is_marked, "{text}");
+    }
     let published = format!("{registry}/{namespace}/tool:1.0.0_r1");
     let purls = golden.run(&["sbom", &published]).exit(0).stdout;
     assert!(purls.contains("pkg:deb/debian/golden-tool@1.1"), "{purls}");
