@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::signatures::TrustedKeys;
 use crate::config_files::edit::Edit;
 use crate::oci::RawManifest;
-use crate::oci::lifecycle::{Announcement, LifecycleStatus};
+use crate::oci::lifecycle::{Announcement, LifecycleStatus, seconds};
 use crate::publish;
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
@@ -195,10 +195,19 @@ impl PlannedRevocation {
         let base = reference.to_string();
         for image in found.images {
             let repo = self.registries.repo(&image.repository);
-            if request.announcement.status == LifecycleStatus::Active {
-                let trusted = self.trusted.public_keys(&image.repository);
-                let revocation =
-                    current_revocation(&repo, &image.digest, &trusted, scope.signer).await?;
+            let trusted = self.trusted.public_keys(&image.repository);
+            let revocation =
+                current_revocation(&repo, &image.digest, &trusted, scope.signer).await?;
+            if request.announcement.status == LifecycleStatus::Revoked {
+                if let Some(own) = &revocation
+                    && keeps_own(own, &request.announcement, scope.settings.now)
+                {
+                    let reason = own.reason.as_deref().unwrap_or("without a reason");
+                    let text = format!("{} keeps its own revocation: {reason}", image.reference);
+                    events.note(None, text);
+                    continue;
+                }
+            } else {
                 let Some(revocation) = revocation else {
                     continue;
                 };
@@ -342,6 +351,18 @@ impl PlannedRevocation {
         }
         Ok(())
     }
+}
+
+/// True if an image keeps its revocation when an image below it is revoked: it has a reason of its
+/// own, and takes effect no later. `now` is in seconds since 1970.
+fn keeps_own(own: &Announcement, new: &Announcement, now: i64) -> bool {
+    let start = |one: &Announcement| {
+        one.from
+            .as_deref()
+            .and_then(seconds)
+            .map_or(now, |from| from.max(now))
+    };
+    own.inherited_from.is_none() && start(own) <= start(new)
 }
 
 /// The workspace image and the version that a tag names. `None` if the tag is not that of a version.

@@ -302,11 +302,17 @@ fn descendants_are_revoked_with_their_base() {
     assert!(run.stderr.contains("revoked: its own"), "{}", run.stderr);
     fleet.run(&["audit", &fleet.base(), &format!("{host}/team/web:3")], 0);
     assert_eq!(fleet.artifacts(&format!("{host}/team/late:1")), [""; 0]);
+    // It keeps its reason, and remains revoked when the base is restored.
+    let run = fleet.revoke(&["--descendants"]);
+    let kept = "golden/java:17.0.1 keeps its own revocation: its own";
+    assert!(run.stderr.contains(kept), "{}", run.stderr);
+    let run = fleet.run(&["audit", &java], 3);
+    assert!(run.stderr.contains("revoked: its own"), "{}", run.stderr);
 }
 
-/// A tag and a requirement may select the same tag, and golden.lock may pin them at different times.
+/// A tag and a requirement may select the same tag, which may move before the second one is locked.
 #[test]
-fn bases_with_the_same_name_and_different_digests_are_all_checked() {
+fn golden_lock_has_one_digest_for_each_tag() {
     let fleet = Fleet::new(Behaviour::default(), "");
     let host = fleet.registry.host();
     let old = fleet.registry.tags("golden/base")["1.2.3"].clone();
@@ -324,14 +330,37 @@ fn bases_with_the_same_name_and_different_digests_are_all_checked() {
         ),
     );
     fleet.run(&["build", "--push", "--engine", "embedded"], 0);
-    let at = |digest: &str| format!("{host}/golden/base@{digest}");
-    for digest in [&old, &new] {
-        let base = at(digest);
-        fleet.run(&["revoke", &base, "--reason", "bad", "--yes"], 0);
-        let run = fleet.run(&["outdated"], 3);
-        assert!(run.stderr.contains("is revoked: bad"), "{}", run.stderr);
-        fleet.run(&["revoke", &base, "--restore", "--yes"], 0);
-    }
+    let lock = || std::fs::read_to_string(fleet.golden.path().join("golden.lock")).unwrap();
+    assert_eq!(lock().matches(&format!("digest = \"{old}\"")).count(), 2);
+    // An update of one entry moves the other one too.
+    fleet.run(&["update", &fleet.base()], 0);
+    let text = lock();
+    assert_eq!(text.matches(&format!("digest = \"{new}\"")).count(), 2);
+    let (head, tail) = text.rsplit_once(&new).unwrap();
+    let (head, middle) = head.rsplit_once(&format!("digest = \"{new}\"")).unwrap();
+    let edited = format!("{head}digest = \"{old}\"{middle}{new}{tail}");
+    fleet.golden.write("golden.lock", &edited);
+    let run = fleet.run(&["plan"], 2);
+    let line = |number: usize| {
+        let mut lines = edited.lines().enumerate();
+        let found = lines
+            .by_ref()
+            .filter(|(_, line)| *line == "[[base]]")
+            .nth(number);
+        found.unwrap().0 + 1
+    };
+    let expected = format!(
+        "golden.lock:{}: {} has another digest here than at golden.lock:{}",
+        line(1),
+        fleet.base(),
+        line(0)
+    );
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    fleet.golden.write("golden.lock", &text);
+    let base = format!("{host}/golden/base@{new}");
+    fleet.run(&["revoke", &base, "--reason", "bad", "--yes"], 0);
+    let run = fleet.run(&["outdated"], 3);
+    assert!(run.stderr.contains("is revoked: bad"), "{}", run.stderr);
 }
 
 #[test]

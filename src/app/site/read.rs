@@ -31,7 +31,7 @@ use crate::tags::{Variant, suffixed};
 const CONCURRENT: usize = 4;
 /// The number of versions of an image whose announcements are read concurrently.
 const CONCURRENT_VERSIONS: usize = 8;
-/// The number of versions of an image whose announcements are read.
+/// The number of versions of an image in a registry whose announcements are read.
 const MOST_ANNOUNCED: usize = 20;
 
 /// Reads everything that the pages show. `found` are the findings about the specs. An image that
@@ -292,27 +292,28 @@ impl Fleet<'_> {
         }
     }
 
-    /// Reads the announcements about the newest versions.
+    /// Reads the announcements about the newest versions in each registry.
     async fn read_lifecycle(&self, image: &mut SiteImage) {
-        let Some(place) = image.places.iter_mut().find(|one| !one.versions.is_empty()) else {
-            return;
-        };
-        let repository = &place.repository;
-        let versions = place.versions.iter_mut().take(MOST_ANNOUNCED);
-        let reads = stream::iter(versions).map(async |version: &mut SiteVersion| {
-            match self.lifecycle.state(repository, &version.digest).await {
-                Ok(state) => {
-                    version.lifecycle = Some(state);
-                    None
-                }
-                Err(error) => {
-                    let name = &version.version;
-                    Some(format!(
-                        "the announcements about {repository} {name} cannot be read: {error}"
-                    ))
-                }
-            }
+        let versions = image.places.iter_mut().flat_map(|place| {
+            let repository = &place.repository;
+            let newest = place.versions.iter_mut().take(MOST_ANNOUNCED);
+            newest.map(move |version| (repository, version))
         });
+        let reads =
+            stream::iter(versions).map(async |(repository, version): (_, &mut SiteVersion)| {
+                match self.lifecycle.state(repository, &version.digest).await {
+                    Ok(state) => {
+                        version.lifecycle = Some(state);
+                        None
+                    }
+                    Err(error) => {
+                        let name = &version.version;
+                        Some(format!(
+                            "the announcements about {repository} {name} cannot be read: {error}"
+                        ))
+                    }
+                }
+            });
         let problems: Vec<Option<String>> = reads.buffered(CONCURRENT_VERSIONS).collect().await;
         // The versions probably have the same problem.
         image.problems.extend(problems.into_iter().flatten().next());
