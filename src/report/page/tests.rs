@@ -295,7 +295,8 @@ fn a_fact_that_was_not_read_is_not_shown_as_absent() {
         let header = format!("<th scope=\"row\">{version}</th>");
         let row = page.rsplit_once(&header).unwrap().1;
         let row = row.split_once("</tr>").unwrap().0;
-        row.rsplit_once("<td>").unwrap().1.to_owned()
+        let lifecycle = row.rsplit_once("<td class=\"lifecycle\">");
+        lifecycle.unwrap().1.to_owned()
     };
     let app = &mut report.images[0];
     app.end_of_life = None;
