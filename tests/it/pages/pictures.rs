@@ -27,7 +27,7 @@ const PICTURES: [Picture; 3] = [
         chapter: "fleets.md",
         page: "index.html",
         scheme: Scheme::Light,
-        height: 860,
+        height: 852,
         script: "",
     },
     Picture {
@@ -35,7 +35,7 @@ const PICTURES: [Picture; 3] = [
         chapter: "fleets.md",
         page: RICH,
         scheme: Scheme::Dark,
-        height: 1100,
+        height: 1056,
         script: "",
     },
     Picture {
@@ -43,7 +43,7 @@ const PICTURES: [Picture; 3] = [
         chapter: "registry.md",
         page: AUDIT,
         scheme: Scheme::Light,
-        height: 760,
+        height: 730,
         script: "document.querySelectorAll('details')[1].open = true",
     },
 ];
