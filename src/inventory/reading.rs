@@ -126,12 +126,8 @@ impl Database {
             Self::RpmJournal => {
                 PackageList::unread("it has changes that rpm has not yet written into rpmdb.sqlite")
             }
-            Self::RpmBerkeley => PackageList::unread(
-                "it is a Berkeley DB, the format of rpm before 4.16, which golden does not read",
-            ),
-            Self::RpmNdb => {
-                PackageList::unread("it is in SUSE's format ndb, which golden does not read")
-            }
+            Self::RpmBerkeley => rpm::read_berkeley(bytes),
+            Self::RpmNdb => rpm::read_ndb(bytes),
         };
         Some(Reading::Packages(packages))
     }
@@ -189,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_in_another_format_is_reported_and_not_ignored() {
+    fn a_database_that_cannot_be_read_is_reported_and_not_ignored() {
         for kind in [
             Database::RpmJournal,
             Database::RpmBerkeley,

@@ -1,6 +1,9 @@
-//! rpm's database of installed packages, and the list that it leaves in images without rpm.
+//! rpm's database of installed packages in its three formats, and the list that it leaves in images
+//! without rpm.
 
+mod berkeley;
 mod header;
+mod ndb;
 mod sqlite;
 
 use super::package::{Package, PackageKind, SourcePackage};
@@ -9,20 +12,49 @@ use super::package_list::PackageList;
 /// The table with the headers of the packages.
 const TABLE: &str = "Packages";
 
-/// Reads `rpmdb.sqlite`. Pages and headers that cannot be read are reported.
-pub(super) fn read(bytes: &[u8]) -> PackageList {
-    let mut packages = PackageList::default();
-    let table = sqlite::blobs(bytes, TABLE);
-    for problem in table.problems {
-        packages.problem(problem);
-    }
-    for blob in table.blobs {
-        match header::package(&blob) {
-            Ok(package) => packages.packages.push(package),
-            Err(problem) => packages.problem(problem),
+/// Receives the headers of packages from a database, one at a time.
+struct Blobs<'a> {
+    packages: &'a mut PackageList,
+}
+
+impl Blobs<'_> {
+    /// Adds the package of a header.
+    fn add(&mut self, header: &[u8]) {
+        match header::package(header) {
+            Ok(package) => self.packages.packages.push(package),
+            Err(problem) => self.problem(problem),
         }
     }
+
+    /// Records that packages are missing.
+    fn problem(&mut self, problem: impl Into<String>) {
+        self.packages.problem(problem);
+    }
+}
+
+/// Reads a database with the reader of its format.
+fn read_with(format: impl FnOnce(&[u8], &mut Blobs<'_>), bytes: &[u8]) -> PackageList {
+    let mut packages = PackageList::default();
+    let mut blobs = Blobs {
+        packages: &mut packages,
+    };
+    format(bytes, &mut blobs);
     packages
+}
+
+/// Reads `rpmdb.sqlite`. Pages and headers that cannot be read are reported.
+pub(super) fn read(bytes: &[u8]) -> PackageList {
+    read_with(|bytes, blobs| sqlite::read(bytes, TABLE, blobs), bytes)
+}
+
+/// Reads `Packages.db`. Slots and headers that cannot be read are reported.
+pub(super) fn read_ndb(bytes: &[u8]) -> PackageList {
+    read_with(ndb::read, bytes)
+}
+
+/// Reads `Packages`. Pages and headers that cannot be read are reported.
+pub(super) fn read_berkeley(bytes: &[u8]) -> PackageList {
+    read_with(berkeley::read, bytes)
 }
 
 /// Reads `container-manifest-2`, which images of Azure Linux have instead of the database. A line
@@ -73,20 +105,67 @@ pub(super) fn read_manifest(bytes: &[u8]) -> PackageList {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Read as _;
 
+    pub(super) use super::read_with;
     use super::*;
 
-    /// A database that rpm 4.18 wrote: `big-tool` with an epoch and a description of 20,000 bytes,
-    /// `bash-tool`, and 40 small packages.
-    fn database() -> Vec<u8> {
-        let packed = include_bytes!("../../tests/hermetic/data/rpmdb.sqlite.gz");
+    pub(super) fn unpacked(packed: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        flate2::read::GzDecoder::new(packed.as_slice())
+        flate2::read::GzDecoder::new(packed)
             .read_to_end(&mut bytes)
             .unwrap();
         bytes
+    }
+
+    /// The header of a package, with a licence of this length.
+    pub(in crate::inventory) fn header(name: &str, license: usize) -> Vec<u8> {
+        let license = "x".repeat(license);
+        let tags = [(1000_u32, name), (1001, "1"), (1002, "2"), (1014, &license)];
+        let (mut entries, mut data) = (Vec::new(), Vec::new());
+        for (tag, text) in tags {
+            let place = u32::try_from(data.len()).unwrap();
+            entries.extend([tag, 6, place, 1].map(u32::to_be_bytes).concat());
+            data.extend(text.as_bytes());
+            data.push(0);
+        }
+        let lengths = [tags.len(), data.len()].map(|length| u32::try_from(length).unwrap());
+        [&lengths.map(u32::to_be_bytes).concat()[..], &entries, &data].concat()
+    }
+
+    /// Damages each byte of a database in several ways, and cuts it at each place. The list must
+    /// have all packages, or a problem.
+    pub(super) fn assert_damage_is_noticed(
+        format: fn(&[u8], &mut Blobs<'_>),
+        whole: &[u8],
+        packages: usize,
+    ) {
+        let list = read_with(format, whole);
+        assert_eq!((list.packages.len(), list.problem), (packages, None));
+        let is_noticed = |bytes: &[u8]| {
+            let list = read_with(format, bytes);
+            list.problem.is_some() || list.packages.len() == packages
+        };
+        for length in 0..whole.len() {
+            assert!(is_noticed(&whole[..length]), "cut at {length}");
+        }
+        let mut bytes = whole.to_vec();
+        for at in 0..whole.len() {
+            let right = whole[at];
+            let flipped = (0..8).map(|bit| right ^ 1 << bit);
+            for wrong in flipped.chain([0, 0xff]) {
+                bytes[at] = wrong;
+                assert!(is_noticed(&bytes), "byte {at} is {wrong}, not {right}");
+            }
+            bytes[at] = right;
+        }
+    }
+
+    /// A database that rpm 4.18 wrote: `big-tool` with an epoch and a description of 20,000 bytes,
+    /// `bash-tool`, and 40 small packages.
+    pub(super) fn database() -> Vec<u8> {
+        unpacked(include_bytes!("../../tests/hermetic/data/rpmdb.sqlite.gz"))
     }
 
     #[test]
@@ -128,6 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_sqlite_that_lacks_rows_is_reported() {
+        let whole = database();
+        let page = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+        let mut damaged = 0;
+        // The number of cells, in pages that have some. Pages of indexes are not read.
+        for start in (0..whole.len()).step_by(page) {
+            let header = start + if start == 0 { 100 } else { 0 };
+            if !matches!(whole[header], 5 | 13) || whole[header + 4] == 0 {
+                continue;
+            }
+            let mut bytes = whole.clone();
+            bytes[header + 4] -= 1;
+            let list = read(&bytes);
+            assert!(
+                list.packages.len() == 42 || list.problem.is_some(),
+                "{start}"
+            );
+            damaged += usize::from(list.problem.is_some());
+        }
+        assert!(damaged > 1, "{damaged}");
+    }
+
+    #[test]
     fn the_list_of_an_image_without_rpm_is_read() {
         let line = "bash\t5.1.8-4.cm2\t1690000000\t1690000001\tMicrosoft Corporation\t(none)\t3715867\tx86_64\t0\tbash-5.1.8-4.cm2.src.rpm\n";
         let read = read_manifest(format!("{line}short\tline\n").as_bytes());
@@ -146,13 +248,19 @@ mod tests {
         fn reading_a_damaged_database_ends(
             damage in proptest::collection::vec((0..1_usize << 19, proptest::num::u8::ANY), 1..40),
         ) {
-            let mut bytes = database();
-            for (at, byte) in damage {
-                let at = at % bytes.len();
-                bytes[at] = byte;
+            let ndb = unpacked(include_bytes!("../../tests/hermetic/data/Packages.db.gz"));
+            let berkeley = unpacked(include_bytes!("../../tests/hermetic/data/Packages.gz"));
+            let databases: [(fn(&[u8]) -> PackageList, Vec<u8>); 3] =
+                [(read, database()), (read_ndb, ndb), (read_berkeley, berkeley)];
+            for (read, mut bytes) in databases {
+                for (at, byte) in &damage {
+                    let at = at % bytes.len();
+                    bytes[at] = *byte;
+                }
+                let read = read(&bytes);
+                proptest::prop_assert!(read.packages.len() <= 1000);
+                proptest::prop_assert!(read.packages.len() >= 42 || read.problem.is_some());
             }
-            let read = read(&bytes);
-            proptest::prop_assert!(read.packages.len() <= 1000);
         }
     }
 }

@@ -181,7 +181,7 @@ fn a_damaged_database_is_a_gap() {
     assert_eq!(
         gaps,
         [
-            "usr/lib/sysimage/rpm/Packages.db: it is in SUSE's format ndb, which golden does not read",
+            "usr/lib/sysimage/rpm/Packages.db: it is not a database in rpm's format ndb",
             "var/lib/dpkg/status: the package b in line 4 has no version",
             "var/lib/rpm/rpmdb.sqlite: it is not a SQLite database",
         ]

@@ -2,6 +2,8 @@
 //! its tree, and the pages that long rows overflow to. The file is not trusted: each page is read
 //! once at most.
 
+use super::Blobs;
+
 /// The text that each database starts with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The size of the header of the file.
@@ -10,27 +12,20 @@ const HEADER: usize = 100;
 const INTERIOR: u8 = 5;
 /// The type of a page with rows.
 const LEAF: u8 = 13;
+/// The bytes that the smallest cell takes in a page.
+const SMALLEST_CELL: usize = 4;
 /// The largest row that is read, in bytes.
 const LONGEST_ROW: usize = 16 << 20;
 
-/// The blobs of a table, and the reasons why others are missing.
-#[derive(Debug, Default)]
-pub(super) struct Blobs {
-    pub(super) blobs: Vec<Vec<u8>>,
-    pub(super) problems: Vec<String>,
-}
-
-/// The first blob of each row of a table.
-pub(super) fn blobs(bytes: &[u8], table: &str) -> Blobs {
-    let mut found = Blobs::default();
+/// Passes on the first blob of each row of a table. Pages and rows that cannot be read are reported.
+pub(super) fn read(bytes: &[u8], table: &str, blobs: &mut Blobs<'_>) {
     let Some(mut database) = Database::open(bytes) else {
-        let problem = "it is not a SQLite database";
-        found.problems.push(problem.to_owned());
-        return found;
+        blobs.problem("it is not a SQLite database");
+        return;
     };
-    let mut root = None;
-    for row in database.rows(1) {
-        let columns = columns(&row).unwrap_or_default();
+    let (mut root, mut roots) = (None, Vec::new());
+    database.rows(1, &mut |row| {
+        let columns = columns(row).unwrap_or_default();
         if let [
             Column::Text(kind),
             Column::Text(name),
@@ -38,28 +33,34 @@ pub(super) fn blobs(bytes: &[u8], table: &str) -> Blobs {
             Column::Number(page),
             ..,
         ] = columns[..]
-            && (kind, name) == (b"table".as_slice(), table.as_bytes())
         {
-            root = usize::try_from(page).ok();
+            let page = usize::try_from(page).ok();
+            roots.extend(page);
+            if (kind, name) == (b"table".as_slice(), table.as_bytes()) {
+                root = page;
+            }
         }
+    });
+    database.report(blobs);
+    let Some(root) = root else {
+        blobs.problem(format!("it has no table {table}"));
+        return;
+    };
+    if roots.iter().filter(|other| **other == root).count() > 1 {
+        blobs.problem(format!("page {root} is used twice"));
     }
-    let rows = root.map(|root| database.rows(root));
-    if rows.is_none() {
-        database.problems.push(format!("it has no table {table}"));
-    }
-    for row in rows.into_iter().flatten() {
-        let columns = columns(&row).unwrap_or_default();
+    database.rows(root, &mut |row| {
+        let columns = columns(row).unwrap_or_default();
         let blob = columns.iter().find_map(|column| match column {
-            Column::Blob(bytes) => Some(bytes.to_vec()),
+            Column::Blob(bytes) => Some(*bytes),
             _ => None,
         });
         match blob {
-            Some(blob) => found.blobs.push(blob),
-            None => database.problems.push("a row is damaged".to_owned()),
+            Some(blob) => blobs.add(blob),
+            None => blobs.problem("a row is damaged"),
         }
-    }
-    found.problems = database.problems;
-    found
+    });
+    database.report(blobs);
 }
 
 /// A value of a row.
@@ -128,29 +129,32 @@ impl<'a> Database<'a> {
         self.bytes.get(start..start + self.usable)
     }
 
-    /// The rows of the tree with this root, in their order.
-    fn rows(&mut self, root: usize) -> Vec<Vec<u8>> {
-        let (mut rows, mut waiting) = (Vec::new(), vec![root]);
+    /// Moves the problems so far to the list of packages.
+    fn report(&mut self, blobs: &mut Blobs<'_>) {
+        for problem in self.problems.drain(..) {
+            blobs.problem(problem);
+        }
+    }
+
+    /// Passes on the rows of the tree with this root, in their order.
+    fn rows(&mut self, root: usize, each: &mut dyn FnMut(&[u8])) {
+        let mut waiting = vec![root];
         while let Some(number) = waiting.pop() {
             let Some(page) = self.visit(number) else {
                 continue;
             };
-            if self
-                .page_rows(number, page, &mut rows, &mut waiting)
-                .is_none()
-            {
+            if self.page_rows(number, page, each, &mut waiting).is_none() {
                 self.problems.push(format!("page {number} is damaged"));
             }
         }
-        rows
     }
 
-    /// Adds the rows of a page, or the pages below it. `None` if it is damaged.
+    /// Passes on the rows of a page, or adds the pages below it. `None` if it is damaged.
     fn page_rows(
         &mut self,
         page_number: usize,
         page: &'a [u8],
-        rows: &mut Vec<Vec<u8>>,
+        each: &mut dyn FnMut(&[u8]),
         waiting: &mut Vec<usize>,
     ) -> Option<()> {
         let start = if page_number == 1 { HEADER } else { 0 };
@@ -158,30 +162,51 @@ impl<'a> Database<'a> {
         let cells = number(page, start + 3, 2)?;
         let pointers = start + if kind == INTERIOR { 12 } else { 8 };
         let cell = |index: usize| number(page, pointers + 2 * index, 2);
+        let (mut used, mut is_sound) = (0, true);
         match kind {
             INTERIOR => {
                 waiting.push(number(page, start + 8, 4)?);
                 for index in (0..cells).rev() {
-                    waiting.push(number(page, cell(index)?, 4)?);
+                    let at = cell(index)?;
+                    waiting.push(number(page, at, 4)?);
+                    let mut rest = page.get(at + 4..)?;
+                    varint(&mut rest)?;
+                    used += page.len() - at - rest.len();
                 }
-                Some(())
             }
             LEAF => {
-                let mut is_sound = Some(());
                 for index in 0..cells {
                     match cell(index).and_then(|at| self.row(page, at)) {
-                        Some(row) => rows.push(row),
-                        None => is_sound = None,
+                        Some((row, length)) => {
+                            each(&row);
+                            used += length;
+                        }
+                        None => is_sound = false,
                     }
                 }
-                is_sound
             }
-            _ => None,
+            _ => return None,
         }
+        (is_sound && used == self.occupied(page, start)?).then_some(())
     }
 
-    /// The payload of the cell at `at`, with its overflow pages.
-    fn row(&mut self, page: &'a [u8], at: usize) -> Option<Vec<u8>> {
+    /// The number of bytes that the cells of a page take: the area of cells without its free parts.
+    fn occupied(&self, page: &[u8], start: usize) -> Option<usize> {
+        let mut free = usize::from(*page.get(start + 7)?);
+        let (mut last, mut next) = (0, number(page, start + 1, 2)?);
+        while next > last {
+            free += number(page, next + 2, 2)?;
+            (last, next) = (next, number(page, next, 2)?);
+        }
+        let area = match number(page, start + 5, 2)? {
+            0 => 65536,
+            area => area,
+        };
+        self.usable.checked_sub(area)?.checked_sub(free)
+    }
+
+    /// The payload of the cell at `at`, with its overflow pages, and the size of the cell.
+    fn row(&mut self, page: &'a [u8], at: usize) -> Option<(Vec<u8>, usize)> {
         let mut cell = page.get(at..)?;
         let length = usize::try_from(varint(&mut cell)?).ok()?;
         varint(&mut cell)?;
@@ -190,8 +215,9 @@ impl<'a> Database<'a> {
         }
         let local = self.local(length);
         let mut row = cell.get(..local)?.to_vec();
+        let size = page.len() - at - cell.len() + local;
         if local == length {
-            return Some(row);
+            return Some((row, size.max(SMALLEST_CELL)));
         }
         let mut next = number(cell, local, 4)?;
         while row.len() < length {
@@ -201,7 +227,7 @@ impl<'a> Database<'a> {
             row.extend_from_slice(&content[..taken]);
             next = number(page, 0, 4)?;
         }
-        Some(row)
+        Some((row, size + 4))
     }
 
     /// The bytes of a row of this length that are in its own page.
