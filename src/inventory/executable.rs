@@ -32,6 +32,10 @@ const LIST: u64 = 1 << 20;
 const ALIGNMENT: u64 = 16;
 /// The first two bytes of compressed data, with each level.
 const ZLIB: [[u8; 2]; 4] = [[0x78, 0x01], [0x78, 0x5e], [0x78, 0x9c], [0x78, 0xda]];
+/// The longest version of Go before 1.18, in bytes.
+const VERSION: u64 = 64;
+/// The maximum number of places that look like a version of Go.
+const VERSIONS: usize = 1024;
 /// The name of the section with Go's build information.
 const GO: &[u8] = b".go.buildinfo\0";
 /// The name of the section of `cargo auditable`.
@@ -47,6 +51,11 @@ pub(super) struct Executable {
     start: u64,
     table: Kept,
     go: Places,
+    /// The pointers to the texts of Go before 1.18, and the texts. These come before the pointers,
+    /// so everything that looks like such a text is kept.
+    go_pointers: Places,
+    go_versions: Places,
+    go_modules: Places,
     cargo: Places,
     /// The places of the names of sections.
     go_names: Vec<u64>,
@@ -121,7 +130,15 @@ impl Executable {
             places.extend(found.take(free).map(|at| self.start + at as u64));
         }
         self.table.feed(self.start, &self.window);
-        self.go.feed(self.start, &self.window);
+        let of_go = [
+            &mut self.go,
+            &mut self.go_pointers,
+            &mut self.go_versions,
+            &mut self.go_modules,
+        ];
+        for places in of_go {
+            places.feed(self.start, &self.window);
+        }
         self.cargo.feed(self.start, &self.window);
         self.window.drain(..end);
         self.start += end as u64;
@@ -133,7 +150,22 @@ impl Executable {
             if place.is_multiple_of(ALIGNMENT) {
                 let length = go::length(&self.window[at..]);
                 self.go.add(place, length.min(LIST));
+                let pointers = go::Pointers::parse(&self.window[at..]);
+                for address in pointers.iter().flat_map(go::Pointers::addresses) {
+                    let position = self.header.as_ref().and_then(|file| file.position(address));
+                    let length = pointers.map_or(0, go::Pointers::text_length);
+                    if let Some(position) = position {
+                        self.go_pointers.add(position, length);
+                    }
+                }
             }
+        }
+        for at in memmem::find_iter(&self.window, go::MODULES).take_while(|at| *at < end) {
+            self.go_modules.add(self.start + at as u64, LIST);
+        }
+        for at in memmem::find_iter(&self.window, go::VERSION).take_while(|at| *at < end) {
+            self.go_versions
+                .add_up_to(VERSIONS, self.start + at as u64, VERSION);
         }
     }
 
@@ -164,10 +196,11 @@ impl Executable {
     fn go_modules(&self, header: &Header, sections: &[Section]) -> Option<PackageList> {
         let Some(section) = Self::named(header, sections, &self.go_names) else {
             let mut places = self.go.iter().filter(|place| {
-                let mut writable = header.writable.iter();
-                writable.any(|(start, end)| (*start..*end).contains(&place.start()))
+                let mut segments = header.segments.iter();
+                segments
+                    .any(|segment| segment.is_writable && segment.range.contains(&place.start()))
             });
-            return places.find_map(|place| go::read(place.bytes()).ok());
+            return places.find_map(|place| self.go_list(header, place.bytes()).ok());
         };
         let range = section.offset..section.offset.saturating_add(section.size);
         let mut places = self.go.iter();
@@ -175,11 +208,37 @@ impl Executable {
             Some(place) => {
                 let left = usize::try_from(range.end - place.start()).unwrap_or(usize::MAX);
                 let bytes = place.bytes();
-                go::read(bytes.get(..left).unwrap_or(bytes))
+                self.go_list(header, bytes.get(..left).unwrap_or(bytes))
             }
             None => Err("its section .go.buildinfo has no build information".to_owned()),
         };
         Some(read.unwrap_or_else(PackageList::unread))
+    }
+
+    /// The modules in build information of any version of Go.
+    fn go_list(&self, header: &Header, information: &[u8]) -> Result<PackageList, String> {
+        let Some(pointers) = go::Pointers::parse(information) else {
+            return go::read(information);
+        };
+        let text = |address, among: &Places| {
+            let at = header.position(address)?;
+            let text = self.go_pointers.iter().find(|text| text.start() == at)?;
+            let (address, length) = pointers.text(text.bytes())?;
+            if length == 0 {
+                return Some(Vec::new());
+            }
+            let at = header.position(address)?;
+            let mut places = among.iter();
+            let place = places.find(|place| place.start() == at)?;
+            let length = usize::try_from(length).ok()?;
+            place.bytes().get(..length).map(<[u8]>::to_vec)
+        };
+        let [version, modules] = pointers.addresses();
+        let version = text(version, &self.go_versions);
+        let modules = text(modules, &self.go_modules);
+        let both = version.zip(modules);
+        let (version, modules) = both.ok_or("its build information of Go is not found")?;
+        go::listed(&version, &modules)
     }
 
     /// The crates that `cargo auditable` listed.

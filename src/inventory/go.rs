@@ -7,17 +7,89 @@ use super::package_list::PackageList;
 pub(super) const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// The length of the header, in which only the magic bytes and the flags are used.
 const HEADER: usize = 32;
+/// The place of the size of pointers in the header.
+const POINTER: usize = 14;
 /// The place of the flags in the header.
 const FLAGS: usize = 15;
 /// The flag of texts that follow the header. Go before 1.18 has pointers instead.
 const INLINE: u8 = 2;
+/// The flag of pointers with the highest byte first.
+const BIG_ENDIAN: u8 = 1;
+/// The place of the pointers in the header.
+const POINTERS: usize = 16;
+/// The first bytes of a version.
+pub(super) const VERSION: &[u8] = b"go1.";
+/// The mark before the list of modules.
+pub(super) const MODULES: &[u8] =
+    b"\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6";
 /// The length of the marks before and after the list of modules.
 const MARK: usize = 16;
 /// The version of a module that was built in its own directory.
 const DEVELOPMENT: &str = "(devel)";
 
+/// The pointers in the build information of Go before 1.18. Each of them has the address of a text,
+/// which is a second pointer and a length.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pointers {
+    addresses: [u64; 2],
+    size: usize,
+    is_big_endian: bool,
+}
+
+impl Pointers {
+    /// Reads the header of the build information. `None` if the texts follow it.
+    pub(super) fn parse(information: &[u8]) -> Option<Self> {
+        let (flags, size) = (*information.get(FLAGS)?, *information.get(POINTER)?);
+        if flags & INLINE != 0 || !matches!(size, 4 | 8) {
+            return None;
+        }
+        let pointers = Self {
+            addresses: [0; 2],
+            size: size.into(),
+            is_big_endian: flags & BIG_ENDIAN != 0,
+        };
+        let (version, modules) = pointers.pair(information.get(POINTERS..HEADER)?)?;
+        let addresses = [version, modules];
+        Some(Self {
+            addresses,
+            ..pointers
+        })
+    }
+
+    /// The addresses of the version of Go and of the list of modules.
+    pub(super) const fn addresses(&self) -> [u64; 2] {
+        self.addresses
+    }
+
+    /// The number of bytes at each address.
+    pub(super) const fn text_length(self) -> u64 {
+        2 * self.size as u64
+    }
+
+    /// The address and the length of a text, from the bytes that a pointer leads to.
+    pub(super) fn text(self, bytes: &[u8]) -> Option<(u64, u64)> {
+        self.pair(bytes)
+    }
+
+    fn pair(self, bytes: &[u8]) -> Option<(u64, u64)> {
+        let number = |bytes: &[u8]| {
+            let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+            if self.is_big_endian {
+                bytes.iter().fold(0, add)
+            } else {
+                bytes.iter().rev().fold(0, add)
+            }
+        };
+        let (first, rest) = bytes.split_at_checked(self.size)?;
+        Some((number(first), number(rest.get(..self.size)?)))
+    }
+}
+
 /// The length of the build information, as far as its first bytes show it.
 pub(super) fn length(start: &[u8]) -> u64 {
+    if Pointers::parse(start).is_some() {
+        return HEADER as u64;
+    }
     let after_version = || {
         let (_, rest) = text(start.get(HEADER..)?)?;
         let (length, rest) = varint(rest)?;
@@ -27,23 +99,25 @@ pub(super) fn length(start: &[u8]) -> u64 {
     after_version().unwrap_or(HEADER as u64)
 }
 
-/// Reads the build information. Fails if it is damaged or written by Go before 1.18.
+/// Reads the build information of Go since 1.18. Fails if it is damaged.
 pub(super) fn read(bytes: &[u8]) -> Result<PackageList, String> {
     let flags = *bytes
         .get(FLAGS)
         .ok_or("its build information of Go is cut off")?;
-    if flags & INLINE == 0 {
-        return Err("golden does not read the build information of Go before 1.18".to_owned());
-    }
-    let damaged = || "its build information of Go is damaged".to_owned();
     let texts = || {
         let (version, rest) = text(bytes.get(HEADER..)?)?;
         let (modules, _) = text(rest)?;
-        let version = std::str::from_utf8(version).ok()?;
-        let is_version = version.starts_with("go") || version.starts_with("devel");
-        is_version.then_some((version, modules))
+        (flags & INLINE != 0).then_some((version, modules))
     };
     let (version, modules) = texts().ok_or_else(damaged)?;
+    listed(version, modules)
+}
+
+/// The packages of a version of Go, and of the list of modules between its marks.
+pub(super) fn listed(version: &[u8], modules: &[u8]) -> Result<PackageList, String> {
+    let version = std::str::from_utf8(version).ok();
+    let is_version = |text: &&str| text.starts_with("go") || text.starts_with("devel");
+    let version = version.filter(is_version).ok_or_else(damaged)?;
     let mut packages = PackageList::default();
     packages.packages.extend(library(version));
     if !modules.is_empty() {
@@ -51,9 +125,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<PackageList, String> {
         let inner = modules.get(MARK..length.saturating_sub(MARK));
         let inner = inner.and_then(|inner| std::str::from_utf8(inner).ok());
         let inner = inner.filter(|inner| inner.ends_with('\n'));
-        listed(inner.ok_or_else(damaged)?, &mut packages.packages);
+        add_modules(inner.ok_or_else(damaged)?, &mut packages.packages);
     }
     Ok(packages)
+}
+
+fn damaged() -> String {
+    "its build information of Go is damaged".to_owned()
 }
 
 /// A text after its length, and the rest.
@@ -92,7 +170,7 @@ fn module(path: &str, version: &str) -> Package {
 }
 
 /// Adds the modules of the list. A line `=>` replaces the module before it.
-fn listed(text: &str, packages: &mut Vec<Package>) {
+fn add_modules(text: &str, packages: &mut Vec<Package>) {
     let (mut modules, mut main, mut program) = (Vec::<Package>::new(), None, None);
     let mut settings = Settings::default();
     for line in text.lines() {
@@ -269,9 +347,9 @@ mod tests {
         for length in [0, 16, 31, 33, 40, whole.len() - 1] {
             assert!(read(&whole[..length]).is_err(), "{length}");
         }
-        let mut pointers = whole.clone();
-        pointers[FLAGS] = 0;
-        assert!(read(&pointers).unwrap_err().contains("before 1.18"));
+        let mut other = whole.clone();
+        other[FLAGS] = 0;
+        assert!(read(&other).unwrap_err().contains("damaged"));
         let unmarked = information("nonsense", "");
         assert!(read(&unmarked).unwrap_err().contains("damaged"));
     }

@@ -1,5 +1,7 @@
 //! The headers of a file in ELF format, with 32 and 64 bits and in both byte orders.
 
+use std::ops::Range;
+
 /// The class of files with 64 bits.
 const WIDE: u8 = 2;
 /// The byte order with the highest byte first.
@@ -23,8 +25,19 @@ pub(super) struct Header {
     entry: usize,
     /// The index of the section with the names of the sections.
     pub(super) names: usize,
-    /// The start and the end of each segment with data that can be written.
-    pub(super) writable: Vec<(u64, u64)>,
+    /// The segments that are loaded.
+    pub(super) segments: Vec<Segment>,
+}
+
+/// A part of the file that is loaded into memory.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    /// The positions of its bytes.
+    pub(super) range: Range<u64>,
+    /// The address of its first byte in memory.
+    address: u64,
+    /// True if the program can write to it.
+    pub(super) is_writable: bool,
 }
 
 /// A section.
@@ -90,7 +103,16 @@ impl Header {
             table: (sections, entry * count),
             entry: usize::try_from(entry).ok()?,
             names: usize::try_from(names).ok()?,
-            writable: writable(encoding, start).unwrap_or_default(),
+            segments: segments(encoding, start).unwrap_or_default(),
+        })
+    }
+
+    /// The position of the byte that has an address in memory.
+    pub(super) fn position(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let inside = address.checked_sub(segment.address)?;
+            let position = segment.range.start.checked_add(inside)?;
+            segment.range.contains(&position).then_some(position)
         })
     }
 
@@ -112,8 +134,8 @@ impl Header {
     }
 }
 
-/// The segments with data that can be written.
-fn writable(encoding: Encoding, start: &[u8]) -> Option<Vec<(u64, u64)>> {
+/// The segments that are loaded.
+fn segments(encoding: Encoding, start: &[u8]) -> Option<Vec<Segment>> {
     let table = encoding.address(start, 32, 28)?;
     let entry = encoding.at(start, 54, 42, 2)?;
     let count = encoding.at(start, 56, 44, 2)?;
@@ -124,9 +146,14 @@ fn writable(encoding: Encoding, start: &[u8]) -> Option<Vec<(u64, u64)>> {
         let kind = encoding.number(bytes, 0, 4)?;
         let flags = encoding.at(bytes, 4, 24, 4)?;
         let offset = encoding.address(bytes, 8, 4)?;
+        let address = encoding.address(bytes, 16, 8)?;
         let size = encoding.address(bytes, 32, 16)?;
-        if kind == LOAD && flags & WRITABLE != 0 {
-            segments.push((offset, offset.saturating_add(size)));
+        if kind == LOAD {
+            segments.push(Segment {
+                range: offset..offset.saturating_add(size),
+                address,
+                is_writable: flags & WRITABLE != 0,
+            });
         }
     }
     Some(segments)

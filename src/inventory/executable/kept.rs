@@ -46,14 +46,19 @@ impl Kept {
     }
 }
 
-/// The places where lists seem to start, up to [`PLACES`].
+/// The places where lists seem to start.
 #[derive(Debug, Default)]
 pub(super) struct Places(Vec<Kept>);
 
 impl Places {
-    /// Adds a place, unless there are too many.
+    /// Adds a place, unless there are [`PLACES`].
     pub(super) fn add(&mut self, start: u64, length: u64) {
-        if self.0.len() < PLACES {
+        self.add_up_to(PLACES, start, length);
+    }
+
+    /// Adds a place, unless there are `count`.
+    pub(super) fn add_up_to(&mut self, count: usize, start: u64, length: u64) {
+        if self.0.len() < count {
             self.0.push(Kept::new(start, length));
         }
     }

@@ -124,6 +124,93 @@ fn lists_are_found_in_every_class_and_byte_order_and_at_every_place() {
     }
 }
 
+/// An executable of Go 1.17: texts, the build information with pointers, and the addresses and
+/// lengths of the texts. The file is loaded at `BASE`.
+fn old_go(is_wide: bool, is_big_endian: bool, before: usize) -> Vec<u8> {
+    const BASE: usize = 0x40_0000;
+    let size = if is_wide { 8 } else { 4 };
+    let number = |value: usize, width: usize| {
+        let mut bytes = value.to_le_bytes()[..width].to_vec();
+        if is_big_endian {
+            bytes.reverse();
+        }
+        bytes
+    };
+    let version = b"go1.17.3";
+    let mut modules = go::MODULES.to_vec();
+    modules.extend(b"path\ta\nmod\ta\tv1.0.0\t\ndep\tb\tv2.0.0\n0123456789abcdef");
+    let mut texts = b"before go1.2 ".to_vec();
+    texts.resize(before, b'x');
+    let version_at = FIRST + texts.len();
+    texts.extend(version);
+    let modules_at = FIRST + texts.len();
+    texts.extend(&modules);
+    let information_at = (FIRST + texts.len()).next_multiple_of(16);
+    let data_at = information_at + 32;
+    let mut information = go::MAGIC.to_vec();
+    information.extend([u8::try_from(size).unwrap(), u8::from(is_big_endian)]);
+    information.extend(number(BASE + data_at + 100, size));
+    information.extend(number(BASE + data_at, size));
+    information.resize(32, 0);
+    let mut data = [number(BASE + modules_at, size), number(modules.len(), size)].concat();
+    data.resize(100, 0);
+    data.extend([number(BASE + version_at, size), number(version.len(), size)].concat());
+    let sections: [(&str, &[u8]); 3] = [
+        (".rodata", &texts),
+        (".go.buildinfo", &information),
+        (".data", &data),
+    ];
+    let mut file = elf(is_wide, is_big_endian, &sections);
+    let mut put = |at: usize, bytes: Vec<u8>| file[at..at + bytes.len()].copy_from_slice(&bytes);
+    let (table, entry) = if is_wide { (32, 54) } else { (28, 42) };
+    put(table, number(100, size));
+    put(entry, number(56, 2));
+    put(entry + 2, number(1, 2));
+    put(100, number(1, 4));
+    let (address, length) = if is_wide { (16, 32) } else { (8, 16) };
+    put(100 + address, number(BASE, size));
+    put(100 + length, number(data_at + 1000, size));
+    file
+}
+
+#[test]
+fn modules_of_go_before_1_18_are_found_in_every_class_and_byte_order() {
+    for (is_wide, is_big_endian) in [(true, false), (true, true), (false, false), (false, true)] {
+        for before in [20, WINDOW - 10, 2 * WINDOW + 5] {
+            let file = old_go(is_wide, is_big_endian, before);
+            let expected = [
+                "pkg:golang/stdlib@1.17.3",
+                "pkg:golang/a@v1.0.0",
+                "pkg:golang/b@v2.0.0",
+            ];
+            assert_eq!(purls(read(&file, 64 << 10)), expected, "{before}");
+        }
+    }
+}
+
+#[test]
+fn damaged_pointers_are_reported() {
+    let whole = old_go(true, false, 20);
+    let information = memmem::find(&whole, go::MAGIC).unwrap();
+    // The pointers, the size of pointers, and a text.
+    for at in [
+        information + 14,
+        information + 17,
+        information + 25,
+        information + 33,
+    ] {
+        let mut file = whole.clone();
+        file[at] ^= 0x80;
+        let list = read(&file, 4096).unwrap();
+        assert_eq!(list.packages, [], "{at}");
+        let problem = list.problem.unwrap();
+        assert!(
+            problem.starts_with("its build information of Go is"),
+            "{problem}"
+        );
+    }
+}
+
 #[test]
 fn lists_outside_of_their_sections_do_not_count() {
     let (go, crates) = (go("a"), crates("b"));
@@ -180,6 +267,13 @@ proptest! {
         damage in proptest::collection::vec((0..2000_usize, proptest::num::u8::ANY), 1..10),
     ) {
         let mut file = elf(true, false, &[(".go.buildinfo", &go("a")), (".dep-v0", &crates("b"))]);
+        for (at, byte) in &damage {
+            let at = 6 + at % (file.len() - 6);
+            file[at] = *byte;
+        }
+        let count = read(&file, 4096).map_or(0, |list| list.packages.len());
+        prop_assert!(count < 10);
+        let mut file = old_go(true, false, 20);
         for (at, byte) in damage {
             let at = 6 + at % (file.len() - 6);
             file[at] = byte;
