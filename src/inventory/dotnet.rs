@@ -20,8 +20,10 @@ struct Library {
     kind: String,
 }
 
-/// Reads the packages of `NuGet`. Other libraries are the application's own projects, and parts of
-/// the runtime.
+/// The beginning of the name of a package with the runtime, which the application contains.
+const RUNTIME: &str = "runtimepack.";
+
+/// Reads the packages of `NuGet`. Other libraries are the application's own projects.
 pub(super) fn read(bytes: &[u8]) -> PackageList {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let dependencies: Dependencies = match serde_json::from_slice(text) {
@@ -32,9 +34,11 @@ pub(super) fn read(bytes: &[u8]) -> PackageList {
     };
     let mut packages = PackageList::default();
     for (key, library) in dependencies.libraries {
-        if library.kind != "package" {
-            continue;
-        }
+        let key = match library.kind.as_str() {
+            "package" => key.as_str(),
+            "runtimepack" => key.strip_prefix(RUNTIME).unwrap_or(&key),
+            _ => continue,
+        };
         match key.split_once('/') {
             Some((name, version)) if !name.is_empty() && !version.is_empty() => {
                 let package = Package::new(PackageKind::Nuget, name.to_owned(), version.to_owned());
@@ -58,7 +62,13 @@ mod tests {
             \"runtimepack.Microsoft.NETCore.App.Runtime.linux-x64/8.0.0\": {\"type\": \"runtimepack\"}}}";
         let read = read(text.as_bytes());
         let purls: Vec<String> = read.packages.iter().map(|one| one.purl(None)).collect();
-        assert_eq!(purls, ["pkg:nuget/Newtonsoft.Json@13.0.3"]);
+        assert_eq!(
+            purls,
+            [
+                "pkg:nuget/Newtonsoft.Json@13.0.3",
+                "pkg:nuget/Microsoft.NETCore.App.Runtime.linux-x64@8.0.0"
+            ]
+        );
         assert_eq!(read.problem, None);
     }
 

@@ -12,6 +12,10 @@ use crate::config_files::byte_size::ByteSize;
 
 /// The extensions of archives that contain classes or other archives.
 const EXTENSIONS: [&str; 5] = [".jar", ".war", ".ear", ".hpi", ".jpi"];
+/// The extensions of archives of other containers. Files of other programs have them too.
+const OTHER_EXTENSIONS: [&str; 5] = [".kar", ".lpkg", ".nar", ".par", ".sar"];
+/// The first bytes of an archive.
+const MAGIC: &[u8] = b"PK";
 /// The name of the manifest.
 const MANIFEST: &str = "META-INF/MANIFEST.MF";
 /// The levels of archives in archives: a library in a web application in an enterprise application.
@@ -53,7 +57,16 @@ const KNOWN: [(&str, &str); 5] = [
 
 /// True for the path of an archive.
 pub(super) fn is_archive(path: &str) -> bool {
-    EXTENSIONS.iter().any(|extension| {
+    has_extension(path, &EXTENSIONS) || has_extension(path, &OTHER_EXTENSIONS)
+}
+
+/// True for a file with one of the other extensions that is no archive.
+pub(super) fn is_of_other_program(path: &str, bytes: &[u8]) -> bool {
+    has_extension(path, &OTHER_EXTENSIONS) && !bytes.starts_with(MAGIC)
+}
+
+fn has_extension(path: &str, extensions: &[&str]) -> bool {
+    extensions.iter().any(|extension| {
         let start = path.len().checked_sub(extension.len());
         let end = start.and_then(|start| path.get(start..));
         end.is_some_and(|end| end.eq_ignore_ascii_case(extension))
@@ -140,6 +153,9 @@ impl Reader {
             return;
         }
         let read = self.content(zip, entry, UNPACKED).and_then(|content| {
+            if is_of_other_program(&entry.name, &content) {
+                return Ok(());
+            }
             let read = self.archive(&entry.name, &content, levels - 1);
             read.map_err(|problem| entry.failed(&problem))
         });
@@ -278,6 +294,8 @@ mod tests {
             ),
             [purl, "pkg:maven/org.springframework/spring-core@6.1.0"]
         );
+        let other: [(&str, &[u8]); 2] = [("a.sar", &library), ("b.sar", b"statistics")];
+        assert_eq!(purls("a.jar", &other), [purl]);
         let mut nested = library;
         for _ in 0..=LEVELS {
             nested = written(&[("a.jar", &nested)]);

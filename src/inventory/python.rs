@@ -8,6 +8,7 @@ use super::package_list::PackageList;
 pub(super) fn is_metadata(path: &str) -> bool {
     path.ends_with(".dist-info/METADATA")
         || path.ends_with(".egg-info/PKG-INFO")
+        || path.ends_with(".egg/EGG-INFO/PKG-INFO")
         || (path.ends_with(".egg-info") && path.contains("-packages/"))
 }
 
@@ -58,6 +59,7 @@ mod tests {
                 true,
             ),
             ("a/b-1.egg-info/PKG-INFO", true),
+            ("a/b-1-py3.11.egg/EGG-INFO/PKG-INFO", true),
             ("a/b-1.dist-info/RECORD", false),
             ("srv/x.egg-info", false),
         ] {

@@ -122,6 +122,7 @@ impl Database {
             {
                 return None;
             }
+            Self::JavaArchive if java::is_of_other_program(path, bytes) => return None,
             Self::JavaArchive => java::read(path, bytes),
             Self::RpmJournal => {
                 PackageList::unread("it has changes that rpm has not yet written into rpmdb.sqlite")
@@ -178,6 +179,7 @@ mod tests {
             ("app/a.JAR", Some(Database::JavaArchive)),
             ("app/a.war", Some(Database::JavaArchive)),
             ("app/a.jar.txt", None),
+            ("app/a.kar", Some(Database::JavaArchive)),
             ("app/A.deps.json", Some(Database::DotnetDependencies)),
         ] {
             assert_eq!(Database::at(path), kind, "{path}");
@@ -196,6 +198,11 @@ mod tests {
                 panic!("{kind:?} is ignored");
             };
             assert!(packages.problem.is_some());
+        }
+        assert_eq!(Database::JavaArchive.read("a.par", b"music"), None);
+        for (path, bytes) in [("a.par", b"PK"), ("a.jar", b"xx")] {
+            let reading = Database::JavaArchive.read(path, bytes);
+            assert!(reading.is_some(), "{path}");
         }
     }
 }
