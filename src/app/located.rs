@@ -8,7 +8,7 @@ use super::settings::Settings;
 use crate::assemble::{Layer, LayerSource};
 use crate::config_files::base::LayoutSpec;
 use crate::image::{self, Blobs, Chosen, FileReader, Source};
-use crate::inventory::{Merged, layer_owners};
+use crate::inventory::{LayerOwner, Merged, layer_owners};
 use crate::observe::Absent;
 use crate::oci::{Manifest, RawManifest};
 use crate::platform::Platform;
@@ -106,12 +106,24 @@ impl LocatedImage {
 
     /// Reads the files of the image. Fails if a layer cannot be read.
     pub async fn files(&self, settings: &Settings) -> Result<Merged, Error> {
+        let (reader, layers) = self.reader(settings);
+        let merged = reader.merged(&layers, &self.reference, &settings.events);
+        Ok(merged.await?)
+    }
+
+    /// Reads the files of the image for a bill of materials. Fails if a layer cannot be read.
+    pub async fn files_for_bill(&self, settings: &Settings) -> Result<Merged, Error> {
+        let (reader, layers) = self.reader(settings);
+        let merged = reader.merged_for_bill(&layers, &self.reference, &settings.events);
+        Ok(merged.await?)
+    }
+
+    /// The reader of the layers, and the layers with their owners.
+    fn reader(&self, settings: &Settings) -> (FileReader, Vec<(Layer, LayerOwner)>) {
         let blobs = Blobs::new(self.registries.clone());
         let reader = FileReader::new(blobs, settings.user_cache());
         let owners = layer_owners(&self.chosen.config, self.layers.len());
-        let layers: Vec<_> = self.layers.iter().cloned().zip(owners).collect();
-        let merged = reader.merged(&layers, &self.reference, &settings.events);
-        Ok(merged.await?)
+        (reader, self.layers.iter().cloned().zip(owners).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::inventory::{BillOfMaterials, DescribedImage, Gap};
 /// damaged package database is a gap of the inventory.
 pub async fn bill(written: &str, finder: &Finder<'_>) -> Result<BillOfMaterials, Error> {
     let image = finder.find(written).await?;
-    let files = image.files(finder.settings).await?;
+    let files = image.files_for_bill(finder.settings).await?;
     let described = DescribedImage {
         name: &image.name,
         digest: &image.chosen.raw.digest,

@@ -21,7 +21,7 @@ const GROUP: &str = "/etc/group";
 fn content(found: Option<FoundPath<'_>>) -> Option<(Digest, u64)> {
     match found? {
         FoundPath::Entry(file) => match &file.kind {
-            FileKind::File { size, digest } => Some((digest.clone(), *size)),
+            FileKind::File { size, digest } => Some((digest.clone()?, *size)),
             _ => None,
         },
         FoundPath::ImpliedDirectory => None,

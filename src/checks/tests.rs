@@ -9,7 +9,7 @@ use crate::config_files::byte_size::ByteSize;
 use crate::config_files::config::Invocation;
 use crate::config_files::structure;
 use crate::config_files::test_table::{ConfigKey, Pattern, SizeKind, TestFileType};
-use crate::inventory::{LayerFiles, LayerOwner, Merged};
+use crate::inventory::{HashedFiles, LayerFiles, LayerOwner, Merged};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest, SpecLocation};
@@ -88,7 +88,7 @@ fn image() -> (Merged, BTreeMap<Digest, Vec<u8>>) {
     let mut contents = BTreeMap::new();
     for layer in [below, above] {
         let tar = tar(layer);
-        let files = LayerFiles::read(tar.as_slice(), tar.len() as u64).unwrap();
+        let files = LayerFiles::read(tar.as_slice(), tar.len() as u64, HashedFiles::All).unwrap();
         merged.add(files, LayerOwner::Base);
         for (_, _, _, text) in layer {
             contents.insert(Digest::of(text.as_bytes()), text.as_bytes().to_vec());

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use tokio_util::io::SyncIoBridge;
-
 use super::FileReader;
+use super::ahead::ReadAhead;
 use super::files::LayerError;
 use crate::assemble::Layer;
 use crate::oci::extended::Watched;
@@ -33,9 +32,9 @@ impl FileReader {
                 source,
             };
             let reader = self.blobs().source(layer).open(0).await.map_err(failed)?;
-            let (bridge, size) = (SyncIoBridge::new(reader), layer.descriptor.size);
+            let (ahead, size) = (ReadAhead::start(reader), layer.descriptor.size);
             let open = wanted.clone();
-            let read = tokio::task::spawn_blocking(move || read(bridge, size, &open)).await;
+            let read = tokio::task::spawn_blocking(move || read(ahead, size, &open)).await;
             let read = read.map_err(io::Error::other).flatten().map_err(failed)?;
             wanted.retain(|digest, _| !read.contains_key(digest));
             found.extend(read);

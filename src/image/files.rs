@@ -8,18 +8,18 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_util::io::SyncIoBridge;
 
 use super::Blobs;
+use super::ahead::ReadAhead;
 use crate::assemble::Layer;
 use crate::event::{Events, Step};
-use crate::inventory::{LayerFiles, LayerOwner, Merged};
+use crate::inventory::{HashedFiles, LayerFiles, LayerOwner, Merged};
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 use crate::workspace::user_cache::UserCache;
 
 /// The version of the cached form, and of the rules that it depends on.
-const SCHEMA: u32 = 5;
+const SCHEMA: u32 = 6;
 /// The compression level of cached files.
 const LEVEL: i32 = 1;
 /// The largest cached form that is read, uncompressed.
@@ -51,6 +51,7 @@ pub struct FileReader {
 #[derive(Serialize, Deserialize)]
 struct Cached<T> {
     schema: u32,
+    hashed: HashedFiles,
     files: T,
 }
 
@@ -84,8 +85,41 @@ impl FileReader {
         image: &str,
         events: &Events,
     ) -> Result<Merged, LayerError> {
-        let read = stream::iter(layers.to_vec())
-            .map(async |(layer, owner)| Ok((self.layer(&layer, image, events).await?, owner)));
+        self.hashed(layers, image, events, |_| HashedFiles::All)
+            .await
+    }
+
+    /// Like [`Self::merged`], but only those files of the base are hashed that a bill of materials
+    /// lists.
+    pub async fn merged_for_bill(
+        &self,
+        layers: &[(Layer, LayerOwner)],
+        image: &str,
+        events: &Events,
+    ) -> Result<Merged, LayerError> {
+        let hashed = |owner| match owner {
+            LayerOwner::Base => HashedFiles::Certificates,
+            LayerOwner::Image => HashedFiles::All,
+        };
+        let merged = self.hashed(layers, image, events, hashed).await?;
+        if merged.has_listed_digests() {
+            return Ok(merged);
+        }
+        // A listed file is a hard link to a file that is not listed.
+        self.merged(layers, image, events).await
+    }
+
+    async fn hashed(
+        &self,
+        layers: &[(Layer, LayerOwner)],
+        image: &str,
+        events: &Events,
+        hashed: fn(LayerOwner) -> HashedFiles,
+    ) -> Result<Merged, LayerError> {
+        let read = stream::iter(layers.to_vec()).map(async |(layer, owner)| {
+            let files = self.layer(&layer, image, events, hashed(owner)).await?;
+            Ok((files, owner))
+        });
         let mut merged = Merged::default();
         let mut read = read.buffered(LAYERS_AT_ONCE);
         while let Some((files, owner)) = read.try_next().await? {
@@ -99,9 +133,10 @@ impl FileReader {
         layer: &Layer,
         image: &str,
         events: &Events,
+        hashed: HashedFiles,
     ) -> Result<LayerFiles, LayerError> {
         let (digest, size) = (&layer.descriptor.digest, layer.descriptor.size);
-        if let Some(files) = self.cached(digest) {
+        if let Some(files) = self.cached(digest, hashed) {
             return Ok(files);
         }
         let failed = |source| LayerError {
@@ -114,18 +149,18 @@ impl FileReader {
         };
         events.step(image, step);
         let reader = self.blobs.source(layer).open(0).await.map_err(failed)?;
-        let bridge = SyncIoBridge::new(reader);
-        let read = tokio::task::spawn_blocking(move || LayerFiles::read(bridge, size)).await;
+        let ahead = ReadAhead::start(reader);
+        let read = tokio::task::spawn_blocking(move || LayerFiles::read(ahead, size, hashed)).await;
         let files = read.map_err(io::Error::other).flatten().map_err(failed)?;
-        match packed(&files) {
+        match packed(&files, hashed) {
             Ok(bytes) => self.cache.write(file(digest), &bytes),
             Err(error) => tracing::debug!(%error, "not written to the cache"),
         }
         Ok(files)
     }
 
-    fn cached(&self, digest: &Digest) -> Option<LayerFiles> {
-        unpacked(&self.cache.read(file(digest))?)
+    fn cached(&self, digest: &Digest, hashed: HashedFiles) -> Option<LayerFiles> {
+        unpacked(&self.cache.read(file(digest))?, hashed)
     }
 }
 
@@ -134,21 +169,23 @@ fn file(layer: &Digest) -> PathBuf {
     PathBuf::from("files").join(format!("{}-{}", layer.algorithm(), layer.hex()))
 }
 
-fn packed(files: &LayerFiles) -> io::Result<Vec<u8>> {
+fn packed(files: &LayerFiles, hashed: HashedFiles) -> io::Result<Vec<u8>> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     let cached = Cached {
         schema: SCHEMA,
+        hashed,
         files,
     };
     serde_json::to_writer(&mut encoder, &cached)?;
     encoder.finish()
 }
 
-fn unpacked(bytes: &[u8]) -> Option<LayerFiles> {
+/// The cached files, if at least these were hashed.
+fn unpacked(bytes: &[u8], hashed: HashedFiles) -> Option<LayerFiles> {
     let plain = zstd::stream::read::Decoder::new(bytes).ok()?;
     let plain = io::BufReader::new(plain.take(LONGEST));
     let cached: Cached<LayerFiles> = serde_json::from_reader(plain).ok()?;
-    (cached.schema == SCHEMA).then_some(cached.files)
+    (cached.schema == SCHEMA && cached.hashed >= hashed).then_some(cached.files)
 }
 
 #[cfg(test)]
@@ -167,11 +204,19 @@ mod tests {
             .append_data(&mut header, "etc/x", b"ab".as_slice())
             .unwrap();
         let tar = builder.into_inner().unwrap();
-        let files = LayerFiles::read(tar.as_slice(), tar.len() as u64).unwrap();
-        let bytes = packed(&files).unwrap();
-        assert_eq!(unpacked(&bytes), Some(files));
-        assert_eq!(unpacked(&bytes[..bytes.len() - 3]), None);
-        let other = zstd::encode_all(br#"{"schema": 0, "files": {}}"#.as_slice(), 1).unwrap();
-        assert_eq!(unpacked(&other), None);
+        let (all, some) = (HashedFiles::All, HashedFiles::Certificates);
+        let read = |hashed| LayerFiles::read(tar.as_slice(), tar.len() as u64, hashed).unwrap();
+        let files = read(all);
+        let bytes = packed(&files, all).unwrap();
+        assert_eq!(unpacked(&bytes, all), Some(files.clone()));
+        assert_eq!(unpacked(&bytes, some), Some(files));
+        assert_eq!(unpacked(&bytes[..bytes.len() - 3], all), None);
+        let files = read(some);
+        let bytes = packed(&files, some).unwrap();
+        assert_eq!(unpacked(&bytes, all), None);
+        assert_eq!(unpacked(&bytes, some), Some(files));
+        let other = br#"{"schema": 0, "hashed": "All", "files": {}}"#;
+        let other = zstd::encode_all(other.as_slice(), 1).unwrap();
+        assert_eq!(unpacked(&other, all), None);
     }
 }

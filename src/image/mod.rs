@@ -4,6 +4,7 @@
 //! A [`Source`] reads the manifests and configs of one location. [`Tree`] is the only walk through
 //! nested indexes.
 
+mod ahead;
 mod blobs;
 mod cached;
 mod check;

@@ -424,7 +424,10 @@ fn files(
 fn properties(file: &ImageFile) -> FileProperties {
     let (kind, size, digest, target) = match &file.kind {
         FileKind::Directory => ("directory", None, None, None),
-        FileKind::File { size, digest } => ("file", Some(*size), Some(digest.to_string()), None),
+        FileKind::File { size, digest } => {
+            let digest = digest.as_ref().map(ToString::to_string);
+            ("file", Some(*size), digest, None)
+        }
         FileKind::Symlink { target } => ("symlink", None, None, Some(target.clone())),
         FileKind::Link { target } => ("link", None, None, Some(format!("/{target}"))),
         FileKind::Special => ("special", None, None, None),

@@ -2,10 +2,11 @@
 //! stream; only databases are held in memory, and of executables only their lists of modules.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use super::certificates::is_certificate;
 use super::executable::Executable;
 use super::reading::{Database, Reading};
 use crate::oci::extended::{Watched, invalid};
@@ -14,6 +15,8 @@ use crate::reference::{Digest, Hasher};
 
 /// The limit for the memory of the files of a layer, in bytes.
 const KEPT: u64 = 96 << 20;
+/// The number of bytes of a file that are read at once.
+const BUFFER: usize = 64 << 10;
 /// The memory of a file in addition to its path, in bytes.
 const ENTRY: u64 = 256;
 
@@ -26,8 +29,8 @@ pub enum FileKind {
     File {
         /// The length in bytes.
         size: u64,
-        /// The digest of the content.
-        digest: Digest,
+        /// The digest of the content, if it was hashed.
+        digest: Option<Digest>,
     },
     /// A symbolic link.
     Symlink {
@@ -41,6 +44,15 @@ pub enum FileKind {
     },
     /// A device, a pipe or a socket.
     Special,
+}
+
+/// The files of a layer that are hashed. Hashing takes most of the time of reading a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HashedFiles {
+    /// Only the files that bills of materials list, in whichever layer they are.
+    Certificates,
+    /// Every file.
+    All,
 }
 
 /// A file, a directory or a link in an image.
@@ -71,9 +83,14 @@ pub struct LayerFiles {
 impl LayerFiles {
     /// Reads a whole layer of `size` compressed bytes. Fails if the archive is damaged, leads out
     /// of the root, or exceeds a limit.
-    pub fn read(layer: impl Read, size: u64) -> io::Result<Self> {
+    pub fn read(layer: impl Read, size: u64, hashed: HashedFiles) -> io::Result<Self> {
         let mut plain = UnpackedLayer::open(layer, size)?;
-        let (mut files, mut kept) = (Self::default(), 0);
+        let mut reader = LayerReader {
+            files: Self::default(),
+            hashed,
+            buffer: vec![0; BUFFER],
+        };
+        let mut kept = 0;
         let mut archive = tar::Archive::new(Watched::new(&mut plain));
         for entry in archive.entries()? {
             let mut entry = entry?;
@@ -83,29 +100,39 @@ impl LayerFiles {
                     "it has more files and packages than golden can hold in memory",
                 ));
             }
-            kept += files.add(&mut entry)?;
+            kept += reader.add(&mut entry)?;
         }
         // The stream is read to its end, because its digest is checked there.
         io::copy(&mut plain, &mut io::sink())?;
         plain.finish()?;
-        Ok(files)
+        Ok(reader.files)
     }
+}
 
+/// The files of a layer that is being read.
+struct LayerReader {
+    files: LayerFiles,
+    hashed: HashedFiles,
+    /// Receives the content of each file.
+    buffer: Vec<u8>,
+}
+
+impl LayerReader {
     /// Adds an entry of the archive. Returns the memory of the packages that it lists.
     fn add<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<u64> {
         let path = match LayerName::parse(&entry.path_bytes())? {
             LayerName::Ignored => return Ok(0),
             LayerName::Opaque(directory) => {
-                self.opaque.insert(directory);
+                self.files.opaque.insert(directory);
                 return Ok(0);
             }
             LayerName::Whiteout(path) => {
-                self.whiteouts.insert(path);
+                self.files.whiteouts.insert(path);
                 return Ok(0);
             }
             LayerName::Entry(path) => path,
         };
-        self.readings.remove(&path);
+        self.files.readings.remove(&path);
         let kind = self.kind(entry, &path)?;
         let header = entry.header();
         let file = ImageFile {
@@ -118,8 +145,8 @@ impl LayerFiles {
             gid: header.gid()?,
             kind,
         };
-        let weight = self.readings.get(&path).map_or(0, Reading::weight);
-        self.files.insert(path, file);
+        let weight = self.files.readings.get(&path).map_or(0, Reading::weight);
+        self.files.files.insert(path, file);
         Ok(weight)
     }
 
@@ -131,10 +158,10 @@ impl LayerFiles {
             },
             tar::EntryType::Link => {
                 let target = clean(link_text(entry, path)?.as_bytes())?;
-                if let Some(reading) = self.readings.get(&target).cloned() {
-                    self.readings.insert(path.to_owned(), reading);
+                if let Some(reading) = self.files.readings.get(&target).cloned() {
+                    self.files.readings.insert(path.to_owned(), reading);
                 }
-                match self.files.get(&target) {
+                match self.files.files.get(&target) {
                     Some(file) => file.kind.clone(),
                     None => FileKind::Link { target },
                 }
@@ -146,34 +173,57 @@ impl LayerFiles {
         })
     }
 
-    /// Hashes a file, and parses it if it is a database or an executable.
+    /// Hashes a file if that is required, and parses it if it is a database or an executable.
     fn regular<R: Read>(
         &mut self,
         entry: &mut tar::Entry<'_, R>,
         path: &str,
     ) -> io::Result<FileKind> {
         let size = entry.size();
-        self.size = self.size.saturating_add(size);
-        let mut hasher = Hasher::sha256();
+        self.files.size = self.files.size.saturating_add(size);
+        let is_hashed = self.hashed == HashedFiles::All || is_certificate(path);
+        let mut hasher = is_hashed.then(Hasher::sha256);
         let reading = match Database::at(path) {
             Some(database) if size <= database.largest() => {
                 let mut bytes = Vec::new();
-                hasher.copy(entry, &mut bytes)?;
+                self.copy(entry, &mut bytes, hasher.as_mut())?;
                 database.read(path, &bytes)
             }
             Some(database) => {
-                hasher.copy(entry, &mut io::sink())?;
+                self.copy(entry, &mut io::sink(), hasher.as_mut())?;
                 Some(database.too_large(size))
             }
             None => {
                 let mut executable = Executable::default();
-                hasher.copy(entry, &mut executable)?;
+                self.copy(entry, &mut executable, hasher.as_mut())?;
                 executable.finish().map(Reading::Packages)
             }
         };
-        self.readings
+        self.files
+            .readings
             .extend(reading.map(|reading| (path.to_owned(), reading)));
-        let digest = hasher.finish();
+        let digest = hasher.map(Hasher::finish);
         Ok(FileKind::File { size, digest })
+    }
+
+    /// Copies the content of a file, and hashes it if that is required.
+    fn copy(
+        &mut self,
+        mut from: impl Read,
+        to: &mut dyn Write,
+        mut hasher: Option<&mut Hasher>,
+    ) -> io::Result<()> {
+        loop {
+            let read = match from.read(&mut self.buffer) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
+            let bytes = &self.buffer[..read];
+            if let Some(hasher) = &mut hasher {
+                hasher.update(bytes);
+            }
+            to.write_all(bytes)?;
+        }
     }
 }

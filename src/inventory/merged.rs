@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::certificates::is_certificate;
 use super::layer::{FileKind, ImageFile, LayerFiles};
 use super::package::Package;
 use super::reading::{Database, Reading};
@@ -187,16 +188,24 @@ impl Merged {
         largest(&self.files)
     }
 
-    /// The regular files that the image's own layers have written, with their digests.
-    pub fn own_files(&self) -> impl Iterator<Item = (&str, &Digest)> {
-        let own = self
+    /// The regular files that a bill of materials lists, by path: those that the image's own layers
+    /// have written, and certificates. The digest is missing if the file was not hashed.
+    pub(super) fn listed_files(&self) -> impl Iterator<Item = (&str, Option<&Digest>)> {
+        let listed = self
             .files
             .iter()
-            .filter(|(path, _)| self.own.contains(*path));
-        own.filter_map(|(path, file)| match &file.kind {
-            FileKind::File { digest, .. } => Some((path.as_str(), digest)),
+            .filter(|(path, _)| self.own.contains(*path) || is_certificate(path));
+        listed.filter_map(|(path, file)| match &file.kind {
+            FileKind::File { digest, .. } => Some((path.as_str(), digest.as_ref())),
             _ => None,
         })
+    }
+
+    /// True if every file that a bill of materials lists was hashed. A hard link to a file that was
+    /// not hashed can be such a file.
+    #[must_use]
+    pub fn has_listed_digests(&self) -> bool {
+        self.listed_files().all(|(_, digest)| digest.is_some())
     }
 
     /// The packages that the databases of the image list.

@@ -7,6 +7,7 @@
 mod apk;
 mod bill_reader;
 mod cargo;
+mod certificates;
 mod diff;
 mod dotnet;
 mod dpkg;
@@ -38,7 +39,7 @@ pub use diff::{
     BaseChange, BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription,
     FileProperties, ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
 };
-pub use layer::{FileKind, ImageFile, LayerFiles};
+pub use layer::{FileKind, HashedFiles, ImageFile, LayerFiles};
 pub use merged::{Gap, Inventory, LayerContent, LayerOwner, Merged};
 pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};

@@ -7,20 +7,12 @@ mod spdx;
 
 use serde_json::Value;
 
-use super::layer::FileKind;
 use super::merged::{Inventory, Merged};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::Digest;
 
 pub use crate::config_files::SbomFormat;
-
-/// Directories of certificates that were added to the trust store of a distribution.
-const CERTIFICATES: [&str; 3] = [
-    "usr/local/share/ca-certificates/",
-    "etc/pki/ca-trust/source/anchors/",
-    "etc/pki/trust/anchors/",
-];
 
 /// The media type of a document in JSON.
 #[must_use]
@@ -102,23 +94,12 @@ impl BillOfMaterials {
     }
 }
 
-/// The files that golden added to the image, and the certificates.
+/// The files that golden added to the image, and the certificates. A file without a known digest is
+/// not listed; the caller reads such a layer again.
 fn listed(files: &Merged) -> Vec<(String, Digest)> {
-    let own = files.own_files();
-    let certificates = files.files().iter().filter_map(|(path, file)| {
-        let is_certificate = CERTIFICATES.iter().any(|above| path.starts_with(above));
-        match &file.kind {
-            FileKind::File { digest, .. } if is_certificate => Some((path.as_str(), digest)),
-            _ => None,
-        }
-    });
-    let mut listed: Vec<(String, Digest)> = own
-        .chain(certificates)
-        .map(|(path, digest)| (path.to_owned(), digest.clone()))
-        .collect();
-    listed.sort();
-    listed.dedup();
-    listed
+    let listed = files.listed_files();
+    let known = listed.filter_map(|(path, digest)| Some((path.to_owned(), digest?.clone())));
+    known.collect()
 }
 
 /// The name and the version of the program that writes the documents.

@@ -8,7 +8,7 @@ use super::*;
 /// `path => target`).
 fn layer(entries: &[(&str, &str)]) -> LayerFiles {
     let bytes = tar_of(entries);
-    LayerFiles::read(bytes.as_slice(), bytes.len() as u64).unwrap()
+    LayerFiles::read(bytes.as_slice(), bytes.len() as u64, HashedFiles::All).unwrap()
 }
 
 fn tar_of(entries: &[(&str, &str)]) -> Vec<u8> {
@@ -128,8 +128,36 @@ fn the_files_of_own_layers_are_known() {
         LayerOwner::Image,
     );
     merged.add(layer(&[(".wh.c", ""), ("e", "3")]), LayerOwner::Base);
-    let own: Vec<_> = merged.own_files().collect();
-    assert_eq!(own, [("b", &crate::reference::Digest::of(b"2"))]);
+    let listed: Vec<_> = merged.listed_files().collect();
+    assert_eq!(listed, [("b", Some(&crate::reference::Digest::of(b"2")))]);
+}
+
+#[test]
+fn only_certificates_are_hashed_for_a_bill_of_materials() {
+    let certificate = "usr/local/share/ca-certificates/a.crt";
+    let read = |entries: &[(&str, &str)]| {
+        let bytes = tar_of(entries);
+        let length = bytes.len() as u64;
+        LayerFiles::read(bytes.as_slice(), length, HashedFiles::Certificates).unwrap()
+    };
+    let mut merged = Merged::default();
+    merged.add(
+        read(&[
+            ("b", "1"),
+            (certificate, "2"),
+            (STATUS, "Package: a\nVersion: 1\n"),
+        ]),
+        LayerOwner::Base,
+    );
+    assert_eq!(names(&merged), ["a 1"]);
+    let file = |size: u64, digest| FileKind::File { size, digest };
+    assert_eq!(merged.files()["b"].kind, file(1, None));
+    let digest = crate::reference::Digest::of(b"2");
+    assert_eq!(merged.files()[certificate].kind, file(1, Some(digest)));
+    assert!(merged.has_listed_digests());
+    let link = format!("{certificate} => b");
+    merged.add(read(&[(&link, "")]), LayerOwner::Base);
+    assert!(!merged.has_listed_digests());
 }
 
 #[test]
@@ -206,7 +234,7 @@ fn a_layer_is_read_with_every_compression_and_a_damaged_one_is_refused() {
     encoder.write_all(&plain).unwrap();
     let gzip = encoder.finish().unwrap();
     let zstd = zstd::encode_all(plain.as_slice(), 3).unwrap();
-    let read = |bytes: &[u8]| LayerFiles::read(bytes, bytes.len() as u64);
+    let read = |bytes: &[u8]| LayerFiles::read(bytes, bytes.len() as u64, HashedFiles::All);
     let expected = read(&plain).unwrap();
     assert_eq!(read(&gzip).unwrap(), expected);
     assert_eq!(read(&zstd).unwrap(), expected);

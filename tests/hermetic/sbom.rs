@@ -170,6 +170,59 @@ fn packages_of_applications_are_listed_and_damaged_archives_are_reported() {
 }
 
 #[test]
+fn a_damaged_database_of_rpm_is_reported_in_every_format() {
+    for (path, content, problem) in [
+        ("Packages", "x", "it is not a hash table of Berkeley DB"),
+        (
+            "Packages.db",
+            "RpmP",
+            "it is not a database in rpm's format ndb",
+        ),
+        ("rpmdb.sqlite", "x", "it is not a SQLite database"),
+    ] {
+        let path = format!("usr/lib/sysimage/rpm/{path}");
+        let plain = tar(&[(&path, 'f', content)]);
+        let diff_id = Digest::of(&plain);
+        let image = Base::new("linux/amd64").layer_as(media::OCI_LAYER, plain, diff_id);
+        let run = with_layout(&image).run(&["sbom", "oci:base"]).exit(1);
+        let problem = format!("{path}: {problem}");
+        assert!(run.stderr.contains(&problem), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_a_hard_link_is_listed_with_its_hash() {
+    let certificate = "usr/local/share/ca-certificates/b.crt";
+    let plain = tar(&[
+        ("srv/b.crt", 'f', "certificate"),
+        ("srv/other", 'f', "one"),
+        (certificate, 'l', "srv/b.crt"),
+    ]);
+    let diff_id = Digest::of(&plain);
+    let image = Base::new("linux/amd64").layer_as(media::OCI_LAYER, plain, diff_id);
+    let run = with_layout(&image).run(&["sbom", "oci:base"]).exit(0);
+    let hash = Digest::of(b"certificate");
+    assert!(run.stdout.contains(certificate), "{}", run.stdout);
+    assert!(run.stdout.contains(hash.hex()), "{}", run.stdout);
+}
+
+#[test]
+fn files_that_a_bill_of_materials_did_not_hash_are_compared() {
+    let image = |content: &str| {
+        let plain = tar(&[("srv/file", 'f', content)]);
+        let diff_id = Digest::of(&plain);
+        Base::new("linux/amd64").layer_as(media::OCI_LAYER, plain, diff_id)
+    };
+    let golden = with_layout(&image("one"));
+    image("two").write(&golden.path().join("next"), "debian:12");
+    for layout in ["oci:base", "oci:next"] {
+        golden.run(&["sbom", layout]).exit(0);
+    }
+    let run = golden.run(&["diff", "oci:base", "oci:next"]).exit(0);
+    assert!(run.stdout.contains("/srv/file"), "{}", run.stdout);
+}
+
+#[test]
 fn the_platform_selects_an_image_of_an_index() {
     let golden = Golden::new();
     let directory = golden.path().join("base");
