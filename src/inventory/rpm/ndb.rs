@@ -140,7 +140,7 @@ pub(in crate::inventory) mod tests {
         bytes.extend(numbers(&[0, 7, 1, contents.len() + 1, 0, 0, 0]));
         let mut blobs = Vec::new();
         let mut ids = (1..=contents.len()).collect::<Vec<_>>();
-        ids.insert(1, 0);
+        ids.insert(ids.len().min(1), 0);
         for id in ids {
             bytes.extend(SLOT);
             let Some(content) = id.checked_sub(1).map(|index| &contents[index]) else {
