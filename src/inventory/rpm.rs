@@ -105,10 +105,9 @@ pub(super) fn read_manifest(bytes: &[u8]) -> PackageList {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::io::Read as _;
 
-    pub(super) use super::read_with;
     use super::*;
 
     pub(super) fn unpacked(packed: &[u8]) -> Vec<u8> {
@@ -120,7 +119,7 @@ pub(super) mod tests {
     }
 
     /// The header of a package, with a licence of this length.
-    pub(in crate::inventory) fn header(name: &str, license: usize) -> Vec<u8> {
+    pub(super) fn header(name: &str, license: usize) -> Vec<u8> {
         let license = "x".repeat(license);
         let tags = [(1000_u32, name), (1001, "1"), (1002, "2"), (1014, &license)];
         let (mut entries, mut data) = (Vec::new(), Vec::new());
@@ -153,7 +152,7 @@ pub(super) mod tests {
         let mut bytes = whole.to_vec();
         for at in 0..whole.len() {
             let right = whole[at];
-            let flipped = (0..8).map(|bit| right ^ 1 << bit);
+            let flipped = (0..8).map(|bit| right ^ (1 << bit));
             for wrong in flipped.chain([0, 0xff]) {
                 bytes[at] = wrong;
                 assert!(is_noticed(&bytes), "byte {at} is {wrong}, not {right}");

@@ -125,7 +125,7 @@ impl<'a> Table<'a> {
         let table = described().ok_or("the description of its hash table is damaged")?;
         // Encrypted pages and those with checksums have a longer header. Tables with several values
         // for a key, parts or other tables are not rpm's.
-        let options = [bytes.get(24), bytes.get(26)].map(|option| option.copied());
+        let options = [bytes.get(24), bytes.get(26)].map(Option::<&u8>::copied);
         if options != [Some(0); 2] || numbers.word(bytes, 48) != Some(0) {
             return Err("it uses options of Berkeley DB that golden does not read".to_owned());
         }
@@ -298,15 +298,16 @@ enum Value<'a> {
 }
 
 #[cfg(test)]
-pub(in crate::inventory) mod tests {
-    use super::super::tests::{assert_damage_is_noticed, header, read_with, unpacked};
+mod tests {
+    use super::super::read_with;
+    use super::super::tests::{assert_damage_is_noticed, header, unpacked};
     use super::*;
 
     const PAGE: usize = 512;
 
     /// A table with these blobs in one bucket of two; each of them that does not fit in the page is
     /// in overflow pages. The other bucket has the counter.
-    pub(in crate::inventory) fn table(is_big_endian: bool, contents: &[Vec<u8>]) -> Vec<u8> {
+    fn table(is_big_endian: bool, contents: &[Vec<u8>]) -> Vec<u8> {
         let word = |value: usize| {
             let value = u32::try_from(value).unwrap();
             if is_big_endian {
@@ -339,9 +340,7 @@ pub(in crate::inventory) mod tests {
                 page
             };
         let mut overflow = Vec::new();
-        let mut items = vec![vec![INLINE, 0, 0, 0, 0], vec![INLINE, 9, 0, 0, 0]];
-        let counter = items.clone();
-        items.clear();
+        let mut items = Vec::new();
         for (index, content) in contents.iter().enumerate() {
             items.push([&[INLINE][..], &word(index + 1)].concat());
             if content.len() <= 200 {
@@ -386,7 +385,11 @@ pub(in crate::inventory) mod tests {
         // The last bucket, and the page of the first one of each group.
         put(&mut bytes, 72, &word(1));
         put(&mut bytes, 96, &[word(1), word(1)].concat());
-        bytes.extend(bucket(1, &counter));
+        let counter = [COUNTER, [9, 0, 0, 0]];
+        bytes.extend(bucket(
+            1,
+            &counter.map(|number| [&[INLINE][..], &number].concat()),
+        ));
         bytes.extend(bucket(2, &items));
         bytes.extend(overflow.concat());
         bytes

@@ -126,12 +126,13 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-pub(in crate::inventory) mod tests {
-    use super::super::tests::{assert_damage_is_noticed, header, read_with, unpacked};
+mod tests {
+    use super::super::read_with;
+    use super::super::tests::{assert_damage_is_noticed, header, unpacked};
     use super::*;
 
     /// A database with these blobs, and a free slot after the first one.
-    pub(in crate::inventory) fn database(contents: &[Vec<u8>]) -> Vec<u8> {
+    fn database(contents: &[Vec<u8>]) -> Vec<u8> {
         let numbers = |values: &[usize]| -> Vec<u8> {
             let words = values.iter().map(|value| u32::try_from(*value).unwrap());
             words.flat_map(u32::to_le_bytes).collect()
