@@ -221,6 +221,10 @@ impl Executable {
             return go::read(information);
         };
         let text = |address, among: &Places| {
+            // Programs that were built without modules have no list.
+            if header.is_zero(address) {
+                return Some(Vec::new());
+            }
             let at = header.position(address)?;
             let text = self.go_pointers.iter().find(|text| text.start() == at)?;
             let (address, length) = pointers.text(text.bytes())?;

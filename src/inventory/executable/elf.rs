@@ -36,6 +36,8 @@ pub(super) struct Segment {
     pub(super) range: Range<u64>,
     /// The address of its first byte in memory.
     address: u64,
+    /// The size in memory. The bytes that are not in the file are zeros.
+    size: u64,
     /// True if the program can write to it.
     pub(super) is_writable: bool,
 }
@@ -116,6 +118,15 @@ impl Header {
         })
     }
 
+    /// True if the byte that has an address in memory is a zero that is not in the file.
+    pub(super) fn is_zero(&self, address: u64) -> bool {
+        let is_inside = |segment: &Segment| {
+            let inside = address.checked_sub(segment.address);
+            inside.is_some_and(|inside| inside < segment.size)
+        };
+        self.position(address).is_none() && self.segments.iter().any(is_inside)
+    }
+
     /// The entries of the table of sections.
     pub(super) fn sections(&self, table: &[u8]) -> Vec<Section> {
         let section = |bytes: &[u8]| {
@@ -152,6 +163,7 @@ fn segments(encoding: Encoding, start: &[u8]) -> Option<Vec<Segment>> {
             segments.push(Segment {
                 range: offset..offset.saturating_add(size),
                 address,
+                size: encoding.address(bytes, 40, 20)?,
                 is_writable: flags & WRITABLE != 0,
             });
         }

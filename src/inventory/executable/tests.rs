@@ -170,6 +170,8 @@ fn old_go(is_wide: bool, is_big_endian: bool, before: usize) -> Vec<u8> {
     let (address, length) = if is_wide { (16, 32) } else { (8, 16) };
     put(100 + address, number(BASE, size));
     put(100 + length, number(data_at + 1000, size));
+    let memory = if is_wide { 40 } else { 20 };
+    put(100 + memory, number(data_at + 2000, size));
     file
 }
 
@@ -186,6 +188,17 @@ fn modules_of_go_before_1_18_are_found_in_every_class_and_byte_order() {
             assert_eq!(purls(read(&file, 64 << 10)), expected, "{before}");
         }
     }
+}
+
+#[test]
+fn a_program_of_old_go_without_modules_has_the_standard_library() {
+    let mut file = old_go(true, false, 20);
+    let information = memmem::find(&file, go::MAGIC).unwrap();
+    let pointer = information + 16 + 8;
+    // From the start of .data to the zeros after it.
+    let address = u64::from_le_bytes(file[pointer..pointer + 8].try_into().unwrap());
+    file[pointer..pointer + 8].copy_from_slice(&(address + 1500).to_le_bytes());
+    assert_eq!(purls(read(&file, 4096)), ["pkg:golang/stdlib@1.17.3"]);
 }
 
 #[test]
