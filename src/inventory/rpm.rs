@@ -249,9 +249,8 @@ mod tests {
         ) {
             let ndb = unpacked(include_bytes!("../../tests/hermetic/data/Packages.db.gz"));
             let berkeley = unpacked(include_bytes!("../../tests/hermetic/data/Packages.gz"));
-            let databases: [(fn(&[u8]) -> PackageList, Vec<u8>); 3] =
-                [(read, database()), (read_ndb, ndb), (read_berkeley, berkeley)];
-            for (read, mut bytes) in databases {
+            let readers: [fn(&[u8]) -> PackageList; 3] = [read, read_ndb, read_berkeley];
+            for (read, mut bytes) in readers.into_iter().zip([database(), ndb, berkeley]) {
                 for (at, byte) in &damage {
                     let at = at % bytes.len();
                     bytes[at] = *byte;
