@@ -1,5 +1,5 @@
-//! The SLSA verification summary (slsa.dev/spec/v1.0/verification_summary): the statement of a verifier
-//! that an image complies with a policy.
+//! The SLSA verification summary (<https://slsa.dev/spec/v1.0/verification_summary>): the statement of a
+//! verifier that an image complies with a policy.
 
 use serde_json::{Value, json};
 

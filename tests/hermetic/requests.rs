@@ -141,7 +141,7 @@ fn check_of_signatures(behaviour: Behaviour, signing: &str) -> Vec<String> {
         let requests = registry.requests();
         let kind = |line: &String| {
             let digest = regex::Regex::new("sha256([:-])[0-9a-f]{64}").unwrap();
-            digest.replace_all(line, "sha256$1HEX").into_owned()
+            digest.replace_all(line, "sha256${1}HEX").into_owned()
         };
         requests[before..].iter().map(kind).collect::<Vec<String>>()
     };
@@ -162,6 +162,10 @@ fn check_of_signatures(behaviour: Behaviour, signing: &str) -> Vec<String> {
 #[test]
 fn the_signatures_of_an_unchanged_image_cost_one_request_for_each_format() {
     let [without, with] = Behaviour::both();
+    let with = Behaviour {
+        describes_referrers: true,
+        ..with
+    };
     let signing = "[signing]\nkey = \"team.key\"\n";
     let bundle = "[signing]\nkey = \"team.key\"\nformats = [\"bundle\"]\n";
     let fallback = "GET /v2/app/manifests/sha256-HEX";
@@ -195,12 +199,10 @@ fn signing_again_does_not_read_every_tag_of_a_repository() {
     let requests = registry.requests();
     let is_other = |line: &&String| line.contains("/manifests/tag");
     assert_eq!(requests[before..].iter().filter(is_other).count(), 0);
-    let deleted = requests[before..]
-        .iter()
-        .filter(|line| line.starts_with("DELETE"));
-    assert_eq!(deleted.count(), 2, "{requests:?}");
-    // One bundle is new; the list and the manifest of simple signatures replace the old ones.
-    assert_eq!(registry.manifests("app").len(), manifests + 1);
+    let is_deletion = |line: &&String| line.starts_with("DELETE");
+    assert_eq!(requests.iter().filter(is_deletion).count(), 0);
+    // A bundle, a list and a manifest of simple signatures.
+    assert_eq!(registry.manifests("app").len(), manifests + 3);
     for key in ["team.pub", "other.pub"] {
         golden
             .run(&["verify", &image, "--signed", "--key", key])

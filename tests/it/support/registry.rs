@@ -33,6 +33,8 @@ pub(crate) struct Behaviour {
     pub(crate) page: Option<usize>,
     /// Maintains lists of referrers.
     pub(crate) referrers: bool,
+    /// The entries of these lists have the types and annotations of the manifests.
+    pub(crate) describes_referrers: bool,
     /// The required Authorization header, and the challenge for requests without it.
     pub(crate) authorization: Option<(String, String)>,
     /// Called first; its answer replaces the registry's own.
@@ -814,8 +816,12 @@ fn referrers(
         .flatten();
     let entries = found.filter_map(|(own, (media_type, bytes))| {
         let value: Value = serde_json::from_slice(bytes).ok()?;
-        (value["subject"]["digest"] == digest)
-            .then(|| json!({ "mediaType": media_type, "digest": own, "size": bytes.len() }))
+        let mut entry = json!({ "mediaType": media_type, "digest": own, "size": bytes.len() });
+        if behaviour.describes_referrers {
+            entry["artifactType"] = value["artifactType"].clone();
+            entry["annotations"] = value["annotations"].clone();
+        }
+        (value["subject"]["digest"] == digest).then_some(entry)
     });
     json_answer(&json!({ "schemaVersion": 2, "manifests": entries.collect::<Vec<_>>() }))
 }
