@@ -347,14 +347,8 @@ fn no_tag_ever_points_to_an_unsigned_image_of_an_engine() {
             .position(|line| !line.contains("/manifests/sha256"))
             .unwrap();
         assert!(puts[first_tag].contains("/manifests/1.2.3"), "{puts:?}");
-        assert!(
-            puts[..first_tag].iter().any(|line| is_attached(line)),
-            "{puts:?}"
-        );
-        assert!(
-            !puts[first_tag..].iter().any(|line| is_attached(line)),
-            "{puts:?}"
-        );
+        assert!(puts[..first_tag].iter().any(is_attached), "{puts:?}");
+        assert!(!puts[first_tag..].iter().any(is_attached), "{puts:?}");
         golden.run(&["verify", "--signed"]).exit(0);
         let digest = digests(&golden, "app:1.2.3");
         proxy.heal();
