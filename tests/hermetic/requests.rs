@@ -127,7 +127,7 @@ fn the_signatures_of_a_new_image_are_not_read_twice() {
 }
 
 /// The requests of a second run, without those of an image that is not signed.
-fn check_of_signatures(behaviour: Behaviour, signing: &str) -> Vec<String> {
+fn check_of_signatures(behaviour: &Behaviour, signing: &str) -> Vec<String> {
     let run = |tables: &str| {
         let registry = FakeRegistry::start(behaviour.clone());
         let host = registry.host();
@@ -171,10 +171,10 @@ fn the_signatures_of_an_unchanged_image_cost_one_request_for_each_format() {
     let fallback = "GET /v2/app/manifests/sha256-HEX";
     let list = "GET /v2/app/referrers/sha256:HEX";
     let simple = "GET /v2/app/manifests/sha256-HEX.sig";
-    assert_eq!(check_of_signatures(with.clone(), signing), [list, simple]);
-    assert_eq!(check_of_signatures(with, bundle), [list]);
+    assert_eq!(check_of_signatures(&with, signing), [list, simple]);
+    assert_eq!(check_of_signatures(&with, bundle), [list]);
     let first = [list, fallback, simple];
-    assert_eq!(check_of_signatures(without, signing), first);
+    assert_eq!(check_of_signatures(&without, signing), first);
 }
 
 /// The manifests that a new list replaces are deleted only where few tags may point to them.
