@@ -1,4 +1,4 @@
-//! Chromium without a window, driven over the HTTP interface of chromedriver (W3C WebDriver).
+//! Chromium without a window, driven over the HTTP interface of chromedriver (W3C `WebDriver`).
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The time for one answer. Several browsers may start at the same time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The name of an element in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// The keys of the protocol.
@@ -52,7 +52,8 @@ impl Browser {
             profile,
         };
         let answer = browser.call("POST", "/session", &browser.capabilities());
-        browser.session = answer["sessionId"].as_str().unwrap().to_owned();
+        let session = answer["sessionId"].as_str().unwrap();
+        session.clone_into(&mut browser.session);
         browser.resize(1280, 900);
         browser
     }
@@ -143,7 +144,7 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &media);
     }
 
-    /// The viewport as WebP.
+    /// The viewport as an image in `WebP`.
     pub(crate) fn picture(&self) -> Vec<u8> {
         let options = json!({ "format": "webp", "quality": 70 });
         let answer = self.devtools("Page.captureScreenshot", &options);

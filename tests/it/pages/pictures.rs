@@ -54,11 +54,11 @@ fn path(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// The size of a lossy WebP file: a chunk `VP8 `, or `VP8X` before it.
+/// The size of a lossy `WebP` file: a chunk `VP8 `, or `VP8X` before it.
 fn size(file: &[u8]) -> Option<(u32, u32)> {
     let number = |at: usize, bytes: usize| {
         let bytes = file.get(at..at + bytes)?.iter().rev();
-        Some(bytes.fold(0, |number, byte| number << 8 | u32::from(*byte)))
+        Some(bytes.fold(0, |number, byte| (number << 8) | u32::from(*byte)))
     };
     if file.get(..4)? != b"RIFF" || file.get(8..12)? != b"WEBP" {
         return None;
