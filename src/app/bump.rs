@@ -162,7 +162,17 @@ fn write(root: &Path, images: impl Iterator<Item = Bumped>) -> Result<Vec<Bumped
         let Bumped { from, to, .. } = &image;
         if to <= from {
             let message = format!("{}: {to} is not higher than {from}", image.image);
-            return Err(Error::invalid(message));
+            let error = Error::invalid(message);
+            return Err(if to == from {
+                error
+            } else {
+                // The directory of a spec has one version, so an older one needs a decision.
+                let file = image.file.display();
+                error.hint(format!(
+                    "to publish an earlier version, set version = \"{to}\" in {file}, then run \
+                     `golden build --push`; it moves no tag of a higher version"
+                ))
+            });
         }
         let path = root.join(&image.file);
         let text = String::from_utf8(fs::read(&path)?).map_err(Error::invalid)?;

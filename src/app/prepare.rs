@@ -93,7 +93,7 @@ pub async fn prepare(mut session: Session, request: &RunRequest) -> Result<Prepa
     if request.goal == Goal::Publish && session.destinations.is_empty() {
         return Err(Error::invalid("there is no registry to publish to").hint(
             "add a [[registry]] to golden.toml, use --registry HOST[:PORT][/NAMESPACE], or set GOLDEN_REGISTRY",
-        ));
+        ).hint("`golden serve` starts a registry on this machine"));
     }
     if request.goal == Goal::Publish {
         let (root, table) = (&session.workspace.root, &session.workspace.spec.signing);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::next_steps::in_workspace;
 use super::selection::SelectionArgs;
 use super::{session, unready};
 use crate::app::bump::{Bumped, NextVersion, bump, bump_stale};
@@ -46,6 +47,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )));
     }
     let session = session::open(context, SelectionArgs::of(images, args.set)).await?;
+    let can_push = !session.destinations.is_empty();
     let bumped = if args.stale {
         let (bumped, planned) = bump_stale(session, &next)
             .await
@@ -76,5 +78,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ]);
     }
     context.out.data(&table.to_string());
+    if !bumped.is_empty() {
+        let push = if can_push { " --push" } else { "" };
+        let program = in_workspace(context);
+        context
+            .events
+            .note(None, format!("next: {program} build{push}"));
+    }
     Ok(Exit::Done)
 }

@@ -96,7 +96,7 @@ fn view_command(context: &Context, place: &str) -> String {
 }
 
 /// Quotes a word for a shell, if necessary.
-fn shell_word(text: &str) -> String {
+pub(super) fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,=%".contains(c);
     if text.chars().all(plain) {
         text.to_owned()
@@ -105,12 +105,17 @@ fn shell_word(text: &str) -> String {
     }
 }
 
-/// The command that publishes the selected images.
-fn push_command(context: &Context, prepared: &Prepared) -> String {
-    let program = match &context.globals.workspace {
+/// golden with the `-w` of this run.
+pub(super) fn in_workspace(context: &Context) -> String {
+    match &context.globals.workspace {
         Some(directory) => format!("golden -w {}", shell_word(&directory.display().to_string())),
         None => "golden".to_owned(),
-    };
+    }
+}
+
+/// The command that publishes the selected images.
+fn push_command(context: &Context, prepared: &Prepared) -> String {
+    let program = in_workspace(context);
     // Without names, the command publishes all images of the workspace.
     if prepared.work.iter().all(|work| work.selected) && prepared.work.len() > 1 {
         return format!("{program} push");
@@ -150,9 +155,10 @@ pub(super) fn built(context: &Context, built: &Built) {
             .note(None, format!("next: docker image inspect {name}"));
     }
     if !built.is_empty() {
+        let program = in_workspace(context);
         context.events.note(
             None,
-            "publish it: golden build --push --registry HOST[:PORT][/NAMESPACE]",
+            format!("publish it: {program} build --push --registry HOST[:PORT][/NAMESPACE]"),
         );
     }
 }

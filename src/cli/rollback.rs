@@ -7,6 +7,7 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::next_steps::{in_workspace, shell_word};
 use super::selection::SelectionArgs;
 use super::session;
 use crate::app::rollback::{FileEdit, PlannedRollback, RollbackRow, target};
@@ -70,6 +71,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let question = report::rollback::question(&args.image, &version, &rollback);
     confirm(context, args.yes, &question).await?;
     rollback.execute(&session).await?;
+    if context.format != OutputFormat::Json && !args.no_edit {
+        let files: Vec<String> = rollback
+            .edits
+            .iter()
+            .map(|edit| edit.file.display().to_string())
+            .collect();
+        let commit = match files.as_slice() {
+            [] => String::new(),
+            files => format!("commit {}, then ", files.join(" and ")),
+        };
+        let (program, image) = (in_workspace(context), shell_word(&args.image));
+        let next = format!("rolled back; next: {commit}{program} verify {image}");
+        context.events.note(None, next);
+    }
     print_json(&document, context);
     Ok(Exit::Done)
 }

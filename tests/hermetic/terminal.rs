@@ -1,9 +1,9 @@
 //! The screen of a terminal while golden works, and after it.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pseudo_terminal::script;
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::workspace::Golden;
 
@@ -15,24 +15,7 @@ struct Screens {
 
 /// Runs golden in a pseudo-terminal of this size.
 fn screens(golden: &Golden, args: &str, columns: u16, rows: u16) -> Screens {
-    let run = golden.command(&[]);
-    let program = run.get_program().to_str().unwrap();
-    let mut script = Command::new("script");
-    script
-        .args(["--quiet", "--return", "--command"])
-        .arg(format!(
-            "stty cols {columns} rows {rows}; exec {program} {args}"
-        ))
-        .arg("/dev/null")
-        .current_dir(golden.path())
-        .env_clear()
-        .envs(
-            run.get_envs()
-                .filter_map(|(key, value)| Some((key, value?))),
-        )
-        .env_remove("CI")
-        .env("TERM", "xterm")
-        .env("SHELL", "/bin/sh");
+    let mut script = script(golden, &format!("golden {args}"), columns, rows);
     let output = script.output().unwrap();
     let mut terminal = vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
     let mut all = Vec::new();
