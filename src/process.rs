@@ -603,6 +603,7 @@ mod tests {
         ] {
             let file = directory.path().join(name);
             if !text.is_empty() {
+                #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
                 std::fs::write(&file, text).unwrap();
                 std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
             }
