@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-/// The body of every response.
+/// The body of every request and response.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// An HTTP response.
 pub(super) type Answer = Response<Body>;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -47,14 +48,10 @@ pub async fn listen(
     let failed = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let service = Service {
-        store: Arc::new(store),
-        rules: Arc::new(rules),
-    };
     Ok(Listening {
         listener,
         tls,
-        service,
+        service: Service::new(store, rules),
         address,
     })
 }
@@ -109,6 +106,7 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
         let service = service.clone();
         async move {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let request = request.map(|body| body.map_err(std::io::Error::other).boxed_unsync());
             let answer = service.answer(request).await;
             tracing::info!("{method} {path} {}", answer.status().as_u16());
             Ok::<_, std::convert::Infallible>(answer)

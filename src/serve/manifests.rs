@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
-use super::answer::{Answer, DIGEST, Refusal, add, empty, set, with_body};
+use super::answer::{Answer, Body, DIGEST, Refusal, add, empty, set, with_body};
 use super::index::{ManifestEntry, RepositoryContents, StoreIndex};
 use super::query::{Query, is_known};
 use super::store::{MANIFEST_LIMIT, Store, blocking};
@@ -156,7 +155,7 @@ pub(super) async fn store(
     repository: &RepositoryPath,
     target: &Target,
     query: &Query,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Answer, Refusal> {
     let tags = tags(target, query)?;
     let media_type = media_type(request.headers());

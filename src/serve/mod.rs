@@ -30,5 +30,5 @@ pub use access::Users;
 pub use collect::Collected;
 pub use connection::{Listening, listen};
 pub use error::Error;
-pub use service::ServeRules;
+pub use service::{ServeRules, Service};
 pub use store::Store;

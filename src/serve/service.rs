@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderName, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::access::Users;
-use super::answer::{Answer, Refusal, document, set};
+use super::answer::{Answer, Body, Refusal, document, set};
 use super::query::Query;
 use super::route::{Route, RouteError, parse};
 use super::store::Store;
@@ -29,14 +28,23 @@ pub struct ServeRules {
 
 /// The registry: a store and the rules for it.
 #[derive(Debug, Clone)]
-pub(super) struct Service {
-    pub(super) store: Arc<Store>,
-    pub(super) rules: Arc<ServeRules>,
+pub struct Service {
+    store: Arc<Store>,
+    rules: Arc<ServeRules>,
 }
 
 impl Service {
+    /// A registry that does not listen: the caller has the requests.
+    #[must_use]
+    pub fn new(store: Store, rules: ServeRules) -> Self {
+        Self {
+            store: Arc::new(store),
+            rules: Arc::new(rules),
+        }
+    }
+
     /// Handles a request and returns the response.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub async fn answer(&self, request: Request<Body>) -> Answer {
         let mut answer = match self.admitted(request).await {
             Ok(answer) => answer,
             Err(refusal) => refusal.into_answer(),
@@ -45,7 +53,7 @@ impl Service {
         answer
     }
 
-    async fn admitted(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn admitted(&self, request: Request<Body>) -> Result<Answer, Refusal> {
         if self.rules.users.is_some() {
             let (rules, headers) = (self.rules.clone(), request.headers().clone());
             let has_access = move || {
@@ -91,7 +99,7 @@ impl Service {
         &self,
         route: Route,
         query: &Query,
-        request: Request<Incoming>,
+        request: Request<Body>,
     ) -> Result<Answer, Refusal> {
         let store = &self.store;
         let method = request.method().clone();

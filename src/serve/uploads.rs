@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use hyper::{Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::answer::{Answer, DIGEST, Refusal, empty, set};
+use super::answer::{Answer, Body, DIGEST, Refusal, empty, set};
 use super::query::Query;
 use super::range::chunk;
 use super::sessions::StoredUpload;
@@ -27,7 +27,7 @@ pub(super) async fn begin(
     store: &Arc<Store>,
     repository: &RepositoryPath,
     query: &Query,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Answer, Refusal> {
     if let Some(digest) = query
         .get("mount")
@@ -48,7 +48,7 @@ pub(super) async fn append(
     store: &Arc<Store>,
     repository: &RepositoryPath,
     id: &str,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Answer, Refusal> {
     let session = store.sessions.find(repository, id)?;
     let received = receive(session, repository, id, request).await?;
@@ -61,7 +61,7 @@ pub(super) async fn finish(
     repository: &RepositoryPath,
     id: &str,
     digest: &str,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Answer, Refusal> {
     let digest: Digest = digest.parse().map_err(|_| {
         Refusal::new(
@@ -127,7 +127,7 @@ async fn receive(
     session: Arc<tokio::sync::Mutex<StoredUpload>>,
     repository: &RepositoryPath,
     id: &str,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<u64, Refusal> {
     let mut session = session.lock_owned().await;
     if let Some(range) = request.headers().get(CONTENT_RANGE) {
@@ -166,7 +166,7 @@ async fn receive(
 }
 
 /// Sends the pieces of a body to the thread that writes them.
-async fn forward(mut body: Incoming, sender: mpsc::Sender<Bytes>) -> Result<(), hyper::Error> {
+async fn forward(mut body: Body, sender: mpsc::Sender<Bytes>) -> std::io::Result<()> {
     while let Some(frame) = body.frame().await {
         if let Ok(piece) = frame?.into_data()
             && sender.send(piece).await.is_err()

@@ -163,7 +163,6 @@ fn check_of_signatures(behaviour: &Behaviour, signing: &str) -> Vec<String> {
 fn the_signatures_of_an_unchanged_image_cost_one_request_for_each_format() {
     let [without, with] = Behaviour::both();
     let with = Behaviour {
-        describes_referrers: true,
         ..with
     };
     let signing = "[signing]\nkey = \"team.key\"\n";

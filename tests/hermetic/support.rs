@@ -1,5 +1,7 @@
 //! The support that the hermetic tests share with the tests that need services.
 
+#[path = "../it/support/content.rs"]
+pub(crate) mod content;
 #[path = "../it/support/curl.rs"]
 pub(crate) mod curl;
 #[path = "../it/support/layout.rs"]

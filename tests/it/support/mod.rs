@@ -3,6 +3,7 @@
 pub(crate) mod assembling;
 pub(crate) mod buildkit;
 pub(crate) mod built;
+pub(crate) mod content;
 pub(crate) mod curl;
 pub(crate) mod engines;
 pub(crate) mod images;

@@ -1,15 +1,20 @@
-//! A registry in the test's process. It is strict, and can behave in ways that no installable
-//! registry does.
+//! `golden serve` in the test's process, behind a layer that records the requests and behaves as
+//! other registries do: with fewer features, with stricter rules, or with any answer of a test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::stream;
+use golden::oci::media::{OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use golden::reference::Digest;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 
-use super::server::{Answer, Seen, Server, handler};
+use super::content::Content;
+use super::server::{Answer, Handler, Seen, Server};
 
 /// A function that answers some requests.
 pub(crate) type Instead = Arc<dyn Fn(&Seen) -> Option<Answer> + Send + Sync>;
@@ -33,8 +38,6 @@ pub(crate) struct Behaviour {
     pub(crate) page: Option<usize>,
     /// Maintains lists of referrers.
     pub(crate) referrers: bool,
-    /// The entries of these lists have the types and annotations of the manifests.
-    pub(crate) describes_referrers: bool,
     /// The required Authorization header, and the challenge for requests without it.
     pub(crate) authorization: Option<(String, String)>,
     /// Called first; its answer replaces the registry's own.
@@ -51,24 +54,10 @@ impl Behaviour {
     }
 }
 
-#[derive(Default)]
-struct Repository {
-    blobs: BTreeMap<String, Vec<u8>>,
-    manifests: BTreeMap<String, (String, Vec<u8>)>,
-    tags: BTreeMap<String, String>,
-}
-
-#[derive(Default)]
-struct State {
-    repositories: BTreeMap<String, Repository>,
-    uploads: BTreeMap<String, Vec<u8>>,
-    next: usize,
-}
-
 pub(crate) struct FakeRegistry {
     /// The server, which records its requests.
     pub(crate) server: Server,
-    state: Arc<Mutex<State>>,
+    content: Arc<Content>,
 }
 
 impl FakeRegistry {
@@ -90,26 +79,14 @@ impl FakeRegistry {
         behaviour: Behaviour,
         tls: Option<tokio_rustls::rustls::ServerConfig>,
     ) -> Self {
-        let state: Arc<Mutex<State>> = Arc::default();
-        let shared = state.clone();
-        let server = Server::at(
-            address,
-            0,
-            tls,
-            handler(move |seen| {
-                if let Some(answer) = behaviour.instead.as_ref().and_then(|instead| instead(seen)) {
-                    return answer;
-                }
-                if let Some((wanted, challenge)) = &behaviour.authorization
-                    && seen.header("authorization") != Some(wanted)
-                {
-                    return refuse(401, "UNAUTHORIZED", "authentication required")
-                        .header("www-authenticate", challenge);
-                }
-                answer(&mut lock(&shared), seen, &behaviour)
-            }),
-        );
-        Self { server, state }
+        let content = Arc::new(Content::new());
+        let layer = Arc::new((content.clone(), behaviour));
+        let handler: Handler = Arc::new(move |seen: Seen| {
+            let layer = layer.clone();
+            Box::pin(async move { answer(&layer.0, &layer.1, seen).await })
+        });
+        let server = Server::at(address, 0, tls, handler);
+        Self { server, content }
     }
 
     /// `ADDRESS:PORT`.
@@ -131,28 +108,10 @@ impl FakeRegistry {
         labels: &Value,
         tags: &[&str],
     ) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
-        let mut blob = |bytes: Vec<u8>| {
-            let (digest, size) = (Digest::of(&bytes).to_string(), bytes.len());
-            repository.blobs.insert(digest.clone(), bytes);
-            (digest, size)
-        };
-        let (layer, layer_size) = blob(content.as_bytes().to_vec());
         let config = json!({ "architecture": "amd64", "os": "linux", "created": "2024-05-06T07:08:09Z",
             "config": { "Labels": labels },
-            "rootfs": { "type": "layers", "diff_ids": [&layer] } });
-        let (config, config_size) = blob(config.to_string().into_bytes());
-        let media_type = golden::oci::media::OCI_MANIFEST;
-        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type,
-            "config": { "mediaType": golden::oci::media::OCI_CONFIG, "digest": config, "size": config_size },
-            "layers": [{ "mediaType": golden::oci::media::OCI_LAYER, "digest": layer, "size": layer_size }] });
-        put(
-            repository,
-            media_type,
-            manifest.to_string().into_bytes(),
-            tags,
-        )
+            "rootfs": { "type": "layers", "diff_ids": [Digest::of(content.as_bytes())] } });
+        self.configured(repository, &config, &[content], tags)
     }
 
     /// Adds an image of these layers, bottom first, to a repository; returns its digest. Its history
@@ -165,57 +124,12 @@ impl FakeRegistry {
         labels: &Value,
         tags: &[&str],
     ) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
-        let mut blob = |kind: &str, bytes: Vec<u8>| {
-            let descriptor =
-                json!({ "mediaType": kind, "digest": Digest::of(&bytes), "size": bytes.len() });
-            repository
-                .blobs
-                .insert(Digest::of(&bytes).to_string(), bytes);
-            descriptor
-        };
-        let history: Vec<Value> = layers
-            .iter()
-            .map(|layer| json!({ "created_by": layer }))
-            .collect();
-        let layers: Vec<Value> = layers
-            .iter()
-            .map(|layer| blob(golden::oci::media::OCI_LAYER, layer.as_bytes().to_vec()))
-            .collect();
-        let diff_ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+        let history = layers.iter().map(|layer| json!({ "created_by": layer }));
+        let diff_ids = layers.iter().map(|layer| Digest::of(layer.as_bytes()));
         let config = json!({ "architecture": architecture, "os": "linux", "config": { "Labels": labels },
-            "rootfs": { "type": "layers", "diff_ids": diff_ids }, "history": history });
-        let config = blob(
-            golden::oci::media::OCI_CONFIG,
-            config.to_string().into_bytes(),
-        );
-        let media_type = golden::oci::media::OCI_MANIFEST;
-        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers });
-        put(
-            repository,
-            media_type,
-            manifest.to_string().into_bytes(),
-            tags,
-        )
-    }
-
-    /// Adds a manifest or an index to a repository unchanged; returns its digest.
-    pub(crate) fn manifest(
-        &self,
-        repository: &str,
-        media_type: &str,
-        manifest: &Value,
-        tags: &[&str],
-    ) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
-        put(
-            repository,
-            media_type,
-            manifest.to_string().into_bytes(),
-            tags,
-        )
+            "rootfs": { "type": "layers", "diff_ids": diff_ids.collect::<Vec<_>>() },
+            "history": history.collect::<Vec<_>>() });
+        self.configured(repository, &config, layers, tags)
     }
 
     /// Adds an image without layers for a platform to a repository; returns its digest.
@@ -228,21 +142,36 @@ impl FakeRegistry {
     ) -> String {
         let config = json!({ "architecture": architecture, "os": "linux", "config": { "Env": [content] },
             "rootfs": { "type": "layers", "diff_ids": [] } });
-        let config = config.to_string().into_bytes();
-        let descriptor = json!({ "mediaType": golden::oci::media::OCI_CONFIG, "digest": Digest::of(&config),
-            "size": config.len() });
-        let media_type = golden::oci::media::OCI_MANIFEST;
-        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": descriptor, "layers": [] });
-        let digest = Digest::of(&config).to_string();
-        let mut state = lock(&self.state);
-        state
-            .repositories
-            .entry(repository.to_owned())
-            .or_default()
-            .blobs
-            .insert(digest, config);
-        drop(state);
-        self.manifest(repository, media_type, &manifest, tags)
+        self.configured(repository, &config, &[], tags)
+    }
+
+    /// Adds an image with this config and these layers.
+    fn configured(
+        &self,
+        repository: &str,
+        config: &Value,
+        layers: &[&str],
+        tags: &[&str],
+    ) -> String {
+        let config = config.to_string();
+        let blob = |kind: &str, text: &str| self.content.blob(repository, kind, text.as_bytes());
+        let layers = layers.iter().map(|layer| blob(OCI_LAYER, layer));
+        let layers = layers.collect::<Vec<_>>();
+        let manifest = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+            "config": blob(OCI_CONFIG, &config), "layers": layers });
+        self.manifest(repository, OCI_MANIFEST, &manifest, tags)
+    }
+
+    /// Adds a manifest or an index to a repository unchanged; returns its digest.
+    pub(crate) fn manifest(
+        &self,
+        repository: &str,
+        media_type: &str,
+        manifest: &Value,
+        tags: &[&str],
+    ) -> String {
+        let bytes = manifest.to_string().into_bytes();
+        self.content.manifest(repository, media_type, &bytes, tags)
     }
 
     /// Adds an index of these images, each with its platform, to a repository; returns its digest.
@@ -252,36 +181,30 @@ impl FakeRegistry {
         children: &[(&str, &str)],
         tags: &[&str],
     ) -> String {
-        let media_type = golden::oci::media::OCI_INDEX;
-        let entries: Vec<Value> = children
-            .iter()
-            .map(|(architecture, digest)| {
-                json!({ "mediaType": golden::oci::media::OCI_MANIFEST, "digest": digest, "size": 1,
-                    "platform": { "os": "linux", "architecture": architecture } })
-            })
-            .collect();
-        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries });
-        self.manifest(repository, media_type, &index, tags)
+        let entries = children.iter().map(|(architecture, digest)| {
+            json!({ "mediaType": OCI_MANIFEST, "digest": digest, "size": 1,
+                "platform": { "os": "linux", "architecture": architecture } })
+        });
+        self.index_of(repository, entries.collect(), tags)
     }
 
     /// Points a tag to a manifest, as another tool does.
     pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &str) {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
-        repository.tags.insert(tag.to_owned(), digest.to_owned());
+        self.content.tag(repository, tag, digest);
     }
 
     /// Adds an index of these manifests to a repository; returns its digest.
     pub(crate) fn index(&self, repository: &str, children: &[&str], tags: &[&str]) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
         let entries = children.iter().map(|child| {
-            let (media_type, bytes) = &repository.manifests[*child];
+            let (media_type, bytes) = self.content.found(repository, child);
             json!({ "mediaType": media_type, "digest": child, "size": bytes.len() })
         });
-        let media_type = golden::oci::media::OCI_INDEX;
-        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
-        put(repository, media_type, index.to_string().into_bytes(), tags)
+        self.index_of(repository, entries.collect(), tags)
+    }
+
+    fn index_of(&self, repository: &str, entries: Vec<Value>, tags: &[&str]) -> String {
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+        self.manifest(repository, OCI_INDEX, &index, tags)
     }
 
     /// Adds an artifact to a repository, with a config and one layer of the given media types;
@@ -295,134 +218,84 @@ impl FakeRegistry {
         subject: Option<&str>,
         tags: &[&str],
     ) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
-        let mut blob = |(kind, content): (&str, &str)| {
-            let digest = Digest::of(content.as_bytes()).to_string();
-            repository
-                .blobs
-                .insert(digest.clone(), content.as_bytes().to_vec());
-            json!({ "mediaType": kind, "digest": digest, "size": content.len() })
-        };
-        let media_type = golden::oci::media::OCI_MANIFEST;
-        let mut manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "config": blob(config), "layers": [blob(layer)] });
+        let blob =
+            |(kind, text): (&str, &str)| self.content.blob(repository, kind, text.as_bytes());
+        let mut manifest = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+            "config": blob(config), "layers": [blob(layer)] });
         if let Some(kind) = artifact_type {
             manifest["artifactType"] = kind.into();
         }
         if let Some(subject) = subject {
-            manifest["subject"] = json!({ "mediaType": media_type, "digest": subject, "size": 1 });
+            manifest["subject"] =
+                json!({ "mediaType": OCI_MANIFEST, "digest": subject, "size": 1 });
         }
-        put(
-            repository,
-            media_type,
-            manifest.to_string().into_bytes(),
-            tags,
-        )
+        self.manifest(repository, OCI_MANIFEST, &manifest, tags)
     }
 
     /// Adds the list of referrers of `subject` under its fallback tag, as clients do; returns its
     /// digest.
     pub(crate) fn fallback(&self, repository: &str, subject: &str, referrers: &[&str]) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
         let entries = referrers.iter().map(|digest| {
-            let (media_type, bytes) = &repository.manifests[*digest];
-            let value: Value = serde_json::from_slice(bytes).unwrap();
+            let (media_type, bytes) = self.content.found(repository, digest);
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
             let kind = value.get("artifactType").or_else(|| value.pointer("/config/mediaType")).cloned();
             json!({ "mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind,
                 "annotations": { "z": "first", "a": "second" } })
         });
-        let media_type = golden::oci::media::OCI_INDEX;
-        let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries.collect::<Vec<_>>() });
-        let tag = subject.replace(':', "-");
-        put(
-            repository,
-            media_type,
-            index.to_string().into_bytes(),
-            &[tag.as_str()],
-        )
+        self.index_of(repository, entries.collect(), &[&subject.replace(':', "-")])
     }
 
     /// Adds a manifest that refers to another one to a repository; returns its digest.
     pub(crate) fn referrer(&self, repository: &str, subject: &str, content: &str) -> String {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
-        let (empty, layer) = (b"{}".to_vec(), content.as_bytes().to_vec());
-        let descriptor = |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len() });
-        let media_type = golden::oci::media::OCI_MANIFEST;
-        let manifest = json!({ "schemaVersion": 2, "mediaType": media_type, "artifactType": "application/vnd.test.signature",
-            "config": descriptor("application/vnd.oci.empty.v1+json", &empty),
-            "layers": [descriptor("application/octet-stream", &layer)],
-            "subject": { "mediaType": media_type, "digest": subject, "size": 1 },
+        let blob = |kind: &str, text: &str| self.content.blob(repository, kind, text.as_bytes());
+        let manifest = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": "application/vnd.test.signature",
+            "config": blob("application/vnd.oci.empty.v1+json", "{}"),
+            "layers": [blob("application/octet-stream", content)],
+            "subject": { "mediaType": OCI_MANIFEST, "digest": subject, "size": 1 },
             "annotations": { "content": content } });
-        for bytes in [empty, layer] {
-            repository
-                .blobs
-                .insert(Digest::of(&bytes).to_string(), bytes);
-        }
-        put(
-            repository,
-            media_type,
-            manifest.to_string().into_bytes(),
-            &[],
-        )
+        self.manifest(repository, OCI_MANIFEST, &manifest, &[])
     }
 
     /// Loads recorded content of real tools into a repository: `tags`, `manifests` as text, and
     /// `blobs`.
     pub(crate) fn load(&self, repository: &str, content: &Value) {
-        let mut state = lock(&self.state);
-        let repository = state.repositories.entry(repository.to_owned()).or_default();
         for blob in content["blobs"].as_array().unwrap() {
             let bytes = match blob["text"].as_str() {
                 Some(text) => text.as_bytes().to_vec(),
                 None => STANDARD.decode(blob["base64"].as_str().unwrap()).unwrap(),
             };
-            repository
-                .blobs
-                .insert(Digest::of(&bytes).to_string(), bytes);
+            self.content.blob(repository, "", &bytes);
         }
         for manifest in content["manifests"].as_array().unwrap() {
             let text = manifest.as_str().unwrap();
             let value: Value = serde_json::from_str(text).unwrap();
             let media_type = value["mediaType"].as_str().unwrap();
-            put(repository, media_type, text.as_bytes().to_vec(), &[]);
+            self.content
+                .manifest(repository, media_type, text.as_bytes(), &[]);
         }
         for (tag, digest) in content["tags"].as_object().unwrap() {
-            let digest = digest.as_str().unwrap().to_owned();
-            repository.tags.insert(tag.clone(), digest);
+            self.tag(repository, tag, digest.as_str().unwrap());
         }
     }
 
     /// The digests of the manifests of a repository.
     pub(crate) fn manifests(&self, repository: &str) -> BTreeSet<String> {
-        let state = lock(&self.state);
-        let found = state.repositories.get(repository);
-        found
-            .map(|found| found.manifests.keys().cloned().collect())
-            .unwrap_or_default()
+        self.content.manifests(repository)
     }
 
     /// The tags of a repository, with their digests.
     pub(crate) fn tags(&self, repository: &str) -> BTreeMap<String, String> {
-        lock(&self.state)
-            .repositories
-            .get(repository)
-            .map(|found| found.tags.clone())
-            .unwrap_or_default()
+        self.content.tags(repository)
     }
 
     /// True if a repository has a manifest.
     pub(crate) fn has(&self, repository: &str, digest: &str) -> bool {
-        lock(&self.state)
-            .repositories
-            .get(repository)
-            .is_some_and(|found| found.manifests.contains_key(digest))
+        self.manifests(repository).contains(digest)
     }
 
     /// The number of uploads that were started and neither completed nor cancelled.
     pub(crate) fn open_uploads(&self) -> usize {
-        lock(&self.state).uploads.len()
+        self.content.open_uploads()
     }
 
     /// `METHOD path` of every request so far.
@@ -435,393 +308,167 @@ impl FakeRegistry {
     }
 }
 
-fn lock(state: &Arc<Mutex<State>>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn put(repository: &mut Repository, media_type: &str, bytes: Vec<u8>, tags: &[&str]) -> String {
-    let digest = Digest::of(&bytes).to_string();
-    repository
-        .manifests
-        .insert(digest.clone(), (media_type.to_owned(), bytes));
-    for tag in tags {
-        repository.tags.insert((*tag).to_owned(), digest.clone());
-    }
-    digest
-}
-
 /// An error in the format of the distribution API.
 pub(crate) fn refuse(status: u16, code: &str, message: &str) -> Answer {
     let body = json!({ "errors": [{ "code": code, "message": message, "detail": null }] });
     Answer::new(status, body.to_string()).header("content-type", "application/json")
 }
 
-fn json_answer(value: &Value) -> Answer {
-    Answer::new(200, value.to_string()).header("content-type", "application/json")
-}
-
-fn answer(state: &mut State, seen: &Seen, behaviour: &Behaviour) -> Answer {
-    let route = seen.route().to_owned();
-    let Some(rest) = route.strip_prefix("/v2/") else {
-        return Answer::new(404, "404 page not found\n");
+/// The answer to a request: the test's own, that of a registry with less features, or that of
+/// `golden serve`.
+async fn answer(content: &Content, behaviour: &Behaviour, mut seen: Seen) -> Answer {
+    if let Some(answer) = refused(content, behaviour, &seen) {
+        return answer;
+    }
+    let name = repository(seen.route()).to_owned();
+    if seen.route().contains("/blobs/uploads/")
+        && ["PATCH", "PUT", "DELETE"].contains(&seen.method.as_str())
+        && let Some(range) = received(content, &name, &seen).await
+        && seen.query("_state") != [range]
+    {
+        return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
+    }
+    change_query(content, behaviour, &mut seen, &name);
+    let mut answer = forward(content, &name, &seen).await;
+    let Answer::Full {
+        status, headers, ..
+    } = &mut answer
+    else {
+        return answer;
     };
-    if rest.is_empty() {
-        return json_answer(&json!({}));
+    headers.retain(|(key, _)| behaviour.referrers || key != "oci-subject");
+    let get = |name: &str| headers.iter().find(|(key, _)| key == name).cloned();
+    // As in distribution 2.8: if Accept lacks the manifest's type, the manifest is not found.
+    if *status == 200
+        && seen.route().contains("/manifests/")
+        && let Some((_, media_type)) = get("content-type")
+        && !seen
+            .headers
+            .iter()
+            .any(|(key, accept)| key == "accept" && accept.contains(&media_type))
+    {
+        return refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
     }
-    if rest == "_catalog" {
-        let names = state.repositories.keys().cloned().collect();
-        return list(seen, behaviour, "repositories", names, &json!({}));
-    }
-    for (noun, act) in [
-        (
-            "/tags/list",
-            tags as fn(&mut State, &Seen, &Behaviour, &str, &str) -> Answer,
-        ),
-        ("/blobs/uploads/", uploads),
-        ("/blobs/", blobs),
-        ("/manifests/", manifests),
-        ("/referrers/", referrers),
-    ] {
-        if let Some((name, last)) = rest.rsplit_once(noun) {
-            return act(state, seen, behaviour, name, last);
+    // The Location of an upload changes with each request.
+    if let Some((_, range)) = get("range") {
+        let location = headers.iter_mut().find(|(key, _)| key == "location");
+        location.unwrap().1.extend(["?_state=", &range]);
+        if let Some(size) = behaviour.min_chunk.filter(|_| seen.method == "POST") {
+            headers.push(("oci-chunk-min-length".to_owned(), size.to_string()));
         }
-    }
-    Answer::new(404, "404 page not found\n")
-}
-
-fn list(seen: &Seen, behaviour: &Behaviour, key: &str, names: Vec<String>, base: &Value) -> Answer {
-    let last = seen.query("last").pop();
-    let rest: Vec<String> = names
-        .into_iter()
-        .filter(|name| last.as_ref().is_none_or(|last| name > last))
-        .collect();
-    let page = behaviour.page.unwrap_or(usize::MAX).min(rest.len());
-    let mut value = base.clone();
-    value[key] = json!(rest[..page]);
-    let answer = json_answer(&value);
-    if page < rest.len() {
-        return answer.header(
-            "link",
-            format!("<{}?last={}>; rel=\"next\"", seen.route(), rest[page - 1]),
-        );
     }
     answer
 }
 
-fn tags(state: &mut State, seen: &Seen, behaviour: &Behaviour, name: &str, _: &str) -> Answer {
-    let Some(repository) = state.repositories.get(name) else {
-        return refuse(404, "NAME_UNKNOWN", "repository name not known to registry");
+/// The received range of an upload; `None` if the upload does not exist.
+async fn received(content: &Content, repository: &str, seen: &Seen) -> Option<String> {
+    let status = Seen {
+        method: "GET".to_owned(),
+        path: seen.path.clone(),
+        headers: Vec::new(),
+        body: Vec::new(),
     };
-    if repository.tags.is_empty() {
-        return json_answer(&json!({ "name": name, "tags": null }));
+    match forward(content, repository, &status).await {
+        Answer::Full { headers, .. } => {
+            let range = headers.into_iter().find(|(key, _)| key == "range");
+            range.map(|(_, range)| range)
+        }
+        _ => None,
     }
-    list(
-        seen,
-        behaviour,
-        "tags",
-        repository.tags.keys().cloned().collect(),
-        &json!({ "name": name }),
-    )
 }
 
-fn blobs(state: &mut State, seen: &Seen, _: &Behaviour, name: &str, digest: &str) -> Answer {
-    let found = state
-        .repositories
-        .get(name)
-        .and_then(|repository| repository.blobs.get(digest));
-    let Some(bytes) = found else {
-        return refuse(404, "BLOB_UNKNOWN", "blob unknown to registry");
-    };
-    let from = seen.header("range").and_then(|range| {
-        range
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse()
-            .ok()
+/// The name of the repository in a path.
+fn repository(route: &str) -> &str {
+    let rest = route.strip_prefix("/v2/").unwrap_or_default();
+    ["/tags/list", "/blobs/", "/manifests/", "/referrers/"]
+        .iter()
+        .find_map(|noun| rest.rsplit_once(noun))
+        .map_or("", |(name, _)| name)
+}
+
+/// The answer that replaces that of `golden serve`.
+fn refused(content: &Content, behaviour: &Behaviour, seen: &Seen) -> Option<Answer> {
+    if let Some(answer) = behaviour.instead.as_ref().and_then(|instead| instead(seen)) {
+        return Some(answer);
+    }
+    if let Some((wanted, challenge)) = &behaviour.authorization
+        && seen.header("authorization") != Some(wanted)
+    {
+        let answer = refuse(401, "UNAUTHORIZED", "authentication required");
+        return Some(answer.header("www-authenticate", challenge));
+    }
+    let route = seen.route();
+    if route == "/v2/_catalog" {
+        let list = json!({ "repositories": content.repositories() });
+        let answer = Answer::new(200, list.to_string());
+        return Some(answer.header("content-type", "application/json"));
+    }
+    if route.contains("/referrers/") && !behaviour.referrers {
+        return Some(Answer::new(404, "404 page not found\n"));
+    }
+    let (_, target) = route.rsplit_once("/manifests/")?;
+    if seen.method == "DELETE" && behaviour.no_deletion {
+        return Some(refuse(405, "UNSUPPORTED", "The operation is unsupported."));
+    }
+    (seen.method == "DELETE" && !target.contains(':') && !behaviour.deletes_tags).then(|| {
+        let message = "provided digest did not match uploaded content";
+        refuse(400, "DIGEST_INVALID", message)
+    })
+}
+
+/// Removes the parameters that this registry does not know, and adds its page size.
+fn change_query(content: &Content, behaviour: &Behaviour, seen: &mut Seen, name: &str) {
+    let from = seen.query("from").pop().unwrap_or_default();
+    let (route, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
+    let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let mut tags = 0..behaviour.max_tags_per_request.unwrap_or(usize::MAX);
+    pairs.retain(|(key, value)| match key.as_str() {
+        "tag" => behaviour.fan_out && tags.next().is_some(),
+        "digest" => behaviour.single_post || seen.method != "POST",
+        "mount" => content.mount(&from, name, value),
+        "n" => behaviour.page.is_none(),
+        _ => true,
     });
-    match from {
-        Some(from) => {
-            let from: usize = from;
-            Answer::new(206, &bytes[from..]).header(
-                "content-range",
-                format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len()),
-            )
-        }
-        None => Answer::new(200, bytes.clone()).header("docker-content-digest", digest),
-    }
+    pairs.extend(
+        behaviour
+            .page
+            .map(|page| ("n".to_owned(), page.to_string())),
+    );
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    seen.path = format!("{route}?{query}");
 }
 
-fn uploads(
-    state: &mut State,
-    seen: &Seen,
-    behaviour: &Behaviour,
-    name: &str,
-    session: &str,
-) -> Answer {
-    let location = |session: &str, offset: usize| {
-        format!("/v2/{name}/blobs/uploads/{session}?_state={offset}")
-    };
-    if seen.method == "POST" {
-        if let (Some(digest), Some(from)) = (seen.query("mount").pop(), seen.query("from").pop())
-            && let Some(bytes) = state
-                .repositories
-                .get(&from)
-                .and_then(|other| other.blobs.get(&digest))
-                .cloned()
-        {
-            state
-                .repositories
-                .entry(name.to_owned())
-                .or_default()
-                .blobs
-                .insert(digest, bytes);
-            return Answer::new(201, "");
-        }
-        if behaviour.single_post
-            && let Some(digest) = seen.query("digest").pop()
-        {
-            assert_eq!(Digest::of(&seen.body).to_string(), digest);
-            let repository = state.repositories.entry(name.to_owned()).or_default();
-            repository.blobs.insert(digest.clone(), seen.body.clone());
-            return Answer::new(201, "").header("docker-content-digest", digest);
-        }
-        state.next += 1;
-        let session = format!("session-{}", state.next);
-        state.uploads.insert(session.clone(), Vec::new());
-        let answer = Answer::new(202, "")
-            .header("location", location(&session, 0))
-            .header("range", "0-0");
-        return match behaviour.min_chunk {
-            Some(size) => answer.header("oci-chunk-min-length", size),
-            None => answer,
-        };
-    }
-    let Some(received) = state.uploads.get_mut(session) else {
-        return refuse(
-            404,
-            "BLOB_UPLOAD_UNKNOWN",
-            "blob upload unknown to registry",
-        );
-    };
-    if seen.query("_state").pop() != Some(received.len().to_string()) && seen.method != "GET" {
-        return refuse(404, "BLOB_UPLOAD_INVALID", "an old Location was used");
-    }
-    // If a client disconnects during an upload, the data that arrived is kept.
+/// The answer of `golden serve`.
+async fn forward(content: &Content, repository: &str, seen: &Seen) -> Answer {
     let announced = seen
         .header("content-length")
         .and_then(|length| length.parse().ok());
-    if announced.is_some_and(|length: usize| length > seen.body.len()) {
-        received.extend_from_slice(&seen.body);
+    let is_cut = announced.is_some_and(|length: usize| length > seen.body.len());
+    let cut = is_cut.then(|| Err(std::io::Error::other("the client disconnected")));
+    let body = Ok(Frame::data(Bytes::copy_from_slice(&seen.body)));
+    let body = StreamBody::new(stream::iter([body].into_iter().chain(cut)));
+    let mut request = hyper::Request::builder()
+        .method(seen.method.as_str())
+        .uri(&seen.path);
+    for (key, value) in &seen.headers {
+        request = request.header(key, value);
+    }
+    let request = request.body(body.boxed_unsync()).unwrap();
+    let response = content.service(repository).answer(request).await;
+    if is_cut {
         return Answer::Close;
     }
-    match seen.method.as_str() {
-        "GET" => {
-            let end = received.len().saturating_sub(1);
-            let length = received.len();
-            Answer::new(204, "")
-                .header("location", location(session, length))
-                .header("range", format!("0-{end}"))
-        }
-        "DELETE" => {
-            state.uploads.remove(session);
-            Answer::new(204, "")
-        }
-        "PATCH" => {
-            // Docker Engines stream without a Content-Range.
-            let from: Option<usize> = seen
-                .header("content-range")
-                .and_then(|range| range.split('-').next()?.parse().ok());
-            if from.is_some_and(|from| from != received.len()) {
-                return refuse(416, "BLOB_UPLOAD_INVALID", "out of order");
-            }
-            received.extend_from_slice(&seen.body);
-            let length = received.len();
-            Answer::new(202, "")
-                .header("location", location(session, length))
-                .header("range", format!("0-{}", length - 1))
-        }
-        "PUT" => {
-            let whole = [received.as_slice(), &seen.body].concat();
-            let wanted = seen.query("digest").pop().unwrap_or_default();
-            if Digest::of(&whole).to_string() != wanted {
-                state.uploads.remove(session);
-                return refuse(
-                    400,
-                    "DIGEST_INVALID",
-                    "provided digest did not match uploaded content",
-                );
-            }
-            state.uploads.remove(session);
-            state
-                .repositories
-                .entry(name.to_owned())
-                .or_default()
-                .blobs
-                .insert(wanted.clone(), whole);
-            Answer::new(201, "").header("docker-content-digest", wanted)
-        }
-        _ => refuse(405, "UNSUPPORTED", "method"),
+    let (head, body) = response.into_parts();
+    let headers = head.headers.iter();
+    Answer::Full {
+        status: head.status.as_u16(),
+        headers: headers
+            .map(|(key, value)| (key.to_string(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        body: body.collect().await.unwrap().to_bytes().to_vec(),
     }
-}
-
-fn manifests(
-    state: &mut State,
-    seen: &Seen,
-    behaviour: &Behaviour,
-    name: &str,
-    target: &str,
-) -> Answer {
-    let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown");
-    if seen.method == "PUT" {
-        return put_manifest(
-            state.repositories.entry(name.to_owned()).or_default(),
-            seen,
-            behaviour,
-            target,
-        );
-    }
-    if seen.method == "DELETE" && behaviour.no_deletion {
-        return refuse(405, "UNSUPPORTED", "The operation is unsupported.");
-    }
-    let Some(repository) = state.repositories.get_mut(name) else {
-        return refuse(404, "NAME_UNKNOWN", "repository name not known to registry");
-    };
-    let is_digest = target.contains(':');
-    let digest = if is_digest {
-        Some(target.to_owned())
-    } else {
-        repository.tags.get(target).cloned()
-    };
-    let digest = digest.filter(|digest| repository.manifests.contains_key(digest));
-    if seen.method == "DELETE" {
-        if !is_digest && !behaviour.deletes_tags {
-            return refuse(
-                400,
-                "DIGEST_INVALID",
-                "provided digest did not match uploaded content",
-            );
-        }
-        let Some(digest) = digest else {
-            return unknown();
-        };
-        if is_digest {
-            repository.manifests.remove(&digest);
-            repository.tags.retain(|_, named| *named != digest);
-        } else {
-            repository.tags.remove(target);
-        }
-        return Answer::new(202, "");
-    }
-    let Some(digest) = digest else {
-        return unknown();
-    };
-    let (media_type, bytes) = &repository.manifests[&digest];
-    // As in distribution 2.8: if Accept lacks the manifest's type, the manifest is not found.
-    let mut accepted = seen.headers.iter().filter(|(key, _)| key == "accept");
-    if !accepted.any(|(_, accept)| accept.contains(media_type.as_str())) {
-        return unknown();
-    }
-    Answer::new(200, bytes.clone())
-        .header("content-type", media_type)
-        .header("docker-content-digest", &digest)
-}
-
-fn put_manifest(
-    repository: &mut Repository,
-    seen: &Seen,
-    behaviour: &Behaviour,
-    target: &str,
-) -> Answer {
-    let digest = Digest::of(&seen.body).to_string();
-    let invalid = |message: &str| refuse(400, "MANIFEST_INVALID", message);
-    let Ok(value) = serde_json::from_slice::<Value>(&seen.body) else {
-        return invalid("not JSON");
-    };
-    let kind = seen.header("content-type").unwrap_or_default().to_owned();
-    if value["mediaType"].as_str().is_some_and(|own| own != kind) {
-        return invalid("Content-Type is not mediaType");
-    }
-    if target.contains(':') && target != digest {
-        return refuse(
-            400,
-            "DIGEST_INVALID",
-            "provided digest did not match uploaded content",
-        );
-    }
-    let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
-    let text = |entry: &Value| entry["digest"].as_str().unwrap_or_default().to_owned();
-    let blobs: BTreeSet<String> = list("layers")
-        .iter()
-        .chain(value.get("config"))
-        .map(text)
-        .collect();
-    let missing = blobs
-        .iter()
-        .find(|blob| !repository.blobs.contains_key(*blob));
-    let missing = missing.cloned().or_else(|| {
-        list("manifests")
-            .iter()
-            .map(text)
-            .find(|child| !repository.manifests.contains_key(child))
-    });
-    if let Some(missing) = missing {
-        return refuse(400, "MANIFEST_BLOB_UNKNOWN", &missing);
-    }
-    let mut tags: Vec<String> = if target.contains(':') {
-        Vec::new()
-    } else {
-        vec![target.to_owned()]
-    };
-    let mut answer = Answer::new(201, "").header("docker-content-digest", &digest);
-    if behaviour.fan_out {
-        for tag in seen
-            .query("tag")
-            .into_iter()
-            .take(behaviour.max_tags_per_request.unwrap_or(usize::MAX))
-        {
-            answer = answer.header("oci-tag", &tag);
-            tags.push(tag);
-        }
-    }
-    if behaviour.referrers && value.get("subject").is_some() {
-        answer = answer.header(
-            "oci-subject",
-            value["subject"]["digest"].as_str().unwrap_or_default(),
-        );
-    }
-    put(
-        repository,
-        &kind,
-        seen.body.clone(),
-        &tags.iter().map(String::as_str).collect::<Vec<_>>(),
-    );
-    answer
-}
-
-fn referrers(
-    state: &mut State,
-    _: &Seen,
-    behaviour: &Behaviour,
-    name: &str,
-    digest: &str,
-) -> Answer {
-    if !behaviour.referrers {
-        return Answer::new(404, "404 page not found\n");
-    }
-    let found = state
-        .repositories
-        .get(name)
-        .map(|repository| repository.manifests.iter())
-        .into_iter()
-        .flatten();
-    let entries = found.filter_map(|(own, (media_type, bytes))| {
-        let value: Value = serde_json::from_slice(bytes).ok()?;
-        let mut entry = json!({ "mediaType": media_type, "digest": own, "size": bytes.len() });
-        if behaviour.describes_referrers {
-            entry["artifactType"] = value["artifactType"].clone();
-            entry["annotations"] = value["annotations"].clone();
-        }
-        (value["subject"]["digest"] == digest).then_some(entry)
-    });
-    json_answer(&json!({ "schemaVersion": 2, "manifests": entries.collect::<Vec<_>>() }))
 }
