@@ -162,9 +162,6 @@ fn check_of_signatures(behaviour: &Behaviour, signing: &str) -> Vec<String> {
 #[test]
 fn the_signatures_of_an_unchanged_image_cost_one_request_for_each_format() {
     let [without, with] = Behaviour::both();
-    let with = Behaviour {
-        ..with
-    };
     let signing = "[signing]\nkey = \"team.key\"\n";
     let bundle = "[signing]\nkey = \"team.key\"\nformats = [\"bundle\"]\n";
     let fallback = "GET /v2/app/manifests/sha256-HEX";
