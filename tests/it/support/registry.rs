@@ -185,7 +185,7 @@ impl FakeRegistry {
             json!({ "mediaType": OCI_MANIFEST, "digest": digest, "size": 1,
                 "platform": { "os": "linux", "architecture": architecture } })
         });
-        self.index_of(repository, entries.collect(), tags)
+        self.index_of(repository, entries, tags)
     }
 
     /// Points a tag to a manifest, as another tool does.
@@ -199,10 +199,16 @@ impl FakeRegistry {
             let (media_type, bytes) = self.content.found(repository, child);
             json!({ "mediaType": media_type, "digest": child, "size": bytes.len() })
         });
-        self.index_of(repository, entries.collect(), tags)
+        self.index_of(repository, entries, tags)
     }
 
-    fn index_of(&self, repository: &str, entries: Vec<Value>, tags: &[&str]) -> String {
+    fn index_of(
+        &self,
+        repository: &str,
+        entries: impl Iterator<Item = Value>,
+        tags: &[&str],
+    ) -> String {
+        let entries: Vec<Value> = entries.collect();
         let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
         self.manifest(repository, OCI_INDEX, &index, tags)
     }
