@@ -616,6 +616,75 @@ mod tests {
             bearer.scopes,
             set(&["repository:a:pull", "repository:b:pull"])
         );
-        assert!(read_challenges(&HeaderMap::new()).is_err());
+    }
+
+    /// The challenge that is answered, or the error.
+    fn challenge(headers: &[&str]) -> String {
+        let values = headers
+            .iter()
+            .map(|text| (WWW_AUTHENTICATE, text.parse().unwrap()));
+        match read_challenges(&values.collect()) {
+            Ok(Challenge::Basic) => "Basic".to_owned(),
+            Ok(Challenge::Bearer(bearer)) => {
+                let insufficient = if bearer.insufficient { " again" } else { "" };
+                format!("Bearer {}{insufficient}", bearer.realm)
+            }
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn a_challenge_that_cannot_be_answered_is_explained() {
+        for (headers, expected) in [
+            (&[][..], "the registry sent no WWW-Authenticate header"),
+            (&[""], "the registry sent no WWW-Authenticate header"),
+            (
+                &["Negotiate", "Digest realm=\"x\""],
+                "the registry requires Negotiate, Digest, which is not supported",
+            ),
+            (&["Negotiate", "Basic realm=\"x\""], "Basic"),
+            (
+                &["Bearer service=\"s\""],
+                "a Bearer challenge without a realm",
+            ),
+            (
+                &["Bearer realm=\"token\""],
+                "a Bearer challenge with an invalid realm: relative URL without a base",
+            ),
+            (
+                &["Bearer realm=\"https://auth/t\",error=\"insufficient_scope\""],
+                "Bearer https://auth/t again",
+            ),
+            (
+                &["Bearer Realm=\"https://auth/t\",error=\"invalid_token\""],
+                "Bearer https://auth/t",
+            ),
+        ] {
+            assert_eq!(challenge(headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_scope_that_is_not_of_a_resource_is_kept() {
+        let scopes = set(&["aws", "a:b", "repository:a:pull"]);
+        assert_eq!(merge(scopes.iter()), scopes);
+        assert!(covers(&scopes, &set(&["aws", "repository:a:pull"])));
+        assert!(!covers(&scopes, &set(&["other"])));
+        assert!(!covers(&scopes, &set(&["repository:b:pull"])));
+    }
+
+    #[test]
+    fn a_call_requests_its_own_scopes() {
+        let (app, base) = ("team/app".parse().unwrap(), "base".parse().unwrap());
+        let scope = AuthScope::repository(&app, "pull,push").and_pull(&base);
+        assert_eq!(scope.key, "team/app");
+        assert_eq!(
+            scope.scopes,
+            set(&["repository:team/app:pull,push", "repository:base:pull"])
+        );
+        let catalog = AuthScope::catalog();
+        assert_eq!(catalog.scopes, set(&["registry:catalog:*"]));
+        // No repository has this key.
+        assert!(catalog.key.parse::<RepositoryPath>().is_err());
     }
 }

@@ -25,3 +25,17 @@ pub(super) fn basic_header(user: &str, password: &Secret<String>) -> String {
         STANDARD.encode(format!("{user}:{}", password.expose()))
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_encoded_as_in_rfc_7617() {
+        let password = Secret::new("open sesame".to_owned());
+        assert_eq!(
+            basic_header("Aladdin", &password),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+    }
+}

@@ -275,6 +275,50 @@ mod tests {
             ),
             (
                 LoginScope {
+                    named: hosts("x:1 docker.io"),
+                    ..default()
+                },
+                "x:1",
+                "yes",
+            ),
+            (
+                LoginScope {
+                    named: hosts("docker.io"),
+                    destinations: hosts("docker.io"),
+                    ..default()
+                },
+                "docker.io",
+                "yes",
+            ),
+            (
+                LoginScope {
+                    named: hosts("x:1 y:1"),
+                    destinations: hosts("x:1"),
+                    ..default()
+                },
+                "x:1",
+                "yes",
+            ),
+            (
+                LoginScope {
+                    selected: Some(hosts("")),
+                    destinations: hosts("team:1"),
+                    named: hosts("team:1"),
+                    ..default()
+                },
+                "team:1",
+                "yes",
+            ),
+            (
+                LoginScope {
+                    listed: Some(hosts("")),
+                    ..default()
+                },
+                "team:1",
+                "GOLDEN_REGISTRY_HOST lists no host",
+            ),
+            (
+                LoginScope {
                     target: Some("to:1".parse().unwrap()),
                     named: hosts("to:1"),
                     destinations: hosts("team:1"),
@@ -299,5 +343,38 @@ mod tests {
             };
             assert_eq!(found, expected, "{scope:?} {host}");
         }
+    }
+
+    #[test]
+    fn the_hint_names_a_setting_that_allows_the_login() {
+        let login = "run `docker login x:1`";
+        for (verdict, expected) in [
+            (
+                LoginVerdict::Allowed,
+                format!("{login}, or correct GOLDEN_REGISTRY_USER and GOLDEN_REGISTRY_PASSWORD"),
+            ),
+            (
+                LoginVerdict::Listed("y:1".to_owned()),
+                format!("add x:1 to GOLDEN_REGISTRY_HOST, or {login}"),
+            ),
+            (
+                LoginVerdict::Workspace,
+                format!("set GOLDEN_REGISTRY_HOST=x:1, add `--registry x:1`, or {login}"),
+            ),
+            (
+                LoginVerdict::Several,
+                format!("add `--registry x:1`, or {login}"),
+            ),
+        ] {
+            assert_eq!(verdict.hint(&"x:1".parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn a_login_for_listed_hosts_is_for_no_other_host() {
+        let scope = LoginScope::of(hosts("x:1 y:1"));
+        let verdict = |host: &str| scope.verdict(&host.parse().unwrap());
+        assert_eq!(verdict("y:1"), LoginVerdict::Allowed);
+        assert_eq!(verdict("z:1"), LoginVerdict::Listed("x:1, y:1".to_owned()));
     }
 }

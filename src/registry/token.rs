@@ -178,6 +178,102 @@ fn age(issued: Option<&str>, headers: &HeaderMap) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    /// The seconds until a token expires, or the error.
+    fn lifetime(body: &str, date: Option<&str>) -> String {
+        let mut headers = HeaderMap::new();
+        headers.extend(date.map(|date| (DATE, date.parse().unwrap())));
+        let now = Instant::now();
+        match read(body.as_bytes(), &headers, now) {
+            Ok(token) => {
+                let seconds = (token.until - now).as_secs();
+                format!("{} {seconds}", token.value.expose())
+            }
+            Err(message) => message,
+        }
+    }
+
+    #[test]
+    fn a_token_lives_as_long_as_its_server_states() {
+        let date = Some("Mon, 06 May 2024 07:10:09 GMT");
+        for (body, date, expected) in [
+            (r#"{"token":"t"}"#, None, "t 60"),
+            (r#"{"access_token":"a"}"#, None, "a 60"),
+            (r#"{"token":"","access_token":"a"}"#, None, "a 60"),
+            (r#"{"token":"t","access_token":"a"}"#, None, "t 60"),
+            (r#"{"token":"t","expires_in":30}"#, None, "t 60"),
+            (r#"{"token":"t","expires_in":-5}"#, None, "t 60"),
+            (r#"{"token":"t","expires_in":300.5}"#, None, "t 300"),
+            (r#"{"token":"t","expires_in":1e300}"#, None, "t 100000000"),
+            // The token is 120 seconds old.
+            (
+                r#"{"token":"t","expires_in":300,"issued_at":"2024-05-06T07:08:09Z"}"#,
+                date,
+                "t 180",
+            ),
+            (
+                r#"{"token":"t","issued_at":"2024-05-06T07:08:09Z"}"#,
+                date,
+                "t 0",
+            ),
+            // The age is unknown.
+            (
+                r#"{"token":"t","expires_in":300,"issued_at":"2024-05-06T07:08:09Z"}"#,
+                None,
+                "t 300",
+            ),
+            (
+                r#"{"token":"t","expires_in":300,"issued_at":"2030-05-06T07:08:09Z"}"#,
+                date,
+                "t 300",
+            ),
+            (
+                r#"{"token":"t","expires_in":300,"issued_at":"today"}"#,
+                date,
+                "t 300",
+            ),
+            (
+                "<html>",
+                None,
+                "the response of the token server is not JSON",
+            ),
+            ("{}", None, "the response of the token server has no token"),
+            (
+                r#"{"token":"a b"}"#,
+                None,
+                "the response of the token server is not a valid token",
+            ),
+        ] {
+            assert_eq!(lifetime(body, date), expected, "{body} {date:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_ten_seconds_before_it_expires() {
+        for (seconds, is_fresh) in [(0, false), (9, false), (12, true)] {
+            let token = Token {
+                value: Secret::new("t".to_owned()),
+                until: Instant::now() + Duration::from_secs(seconds),
+            };
+            assert_eq!(token.is_fresh(), is_fresh, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_is_sent_with_all_scopes() {
+        let bearer = Bearer {
+            realm: "https://auth/token".parse().unwrap(),
+            service: Some("s".to_owned()),
+            scopes: BTreeSet::new(),
+            insufficient: false,
+        };
+        let scopes = ["repository:a:pull", "repository:b:pull"].map(str::to_owned);
+        assert_eq!(
+            refresh_form(&bearer, &scopes.into(), &Secret::new("r&1".to_owned())),
+            "grant_type=refresh_token&service=s&client_id=golden&\
+             scope=repository%3Aa%3Apull+repository%3Ab%3Apull&refresh_token=r%261"
+        );
+    }
+
     proptest::proptest! {
         #[test]
         fn no_response_causes_a_panic(
