@@ -181,8 +181,8 @@ impl IndexContents {
                     match source.parse(&raw)? {
                         Manifest::Index(index) => waiting.extend(entries(index, depth + 1)),
                         Manifest::Image(manifest) => {
-                            if let Err(what) = manifest.refuse_artifact() {
-                                contents.count(what);
+                            if let Some(kind) = manifest.type_of_artifact() {
+                                contents.count(format!("artifact of type {kind}"));
                                 continue;
                             }
                             let config = config(source, &raw, &manifest).await?;

@@ -42,12 +42,17 @@ impl Memory {
 
     /// An image whose version label and layer are `name`.
     fn image(&mut self, name: &str, media_type: &str) -> Descriptor {
+        let layer = Descriptor::of(media::OCI_LAYER, name.as_bytes());
         let config = json!({ "architecture": "amd64", "config": { "Labels": { VERSION: name } } });
+        self.with(&config, media_type, &[json!(layer)])
+    }
+
+    /// An image with this config and these layers.
+    fn with(&mut self, config: &Value, media_type: &str, layers: &[Value]) -> Descriptor {
         let config = config.to_string().into_bytes();
         let descriptor = Descriptor::of(media_type, &config);
         self.0.insert(descriptor.digest.clone(), config.into());
-        let layer = Descriptor::of(media::OCI_LAYER, name.as_bytes());
-        let manifest = json!({ "schemaVersion": 2, "config": descriptor, "layers": [layer] });
+        let manifest = json!({ "schemaVersion": 2, "config": descriptor, "layers": layers });
         self.add(&RawManifest::new(
             media::OCI_MANIFEST,
             manifest.to_string().into_bytes(),
@@ -154,5 +159,191 @@ async fn indexes_can_be_nested_eight_levels_deep() {
         assert_eq!(tree.is_ok(), depth <= 8, "{depth}");
         assert_eq!(config.is_ok(), depth <= 8, "{depth}");
         top = json!(raw.descriptor());
+    }
+}
+
+/// The entry of an index that is chosen for a platform and the platform of its image, or the error.
+/// An entry is the platform in the index, the version of the operating system, and the platform in
+/// the config; `-` is none.
+fn chosen(entries: &str, platform: &str) -> String {
+    let mut memory = Memory::default();
+    let entries: Vec<Value> = entries
+        .split_terminator("; ")
+        .map(|entry| {
+            let [listed, version, inner]: [&str; 3] =
+                entry.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            let object = |text: &str| {
+                let mut parts = text.split('/');
+                let mut object = json!({ "os": parts.next(), "architecture": parts.next() });
+                if let Some(variant) = parts.next() {
+                    object["variant"] = variant.into();
+                }
+                object
+            };
+            let mut config = object(inner);
+            config["config"] = json!({ "Labels": { VERSION: entry } });
+            let mut line = json!(memory.with(&config, media::OCI_CONFIG, &[]));
+            if listed != "-" {
+                line["platform"] = object(listed);
+                if version != "-" {
+                    line["platform"]["os.version"] = version.into();
+                }
+            }
+            line
+        })
+        .collect();
+    let top = memory.index(&entries);
+    let platform = platform.parse().unwrap();
+    let chosen = choose(&memory, top, &platform);
+    match futures_util::FutureExt::now_or_never(chosen).unwrap() {
+        Ok(chosen) => {
+            let label = chosen.config.label(VERSION).unwrap_or_default();
+            format!("{label} = {}", chosen.config.platform())
+        }
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn an_image_is_chosen_by_platform_and_never_guessed() {
+    for (entries, platform, expected) in [
+        (
+            "linux/amd64 - linux/amd64; linux/arm64 - linux/arm64",
+            "linux/arm64",
+            "linux/arm64 - linux/arm64 = linux/arm64",
+        ),
+        // The exact variant comes first, whatever the order of the index.
+        (
+            "linux/amd64 - linux/amd64; linux/amd64/v3 - linux/amd64",
+            "linux/amd64/v3",
+            "linux/amd64/v3 - linux/amd64 = linux/amd64/v3",
+        ),
+        // The index has no variant, and the config has the requested one.
+        (
+            "linux/amd64 - linux/amd64/v3",
+            "linux/amd64/v3",
+            "linux/amd64 - linux/amd64/v3 = linux/amd64/v3",
+        ),
+        (
+            "linux/amd64 - linux/amd64",
+            "linux/amd64/v3",
+            "it is not for linux/amd64/v3; it is for linux/amd64",
+        ),
+        (
+            "linux/amd64/v3 - linux/amd64",
+            "linux/amd64",
+            "it is not for linux/amd64; it is for linux/amd64/v3",
+        ),
+        // The index is wrong about its image.
+        (
+            "linux/amd64 - linux/arm64",
+            "linux/amd64",
+            "it is not for linux/amd64; it is for linux/arm64",
+        ),
+        (
+            "linux/amd64/v3 - linux/amd64/v2",
+            "linux/amd64/v3",
+            "it is not for linux/amd64/v3; it is for linux/amd64/v2",
+        ),
+        (
+            "linux/arm64 - linux/arm64; linux/s390x - linux/s390x; linux/arm64 - linux/arm64/v8",
+            "linux/amd64",
+            "it is not for linux/amd64; it is for linux/arm64, linux/s390x",
+        ),
+        // The index lists no platform.
+        (
+            "- - linux/arm64; - - linux/amd64",
+            "linux/amd64",
+            "- - linux/amd64 = linux/amd64",
+        ),
+        (
+            "- - linux/arm64",
+            "linux/amd64",
+            "it is not for linux/amd64; the index lists no platform; its images are: linux/arm64 (from \
+             the config)",
+        ),
+        // Several versions of Windows.
+        (
+            "windows/amd64 10.1 windows/amd64; windows/amd64 10.2 windows/amd64",
+            "windows/amd64",
+            "it has several images for windows/amd64: os.version 10.1, 10.2",
+        ),
+        (
+            "windows/amd64 10.1 windows/amd64; linux/amd64 10.2 linux/amd64",
+            "windows/amd64",
+            "windows/amd64 10.1 windows/amd64 = windows/amd64",
+        ),
+        (
+            "",
+            "linux/amd64",
+            "it holds no image; its index lists nothing",
+        ),
+    ] {
+        assert_eq!(chosen(entries, platform), expected, "{entries} {platform}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_artifacts_has_no_image() {
+    let mut memory = Memory::default();
+    let chart = memory.image("chart", "application/vnd.cncf.helm.config.v1+json");
+    let one = memory.image("one", media::OCI_CONFIG);
+    let two = memory.image("two", media::OCI_CONFIG);
+    let top = memory.index(&[
+        on(&one, "unknown", json!({})),
+        on(&two, "unknown", json!({})),
+        json!(chart),
+    ]);
+    let error = platforms(&memory, &top).await.unwrap_err();
+    assert_eq!(
+        error,
+        "it holds no image; its index lists 1 × artifact of type \
+         application/vnd.cncf.helm.config.v1+json, 2 × attestation"
+    );
+    let chart = RawManifest::new(media::OCI_MANIFEST, memory.0[&chart.digest].clone());
+    assert!(platforms(&memory, &chart).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn at_most_64_entries_without_a_platform_are_read() {
+    for (count, is_read) in [(64, true), (65, false)] {
+        let mut memory = Memory::default();
+        let entries: Vec<Value> = (0..count)
+            .map(|number| json!(memory.image(&number.to_string(), media::OCI_CONFIG)))
+            .collect();
+        let top = memory.index(&entries);
+        let read = platforms(&memory, &top).await;
+        assert_eq!(read.is_ok(), is_read, "{count}");
+        if let Ok(read) = read {
+            // The first of several images for a platform is used.
+            let digests: Vec<String> = read.values().map(ToString::to_string).collect();
+            assert_eq!(digests, [entries[0]["digest"].as_str().unwrap()]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn foreign_layers_are_not_copied() {
+    let mut memory = Memory::default();
+    let mut foreign = json!(Descriptor::of(media::OCI_LAYER, b"foreign"));
+    foreign["urls"] = json!(["https://example.com/layer"]);
+    let own = Descriptor::of(media::OCI_LAYER, b"own");
+    let image = memory.with(&json!({}), media::OCI_CONFIG, &[foreign, json!(own)]);
+    let top = memory.index(&[json!(image)]);
+    let tree = Tree::whole(&memory, top).await.unwrap();
+    let blobs = tree.blobs(&memory).unwrap();
+    let config = Descriptor::of(media::OCI_CONFIG, b"{}");
+    assert_eq!(
+        blobs.iter().map(|blob| &blob.digest).collect::<Vec<_>>(),
+        [&own.digest, &config.digest]
+    );
+}
+
+#[tokio::test]
+async fn only_the_followed_entries_are_read() {
+    let (memory, top) = with_attestations();
+    for (follow, count) in [(Follow::All, 5), (Follow::Images, 3), (Follow::Indexes, 2)] {
+        let tree = Tree::load(&memory, top.clone(), follow).await.unwrap();
+        assert_eq!(tree.children_first().count(), count, "{follow:?}");
     }
 }

@@ -138,6 +138,14 @@ impl ImageManifest {
     /// Fails if the manifest is an artifact instead of an image. The error names the type of the
     /// artifact.
     pub fn refuse_artifact(&self) -> Result<(), String> {
+        match self.type_of_artifact() {
+            Some(kind) => Err(format!("it is an artifact of type {kind}")),
+            None => Ok(()),
+        }
+    }
+
+    /// The type of an artifact; `None` for an image.
+    pub(crate) fn type_of_artifact(&self) -> Option<&str> {
         // Docker also accepts the last four types, because old registries stored images with them.
         let is_image = matches!(
             self.config.media_type.as_str(),
@@ -154,13 +162,10 @@ impl ImageManifest {
                 .as_deref()
                 .is_none_or(|kind| kind.is_empty() || is_config(kind))
         {
-            return Ok(());
+            return None;
         }
         let kind = self.artifact_type.as_ref().filter(|kind| !kind.is_empty());
-        Err(format!(
-            "it is an artifact of type {}",
-            kind.unwrap_or(&self.config.media_type)
-        ))
+        Some(kind.unwrap_or(&self.config.media_type))
     }
 }
 
