@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::super::Error;
 use super::transport::complete;
-use super::{Docker, LocalImage};
+use super::{Builder, Docker, LocalImage};
 use crate::checks::Captured;
 use crate::event::Events;
 use crate::platform::Platform;
@@ -130,6 +130,12 @@ impl Docker {
 
     /// Kills and removes a container. A container that does not exist is not an error.
     pub(super) async fn remove_container(&self, id: &str) {
+        if self.builder() == Builder::Podman {
+            // Podman gives the container 10 seconds to end by itself before it removes it.
+            let path = format!("/containers/{id}/kill");
+            let killed = self.post(&path, String::new()).await;
+            tracing::debug!(id, killed = killed.is_ok(), "Podman kills a container");
+        }
         let request = Request::delete(format!("/containers/{id}?force=1&v=1"));
         if let Ok(request) = request.body(Empty::<Bytes>::new()) {
             let removed = self.transport.send(request).await;
