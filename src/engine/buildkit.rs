@@ -17,6 +17,7 @@ use bollard::moby::buildkit::v1::types::WorkerRecord;
 use bollard::moby::buildkit::v1::{
     CacheOptions, CacheOptionsEntry, ListWorkersRequest, SolveRequest, SolveResponse, StatusRequest,
 };
+use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -191,7 +192,8 @@ impl BuildKit {
         if options.no_cache {
             attributes.insert("no-cache".to_owned(), String::new());
         }
-        let cache = cache_options(options.cache.as_deref());
+        attributes.extend(cache_imports(options.cache.as_deref()));
+        let cache = cache_exports(options.cache.as_deref());
         let solved = self
             .solve(attributes, cache, &session, recipe, events)
             .await?;
@@ -300,20 +302,23 @@ pub(super) fn platforms(worker: &WorkerRecord) -> Vec<Platform> {
     platforms.collect()
 }
 
-/// The options for the build cache: the daemon reads it from images, and stores it in the config of
-/// the new image.
-fn cache_options(images: Option<&[Reference]>) -> CacheOptions {
-    let entry = |kind: &str, attributes: Vec<(String, String)>| CacheOptionsEntry {
-        r#type: kind.to_owned(),
-        attrs: attributes.into_iter().collect(),
+/// The attribute that lists the images with the build cache. A frontend ignores the imports of the
+/// request itself; BuildKit's own client sends this attribute.
+fn cache_imports(images: Option<&[Reference]>) -> Option<(String, String)> {
+    let import =
+        |image: &Reference| json!({"Type": "registry", "Attrs": {"ref": image.to_string()}});
+    let imports: Vec<Value> = images?.iter().map(import).collect();
+    (!imports.is_empty()).then(|| ("cache-imports".to_owned(), Value::from(imports).to_string()))
+}
+
+/// The daemon stores the build cache in the config of the new image.
+fn cache_exports(images: Option<&[Reference]>) -> CacheOptions {
+    let inline = |_| CacheOptionsEntry {
+        r#type: "inline".to_owned(),
+        ..CacheOptionsEntry::default()
     };
-    let import = |image: &Reference| entry("registry", vec![("ref".to_owned(), image.to_string())]);
     CacheOptions {
-        imports: images.into_iter().flatten().map(import).collect(),
-        exports: images
-            .map(|_| entry("inline", Vec::new()))
-            .into_iter()
-            .collect(),
+        exports: images.map(inline).into_iter().collect(),
         ..CacheOptions::default()
     }
 }
@@ -377,5 +382,26 @@ fn failed(what: &str, status: &Status, address: &str) -> Error {
             what: what.to_owned(),
             message: message(status),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_build_cache_is_read_by_the_frontend_and_stored_in_the_image() {
+        let image: Reference = "registry.example/app:buildcache".parse().unwrap();
+        assert_eq!(cache_imports(None), None);
+        assert_eq!(cache_imports(Some(&[])), None);
+        let (name, value) = cache_imports(Some(&[image])).unwrap();
+        assert_eq!(name, "cache-imports");
+        let value: Value = serde_json::from_str(&value).unwrap();
+        let expected = json!([{
+            "Type": "registry", "Attrs": {"ref": "registry.example/app:buildcache"},
+        }]);
+        assert_eq!(value, expected);
+        assert!(cache_exports(None).exports.is_empty());
+        assert_eq!(cache_exports(Some(&[])).exports[0].r#type, "inline");
     }
 }

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use crate::support::built::Built;
+use crate::support::buildkit::Daemon;
+use crate::support::built::{Built, client};
 use crate::support::engines::Engine;
 use crate::support::publisher::fresh_name;
 use crate::support::services;
@@ -49,6 +50,38 @@ fn another_engine_executes_no_unchanged_step() {
         assert!(!built.stderr.contains("| executed"), "{how}");
         assert_eq!(random(second), random(first), "{how}");
     }
+}
+
+/// The daemon of the second build has no network for its steps, so they would fail.
+#[test]
+fn another_buildkit_daemon_executes_no_unchanged_step() {
+    let name = fresh_name("cache");
+    let reference = |version: &str| format!("{}/{name}:{version}", services::registry());
+    let random = |version: &str| {
+        let reference = reference(version);
+        client(&["pull", "-q", &reference]);
+        Built::named(&reference).files()["random"].clone()
+    };
+    let push_on = |host: &str, version: &str| {
+        let daemon = Daemon::in_front_of(host);
+        let text = golden_toml("cache = \"registry\"");
+        let golden = Golden::new()
+            .workspace(&format!(
+                "{text}[[engine]]\nname = \"kit\"\nhost = \"{}\"\n",
+                daemon.address
+            ))
+            .image(
+                "app",
+                &image(&name, version, "platforms = [\"linux/amd64\"]"),
+            )
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        golden.run(&["build", "-vv", "--push"]).exit(0).stderr
+    };
+    let first = push_on(services::docker_host(), "1.2.3");
+    assert!(first.contains("| executed"), "{first}");
+    let second = push_on(services::docker_second(), "1.2.4");
+    assert!(!second.contains("| executed"), "{second}");
+    assert_eq!(random("1.2.4"), random("1.2.3"), "{second}");
 }
 
 #[test]
