@@ -57,6 +57,27 @@ fn expect(output: &Output, success: bool) -> String {
     text
 }
 
+/// The flags for an operation of the installed cosign that uses no transparency log. cosign 3
+/// refuses `--tlog-upload=false` with the configuration of the public log, its default.
+fn without_log(golden: &Golden, operation: &str) -> &'static [&'static str] {
+    let help = modern(golden, &["cosign", operation, "--help"]);
+    if expect(&help, true).contains("--use-signing-config") {
+        &["--use-signing-config=false", "--tlog-upload=false"]
+    } else {
+        &["--tlog-upload=false"]
+    }
+}
+
+/// The flags that select each format of signatures that the installed cosign can write: cosign 3
+/// writes bundles, and simple signatures on request. cosign 2 writes simple signatures only.
+fn formats(golden: &Golden) -> &'static [&'static [&'static str]] {
+    if without_log(golden, "sign").len() > 1 {
+        &[&[], &["--new-bundle-format=false"]]
+    } else {
+        &[&[]]
+    }
+}
+
 /// The digests of an index and of its images.
 fn digests(golden: &Golden, reference: &str) -> Vec<String> {
     let run = golden
@@ -108,7 +129,10 @@ fn cosign_accepts_only_the_key_that_signed() {
                 "--insecure-ignore-tlog=true",
             ];
             let verify = [verify.as_slice(), &["--allow-http-registry", &reference]].concat();
+            // By default, cosign 2 reads simple signatures, and cosign 3 reads bundles.
             expect(&modern(&golden, &verify), success);
+            let simple = [verify.as_slice(), &["--new-bundle-format=false"]].concat();
+            expect(&modern(&golden, &simple), success);
             let kind = "https://sigstore.dev/cosign/sign/v1";
             expect(&verify_attestation(&golden, &reference, kind, key), success);
         }
@@ -196,39 +220,43 @@ fn golden_verifies_the_signatures_and_keys_of_cosign() {
     let (golden, repository) = published();
     let text = std::fs::read_to_string(golden.path().join("golden.toml")).unwrap();
     golden.write("golden.toml", text.replace("key = \"team.key\"\n", ""));
-    let generate = [
-        "cosign",
-        "generate-key-pair",
-        "--output-key-prefix",
-        "theirs",
-    ];
-    expect(&modern(&golden, &generate), true);
     let reference = format!("{repository}:1.2.3");
-    let verify = |key: &str| golden.run(&["verify", &reference, "--signed", "--key", key]);
-    let run = verify("theirs.pub").exit(5);
-    assert!(
-        run.stderr
-            .contains("is made with a key that is not trusted"),
-        "{}",
-        run.stderr
-    );
     let digest = &digests(&golden, "app:1.2.3")[0];
     let by_digest = format!("{repository}@{digest}");
-    let sign = [
-        "cosign",
-        "sign",
-        "--key",
-        "theirs.key",
-        "--tlog-upload=false",
-        "-y",
-    ];
-    let sign = [sign.as_slice(), &["--allow-http-registry", &by_digest]].concat();
-    expect(&modern(&golden, &sign), true);
-    verify("theirs.pub").exit(0);
-    verify("team.pub").exit(0);
+    let verify = |key: &str| golden.run(&["verify", &reference, "--signed", "--key", key]);
+    for (number, format) in formats(&golden).iter().enumerate() {
+        let prefix = format!("theirs{number}");
+        let generate = [
+            "cosign",
+            "generate-key-pair",
+            "--output-key-prefix",
+            &prefix,
+        ];
+        expect(&modern(&golden, &generate), true);
+        let (key, public) = (format!("{prefix}.key"), format!("{prefix}.pub"));
+        let run = verify(&public).exit(5);
+        assert!(
+            run.stderr
+                .contains("is made with a key that is not trusted"),
+            "{}",
+            run.stderr
+        );
+        let sign = [
+            "cosign",
+            "sign",
+            "--key",
+            &key,
+            "-y",
+            "--allow-http-registry",
+        ];
+        let sign = [&sign, without_log(&golden, "sign"), *format, &[&by_digest]].concat();
+        expect(&modern(&golden, &sign), true);
+        verify(&public).exit(0);
+        verify("team.pub").exit(0);
+    }
     // A key of cosign signs, and an attestation is no signature.
     golden
-        .run(&["sign", &by_digest, "--key", "theirs.key"])
+        .run(&["sign", &by_digest, "--key", "theirs0.key"])
         .exit(0);
     golden.write("predicate.json", "{}");
     let image = &digests(&golden, "app:1.2.3")[1];
@@ -238,7 +266,6 @@ fn golden_verifies_the_signatures_and_keys_of_cosign() {
         "attest",
         "--key",
         "other.key",
-        "--tlog-upload=false",
         "-y",
         "--allow-http-registry",
         "--new-bundle-format",
@@ -246,8 +273,8 @@ fn golden_verifies_the_signatures_and_keys_of_cosign() {
         "predicate.json",
         "--type",
         "https://example.com/x",
-        &attested,
     ];
+    let attest = [&attest, without_log(&golden, "attest"), &[&attested]].concat();
     expect(&modern(&golden, &attest), true);
     golden
         .run(&["verify", &attested, "--signed", "--key", "other.pub"])
