@@ -6,71 +6,74 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::built::client_of;
 use crate::support::curl::{digest, tags};
+use crate::support::engines::Engine;
 use crate::support::proxy::fault_proxy;
 use crate::support::publisher::fresh_name;
 use crate::support::services;
 use crate::support::workspace::Golden;
 
 /// A workspace with an image on busybox that needs no engine to be built.
-fn app(name: &str, tests: &str) -> Golden {
+fn app(engine: Engine, name: &str, tests: &str) -> Golden {
     let (base, registry) = (services::base_busybox(), services::registry());
     let image = format!(
         "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = \"{base}\"\n[env]\nGREETING = \"hello\"\n\
          [config]\nuser = \"1234\"\nentrypoint = [\"/bin/false\"]\n\
          [[files]]\ncontent = \"{name}\"\ntarget = \"/etc/name\"\n{tests}"
     );
-    Golden::new()
-        .env("DOCKER_HOST", services::docker_host())
-        .workspace(&format!(
+    engine
+        .on(Golden::new().workspace(&format!(
             "[[registry]]\nname = \"t\"\nhost = \"{registry}\"\n"
-        ))
+        )))
         .image("app", &image)
 }
 
-/// The lines that a command of the engine's client prints.
-fn docker(args: &[&str]) -> Vec<String> {
-    let output = Command::new("docker")
-        .args(["-H", services::docker_host()])
-        .args(args)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+/// The lines that a command of an engine's client prints.
+fn docker(engine: Engine, args: &[&str]) -> Vec<String> {
+    let text = String::from_utf8(client_of(engine.host(), args)).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 
-/// The containers and the temporary images of tests that the engine has.
-fn traces(name: &str) -> Vec<String> {
-    let mut found = containers(name);
-    let images = [
-        "images",
-        "--format",
-        "{{.Repository}}:{{.Tag}}",
-        "localhost/golden/test",
-    ];
-    for image in docker(&images) {
+/// The containers and the temporary images of tests that an engine has.
+fn traces(engine: Engine, name: &str) -> Vec<String> {
+    let mut found = containers(engine, name);
+    let format = "{{.ID}} {{.Repository}}";
+    for image in docker(engine, &["images", "--format", format]) {
+        let Some((id, "localhost/golden/test")) = image.split_once(' ') else {
+            continue;
+        };
+        // Another test may have removed it.
         let title = "{{index .Config.Labels \"org.opencontainers.image.title\"}}";
-        let titles = docker(&["image", "inspect", "--format", title, &image]);
-        found.extend(titles.into_iter().filter(|title| title == name));
+        let title = Command::new("docker")
+            .args([
+                "-H",
+                engine.host(),
+                "image",
+                "inspect",
+                "--format",
+                title,
+                id,
+            ])
+            .output()
+            .unwrap();
+        let title = String::from_utf8(title.stdout).unwrap();
+        found.extend((title.trim() == name).then_some(title));
     }
     found
 }
 
-/// The commands of the containers of tests in which this name occurs.
-fn containers(name: &str) -> Vec<String> {
-    let list = [
-        "ps",
-        "-a",
-        "--no-trunc",
-        "--filter",
-        "name=golden-test-",
-        "--format",
-        "{{.Status}} {{.Command}}",
-    ];
-    docker(&list)
-        .into_iter()
-        .filter(|line| line.contains(name))
-        .collect()
+/// The states and commands of the containers of tests in which this name occurs. Podman lists a
+/// container without its entrypoint, so each one is inspected; it may already be removed.
+fn containers(engine: Engine, name: &str) -> Vec<String> {
+    let list = ["ps", "-aq", "--filter", "name=golden-test-"];
+    let inspected = docker(engine, &list).into_iter().map(|id| {
+        let format = "{{.State.Status}} {{json .Config.Entrypoint}} {{json .Config.Cmd}}";
+        let words = ["-H", engine.host(), "inspect", "--format", format, &id];
+        let output = Command::new("docker").args(words).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    });
+    inspected.filter(|line| line.contains(name)).collect()
 }
 
 const PASSING: &str = r#"
@@ -100,13 +103,13 @@ read_only = false
 stdout = { equals = "x" }
 [[test]]
 name = "there is no network"
-run = ["sh", "-c", "ls /sys/class/net | grep -v '^lo$' | grep -c eth"]
-exit = 1
+run = ["wc", "-l", "/proc/net/route"]
+stdout = { matches = "^1 " }
 [[test]]
 name = "there is a network"
-run = ["sh", "-c", "ls /sys/class/net"]
+run = ["wc", "-l", "/proc/net/route"]
 network = true
-stdout = { contains = "eth0" }
+stdout = { matches = "^([2-9]|[1-9][0-9]) " }
 [[test]]
 run = ["cat", "/etc/name"]
 stdout = { matches = "^commands" }
@@ -126,9 +129,29 @@ run = ["sh", "-c", "echo one; echo two; echo warning >&2; exit 4"]
 "#;
 
 #[test]
-fn commands_run_in_containers_of_the_image() {
+fn commands_run_on_docker_20() {
+    commands_run(Engine::Docker20);
+}
+
+#[test]
+fn commands_run_on_the_current_docker() {
+    commands_run(Engine::Docker);
+}
+
+#[test]
+fn commands_run_on_the_current_docker_with_the_containerd_store() {
+    commands_run(Engine::DockerContainerd);
+}
+
+#[test]
+fn commands_run_on_podman() {
+    commands_run(Engine::Podman);
+}
+
+/// Commands run in containers of an image that golden assembled, and in those of a published image.
+fn commands_run(engine: Engine) {
     let name = fresh_name("commands");
-    let golden = app(&name, &format!("{PASSING}{FAILING}"));
+    let golden = app(engine, &name, &format!("{PASSING}{FAILING}"));
     let run = golden
         .run(&["test", "--junit", "out.xml", "--format", "json"])
         .exit(1);
@@ -185,7 +208,7 @@ fn commands_run_in_containers_of_the_image() {
         junit.contains("exit: expected 0, found 4&#10;command: sh -c"),
         "{junit}"
     );
-    assert_eq!(traces(&name), [""; 0]);
+    assert_eq!(traces(engine, &name), [""; 0]);
 
     // An image of a registry, with a platform that the engine does not run.
     let image = |platforms: &str, tests: &str| {
@@ -233,15 +256,23 @@ fn commands_run_in_containers_of_the_image() {
         "{}",
         run.stdout
     );
-    assert_eq!(traces(&name), [""; 0]);
+    assert_eq!(traces(engine, &name), [""; 0]);
 }
 
 #[test]
-fn an_interrupted_test_leaves_nothing_in_the_engine() {
+fn an_interrupted_test_leaves_nothing_in_an_engine() {
+    std::thread::scope(|scope| {
+        for engine in Engine::RUNNERS {
+            scope.spawn(move || interrupted(engine));
+        }
+    });
+}
+
+fn interrupted(engine: Engine) {
     let name = fresh_name("commands");
     let tests =
         format!("[[test]]\nrun = [\"sh\", \"-c\", \"sleep 300 # {name}\"]\ntimeout = \"5m\"\n");
-    let golden = app(&name, &tests);
+    let golden = app(engine, &name, &tests);
     let mut child = golden
         .command(&["test"])
         .stderr(Stdio::piped())
@@ -249,10 +280,13 @@ fn an_interrupted_test_leaves_nothing_in_the_engine() {
         .spawn()
         .unwrap();
     let start = Instant::now();
-    while !containers(&name).iter().any(|line| line.starts_with("Up")) {
+    while !containers(engine, &name)
+        .iter()
+        .any(|line| line.starts_with("running"))
+    {
         assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "the command does not run"
+            start.elapsed() < Duration::from_secs(60),
+            "{engine:?}: the command does not run"
         );
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -262,12 +296,22 @@ fn an_interrupted_test_leaves_nothing_in_the_engine() {
         .unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let lines: Vec<String> = stderr.lines().map_while(Result::ok).collect();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{lines:?}");
-    assert_eq!(traces(&name), [""; 0]);
+    assert_eq!(
+        child.wait().unwrap().code(),
+        Some(130),
+        "{engine:?}: {lines:?}"
+    );
+    assert_eq!(traces(engine, &name), [""; 0], "{engine:?}");
 }
 
 #[test]
 fn an_image_that_an_engine_built_is_tested_before_its_first_tag() {
+    for engine in Engine::RUNNERS {
+        tested_before_its_first_tag(engine);
+    }
+}
+
+fn tested_before_its_first_tag(engine: Engine) {
     let (name, base) = (fresh_name("tested"), services::base_busybox());
     let proxy = fault_proxy(services::registry(), None);
     let registry = proxy.host();
@@ -277,8 +321,8 @@ fn an_image_that_an_engine_built_is_tested_before_its_first_tag() {
         )
     };
     let failing = "[[test]]\nfile = \"/etc/none\"\n";
-    let golden = Golden::new()
-        .env("DOCKER_HOST", services::docker_host())
+    let golden = engine
+        .on(Golden::new())
         .workspace(&format!(
             "[[registry]]\nname = \"t\"\nhost = \"{registry}\"\n\
              [[gate]]\nname = \"record\"\ncommand = [\"sh\", \"-c\", \"echo {{reference}} >> seen\"]\n"
@@ -321,5 +365,5 @@ fn an_image_that_an_engine_built_is_tested_before_its_first_tag() {
     let is_read = |request: &String| request.starts_with("GET ") || request.starts_with("HEAD ");
     assert!(requests.iter().all(is_read), "{requests:?}");
     assert_eq!(seen().lines().count(), 1);
-    assert_eq!(traces(&name), [""; 0]);
+    assert_eq!(traces(engine, &name), [""; 0]);
 }

@@ -1,56 +1,108 @@
 //! A spec without steps gives the same result with every engine: the builders of Docker, Podman and
 //! the embedded engine make images with the same config and the same file tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use golden::oci::media;
+use golden::reference::Digest;
+use serde_json::{Map, Value, json};
 
-use crate::support::built::{Built, CONFIG_KEYS, File, client_of};
+use crate::support::built::{Built, File, client_of};
 use crate::support::engines::Engine;
+use crate::support::layout::gzip;
 use crate::support::services;
 use crate::support::workspace::{Golden, Run};
 
+/// Keys of the runtime part that an image inherits from its builder or from that of its base, and
+/// that have no effect on Linux: BuildKit marks the form of a command for Windows, the classic
+/// builder names the image of the step before, and Podman names its build container.
+const RUNTIME_KEYS_OF_BUILDERS: [&str; 3] = ["ArgsEscaped", "Image", "Hostname"];
+
+/// Keys next to the runtime part that describe the build: the builder, its last container, its steps
+/// with their layers, and the time. Only some builders keep the comment of a base.
+const KEYS_OF_BUILDERS: [&str; 7] = [
+    "comment",
+    "container",
+    "container_config",
+    "created",
+    "docker_version",
+    "history",
+    "rootfs",
+];
+
 /// The parts of an image that must be equal.
 struct Seen {
+    /// The config without its runtime part.
+    image: Map<String, Value>,
+    /// The runtime part of the config.
     config: Map<String, Value>,
-    files: BTreeMap<String, File>,
+    /// The files, with the times at which they were modified.
+    files: BTreeMap<String, (File, u64)>,
 }
 
-/// The parts of a config that a spec can set. A missing value, an empty list and an empty string
-/// count as equal.
-fn config(image: &Built, engine: Engine) -> Map<String, Value> {
-    let mut whole = image.config();
-    if let (Some(label), Some(labels)) = (engine.own_label(), whole["Labels"].as_object_mut()) {
-        labels.shift_remove(label);
-    }
-    if let (false, Some(env)) = (engine.keeps_env_order(), whole["Env"].as_array_mut()) {
-        env.sort_by_key(Value::to_string);
-    }
-    let empty = |value: &Value| match value {
-        Value::Null => true,
+/// True for a value without content: engines write it or omit it.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
         Value::Object(object) => object.is_empty(),
         _ => false,
+    }
+}
+
+/// The parts of an image. The differences between the engines that remain are methods of
+/// [`Engine`].
+fn parts(image: &Built, engine: Engine) -> Seen {
+    let Value::Object(mut whole) = image.whole_config() else {
+        panic!("the config is not an object");
     };
-    let keys = ["Labels"].into_iter().chain(CONFIG_KEYS).chain(["OnBuild"]);
-    let parts = keys.map(|key| (key.to_owned(), whole[key].clone()));
-    let mut config: Map<String, Value> = parts.filter(|(_, value)| !empty(value)).collect();
-    // BuildKit writes `/` on scratch where the others write nothing; both mean the same.
+    let Some(Value::Object(mut config)) = whole.remove("config") else {
+        panic!("the config has no runtime part");
+    };
+    for key in RUNTIME_KEYS_OF_BUILDERS {
+        config.shift_remove(key);
+    }
+    config.retain(|_, value| !is_empty(value));
+    if let (Some(label), Some(Value::Object(labels))) =
+        (engine.own_label(), config.get_mut("Labels"))
+    {
+        labels.shift_remove(label);
+    }
+    if let (false, Some(Value::Array(env))) = (engine.keeps_env_order(), config.get_mut("Env")) {
+        env.sort_by_key(Value::to_string);
+    }
+    // BuildKit and Podman write `/` on scratch where the others write nothing; both mean the same.
     if config.get("WorkingDir").is_some_and(|path| path == "/") {
         config.shift_remove("WorkingDir");
     }
     // The classic builder keeps the base's times next to NONE, where they have no effect.
     if config
         .get("Healthcheck")
-        .is_some_and(|check| check["Test"] == serde_json::json!(["NONE"]))
+        .is_some_and(|check| check["Test"] == json!(["NONE"]))
     {
-        config.insert(
-            "Healthcheck".to_owned(),
-            serde_json::json!({ "Test": ["NONE"] }),
-        );
+        config.insert("Healthcheck".to_owned(), json!({ "Test": ["NONE"] }));
     }
-    config
+
+    for key in KEYS_OF_BUILDERS {
+        whole.shift_remove(key);
+    }
+    whole.retain(|_, value| !is_empty(value));
+    let mut files = image.dated_files();
+    if let (true, Some(Value::Object(volumes))) = (
+        engine.creates_directories_of_volumes(),
+        config.get("Volumes"),
+    ) {
+        files.retain(|path, (file, _)| {
+            let is_usual = file.kind == 'd' && file.mode == 0o755 && file.owner == (0, 0);
+            !is_usual || !volumes.contains_key(&format!("/{path}"))
+        });
+    }
+    Seen {
+        image: whole,
+        config,
+        files,
+    }
 }
 
 /// The way in which an image gets into an engine.
@@ -62,68 +114,94 @@ enum Way {
     Docker,
 }
 
-/// Builds the image `subject` of a workspace in one way, and reads the result from the engine.
+/// Builds the image `subject` of a workspace in one way, and reads the result from the engine. `name`
+/// is that of the image, with a tag if it is not `1.0.0`.
 fn seen(golden: &Golden, name: &str, engine: Engine, way: Way) -> Seen {
     let arguments: &[&str] = match way {
         Way::Embedded => &["--engine", "embedded", "--load"],
         Way::Docker => &["--engine", "docker", "--no-cache"],
     };
+    let (name, tag) = name.split_once(':').unwrap_or((name, "1.0.0"));
     let mut command = golden.command(&[&["build", "--force", name], arguments].concat());
     engine.select(&mut command);
     Run::of(command.output().unwrap()).exit(0);
-    let image = Built::in_engine(engine.host(), &format!("localhost/{name}:1.0.0"));
-    let seen = Seen {
-        config: config(&image, engine),
-        files: image.files(),
-    };
-    for tag in ["1.0.0", "1.0", "1", "latest"] {
-        let tag = format!("localhost/{name}:{tag}");
-        client_of(engine.host(), &["image", "rm", "--force", &tag]);
+    let reference = format!("localhost/{name}:{tag}");
+    let seen = parts(&Built::in_engine(engine.host(), &reference), engine);
+    let format = "{{.Repository}}:{{.Tag}}";
+    let list = ["images", "--format", format, &format!("localhost/{name}")];
+    let tags = String::from_utf8(client_of(engine.host(), &list)).unwrap();
+    for tag in tags.split_whitespace() {
+        client_of(engine.host(), &["image", "rm", "--force", tag]);
     }
     seen
 }
 
-/// Builds an image with both builders of the first engine, and asserts that the results are equal to
-/// that of the embedded engine.
+/// Builds an image with each engine, and asserts that all results are equal to that of the embedded
+/// engine. Directories have the time of the build with every engine, and other files the time of the
+/// spec.
 #[track_caller]
 pub(crate) fn assert_equal_images(name: &str, golden: &Golden) {
-    assert_equal_images_on(&[Engine::Docker20, Engine::Docker20Classic], name, golden);
+    assert_equal(&Engine::ALL, name, golden, true);
 }
 
-/// Builds an image with each engine, and asserts that the results are equal to that of the embedded
-/// engine.
+/// The same for an image with a step that the engines execute: the files of the step have the time of
+/// the build.
 #[track_caller]
-fn assert_equal_images_on(engines: &[Engine], name: &str, golden: &Golden) {
-    let embedded = seen(golden, name, engines[0], Way::Embedded);
+pub(crate) fn assert_equal_images_of_steps(name: &str, golden: &Golden) {
+    assert_equal(&Engine::ALL, name, golden, false);
+}
+
+#[track_caller]
+fn assert_equal(engines: &[Engine], name: &str, golden: &Golden, with_times: bool) {
+    let mut wrong = String::new();
     for &engine in engines {
+        let embedded = seen(golden, name, engine, Way::Embedded);
         let docker = seen(golden, name, engine, Way::Docker);
-        for key in docker.config.keys().chain(embedded.config.keys()) {
-            let (docker, embedded) = (docker.config.get(key), embedded.config.get(key));
-            assert!(
-                docker == embedded,
-                "{key}: {engine:?} has {docker:?}, embedded has {embedded:?}"
-            );
-        }
-        for path in docker.files.keys().chain(embedded.files.keys()) {
-            let short = |files: &BTreeMap<String, File>| {
-                let file = files.get(path)?;
-                let start = String::from_utf8_lossy(&file.content)
-                    .chars()
-                    .take(2000)
-                    .collect::<String>();
-                Some(format!(
-                    "{} {:o} {:?} {start:?}",
-                    file.kind, file.mode, file.owner
-                ))
-            };
-            assert!(
-                docker.files.get(path) == embedded.files.get(path),
-                "{path}:\n{engine:?}: {:?}\nembedded: {:?}",
-                short(&docker.files),
-                short(&embedded.files)
-            );
+        wrong += &differences(engine, &embedded, &docker, with_times);
+    }
+    assert!(wrong.is_empty(), "{name}:\n{wrong}");
+}
+
+/// The differences between the image of the embedded engine and that of another one, as text.
+fn differences(engine: Engine, embedded: &Seen, docker: &Seen, with_times: bool) -> String {
+    let mut wrong = String::new();
+    let mut differs = |what: &str, docker: String, embedded: String| {
+        wrong += &format!("{what}:\n  {engine:?}: {docker}\n  embedded: {embedded}\n");
+    };
+    for (docker, embedded) in [
+        (&docker.image, &embedded.image),
+        (&docker.config, &embedded.config),
+    ] {
+        let keys: BTreeSet<&String> = docker.keys().chain(embedded.keys()).collect();
+        for key in keys {
+            let (docker, embedded) = (docker.get(key), embedded.get(key));
+            if docker != embedded {
+                differs(key, format!("{docker:?}"), format!("{embedded:?}"));
+            }
         }
     }
+    let paths: BTreeSet<&String> = docker.files.keys().chain(embedded.files.keys()).collect();
+    for path in paths {
+        let (docker, embedded) = (docker.files.get(path), embedded.files.get(path));
+        let text = |dated: Option<&(File, u64)>| {
+            let (file, time) = dated?;
+            let time = (with_times && file.kind != 'd').then_some(time);
+            let start: String = String::from_utf8_lossy(&file.content)
+                .chars()
+                .take(2000)
+                .collect();
+            let digest = Digest::of(&file.content);
+            Some(format!(
+                "{} {:o} {:?} {time:?} {:?} {digest} {start:?}",
+                file.kind, file.mode, file.owner, file.attributes
+            ))
+        };
+        let (docker, embedded) = (text(docker), text(embedded));
+        if docker != embedded {
+            differs(path, format!("{docker:?}"), format!("{embedded:?}"));
+        }
+    }
+    wrong
 }
 
 fn workspace() -> Golden {
@@ -141,7 +219,6 @@ const EVERYTHING: &str = r#"
 framework = "dotnet"
 odd = "it's \"quoted\" $HOME C:\\ # {{ '{{' }} é 🦀 "
 lines = "a\r\nb\n"
-"with = sign" = "x"
 empty = ""
 
 [env]
@@ -188,11 +265,8 @@ fn scratch_images_are_equal() {
         "PATH = { prepend = \"/opt/bin:\", append = \":/late\" }\n",
         "",
     );
-    assert_equal_images_on(
-        &Engine::DOCKER,
-        "on-scratch",
-        &workspace().image("subject", &image("on-scratch", "\"scratch\"", &text)),
-    );
+    let golden = workspace().image("subject", &image("on-scratch", "\"scratch\"", &text));
+    assert_equal_images("on-scratch", &golden);
 }
 
 #[test]
@@ -205,23 +279,105 @@ fn scratch_images_with_a_path_and_certificates_are_equal() {
 #[test]
 fn images_on_a_base_are_equal() {
     let base = format!("{:?}", services::base_busybox());
-    assert_equal_images_on(
-        &Engine::DOCKER,
-        "on-a-base",
-        &workspace().image("subject", &image("on-a-base", &base, EVERYTHING)),
-    );
+    let golden = workspace().image("subject", &image("on-a-base", &base, EVERYTHING));
+    assert_equal_images("on-a-base", &golden);
 }
 
 #[test]
-fn images_of_podman_are_equal() {
+fn variants_are_equal() {
     let base = format!("{:?}", services::base_busybox());
-    let text = EVERYTHING.replace("\"with = sign\" = \"x\"\n", "");
-    assert_ne!(text, EVERYTHING);
-    assert_equal_images_on(
-        &[Engine::Podman],
-        "on-podman",
-        &workspace().image("subject", &image("on-podman", &base, &text)),
+    let golden = workspace()
+        .image("plain", &image("of-variants", &base, ""))
+        .image(
+            "subject",
+            &image(
+                "of-variants",
+                &base,
+                "variant = \"slim\"\n[config]\nstop_signal = \"SIGINT\"\n",
+            ),
+        );
+    assert_equal_images("of-variants:1.0.0-slim", &golden);
+}
+
+/// Values that not every engine can set.
+#[test]
+fn rare_values_are_equal_where_an_engine_supports_them() {
+    let table: [(&str, &str, fn(Engine) -> bool); 2] = [
+        (
+            "odd-keys",
+            "[labels]\n\"with = sign\" = \"x\"\n\"a=b\" = \"\"\n",
+            Engine::has_label_keys_with_equals_sign,
+        ),
+        (
+            "sctp",
+            "[config]\nexpose = [\"9/sctp\"]\n",
+            Engine::has_sctp_ports,
+        ),
+    ];
+    let base = format!("{:?}", services::base_busybox());
+    for (name, text, supports) in table {
+        let text = image(name, &base, text);
+        let golden = workspace().image("subject", &text);
+        let engines: Vec<Engine> = Engine::ALL.into_iter().filter(|it| supports(*it)).collect();
+        assert_equal(&engines, name, &golden, true);
+    }
+}
+
+/// The base's hard links, capabilities and times are kept, and attributes of the files of a
+/// workspace are not read.
+#[test]
+fn hard_links_and_attributes_are_equal() {
+    const CAPABILITY: &[u8] = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let name = "with-attributes";
+    let golden = workspace().image(
+        "subject",
+        &image(
+            name,
+            "\"oci:../base:any\"",
+            "[[files]]\nsource = \"tool\"\ntarget = \"/opt/tool\"\nmode = \"0755\"\n\
+             [[files]]\ncontent = \"of one name\"\ntarget = \"/data/two\"\n",
+        ),
     );
+    let tool = golden.write("subject/tool", "a tool");
+    rustix::fs::setxattr(
+        &tool,
+        "security.capability",
+        CAPABILITY,
+        rustix::fs::XattrFlags::CREATE,
+    )
+    .unwrap();
+    let mut layer = tar::Builder::new(Vec::new());
+    layer
+        .append_pax_extensions([("SCHILY.xattr.security.capability", CAPABILITY)])
+        .unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_path("ping").unwrap();
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1_234_567_890);
+    header.set_size(4);
+    header.set_cksum();
+    layer.append(&header, b"ping".as_slice()).unwrap();
+    let layer = layer.into_inner().unwrap();
+    let digest = Digest::of(&layer);
+    crate::support::layout::Base::here()
+        .layer(&[
+            ("data", 'd', ""),
+            ("data/one", 'f', "linked"),
+            ("data/two", 'l', "data/one"),
+            ("data/three", 'l', "data/one"),
+        ])
+        .layer_as(media::OCI_LAYER_GZIP, gzip(&layer), digest)
+        .write(&golden.path().join("base"), "any");
+    assert_equal_images(name, &golden);
+    let files = seen(&golden, name, Engine::Docker, Way::Embedded).files;
+    let (ping, time) = &files["ping"];
+    assert_eq!(ping.attributes["security.capability"], CAPABILITY);
+    assert_eq!(*time, 1_234_567_890);
+    assert!(files["opt/tool"].0.attributes.is_empty());
+    assert_eq!(files["data/two"].0.content, b"of one name");
+    assert_eq!(files["data/one"].0.content, b"linked");
 }
 
 #[test]
@@ -241,7 +397,13 @@ fn images_on_a_fully_configured_base_are_equal() {
             .file("parent/tree/one", "1")
             .file("parent/tree/below/two", "2");
         let child = image("equality-child", "{ image = \"equality-parent\" }", change);
-        assert_equal_images("equality-child", &golden.image("subject", &child));
+        let golden = golden.image("subject", &child);
+        let uses_shell_of_base = change.contains("cmd = \"");
+        let engines: Vec<Engine> = Engine::ALL
+            .into_iter()
+            .filter(|engine| engine.inherits_shell() || !uses_shell_of_base)
+            .collect();
+        assert_equal(&engines, "equality-child", &golden, true);
     }
 }
 
@@ -277,7 +439,7 @@ fn certificates_on_a_real_debian_are_equal() {
     let golden = golden
         .file("subject/one.crt", root("One"))
         .file("subject/two.crt", root("Two"));
-    assert_equal_images("with-certificates", &golden);
+    assert_equal_images_of_steps("with-certificates", &golden);
 }
 
 #[test]
@@ -321,7 +483,7 @@ NEW = { prepend = "a", append = "b" }
 
 [config]
 workdir = "/link-to-directory/new"
-expose = ["9/sctp", "7000-7002/udp"]
+expose = ["9", "7000-7002/udp"]
 cmd = "echo $HOME"
 stop_signal = "15"
 volumes = ["/data", "/opt"]
@@ -404,7 +566,7 @@ target = "/usr/local/bin/"
     assert_equal_images("meeting-child", &golden);
     let files = seen(&golden, "meeting-child", Engine::Docker20, Way::Embedded).files;
     let look = |path: &str| {
-        let file = &files[path];
+        let (file, _) = &files[path];
         format!("{} {:o} {:?}", file.kind, file.mode, file.owner)
     };
     for (path, expected) in [
@@ -416,7 +578,7 @@ target = "/usr/local/bin/"
     ] {
         assert_eq!(look(path), expected, "{path}");
     }
-    assert_eq!(files["directory/other"].content, b"over a link");
+    assert_eq!(files["directory/other"].0.content, b"over a link");
 }
 
 /// Files of a source directory go into the directory of the base, even through a link; only missing
@@ -443,7 +605,7 @@ fn directories_of_the_base_stay_unchanged() {
     assert_equal_images("into-directories", &golden);
     let files = seen(&golden, "into-directories", Engine::Docker20, Way::Embedded).files;
     let look = |path: &str| {
-        let file = &files[path];
+        let (file, _) = &files[path];
         format!("{} {:o} {:?}", file.kind, file.mode, file.owner)
     };
     for (path, expected) in [

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::equality::assert_equal_images;
+use crate::equality::assert_equal_images_of_steps;
 use crate::support::assembling::docker;
 use crate::support::services;
 use crate::support::workspace::Golden;
@@ -130,7 +130,7 @@ fn assert_trusted(name: &str, base: &str, family: &str) {
         .file("subject/leaf.pem", &own.leaf)
         .env("DOCKER_HOST", services::docker_host())
         .env("SOURCE_DATE_EPOCH", "1600000000");
-    assert_equal_images(name, &golden);
+    assert_equal_images_of_steps(name, &golden);
     golden
         .run(&["build", "--engine", "embedded", "--load", "--force"])
         .exit(0);
@@ -202,7 +202,7 @@ fn unusual_trust_stores_of_debian_are_handled_as_by_its_tool() {
             .file("subject/ca.crt", authority("Odd").root)
             .env("DOCKER_HOST", services::docker_host())
             .env("SOURCE_DATE_EPOCH", "1600000000");
-        assert_equal_images(&name, &golden);
+        assert_equal_images_of_steps(&name, &golden);
     }
 }
 

@@ -12,6 +12,7 @@ fn expected(kind: char, mode: u32, owner: (u64, u64), content: &str) -> File {
         mode,
         owner,
         content: content.as_bytes().to_vec(),
+        attributes: std::collections::BTreeMap::new(),
     }
 }
 

@@ -40,14 +40,19 @@ pub(crate) struct Built {
 /// A file of an image: the properties that must be equal with both builders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct File {
-    /// `f`, `d` or `l`.
+    /// `f` for a file, `d` for a directory, `l` for a symbolic link, `h` for a hard link.
     pub(crate) kind: char,
     /// With set-id and sticky bits.
     pub(crate) mode: u32,
     pub(crate) owner: (u64, u64),
     /// The target of a link, or the content.
     pub(crate) content: Vec<u8>,
+    /// The extended attributes that the engine exports.
+    pub(crate) attributes: BTreeMap<String, Vec<u8>>,
 }
+
+/// The prefix of extended attributes in an archive.
+const ATTRIBUTE: &str = "SCHILY.xattr.";
 
 /// The recipe of an image, on the local base of the engine that the image names.
 pub(crate) async fn recipe(docker: &Docker, image: &ResolvedImage) -> Recipe {
@@ -159,6 +164,19 @@ impl Built {
         serde_json::from_slice::<Value>(&text).unwrap()[0]["Config"].clone()
     }
 
+    /// The whole config, as the engine exports it.
+    pub(crate) fn whole_config(&self) -> Value {
+        let archive = self.client(&["save", &self.id]);
+        let member = |wanted: &str| -> Value {
+            let mut archive = tar::Archive::new(archive.as_slice());
+            let mut entries = archive.entries().unwrap().map(Result::unwrap);
+            let found = entries.find(|entry| entry.path_bytes().as_ref() == wanted.as_bytes());
+            serde_json::from_reader(found.unwrap()).unwrap()
+        };
+        let manifest = member("manifest.json");
+        member(manifest[0]["Config"].as_str().unwrap())
+    }
+
     /// Runs a command in a container of the image and returns its output.
     pub(crate) fn run(&self, words: &[&str]) -> String {
         let head = ["run", "--rm", "--entrypoint", words[0], &self.id];
@@ -168,6 +186,12 @@ impl Built {
 
     /// Every file by its path, except those that the engine adds to a container.
     pub(crate) fn files(&self) -> BTreeMap<String, File> {
+        let dated = self.dated_files().into_iter();
+        dated.map(|(path, (file, _))| (path, file)).collect()
+    }
+
+    /// The same, with the times at which the files were modified, in seconds.
+    pub(crate) fn dated_files(&self) -> BTreeMap<String, (File, u64)> {
         let container =
             String::from_utf8(self.client(&["create", "--entrypoint", "/none", &self.id])).unwrap();
         let tar = self.client(&["export", container.trim()]);
@@ -185,23 +209,32 @@ impl Built {
             let kind = match header.entry_type() {
                 tar::EntryType::Directory => 'd',
                 tar::EntryType::Symlink => 'l',
+                tar::EntryType::Link => 'h',
                 _ => 'f',
             };
+            let time = header.mtime().unwrap();
+            let extensions = entry.pax_extensions().unwrap().into_iter().flatten();
+            let attributes = extensions
+                .map(Result::unwrap)
+                .filter_map(|extension| {
+                    let name = extension.key().unwrap().strip_prefix(ATTRIBUTE)?;
+                    Some((name.to_owned(), extension.value_bytes().to_vec()))
+                })
+                .collect();
             let mut content = entry
                 .link_name_bytes()
                 .map(std::borrow::Cow::into_owned)
                 .unwrap_or_default();
             entry.read_to_end(&mut content).unwrap();
             if !from_the_engine(&path) {
-                files.insert(
-                    path,
-                    File {
-                        kind,
-                        mode,
-                        owner,
-                        content,
-                    },
-                );
+                let file = File {
+                    kind,
+                    mode,
+                    owner,
+                    content,
+                    attributes,
+                };
+                files.insert(path, (file, time));
             }
         }
         files

@@ -22,12 +22,21 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// All engines of Docker.
-    pub(crate) const DOCKER: [Self; 4] = [
+    /// All engines, with each of their builders.
+    pub(crate) const ALL: [Self; 5] = [
         Self::Docker20,
         Self::Docker20Classic,
         Self::Docker,
         Self::DockerContainerd,
+        Self::Podman,
+    ];
+
+    /// The engines without their builders: they run containers in the same way with each.
+    pub(crate) const RUNNERS: [Self; 4] = [
+        Self::Docker20,
+        Self::Docker,
+        Self::DockerContainerd,
+        Self::Podman,
     ];
 
     /// Its address, as `DOCKER_HOST` has it.
@@ -62,6 +71,12 @@ impl Engine {
         !matches!(self, Self::Podman)
     }
 
+    /// True if a port may have the protocol SCTP. Podman 5.4 builds such an image, but its API
+    /// cannot report it.
+    pub(crate) const fn has_sctp_ports(self) -> bool {
+        !matches!(self, Self::Podman)
+    }
+
     /// True if a variable keeps its place when its value changes. Podman moves it to the end; the
     /// order has no effect.
     pub(crate) const fn keeps_env_order(self) -> bool {
@@ -74,6 +89,17 @@ impl Engine {
             Self::Podman => Some("io.buildah.version"),
             _ => None,
         }
+    }
+
+    /// True if a command in shell form uses the shell of the base. Podman uses `/bin/sh`.
+    pub(crate) const fn inherits_shell(self) -> bool {
+        !matches!(self, Self::Podman)
+    }
+
+    /// True if the engine creates empty directories for the volumes of the base. The others leave
+    /// this to the start of a container.
+    pub(crate) const fn creates_directories_of_volumes(self) -> bool {
+        matches!(self, Self::Podman)
     }
 
     /// The value of `DOCKER_BUILDKIT` that selects the builder.
