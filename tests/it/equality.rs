@@ -166,7 +166,17 @@ fn assert_equal(engines: &[Engine], name: &str, golden: &Golden, with_times: boo
 fn differences(engine: Engine, embedded: &Seen, docker: &Seen, with_times: bool) -> String {
     let mut wrong = String::new();
     let mut differs = |what: &str, docker: String, embedded: String| {
-        wrong += &format!("{what}:\n  {engine:?}: {docker}\n  embedded: {embedded}\n");
+        let texts = [
+            what,
+            ":\n  ",
+            &format!("{engine:?}"),
+            ": ",
+            &docker,
+            "\n  embedded: ",
+            &embedded,
+            "\n",
+        ];
+        wrong.extend(texts);
     };
     for (docker, embedded) in [
         (&docker.image, &embedded.image),
@@ -302,7 +312,8 @@ fn variants_are_equal() {
 /// Values that not every engine can set.
 #[test]
 fn rare_values_are_equal_where_an_engine_supports_them() {
-    let table: [(&str, &str, fn(Engine) -> bool); 2] = [
+    type Supports = fn(Engine) -> bool;
+    let table: [(&str, &str, Supports); 2] = [
         (
             "odd-keys",
             "[labels]\n\"with = sign\" = \"x\"\n\"a=b\" = \"\"\n",

@@ -248,7 +248,7 @@ impl FakeRegistry {
             json!({ "mediaType": media_type, "digest": digest, "size": bytes.len(), "artifactType": kind,
                 "annotations": { "z": "first", "a": "second" } })
         });
-        self.index_of(repository, entries.collect(), &[&subject.replace(':', "-")])
+        self.index_of(repository, entries, &[&subject.replace(':', "-")])
     }
 
     /// Adds a manifest that refers to another one to a repository; returns its digest.
