@@ -45,7 +45,8 @@ impl ConfigCache {
         self.0.write(file(manifest), cached.to_string().as_bytes());
     }
 
-    /// The manifest with a digest, from the cache if possible. Returns `None` if the registry does not
+    /// The manifest with a digest, from the cache if possible. The registry may have lost a manifest
+    /// that is cached. Returns `None` if the registry does not
     /// have it.
     pub async fn manifest(
         &self,
@@ -53,7 +54,7 @@ impl ConfigCache {
         digest: &Digest,
     ) -> Result<Option<RawManifest>, registry::Error> {
         let cached = self.0.read(manifest_file(digest));
-        if let Some(raw) = cached.and_then(|bytes| manifest_of(&bytes, digest)) {
+        if let Some(raw) = cached.and_then(|bytes| RawManifest::of_cached(&bytes, digest)) {
             return Ok(Some(raw));
         }
         let found = repo.manifest(digest).await?;
@@ -63,32 +64,27 @@ impl ConfigCache {
         Ok(found)
     }
 
-    /// Stores a manifest. Does nothing if the user's cache is not writable.
+    /// Stores a manifest that contains its media type. Does nothing if the user's cache is not
+    /// writable.
     pub fn put_manifest(&self, raw: &RawManifest) {
-        let bytes = [raw.media_type.as_bytes(), b"\n", &raw.bytes].concat();
-        self.0.write(manifest_file(&raw.digest), &bytes);
+        if let Some(cached) = raw.to_cached() {
+            self.0.write(manifest_file(&raw.digest), &cached);
+        }
     }
 
-    /// Reads the config below a manifest, from the cache if possible, and caches it. Fails if the
-    /// manifest or the config is invalid or cannot be read.
+    /// Reads the config below a manifest, from the cache if possible, and caches it. A wrong media
+    /// type of a manifest leads to another config, so it is cached only if the manifest contains its
+    /// media type. Fails if the manifest or the config is invalid or cannot be read.
     pub async fn config(&self, repo: &Repo, raw: &RawManifest) -> Result<ImageConfig, Error> {
         if let Some(config) = self.get(&raw.digest) {
             return Ok(config);
         }
         let config = first_config(repo, raw).await?.unwrap_or_default();
-        self.put(&raw.digest, &config);
+        if raw.contains_its_media_type() {
+            self.put(&raw.digest, &config);
+        }
         Ok(config)
     }
-}
-
-/// The manifest in a cached file; `None` if it does not have the digest.
-fn manifest_of(cached: &[u8], digest: &Digest) -> Option<RawManifest> {
-    let end = cached.iter().position(|byte| *byte == b'\n')?;
-    let media_type = std::str::from_utf8(&cached[..end]).ok()?;
-    let bytes = cached[end + 1..].to_vec();
-    digest
-        .is_of(&bytes)
-        .then(|| RawManifest::new(media_type, bytes))
 }
 
 fn manifest_file(digest: &Digest) -> PathBuf {
@@ -104,14 +100,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cached_manifest_counts_only_with_its_digest() {
+    fn a_cached_manifest_counts_only_with_its_digest_and_its_media_type() {
         let directory = tempfile::tempdir().unwrap();
         let cache = ConfigCache(UserCache::at(directory.path().join("cache")));
-        let raw = RawManifest::new("application/x", b"{}\n".to_vec());
+        let text = r#"{"mediaType":"application/x"}"#;
+        let raw = RawManifest::new("application/x", text.as_bytes().to_vec());
         cache.put_manifest(&raw);
         let bytes = cache.0.read(manifest_file(&raw.digest)).unwrap();
-        assert_eq!(manifest_of(&bytes, &raw.digest), Some(raw.clone()));
-        assert_eq!(manifest_of(&bytes[..bytes.len() - 1], &raw.digest), None);
-        assert_eq!(manifest_of(b"", &raw.digest), None);
+        let read = |cached: &[u8]| RawManifest::of_cached(cached, &raw.digest);
+        assert_eq!(read(&bytes), Some(raw.clone()));
+        assert_eq!(read(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(read(b""), None);
+        assert_eq!(read(format!("application/y\n{text}").as_bytes()), None);
+        for (media_type, text) in [("application/y", text), ("application/x", "{}")] {
+            let mistyped = RawManifest::new(media_type, text.as_bytes().to_vec());
+            assert_eq!(mistyped.to_cached(), None);
+        }
     }
 }

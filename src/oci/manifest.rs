@@ -71,6 +71,25 @@ impl RawManifest {
             .is_ok_and(|probe| probe.media_type.as_ref() == Some(&self.media_type))
     }
 
+    /// The content of a cache file: the media type, a line feed, and the manifest. Returns `None` if
+    /// only the registry says the media type: another registry, or the same one later, may say
+    /// another.
+    #[must_use]
+    pub(crate) fn to_cached(&self) -> Option<Vec<u8>> {
+        self.contains_its_media_type()
+            .then(|| [self.media_type.as_bytes(), b"\n", &self.bytes].concat())
+    }
+
+    /// The manifest in a cache file; `None` if it does not have the digest, or if the digest does not
+    /// cover its media type.
+    #[must_use]
+    pub(crate) fn of_cached(cached: &[u8], digest: &Digest) -> Option<Self> {
+        let end = cached.iter().position(|byte| *byte == b'\n')?;
+        let media_type = std::str::from_utf8(&cached[..end]).ok()?;
+        let raw = Self::new(media_type, cached[end + 1..].to_vec());
+        (raw.digest == *digest && raw.contains_its_media_type()).then_some(raw)
+    }
+
     /// Parses the manifest. Fails if it is invalid or has an unsupported media type.
     pub fn parse(&self) -> Result<Manifest, Error> {
         #[derive(Deserialize)]

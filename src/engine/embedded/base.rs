@@ -171,27 +171,16 @@ impl Embedded {
         let Some(raw) = repo.manifest(digest).await? else {
             return Ok(None);
         };
-        let mut cached = format!("{}\n", raw.media_type).into_bytes();
-        cached.extend_from_slice(&raw.bytes);
-        self.write_cached("manifests", digest, &cached);
+        if let Some(cached) = raw.to_cached() {
+            self.write_cached("manifests", digest, &cached);
+        }
         Ok(Some(raw))
     }
 
-    /// A cached manifest. The file has the media type in its first line, then the manifest.
+    /// A cached manifest.
     fn cached_manifest(&self, digest: &Digest) -> Result<Option<RawManifest>, Error> {
-        let Some(kept) = self.read_cached("manifests", digest)? else {
-            return Ok(None);
-        };
-        let Some(end) = kept.iter().position(|byte| *byte == b'\n') else {
-            return Ok(None);
-        };
-        let raw = RawManifest::new(
-            String::from_utf8_lossy(&kept[..end]),
-            kept[end + 1..].to_vec(),
-        );
-        // The digest covers only the manifest, not the separate line with the media type.
-        let is_valid = raw.digest == *digest && raw.contains_its_media_type();
-        Ok(is_valid.then_some(raw))
+        let cached = self.read_cached("manifests", digest)?;
+        Ok(cached.and_then(|bytes| RawManifest::of_cached(&bytes, digest)))
     }
 
     /// The config with this digest, from the cache or the registry.
