@@ -7,16 +7,17 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{CONCURRENT, ConfigCache, Error};
 use crate::config_files::SignatureFormat;
 use crate::config_files::policy::RequiredArtifact;
-use crate::image::{self, Source};
+use crate::image::{self, Follow, Source, Tree};
 use crate::oci::{Bytes, Descriptor, RawManifest};
 use crate::reference::{Digest, Repository, Tag};
 use crate::registry::{self, Registries, Repo};
 use crate::render::Recipe;
-use crate::signing::{Expected, ExpectedSignatures, missing, simple_tag, subjects};
+use crate::signing::{Expected, ExpectedSignatures, missing, simple_tag};
 use crate::snapshot::Observed;
 
 /// Finds the images with the inputs of `recipes` that lack an artifact, and records it in
-/// `observed`. An image that would be built anyway is not read.
+/// `observed`. An image that would be built anyway is not read. An index that lost the image of a
+/// platform is removed from the published images, as others of which the registry lost a part.
 pub async fn artifacts(
     recipes: &[Recipe],
     expected: &Expected,
@@ -48,8 +49,14 @@ pub async fn artifacts(
     });
     let read: Vec<_> = read.buffer_unordered(CONCURRENT).try_collect().await?;
     for (repository, tag, lacking) in read {
-        let state = observed.repositories.get_mut(&repository);
-        if let Some(published) = state.and_then(|state| state.published.get_mut(&tag)) {
+        let Some(state) = observed.repositories.get_mut(&repository) else {
+            continue;
+        };
+        let Some(lacking) = lacking else {
+            state.published.remove(&tag);
+            continue;
+        };
+        if let Some(published) = state.published.get_mut(&tag) {
             published.lacking = lacking;
         }
     }
@@ -57,13 +64,14 @@ pub async fn artifacts(
 }
 
 /// The kinds of artifacts that the image, or the image of a platform, lacks. `tags` are all tags of
-/// the repository: an image without a tag for its simple signatures is known to lack them.
+/// the repository: an image without a tag for its simple signatures is known to lack them. Returns
+/// `None` if the registry lost the image of a platform.
 async fn lacking(
     source: CachedRepo<'_>,
     tags: &[Tag],
     digest: &Digest,
     expected: &Expected,
-) -> Result<BTreeSet<RequiredArtifact>, registry::Error> {
+) -> Result<Option<BTreeSet<RequiredArtifact>>, registry::Error> {
     let mut expected = expected.clone();
     let mut lacking = BTreeSet::new();
     let is_simple =
@@ -79,19 +87,31 @@ async fn lacking(
             ..expected
         };
         if expected.sbom.is_empty() && !expected.provenance {
-            return Ok(lacking);
+            return Ok(Some(lacking));
         }
     }
     let Some(raw) = source.cache.manifest(&source.repo, digest).await? else {
-        return Ok(lacking);
+        return Ok(Some(lacking));
     };
-    for subject in subjects(&source, &raw).await? {
-        lacking.extend(missing(&source.repo, &subject, &expected).await?.kinds());
+    let tree = Tree::load(&source, raw, Follow::Images).await?;
+    if !tree.missing.is_empty() {
+        return Ok(None);
     }
-    Ok(lacking)
+    for subject in tree.children_first() {
+        let missing = missing(&source.repo, subject, &expected).await?;
+        // The tag was just read, but the manifests below it may only be in the cache.
+        if !missing.is_empty()
+            && subject.digest != *digest
+            && source.repo.head(&subject.digest).await?.is_none()
+        {
+            return Ok(None);
+        }
+        lacking.extend(missing.kinds());
+    }
+    Ok(Some(lacking))
 }
 
-/// A repository whose manifests are read once by every user.
+/// A repository whose manifests are read from the user's cache if possible.
 struct CachedRepo<'a> {
     repo: Repo,
     cache: &'a ConfigCache,

@@ -2,13 +2,16 @@
 //! repaired.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use golden::oci::media::OCI_MANIFEST;
+use golden::reference::Digest;
 use serde_json::{Value, json};
 
 use crate::support::curl::curl;
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
-use crate::support::server::Seen;
+use crate::support::server::{Answer, Seen};
 use crate::support::workspace::{Golden, Run};
 
 const PASSWORD: &str = "correct horse battery";
@@ -149,22 +152,7 @@ fn a_second_run_writes_nothing_and_a_lost_signature_is_repaired() {
         app.run(&["push"], 0);
         app.run(&["sign", "app:1.2.3"], 0);
         assert_eq!(app.writes().len(), before, "{:?}", app.writes());
-        // Another tool deletes the signatures of one platform.
-        let tree = app.referrers("app:1.2.3");
-        let image = &tree["images"][1];
-        let lost = image["referrers"].as_array().unwrap();
-        for signature in lost {
-            let digest = signature["digest"].as_str().unwrap();
-            app.run(
-                &[
-                    "delete",
-                    &app.at(&format!("app@{digest}")),
-                    "--all-tags",
-                    "--yes",
-                ],
-                0,
-            );
-        }
+        let digest = app.lose_signatures();
         let plan = app.run(&["plan"], 0).stdout;
         assert!(plan.contains("app:1.2.3  attach: "), "{plan}");
         assert!(plan.contains("attach signature"), "{plan}");
@@ -176,12 +164,83 @@ fn a_second_run_writes_nothing_and_a_lost_signature_is_repaired() {
             json!(["signature"])
         );
         app.run(&["build", "--push"], 0);
-        let digest = image["digest"].as_str().unwrap();
         let repaired = app.referrers(&app.at(&format!("app@{digest}")));
         assert_eq!(repaired["referrers"].as_array().unwrap().len(), 2);
         let after = app.writes().len();
         app.run(&["build", "--push"], 0);
         assert_eq!(app.writes().len(), after);
+    }
+}
+
+impl SignedApp {
+    /// Deletes the signatures of the image of one platform, as another tool does; returns its digest.
+    fn lose_signatures(&self) -> String {
+        let tree = self.referrers("app:1.2.3");
+        let image = &tree["images"][1];
+        for signature in image["referrers"].as_array().unwrap() {
+            let digest = signature["digest"].as_str().unwrap();
+            let reference = self.at(&format!("app@{digest}"));
+            self.run(&["delete", &reference, "--all-tags", "--yes"], 0);
+        }
+        image["digest"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A proxy serves an index as an image once. The digest does not cover the header with the type.
+#[test]
+fn a_wrong_media_type_is_not_cached() {
+    let is_wrong = Arc::new(AtomicBool::new(false));
+    let wrong = is_wrong.clone();
+    let index = Arc::new(Mutex::new(String::new()));
+    let content = index.clone();
+    let app = SignedApp::new(Behaviour {
+        instead: Some(Arc::new(move |seen: &Seen| {
+            let text = content.lock().unwrap().clone();
+            let is_index = seen.method == "GET"
+                && !text.is_empty()
+                && seen.route().ends_with(Digest::of(text.as_bytes()).as_str());
+            (is_index && wrong.load(Ordering::SeqCst))
+                .then(|| Answer::new(200, text).header("content-type", OCI_MANIFEST))
+        })),
+        ..Behaviour::default()
+    });
+    app.run(&["build", "--push"], 0);
+    let text = curl("GET", &app.registry.host(), "app/manifests/1.2.3").body;
+    *index.lock().unwrap() = text;
+    // The next plan reads the index again.
+    app.golden.forget_manifests();
+    is_wrong.store(true, Ordering::SeqCst);
+    app.run(&["plan"], 0);
+    is_wrong.store(false, Ordering::SeqCst);
+    app.lose_signatures();
+    let plan = app.run(&["plan"], 0).stdout;
+    assert!(plan.contains("attach signature"), "{plan}");
+}
+
+/// The manifests of the last plan are cached, also those that the registry lost.
+#[test]
+fn an_index_that_lost_the_image_of_a_platform_is_published_again() {
+    for behaviour in Behaviour::both() {
+        let app = SignedApp::new(behaviour);
+        app.run(&["build", "--push"], 0);
+        app.run(&["plan"], 0);
+        let right = app.registry.tags("app")["1.2.3"].clone();
+        let lost = app.lose_signatures();
+        let path = format!("app/manifests/{lost}");
+        curl("DELETE", &app.registry.host(), &path);
+        assert!(!app.registry.has("app", &lost));
+        let plan = app.run(&["plan"], 0).stdout;
+        assert!(
+            plan.contains("build: 1.2.3 is published, but the registry lost a part of it"),
+            "{plan}"
+        );
+        app.run(&["build", "--push"], 0);
+        assert!(app.registry.has("app", &lost));
+        assert_eq!(app.registry.tags("app")["1.2.3"], right);
+        let repaired = app.referrers(&app.at(&format!("app@{lost}")));
+        assert_eq!(repaired["referrers"].as_array().unwrap().len(), 2);
+        let plan = app.run(&["plan"], 0).stdout;
+        assert!(plan.contains("skip") && !plan.contains("attach"), "{plan}");
     }
 }
 

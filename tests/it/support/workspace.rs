@@ -65,6 +65,11 @@ impl Golden {
         }
     }
 
+    /// Removes only the manifests in the user's caches.
+    pub(crate) fn forget_manifests(&self) {
+        std::fs::remove_dir_all(self.caches.path().join("golden/manifests")).unwrap();
+    }
+
     /// Writes golden.toml.
     pub(crate) fn workspace(self, text: &str) -> Self {
         self.file("golden.toml", text)
