@@ -3,18 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-
+use crate::image::Inventory;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Tag};
 use crate::registry::referrers::Superseded;
 use crate::registry::{Error, Repo};
+use crate::tags::siblings;
 
 /// The largest number of tags that are read to find out that none points to a replaced manifest. In a
 /// larger repository, the manifest is kept: the requests cost more than its space.
 const MOST_TAGS: usize = 20;
-/// The number of tags that are read concurrently.
-const CONCURRENT: usize = 8;
 
 /// Deletes replaced manifests that no tag points to. A registry that refuses the deletion keeps them:
 /// they cost only space.
@@ -27,23 +25,24 @@ pub(super) async fn remove_superseded(repo: &Repo, replaced: &[Superseded]) {
     }
 }
 
+/// Fails if the list of tags is incomplete: a tag that it lacks may point to a replaced manifest.
 async fn remove(repo: &Repo, replaced: &[Superseded]) -> Result<(), Error> {
-    let mut tags = repo.tags().await?;
     // The content names the digest that the tag is derived from, so the tags of other digests do not
     // point to it.
-    tags.retain(|tag| ArtifactKind::of_tag(tag).is_none());
-    if tags.len() > MOST_TAGS {
-        tracing::debug!(tags = tags.len(), "replaced manifests are kept");
+    let may_point_to_it = |tag: &Tag| ArtifactKind::of_tag(tag).is_none();
+    let listed = repo.tags().await?;
+    let count = listed.iter().filter(|tag| may_point_to_it(tag)).count();
+    if count > MOST_TAGS {
+        tracing::debug!(tags = count, "replaced manifests are kept");
         return Ok(());
     }
+    let mut tags = repo.complete_tags(&siblings(&listed)).await?;
+    tags.retain(may_point_to_it);
     tags.extend(replaced.iter().map(|one| one.tag.clone()));
-    let read = stream::iter(&tags).map(async |tag: &Tag| {
-        let found = repo.head(tag).await?;
-        Ok::<_, Error>(found.map(|found| found.digest))
-    });
-    let used: BTreeSet<Option<Digest>> = read.buffered(CONCURRENT).try_collect().await?;
+    let heads = Inventory::heads(repo, tags).await?;
+    let used: BTreeSet<&Digest> = heads.values().map(|head| &head.digest).collect();
     for one in replaced {
-        if !used.contains(&Some(one.digest.clone())) {
+        if !used.contains(&one.digest) {
             repo.delete(&one.digest).await?;
         }
     }

@@ -111,8 +111,9 @@ impl Repo {
         self.referrers_until(digest, |_| false).await
     }
 
-    /// The same, but only one of the two lists if `is_enough` returns true for it. The list under the
-    /// fallback tag is read first if the registry is known to have no list of its own.
+    /// The manifests whose subject is `digest`, as [`Self::referrers`] returns them, but only those of
+    /// one of the two lists if `is_enough` returns true for it. The list under the fallback tag is read
+    /// first if the registry is known to have no list of its own.
     pub async fn referrers_until(
         &self,
         digest: &Digest,

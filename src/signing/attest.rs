@@ -29,7 +29,7 @@ pub struct Claim<'a> {
 pub struct AttachedBundle {
     /// The digest of the manifest of the bundle; `None` if the bundle was attached before.
     pub manifest: Option<Digest>,
-    /// The lists of referrers that were replaced.
+    /// The manifests that new ones replaced, such as the list of referrers before this bundle.
     pub superseded: Vec<Superseded>,
 }
 

@@ -127,13 +127,16 @@ fn the_signatures_of_a_new_image_are_not_read_twice() {
 }
 
 /// The requests of a second run, without those of an image that is not signed.
-fn check_of_signatures(behaviour: &Behaviour, signing: &str) -> Vec<String> {
+fn check_of_signatures(behaviour: &Behaviour, platforms: &str, signing: &str) -> Vec<String> {
     let run = |tables: &str| {
         let registry = FakeRegistry::start(behaviour.clone());
         let host = registry.host();
         let golden = app(&host).workspace(&format!(
             "[[registry]]\nname = \"t\"\nhost = \"{host}\"\n{tables}"
         ));
+        let spec = std::fs::read_to_string(golden.path().join("app/image.toml")).unwrap();
+        let spec = spec.replace("[[files]]", &format!("{platforms}[[files]]"));
+        golden.write("app/image.toml", spec);
         golden.write_key_pair("team");
         golden.run(&["build", "--push"]).exit(0);
         let before = registry.requests().len();
@@ -167,22 +170,35 @@ fn the_signatures_of_an_unchanged_image_cost_one_request_for_each_format() {
     let fallback = "GET /v2/app/manifests/sha256-HEX";
     let list = "GET /v2/app/referrers/sha256:HEX";
     let simple = "GET /v2/app/manifests/sha256-HEX.sig";
-    assert_eq!(check_of_signatures(&with, signing), [list, simple]);
-    assert_eq!(check_of_signatures(&with, bundle), [list]);
+    assert_eq!(check_of_signatures(&with, "", signing), [list, simple]);
+    assert_eq!(check_of_signatures(&with, "", bundle), [list]);
     let first = [list, fallback, simple];
-    assert_eq!(check_of_signatures(&without, signing), first);
+    assert_eq!(check_of_signatures(&without, "", signing), first);
+    let platforms = "platforms = [\"linux/amd64\", \"linux/arm64\"]\n";
+    let each = [list, simple];
+    let expected = [each, each, each].concat();
+    assert_eq!(check_of_signatures(&with, platforms, signing), expected);
+    let next = [fallback, simple];
+    let expected = [&first[..], &next, &next].concat();
+    assert_eq!(check_of_signatures(&without, platforms, signing), expected);
 }
 
 /// The manifests that a new list replaces are deleted only where few tags may point to them.
 #[test]
 fn signing_again_does_not_read_every_tag_of_a_repository() {
+    // With the signed image, the first repository has 20 tags.
+    sign_again(19, true);
+    sign_again(20, false);
+}
+
+fn sign_again(others: usize, is_small: bool) {
     let registry = FakeRegistry::start(Behaviour::default());
     let host = registry.host();
     let golden = app(&host);
     for key in ["team", "other"] {
         golden.write_key_pair(key);
     }
-    for number in 0..20 {
+    for number in 0..others {
         let tag = format!("tag{number}");
         registry.image("app", &tag, &[&tag]);
     }
@@ -194,14 +210,51 @@ fn signing_again_does_not_read_every_tag_of_a_repository() {
     golden.run(&["sign", &image, "--key", "other.key"]).exit(0);
     let requests = registry.requests();
     let is_other = |line: &&String| line.contains("/manifests/tag");
-    assert_eq!(requests[before..].iter().filter(is_other).count(), 0);
+    let reads = requests[before..].iter().filter(is_other).count();
     let is_deletion = |line: &&String| line.starts_with("DELETE");
-    assert_eq!(requests.iter().filter(is_deletion).count(), 0);
-    // A bundle, a list and a manifest of simple signatures.
-    assert_eq!(registry.manifests("app").len(), manifests + 3);
+    let deletions = requests[before..].iter().filter(is_deletion).count();
+    // A bundle, a list and a manifest of simple signatures. Of these, the list and the simple
+    // signatures replace others.
+    let added = registry.manifests("app").len() - manifests;
+    let expected = if is_small { (others, 2, 1) } else { (0, 0, 3) };
+    assert!(
+        reads >= expected.0 && (deletions, added) == (expected.1, expected.2),
+        "{others}: {reads} reads, {deletions} deletions, {added} manifests"
+    );
+    assert_eq!(reads == 0, !is_small);
     for key in ["team.pub", "other.pub"] {
         golden
             .run(&["verify", &image, "--signed", "--key", key])
             .exit(0);
     }
+}
+
+/// A tag that the registry serves but does not list may point to a replaced manifest.
+#[test]
+fn a_replaced_manifest_is_kept_if_the_list_of_tags_is_incomplete() {
+    let is_hidden = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let hides = is_hidden.clone();
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(move |seen| {
+            let is_list = seen.route().ends_with("/tags/list") && hides.load(Ordering::SeqCst);
+            is_list.then(|| {
+                let list = r#"{"name":"app","tags":["1.0.0"]}"#;
+                crate::support::server::Answer::new(200, list)
+                    .header("content-type", "application/json")
+            })
+        })),
+        ..Behaviour::default()
+    });
+    let host = registry.host();
+    let golden = app(&host).env("GOLDEN_REGISTRY_SETTLE", "1");
+    for key in ["team", "other"] {
+        golden.write_key_pair(key);
+    }
+    registry.image("app", "signed", &["1.0.0", "1.0"]);
+    let image = format!("{host}/app:1.0.0");
+    golden.run(&["sign", &image, "--key", "team.key"]).exit(0);
+    let manifests = registry.manifests("app").len();
+    is_hidden.store(true, Ordering::SeqCst);
+    golden.run(&["sign", &image, "--key", "other.key"]).exit(0);
+    assert_eq!(registry.manifests("app").len(), manifests + 3);
 }
