@@ -66,6 +66,11 @@ pub enum Error {
     /// There is nothing to upload: the image was not built, and no registry has it.
     #[error("{0} was not built, so there is nothing to upload")]
     NotBuilt(String),
+    /// The image is only in an engine, but artifacts must be attached before a tag points to it.
+    #[error(
+        "{0} was not exported from the engine, which would put its tag before signatures and statements are attached"
+    )]
+    NotExported(String),
     /// A registry request failed.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
@@ -112,6 +117,7 @@ impl Error {
                 "another publisher may have pushed the same version; `golden inspect` shows it"
             }
             Self::NotBuilt(_) => "run `golden build` first",
+            Self::NotExported(_) => "run `golden build --push`, which exports the image",
             Self::Observe(error) => return error.hints(),
             Self::Registry(error) => return error.hints(),
             Self::Signing(error) => return error.hints(),

@@ -202,12 +202,9 @@ async fn put_immutable_tag(
     content: Option<&Content>,
 ) -> Result<RawManifest, Error> {
     let Some(content) = content else {
-        return match job.built.map(|built| &built.artifact) {
-            Some(Artifact::Docker { id }) if job.attachments.is_empty() => {
-                through_engine(job, destination, id).await
-            }
-            _ => Err(Error::NotBuilt(job.image().to_owned())),
-        };
+        let built = job.built.map(|built| &built.artifact);
+        let id = pushed_by_engine(built, !job.attachments.is_empty(), job.image())?;
+        return through_engine(job, destination, id).await;
     };
     if !destination.planned.is_new() {
         let pushed = destination.planned.repository.tag(destination.out.full());
@@ -223,6 +220,22 @@ async fn put_immutable_tag(
     let full = destination.out.full();
     content.put(job.registries, to, full, top).await?;
     Ok(top.clone())
+}
+
+/// The ID of the image that an engine pushes, if there is no content to send. Fails if artifacts are
+/// attached to the image: the engine would put its tag before them.
+fn pushed_by_engine<'a>(
+    built: Option<&'a Artifact>,
+    is_attached_to: bool,
+    image: &str,
+) -> Result<&'a Digest, Error> {
+    match built {
+        Some(Artifact::Docker { .. }) if is_attached_to => {
+            Err(Error::NotExported(image.to_owned()))
+        }
+        Some(Artifact::Docker { id }) => Ok(id),
+        Some(Artifact::Assembled(_)) | None => Err(Error::NotBuilt(image.to_owned())),
+    }
 }
 
 /// Attaches the artifacts that an image in the registry lacks.
@@ -305,5 +318,26 @@ async fn content_of(job: &PublishJob<'_>) -> Result<Option<Content>, Error> {
             Ok(Some(Content::published(&repo, top).await?))
         }
         (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_pushes_only_images_that_nothing_is_attached_to() {
+        let id = Digest::of(b"config");
+        let docker = Artifact::Docker { id: id.clone() };
+        let pushed = |built, is_attached_to| {
+            let found = pushed_by_engine(built, is_attached_to, "app:1.2.3");
+            found.cloned().map_err(|error| error.to_string())
+        };
+        assert_eq!(pushed(Some(&docker), false), Ok(id));
+        let not_exported = "app:1.2.3 was not exported from the engine, which would put its tag \
+                            before signatures and statements are attached";
+        assert_eq!(pushed(Some(&docker), true), Err(not_exported.to_owned()));
+        let not_built = "app:1.2.3 was not built, so there is nothing to upload";
+        assert_eq!(pushed(None, true), Err(not_built.to_owned()));
     }
 }
