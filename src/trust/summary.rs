@@ -1,4 +1,4 @@
-//! The SLSA verification summary (<https://slsa.dev/spec/v1.0/verification_summary>): the statement of a
+//! The SLSA verification summary (<https://slsa.dev/spec/v1.1/verification_summary>): the statement of a
 //! verifier that an image complies with a policy.
 
 use serde_json::{Value, json};
@@ -8,14 +8,16 @@ use crate::reference::{Digest, Repository};
 /// The predicate type of a verification summary.
 pub const PREDICATE: &str = "https://slsa.dev/verification_summary/v1";
 /// The verifier in the summaries of golden.
-pub const VERIFIER: &str = "https://golden.dev/audit/v1";
+const VERIFIER: &str = "https://golden.dev/audit/v1";
+/// The policy in the summaries of golden. Its digest identifies the rules.
+const POLICY: &str = "https://golden.dev/policy/v1";
 
 /// The SLSA level that was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuildLevel {
-    /// Each image has a provenance statement: Build L1.
+    /// The index, or the image of each platform, has a provenance statement: Build L1.
     One,
-    /// The policy does not require provenance.
+    /// The policy does not require provenance of the image, or no statement describes its build.
     Unevaluated,
 }
 
@@ -28,17 +30,22 @@ impl BuildLevel {
     }
 }
 
-/// The predicate for an image of `repository` that complies with a policy. It has no time, so that a
-/// later audit with the same policy and result makes the same statement.
+/// The predicate for an image of `repository` that complies with a policy. It has no time, which is
+/// optional since SLSA 1.1, so that a later audit with the same policy and result makes the same
+/// statement.
 #[must_use]
 pub fn predicate(repository: &Repository, policy: &Digest, level: BuildLevel) -> Value {
     json!({
         "verifier": { "id": VERIFIER },
         "resourceUri": format!("oci://{repository}"),
-        "policy": { "name": "golden.toml", "digest": { policy.algorithm(): policy.hex() } },
+        "policy": {
+            "name": "golden.toml",
+            "uri": POLICY,
+            "digest": { policy.algorithm(): policy.hex() },
+        },
         "verificationResult": "PASSED",
         "verifiedLevels": [level.as_str()],
-        "slsaVersion": "1.0",
+        "slsaVersion": "1.1",
     })
 }
 
@@ -57,12 +64,28 @@ mod tests {
             let expected = json!({
                 "verifier": { "id": "https://golden.dev/audit/v1" },
                 "resourceUri": "oci://registry.example.com/golden/app",
-                "policy": { "name": "golden.toml", "digest": { "sha256": policy.hex() } },
+                "policy": {
+                    "name": "golden.toml",
+                    "uri": "https://golden.dev/policy/v1",
+                    "digest": { "sha256": policy.hex() },
+                },
                 "verificationResult": "PASSED",
                 "verifiedLevels": [text],
-                "slsaVersion": "1.0",
+                "slsaVersion": "1.1",
             });
-            assert_eq!(predicate(&repository, &policy, level), expected);
+            let found = predicate(&repository, &policy, level);
+            assert_eq!(found, expected);
+            // The fields that SLSA 1.1 requires.
+            for required in [
+                "/verifier/id",
+                "/resourceUri",
+                "/policy/uri",
+                "/verificationResult",
+                "/verifiedLevels/0",
+            ] {
+                let field = found.pointer(required).and_then(Value::as_str);
+                assert!(field.is_some_and(|text| !text.is_empty()), "{required}");
+            }
         }
     }
 }
