@@ -136,7 +136,8 @@ pub async fn audit(
     }
     if let Some(writer) = &writer {
         for (reference, image) in complying {
-            match writer.attest(reference, image).await {
+            let known_as = audit.known_as(&image.repository);
+            match writer.attest(reference, image, &known_as).await {
                 Ok(attested) => audited.attested.push(attested),
                 Err(error) => audited.failures.push(error),
             }

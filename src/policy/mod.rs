@@ -5,6 +5,7 @@
 //! its image config, so that each rule works for both.
 
 mod apply;
+mod audited;
 mod compile;
 mod compiled;
 mod expired;
@@ -19,6 +20,7 @@ use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
 
+pub use audited::audited;
 pub use compiled::CompiledPolicy;
 pub use rules::config_deny_root::named_user;
 pub use rules::{RULES, Rule, rule};
@@ -132,6 +134,13 @@ impl<'p> UsedBasePolicy<'p> {
         diagnostic.help = help;
         Some(diagnostic)
     }
+}
+
+/// True if an exception from a rule counts today for an image with one of these names.
+#[must_use]
+pub fn is_excepted(policy: &Policy, rule: &str, known_as: &[String], now: i64) -> bool {
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    compiled.excepts(rule, &PolicySubject::empty(known_as, now))
 }
 
 /// Applies the policy to specs. Also reports mistakes in the policy itself, as errors of the spec.

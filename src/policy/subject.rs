@@ -89,7 +89,7 @@ impl<'a> PolicySubject<'a> {
     }
 
     /// A subject with nothing to check.
-    fn empty(known_as: &[String], now: i64) -> Self {
+    pub(super) fn empty(known_as: &[String], now: i64) -> Self {
         Self {
             name: None,
             known_as: known_as.to_vec(),

@@ -254,6 +254,18 @@ impl Resource {
     }
 }
 
+/// True if the predicate of a provenance statement, by any program, names the type of the build and
+/// the builder.
+#[must_use]
+pub fn describes_a_build(predicate: &Value) -> bool {
+    ["/buildDefinition/buildType", "/runDetails/builder/id"]
+        .iter()
+        .filter_map(|field| predicate.pointer(field)?.as_str())
+        .filter(|text| !text.is_empty())
+        .count()
+        == 2
+}
+
 /// A build as a provenance statement of golden describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedBuild {
@@ -411,6 +423,27 @@ mod tests {
             names,
             [Some("git"), Some("parent:1.0.0"), Some("golden.toml")]
         );
+    }
+
+    #[test]
+    fn a_predicate_describes_a_build_if_it_names_the_builder_and_the_type() {
+        let definition = json!({ "buildType": BUILD_TYPE });
+        let details = json!({ "builder": { "id": LOCAL_BUILDER } });
+        for (predicate, expected) in [
+            (
+                json!({ "buildDefinition": definition, "runDetails": details }),
+                true,
+            ),
+            (json!({ "buildDefinition": definition }), false),
+            (json!({ "runDetails": details }), false),
+            (
+                json!({ "buildDefinition": { "buildType": "" }, "runDetails": details }),
+                false,
+            ),
+            (json!(null), false),
+        ] {
+            assert_eq!(describes_a_build(&predicate), expected, "{predicate}");
+        }
     }
 
     #[test]

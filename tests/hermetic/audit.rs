@@ -306,6 +306,8 @@ fn a_summary_is_attached_to_images_that_comply_once_for_each_policy() {
         expected[0]["verifiedLevels"],
         json!(["SLSA_BUILD_LEVEL_UNEVALUATED"])
     );
+    let policy = &expected[0]["policy"]["uri"];
+    assert_eq!(*policy, "https://golden.dev/policy/v1");
     let bad = format!("{host}/team/app:0.9.0");
     assert_eq!(summaries(&golden, &registry, &bad), [json!(null); 0]);
     let before = writes();
@@ -345,4 +347,75 @@ fn a_summary_is_attached_to_images_that_comply_once_for_each_policy() {
         .run(&["audit", &good, "--attest", "--key", "team.key"])
         .exit(2);
     assert!(run.stderr.contains("has no [policy]"), "{}", run.stderr);
+}
+
+/// The number of requests that write.
+fn writes(registry: &FakeRegistry) -> usize {
+    let requests = registry.requests().into_iter();
+    requests.filter(|line| line.starts_with("PUT")).count()
+}
+
+#[test]
+fn rules_that_an_audit_does_not_evaluate_are_not_attested() {
+    let registry = registry();
+    let good = format!("{}/team/app:1.0.0", registry.host());
+    let golden = Golden::new();
+    golden.write_key_pair("team");
+    let before = writes(&registry);
+    for policy in [
+        "[policy.size]\nunpacked = \"1B\"\n",
+        "[policy.base]\nallow = []\n",
+        "[policy]\nrequired_labels = [\"none\"]\n[policy.severity]\nrequired_labels = \"warn\"\n",
+    ] {
+        golden.write("golden.toml", policy);
+        let run = golden
+            .run(&["audit", &good, "--attest", "--key", "team.key"])
+            .exit(2);
+        assert!(
+            run.stderr
+                .contains("has no rule that an audit of published images checks"),
+            "{policy}: {}",
+            run.stderr
+        );
+    }
+    assert_eq!(writes(&registry), before);
+}
+
+/// The digest of the policy in an audit that attests an image.
+fn attested_policy(golden: &Golden, reference: &str) -> Value {
+    let args = ["audit", reference, "--attest", "--format", "json"];
+    let run = golden.run(&args).exit(0);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    document["attested"][0]["policy"].clone()
+}
+
+#[test]
+fn the_digest_of_the_policy_depends_on_exceptions_in_force_and_on_trusted_keys() {
+    let registry = registry();
+    let host = registry.host();
+    let good = format!("{host}/team/app:1.0.0");
+    let policy = "[policy]\nrequired_labels = [\"owner\"]\n";
+    let signing = "[signing]\nkey = \"team.key\"\n";
+    let golden = Golden::new();
+    golden.write_key_pair("team");
+    let with_exception_until = |until: &str| {
+        let except = "[[policy.except]]\nrule = \"required_labels\"\nreason = \"x\"\nuntil = ";
+        golden.write("golden.toml", format!("{policy}{except}{until}\n{signing}"));
+        attested_policy(&golden, &good)
+    };
+    let excepted = with_exception_until("2999-01-01");
+    let strict = with_exception_until("2026-01-02");
+    assert_ne!(excepted, strict);
+    golden.write("golden.toml", format!("{policy}{signing}"));
+    assert_eq!(attested_policy(&golden, &good), strict);
+    let trust = format!("[[trust]]\nname = \"a\"\nimages = [\"{host}/**\"]\nkeys = [\"a.pub\"]\n");
+    golden.write("golden.toml", format!("{policy}{signing}{trust}"));
+    let mut found = Vec::from([strict]);
+    for _ in 0..2 {
+        golden.write_key_pair("a");
+        let next = attested_policy(&golden, &good);
+        assert_eq!(attested_policy(&golden, &good), next);
+        assert!(!found.contains(&next), "{found:?}");
+        found.push(next);
+    }
 }

@@ -103,6 +103,53 @@ impl App {
     }
 }
 
+/// The levels in the verification summary of the published image.
+fn verified_levels(app: &App) -> Value {
+    let tree = app.tree("app:1.2.3");
+    let nodes = tree["referrers"].as_array().unwrap().iter();
+    let mut summaries =
+        nodes.filter(|node| predicate(node) == "https://slsa.dev/verification_summary/v1");
+    let summary = summaries.next_back().unwrap();
+    let summary = statement(&app.content("app", summary["digest"].as_str().unwrap()));
+    summary["predicate"]["verifiedLevels"].clone()
+}
+
+#[test]
+fn a_summary_has_the_level_that_the_provenance_of_the_image_shows() {
+    let signing = "[signing]\nkey = \"team.key\"\n";
+    let policy = "[policy.published]\nrequire = [\"provenance\"]\n";
+    let except =
+        "[[policy.except]]\nrule = \"published.require\"\nreason = \"x\"\nuntil = 2999-01-01\n";
+    let one = json!(["SLSA_BUILD_LEVEL_1"]);
+    let unevaluated = json!(["SLSA_BUILD_LEVEL_UNEVALUATED"]);
+    for (provenance, except, is_annotated, expected) in [
+        ("[provenance]\n", "", false, &one),
+        ("[provenance]\n", except, false, &unevaluated),
+        ("", except, false, &unevaluated),
+        ("", "", true, &unevaluated),
+    ] {
+        let behaviour = Behaviour {
+            referrers: true,
+            ..Behaviour::default()
+        };
+        let app = App::new(behaviour, &format!("{provenance}{signing}{policy}{except}"));
+        app.run(&["build", "--push"], 0);
+        if is_annotated {
+            let top = app.registry.tags("app")["1.2.3"].clone();
+            let blob = curl("GET", &app.registry.host(), &format!("app/manifests/{top}")).json();
+            let manifest = json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+                "artifactType": BUNDLE, "config": blob["config"], "layers": [],
+                "annotations": { "dev.sigstore.bundle.predicateType": PROVENANCE },
+                "subject": { "mediaType": media::OCI_INDEX, "digest": top, "size": 1 } });
+            app.registry
+                .manifest("app", media::OCI_MANIFEST, &manifest, &[]);
+        }
+        app.run(&["audit", "app:1.2.3", "--attest"], 0);
+        let found = verified_levels(&app);
+        assert_eq!(found, *expected, "{provenance}{except}{is_annotated}");
+    }
+}
+
 /// The statement in a bundle, or an unsigned statement itself.
 fn statement(content: &Value) -> Value {
     use base64::Engine as _;
