@@ -14,7 +14,7 @@ use crate::observe;
 use crate::reference::Reference;
 use crate::resolve::image::Base;
 use crate::suggest::closest;
-use crate::workspace::lock::{LockedBase, key};
+use crate::workspace::lock::{Lock, LockedBase, key};
 
 /// The change of a base since golden.lock was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -135,6 +135,42 @@ fn compare_pin(
         images,
         pinned: true,
     })
+}
+
+/// Records the current state of compared bases in golden.lock. Returns the bases with the other
+/// entries that moved, because they have the same reference. `used` has the images of each entry.
+#[must_use]
+pub fn record(
+    lock: &mut Lock,
+    mut compared: Vec<Compared>,
+    used: &BTreeMap<String, (Base, Vec<String>)>,
+) -> Vec<Compared> {
+    let mut moved = Vec::new();
+    for base in compared.iter().filter(|base| !base.pinned) {
+        let new = match &base.locked {
+            // A new date with the same digest does not change the file.
+            Some(locked) if base.change == Change::Unchanged => locked,
+            _ => &base.current,
+        };
+        moved.extend(lock.replace(new.clone()));
+    }
+    for locked in moved {
+        let is_known = compared.iter().any(|one| one.base == locked.base);
+        let Some(current) = lock.bases.get(&locked.base).filter(|_| !is_known) else {
+            continue;
+        };
+        let images = used.get(&locked.base).map(|(_, images)| images.clone());
+        compared.push(Compared {
+            base: locked.base.clone(),
+            change: Change::Moved,
+            current: current.clone(),
+            locked: Some(locked),
+            images: images.unwrap_or_default(),
+            pinned: false,
+        });
+    }
+    compared.sort_by(|a, b| a.base.cmp(&b.base));
+    compared
 }
 
 /// Verifies the signatures of the bases that an update would record, and adds the names of the

@@ -30,7 +30,7 @@ impl PastDigests<'_> {
         let environment = self.settings.environment();
         let root = &self.workspace.root;
         for version in git::versions(root, FILE, MOST_COMMITS, &environment).await {
-            // An old lock file may have another format.
+            // An old lock file may have another format, or two digests of one reference.
             if let Ok(lock) = Lock::parse(&version.text) {
                 digests.extend(locked(&lock, reference));
             }

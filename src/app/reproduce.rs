@@ -325,7 +325,7 @@ async fn open(published: &Published, top: &Path, settings: &Settings) -> Result<
     let mut env = settings.env.clone();
     let epoch = created.unix_timestamp().to_string();
     env.insert("SOURCE_DATE_EPOCH".to_owned(), epoch);
-    let checked = session::check(Settings {
+    let checked = session::check_with_any_lock(Settings {
         cwd: top.join(workspace),
         workspace: Some(top.join(workspace)),
         env,

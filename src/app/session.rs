@@ -109,9 +109,11 @@ impl CheckedWorkspace {
         }))
     }
 
-    /// The workspace with its golden.lock. Fails if golden.lock is invalid.
+    /// The workspace with its golden.lock. Fails if golden.lock is invalid, or has two digests of one
+    /// reference.
     pub fn workspace(self) -> Result<Workspace, Error> {
         let lock = Lock::read(&self.root)?;
+        lock.require_one_digest()?;
         Ok(Workspace {
             root: self.root,
             spec: self.spec,
@@ -153,8 +155,18 @@ fn known_variables(loaded: &Loaded, set: &[(String, String)]) -> Result<(), Erro
 }
 
 /// Opens the workspace and returns the findings instead of showing them. Fails if there is no
-/// workspace, or if the selection matches no image.
+/// workspace, if the selection matches no image, or if golden.lock has two digests of one reference.
 pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
+    let checked = check_with_any_lock(settings).await?;
+    if let Some(session) = &checked.session {
+        session.workspace.lock.require_one_digest()?;
+    }
+    Ok(checked)
+}
+
+/// As [`check`], but golden.lock may have two digests of one reference: for `golden update`, which
+/// repairs the file, and for earlier commits.
+pub async fn check_with_any_lock(settings: Settings) -> Result<CheckedSession, Error> {
     let mut loaded = load::load(&settings.surroundings()?).await?;
     loaded
         .sources

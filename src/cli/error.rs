@@ -126,7 +126,9 @@ impl From<crate::workspace::lock::Error> for Failure {
         use crate::workspace::lock::Error as Lock;
         let exit = match &error {
             Lock::File(_) => Exit::Failed,
-            Lock::Parse(_) | Lock::Entry { .. } | Lock::Version(_) => Exit::Usage,
+            Lock::Parse(_) | Lock::Entry { .. } | Lock::TwoDigests { .. } | Lock::Version(_) => {
+                Exit::Usage
+            }
         };
         Self::with_hints(exit, error.hints(), error)
     }

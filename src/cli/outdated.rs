@@ -35,6 +35,7 @@ struct OutdatedReport {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = session::open_for_bases(context, args.set).await?;
+    session.workspace.lock.require_one_digest()?;
     if args.packages {
         return packages::outdated(&session, context).await;
     }

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use crate::app::destinations::Destinations;
 use crate::app::names::WorkspaceNames;
-use crate::app::session::check;
+use crate::app::session::{check, check_with_any_lock};
 use crate::app::{CheckedWorkspace, Session};
 use crate::diagnostic::{Class, Diagnostics, SourceMap};
 use crate::report::{self, OutputFormat};
@@ -20,10 +20,11 @@ pub async fn open(context: &Context, selection: SelectionArgs) -> Result<Session
 }
 
 /// Opens the workspace for a command on bases. Fails if a spec is invalid. Policy violations are
-/// ignored: an unlocked base may be the reason for the command.
+/// ignored: an unlocked base may be the reason for the command. golden.lock may have two digests of
+/// one reference.
 pub async fn open_for_bases(context: &Context, set: Vec<String>) -> Result<Session, Failure> {
     let selection = SelectionArgs::of(Vec::new(), set);
-    let checked = check(selection.settings(context)?).await?;
+    let checked = check_with_any_lock(selection.settings(context)?).await?;
     if let Some(session) = checked.session {
         return Ok(session);
     }

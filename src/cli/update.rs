@@ -7,7 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::unavailable::show_unavailable;
 use super::{packages, session};
-use crate::app::bases::{self, Change, Compared};
+use crate::app::bases::{self, Compared};
 use crate::app::bump::NextVersion;
 use crate::report::{self, OutputFormat};
 use crate::workspace::lock::FILE;
@@ -41,6 +41,7 @@ struct UpdateReport {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = session::open_for_bases(context, args.set).await?;
     if args.packages {
+        session.workspace.lock.require_one_digest()?;
         return packages::update(&session, args.bump.as_ref(), context).await;
     }
     let (mut compared, lost) = bases::compare(&session, &args.bases).await?;
@@ -62,12 +63,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .cloned()
         .collect();
     lock.bases.retain(|key, _| used.contains_key(key));
-    for base in &compared {
-        // A new date with the same digest does not change the file.
-        if base.change != Change::Unchanged && !base.pinned {
-            lock.replace(base.current.clone());
-        }
-    }
+    let compared = bases::record(&mut lock, compared, &used);
     lock.write(&session.workspace.root)?;
     match context.format {
         OutputFormat::Json => context.out.json(&UpdateReport {

@@ -167,6 +167,14 @@ pub enum Error {
         /// The problem.
         what: String,
     },
+    /// One reference has two digests, for example after a wrong merge.
+    #[error("{FILE}: {what}")]
+    TwoDigests {
+        /// The reference with its entries.
+        what: String,
+        /// The base to update.
+        base: String,
+    },
     /// A newer golden wrote the file.
     #[error("golden.lock has version {0}; this golden reads version {VERSION}")]
     Version(u32),
@@ -184,13 +192,17 @@ impl Error {
                         .to_owned(),
                 ]
             }
+            Self::TwoDigests { base, .. } => vec![format!(
+                "`golden update {base}` gives all of them the current digest"
+            )],
             Self::Version(_) => vec!["use a newer golden".to_owned()],
         }
     }
 }
 
 impl Lock {
-    /// Parses the text of the file. Fails if it is invalid, has another version, or has a
+    /// Parses the text of the file. One reference may have two digests, because earlier versions of
+    /// golden wrote such files. Fails if the text is invalid, has another version, or has a
     /// contradictory entry.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let file: File = toml::from_str(text).map_err(|error| Error::Parse(error.to_string()))?;
@@ -198,7 +210,6 @@ impl Lock {
             return Err(Error::Version(file.version));
         }
         let mut bases: BTreeMap<String, LockedBase> = BTreeMap::new();
-        let mut tags: BTreeMap<Reference, (Digest, usize)> = BTreeMap::new();
         for (number, base) in file.base.into_iter().enumerate() {
             let line = line_of(text, "[[base]]", number);
             let refuse = |what| Err(Error::Entry { line, what });
@@ -212,23 +223,22 @@ impl Lock {
             if bases.contains_key(&base.base) {
                 return refuse(format!("`{}` is locked twice", base.base));
             }
-            match tags.get(&base.reference) {
-                Some((digest, other)) if *digest != base.digest => {
-                    return refuse(format!(
-                        "{} has another digest here than at {FILE}:{other}",
-                        base.reference
-                    ));
-                }
-                Some(_) => {}
-                None => {
-                    let digest = base.digest.clone();
-                    tags.insert(base.reference.clone(), (digest, line));
-                }
-            }
             bases.insert(base.base.clone(), base);
         }
         let packages = packages(text, file.packages)?;
         Ok(Self { bases, packages })
+    }
+
+    /// Fails if one reference has two digests: images on the same base would differ.
+    pub fn require_one_digest(&self) -> Result<(), Error> {
+        let mut known: BTreeMap<&Reference, &LockedBase> = BTreeMap::new();
+        for base in self.bases.values() {
+            let first = *known.entry(&base.reference).or_insert(base);
+            if first.digest != base.digest {
+                return Err(two_digests(first, base));
+            }
+        }
+        Ok(())
     }
 
     /// The text of the file. It is sorted, so that all machines write the same text.
@@ -285,18 +295,21 @@ impl Lock {
     }
 
     /// Replaces the entry of a base, or adds it. Other entries with the same reference get its digest.
-    pub fn replace(&mut self, new: LockedBase) {
-        let same = self
-            .bases
-            .values_mut()
-            .filter(|one| one.reference == new.reference);
-        for one in same {
-            *one = LockedBase {
+    /// Returns these other entries as they were.
+    pub fn replace(&mut self, new: LockedBase) -> Vec<LockedBase> {
+        let others = self.bases.values_mut().filter(|one| {
+            one.reference == new.reference && one.digest != new.digest && one.base != new.base
+        });
+        let mut moved = Vec::new();
+        for one in others {
+            let moved_to = LockedBase {
                 base: one.base.clone(),
                 ..new.clone()
             };
+            moved.push(std::mem::replace(one, moved_to));
         }
         self.bases.insert(new.base.clone(), new);
+        moved
     }
 
     /// True if a version of a package is recorded as a security update of any image.
@@ -313,6 +326,23 @@ impl Lock {
     #[must_use]
     pub fn get(&self, base: &Base) -> Option<&LockedBase> {
         self.bases.get(&key(base)?)
+    }
+}
+
+/// The error about two entries of one reference. `golden update` finds an entry by its base; the
+/// reference itself needs no quotes in a shell.
+fn two_digests(first: &LockedBase, second: &LockedBase) -> Error {
+    let reference = first.reference.to_string();
+    let base = match [first, second].map(|one| one.base == reference) {
+        [false, false] => format!("'{}'", first.base.replace('\'', r"'\''")),
+        _ => reference.clone(),
+    };
+    Error::TwoDigests {
+        what: format!(
+            "{reference} has two digests: {} in the entry `{}`, and {} in the entry `{}`",
+            first.digest, first.base, second.digest, second.base
+        ),
+        base,
     }
 }
 
@@ -406,15 +436,16 @@ mod tests {
         let mut lock = Lock::default();
         lock.add(old.clone());
         assert_eq!(lock.add(new.clone()).digest, old.digest);
-        assert!(Lock::parse(&lock.text().unwrap()).is_ok());
-        lock.replace(new.clone());
+        let written = Lock::parse(&lock.text().unwrap()).unwrap();
+        assert!(written.require_one_digest().is_ok());
+        assert_eq!(lock.replace(new.clone()), [old]);
         let digests = lock.bases.values().map(|base| &base.digest);
         assert_eq!(digests.collect::<Vec<_>>(), [&new.digest, &new.digest]);
         let names: Vec<&str> = lock.bases.values().map(|base| base.base.as_str()).collect();
         assert_eq!(names, [range, exact]);
         // The range selects another tag now, so the entry of the tag itself remains.
         let later = locked(range, "docker.io/library/debian:12.9");
-        lock.replace(later.clone());
+        assert_eq!(lock.replace(later.clone()), []);
         assert_eq!(lock.bases[range], later);
         assert_eq!(lock.bases[exact].digest, new.digest);
     }
@@ -469,19 +500,37 @@ mod tests {
             let text = entry(base, reference);
             text.replace(Digest::of(b"x").as_str(), Digest::of(content).as_str())
         };
-        assert_eq!(
-            refusal(&[
+        let conflict = |second: (&str, &[u8])| {
+            let entries = [
                 digest("a.example/b ^1", "a.example/b:1.2", b"x"),
                 digest("a.example/c:1", "a.example/c:1", b"x"),
-                digest("a.example/b:1.2", "a.example/b:1.2", b"y"),
-            ]),
-            "golden.lock:10: a.example/b:1.2 has another digest here than at golden.lock:2"
-        );
-        let equal = [
-            digest("a.example/b ^1", "a.example/b:1.2", b"x"),
-            digest("a.example/b:1.2", "a.example/b:1.2", b"x"),
-        ];
-        assert!(Lock::parse(&format!("version = 1\n{}", equal.concat())).is_ok());
+                digest(second.0, "a.example/b:1.2", second.1),
+            ];
+            let lock = Lock::parse(&format!("version = 1\n{}", entries.concat())).unwrap();
+            let refused = lock.require_one_digest();
+            refused.map_err(|error| (error.to_string(), error.hints()))
+        };
+        let (x, y) = (Digest::of(b"x"), Digest::of(b"y"));
+        for (second, first_named, help) in [
+            (
+                "a.example/b:1.2",
+                "a.example/b ^1",
+                "`golden update a.example/b:1.2` gives all of them the current digest",
+            ),
+            (
+                "a.example/b ~1.2",
+                "a.example/b ^1",
+                "`golden update 'a.example/b ^1'` gives all of them the current digest",
+            ),
+        ] {
+            let message = format!(
+                "golden.lock: a.example/b:1.2 has two digests: {x} in the entry `{first_named}`, \
+                 and {y} in the entry `{second}`"
+            );
+            let expected = Err((message, vec![help.to_owned()]));
+            assert_eq!(conflict((second, b"y")), expected);
+        }
+        assert_eq!(conflict(("a.example/b:1.2", b"x")), Ok(()));
         let invalid = "version = 1\n[[base]]\nbase = \"a.example/b:1\"\nreference = \"a.example/b:1\"\ndigest = \"sha256:12\"\n";
         let message = Lock::parse(invalid).unwrap_err().to_string();
         assert!(message.contains("line 5"), "{message}");

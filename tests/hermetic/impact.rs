@@ -145,6 +145,36 @@ fn images_on_an_earlier_digest_of_a_tag_are_listed() {
     assert!(summary.starts_with("no image is built on"), "{summary}");
 }
 
+/// Earlier versions of golden wrote a lock file with two digests of one tag.
+#[test]
+fn a_commit_of_a_lock_with_two_digests_of_a_tag_shows_an_earlier_digest() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let none = json!({});
+    let old = registry.layered("golden/base", "amd64", &["os-old"], &none, &["1.2.3"]);
+    let new = registry.layered("golden/base", "amd64", &["os-new"], &none, &["1.2.3"]);
+    registry.layered("team/old", "amd64", &["os-old", "x"], &none, &["1"]);
+    let base = format!("{host}/golden/base:1.2.3");
+    let entry = |key: &str, digest: &str| {
+        format!("[[base]]\nbase = \"{key}\"\nreference = \"{base}\"\ndigest = \"{digest}\"\n")
+    };
+    let golden =
+        Golden::new().workspace(&format!("[[registry]]\nname = \"r\"\nhost = \"{host}\"\n"));
+    golden.git(&["init", "--quiet"]);
+    let range = format!("{host}/golden/base ^1");
+    for entries in [
+        entry(&range, &old) + &entry(&base, &new),
+        entry(&base, &new),
+    ] {
+        golden.write("golden.lock", format!("version = 1\n{entries}"));
+        golden.git(&["add", "."]);
+        golden.git(&["commit", "--quiet", "--message", "lock"]);
+    }
+    let run = golden.run(&["impact", &base]).exit(0);
+    let expected = format!("└── {host}/team/old:1  (linux/amd64; on the earlier sha256:");
+    assert!(run.stdout.contains(&expected), "{}", run.stdout);
+}
+
 #[test]
 fn each_tag_and_platform_costs_one_request_and_configs_are_read_once() {
     let registry = fleet(Behaviour::default());

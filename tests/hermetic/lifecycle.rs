@@ -332,31 +332,57 @@ fn golden_lock_has_one_digest_for_each_tag() {
     fleet.run(&["build", "--push", "--engine", "embedded"], 0);
     let lock = || std::fs::read_to_string(fleet.golden.path().join("golden.lock")).unwrap();
     assert_eq!(lock().matches(&format!("digest = \"{old}\"")).count(), 2);
-    // An update of one entry moves the other one too.
-    fleet.run(&["update", &fleet.base()], 0);
+    // An update of one entry moves the other one too, and reports both.
+    let range = format!("{host}/golden/base =1.2.3");
+    let before = lock();
+    let update = ["update", &fleet.base(), "--format", "json"];
+    let document: Value = serde_json::from_str(&fleet.run(&update, 0).stdout).unwrap();
+    let bases = document["bases"].as_array().unwrap().iter();
+    let facts: Vec<Value> = bases
+        .map(|one| {
+            json!([
+                one["base"],
+                one["change"],
+                one["locked"]["digest"],
+                one["current"]["digest"],
+                one["images"]
+            ])
+        })
+        .collect();
+    let expected = [
+        json!([range, "moved", old, new, ["late:1.0.0"]]),
+        json!([fleet.base(), "moved", old, new, ["app:1.0.0"]]),
+    ];
+    assert_eq!(facts, expected);
+    fleet.golden.write("golden.lock", &before);
+    let run = fleet.run(&["update", &fleet.base()], 0);
+    assert!(run.stdout.contains(&range), "{}", run.stdout);
+    let summary = "golden.lock: 2 changed, 0 unchanged, 0 removed";
+    assert!(run.stderr.contains(summary), "{}", run.stderr);
     let text = lock();
     assert_eq!(text.matches(&format!("digest = \"{new}\"")).count(), 2);
     let (head, tail) = text.rsplit_once(&new).unwrap();
     let (head, middle) = head.rsplit_once(&format!("digest = \"{new}\"")).unwrap();
     let edited = format!("{head}digest = \"{old}\"{middle}{new}{tail}");
     fleet.golden.write("golden.lock", &edited);
-    let run = fleet.run(&["plan"], 2);
-    let line = |number: usize| {
-        let mut lines = edited.lines().enumerate();
-        let found = lines
-            .by_ref()
-            .filter(|(_, line)| *line == "[[base]]")
-            .nth(number);
-        found.unwrap().0 + 1
-    };
     let expected = format!(
-        "golden.lock:{}: {} has another digest here than at golden.lock:{}",
-        line(1),
-        fleet.base(),
-        line(0)
+        "error: golden.lock: {base} has two digests: {old} in the entry `{range}`, and {new} in the \
+         entry `{base}`\nhelp: `golden update {base}` gives all of them the current digest\n",
+        base = fleet.base()
     );
-    assert!(run.stderr.contains(&expected), "{}", run.stderr);
-    fleet.golden.write("golden.lock", &text);
+    for args in [
+        &["plan"][..],
+        &["outdated"],
+        &["update", "--packages"],
+        &["ls"],
+    ] {
+        let run = fleet.run(args, 2);
+        assert_eq!(run.stderr, expected, "{args:?}");
+    }
+    // The entry that is current gives its digest to the other one.
+    let run = fleet.run(&["update", &fleet.base()], 0);
+    assert!(run.stdout.contains(&range), "{}", run.stdout);
+    assert_eq!(lock(), text);
     let base = format!("{host}/golden/base@{new}");
     fleet.run(&["revoke", &base, "--reason", "bad", "--yes"], 0);
     let run = fleet.run(&["outdated"], 3);

@@ -119,6 +119,29 @@ fn a_base_that_moved_and_a_parent_of_the_workspace_are_taken_as_they_were() {
     }
 }
 
+/// Earlier versions of golden wrote a lock file with two digests of one tag.
+#[test]
+fn a_commit_of_a_lock_with_two_digests_of_a_tag_is_reproduced() {
+    let app = App::new(Behaviour::default(), TABLES);
+    let entry = |key: &str| {
+        let digest = Digest::of(key.as_bytes());
+        format!(
+            "[[base]]\nbase = \"{key}\"\nreference = \"a.example/b:1\"\ndigest = \"{digest}\"\n"
+        )
+    };
+    let entries = [entry("a.example/b:1"), entry("a.example/b ^1")].concat();
+    app.golden
+        .write("golden.lock", format!("version = 1\n{entries}"));
+    commit(&app.golden);
+    app.run(&["build", "--push"], 2);
+    // git hides the valid file, so that the provenance names the commit.
+    app.golden
+        .git(&["update-index", "--assume-unchanged", "golden.lock"]);
+    app.golden.write("golden.lock", "version = 1\n");
+    app.run(&["build", "--push"], 0);
+    assert_eq!(reproduced(&app, "app:1.2.3", 0)["outcome"], "same");
+}
+
 #[test]
 fn a_row_of_a_matrix_is_reproduced_alone() {
     let app = App::new(Behaviour::default(), TABLES);
