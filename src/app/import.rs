@@ -180,15 +180,28 @@ pub async fn existing(finder: &Finder<'_>, name: &str, from: &str) -> Result<New
     Ok(image)
 }
 
-/// Records the digest of a base in golden.lock. A workspace with an invalid spec is not changed.
+/// Records the digest of a base in golden.lock. An entry that exists does not move, because other
+/// images use it. A workspace with an invalid spec is not changed.
 async fn pin(settings: &Settings, base: &str) -> Result<(), Error> {
     let Some(session) = session::check(settings.clone()).await?.session else {
         return Ok(());
     };
     let (compared, _) = bases::compare(&session, &[base.to_owned()]).await?;
     let mut lock = session.workspace.lock.clone();
-    for base in compared.into_iter().filter(|base| !base.pinned) {
-        lock.replace(base.current);
+    for found in compared.into_iter().filter(|one| !one.pinned) {
+        let current = found.current;
+        let locked = match found.locked {
+            Some(locked) => locked,
+            None => lock.add(current.clone()).clone(),
+        };
+        if found.base == base && locked.digest != current.digest {
+            let text = format!(
+                "{base} remains at {} in golden.lock, and the registry has {} now; `golden update {base}` \
+                 moves it for every image",
+                locked.digest, current.digest
+            );
+            settings.events.warn(None, text);
+        }
     }
     Ok(lock.write(&session.workspace.root)?)
 }

@@ -203,6 +203,40 @@ fn an_existing_image_becomes_the_base_with_its_config() {
 }
 
 #[test]
+fn an_image_on_an_existing_one_does_not_move_the_base_of_another_image() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let base = format!("{host}/base:12.8");
+    registry.image_for("base", "amd64", "BASE=1", &["12.8"]);
+    let old = registry.tags("base")["12.8"].clone();
+    let golden = Golden::new()
+        .workspace(&format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\n"))
+        .image(
+            "one",
+            &format!(
+                "[image]\nname = \"one\"\nversion = \"1.0.0\"\nfamily = \"static\"\n\
+                 base = {{ ref = \"{host}/base\", version = \"12\" }}\n"
+            ),
+        );
+    golden.run(&["update"]).exit(0);
+    registry.image_for("base", "amd64", "BASE=2", &["12.8"]);
+    let new = registry.tags("base")["12.8"].clone();
+    for name in ["two", "three"] {
+        let run = golden.run(&["new", name, "--from", &base]).exit(0);
+        let warning = format!(
+            "{base} remains at {old} in golden.lock, and the registry has {new} now; `golden update {base}` \
+             moves it for every image"
+        );
+        assert!(run.stderr.contains(&warning), "{}", run.stderr);
+        let lock = read(&golden, "golden.lock");
+        assert_eq!(lock.matches(&format!("digest = \"{old}\"")).count(), 2);
+        assert!(!lock.contains(&new), "{lock}");
+    }
+    golden.run(&["update", &base]).exit(0);
+    assert!(!read(&golden, "golden.lock").contains(&old));
+}
+
+#[test]
 fn each_target_of_a_bake_file_becomes_an_image() {
     let bake = "variable \"TAG\" { default = \"1.2.3\" }\n\
         target \"_common\" { labels = { team = \"a\" } }\n\
