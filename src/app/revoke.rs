@@ -1,14 +1,16 @@
 //! Revokes published images, and the images that are built on them.
 
+mod descendants;
+mod inherited;
+
 use std::path::PathBuf;
 
 use semver::Version;
 use serde::Serialize;
 
+use self::descendants::{DescendantPlan, NamedImage};
 use super::destinations::Destinations;
 use super::error::Error;
-use super::impact::{ImpactQuery, ImpactScope, impact};
-use super::lifecycle::current_revocation;
 use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::registries;
@@ -17,7 +19,7 @@ use super::settings::Settings;
 use super::signatures::TrustedKeys;
 use crate::config_files::edit::Edit;
 use crate::oci::RawManifest;
-use crate::oci::lifecycle::{Announcement, LifecycleStatus, seconds};
+use crate::oci::lifecycle::{Announcement, LifecycleStatus};
 use crate::publish;
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
@@ -124,24 +126,38 @@ impl PlannedRevocation {
             registries,
             trusted,
         };
+        let mut named = Vec::new();
         for written in &request.references {
             for reference in names.references(written)? {
-                planned.add(request, written, reference, scope).await?;
+                named.push(planned.find(written, reference).await?);
             }
             if let Some(session) = scope.session.filter(|_| names.has(written)) {
                 planned.edit(request, written, session)?;
             }
         }
+        let plan = DescendantPlan {
+            request,
+            named: &named,
+            scope,
+        };
+        for image in &named {
+            planned.images.push(RevokedImage {
+                reference: image.reference.clone(),
+                digest: image.raw.digest.clone(),
+                tags: Vec::new(),
+                announcement: request.announcement.clone(),
+                added: 0,
+                raw: image.raw.clone(),
+            });
+            if request.descendants {
+                planned.add_descendants(plan, image).await?;
+            }
+        }
         Ok(planned)
     }
 
-    async fn add(
-        &mut self,
-        request: &RevokeRequest,
-        written: &str,
-        reference: Reference,
-        scope: RevokeScope<'_>,
-    ) -> Result<(), Error> {
+    /// Finds an image that the user names.
+    async fn find(&self, written: &str, reference: Reference) -> Result<NamedImage, Error> {
         if reference.tag.is_none() && reference.digest.is_none() {
             let message = format!("`{written}` has neither a tag nor a digest");
             return Err(Error::invalid(message).hint(format!(
@@ -149,95 +165,7 @@ impl PlannedRevocation {
             )));
         }
         let raw = manifest_of(&self.registries.repo(&reference.repository), &reference).await?;
-        let digest = raw.digest.clone();
-        self.images.push(RevokedImage {
-            reference: reference.clone(),
-            digest: digest.clone(),
-            tags: Vec::new(),
-            announcement: request.announcement.clone(),
-            added: 0,
-            raw,
-        });
-        if request.descendants {
-            self.add_descendants(request, &reference, &digest, scope)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Adds the images that are built on an image. Only those that were revoked because of it are
-    /// restored.
-    async fn add_descendants(
-        &mut self,
-        request: &RevokeRequest,
-        reference: &Reference,
-        digest: &Digest,
-        scope: RevokeScope<'_>,
-    ) -> Result<(), Error> {
-        let query = ImpactQuery {
-            base: Some(reference.clone().at(digest.clone()).to_string()),
-            package: None,
-            repositories: request.repositories.clone(),
-        };
-        let events = &scope.settings.events;
-        let scope_of_impact = ImpactScope {
-            names: scope.names,
-            settings: scope.settings,
-            destinations: scope.destinations,
-            workspace: None,
-        };
-        let found = impact(&query, scope_of_impact).await?;
-        self.is_incomplete |= found.is_incomplete();
-        for problem in &found.problems {
-            let text = format!("{} cannot be read: {}", problem.reference, problem.problem);
-            events.warn(None, text);
-        }
-        let base = reference.to_string();
-        for image in found.images {
-            let repo = self.registries.repo(&image.repository);
-            let trusted = self.trusted.public_keys(&image.repository);
-            let revocation =
-                current_revocation(&repo, &image.digest, &trusted, scope.signer).await?;
-            if request.announcement.status == LifecycleStatus::Revoked {
-                if let Some(own) = &revocation
-                    && keeps_own(own, &request.announcement, scope.settings.now)
-                {
-                    let reason = own.reason.as_deref().unwrap_or("without a reason");
-                    let text = format!("{} keeps its own revocation: {reason}", image.reference);
-                    events.note(None, text);
-                    continue;
-                }
-            } else {
-                let Some(revocation) = revocation else {
-                    continue;
-                };
-                if revocation.inherited_from.as_ref() != Some(&base) {
-                    let text = format!(
-                        "{} remains revoked, because {base} was not the reason",
-                        image.reference
-                    );
-                    events.note(None, text);
-                    continue;
-                }
-            }
-            let Some(raw) = repo.manifest(&image.digest).await? else {
-                continue;
-            };
-            self.images.push(RevokedImage {
-                reference: image.reference,
-                digest: image.digest,
-                tags: image.tags,
-                announcement: Announcement {
-                    // The replacement is a version of the base, and not of this image.
-                    replacement: None,
-                    inherited_from: Some(base.clone()),
-                    ..request.announcement.clone()
-                },
-                added: 0,
-                raw,
-            });
-        }
-        Ok(())
+        Ok(NamedImage { reference, raw })
     }
 
     /// Adds the revoked version to the spec of its image. Fails if the spec revokes a version that is
@@ -351,18 +279,6 @@ impl PlannedRevocation {
         }
         Ok(())
     }
-}
-
-/// True if an image keeps its revocation when an image below it is revoked: it has a reason of its
-/// own, and takes effect no later. `now` is in seconds since 1970.
-fn keeps_own(own: &Announcement, new: &Announcement, now: i64) -> bool {
-    let start = |one: &Announcement| {
-        one.from
-            .as_deref()
-            .and_then(seconds)
-            .map_or(now, |from| from.max(now))
-    };
-    own.inherited_from.is_none() && start(own) <= start(new)
 }
 
 /// The workspace image and the version that a tag names. `None` if the tag is not that of a version.

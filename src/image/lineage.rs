@@ -43,6 +43,17 @@ pub enum Evidence {
     Label,
 }
 
+impl LabelledBase {
+    /// The base that the labels of a config name.
+    #[must_use]
+    pub fn of(config: &ImageConfig) -> Self {
+        Self {
+            name: config.label(BASE_NAME).and_then(|text| text.parse().ok()),
+            digest: config.label(BASE_DIGEST).and_then(|text| text.parse().ok()),
+        }
+    }
+}
+
 impl Lineage {
     /// The lineage of the image with this config. `None` if its list of layers is invalid.
     #[must_use]
@@ -55,10 +66,7 @@ impl Lineage {
                 .and_then(Value::as_array)
                 .cloned()
                 .unwrap_or_default(),
-            labelled: LabelledBase {
-                name: config.label(BASE_NAME).and_then(|text| text.parse().ok()),
-                digest: config.label(BASE_DIGEST).and_then(|text| text.parse().ok()),
-            },
+            labelled: LabelledBase::of(config),
         })
     }
 

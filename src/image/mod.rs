@@ -34,7 +34,7 @@ pub use describe::{Described, DescribedImage, describe};
 pub use error::{Error, Unfit};
 pub use files::{FileReader, LayerError};
 pub use inventory::Inventory;
-pub use lineage::{BASE_DIGEST, BASE_NAME, Evidence, Lineage};
+pub use lineage::{BASE_DIGEST, BASE_NAME, Evidence, LabelledBase, Lineage};
 pub(crate) use select::name_variant;
 pub use select::{Chosen, choose, platforms, single};
 pub use source::Source;

@@ -28,6 +28,15 @@ fn name(reference: &str) -> &str {
         .map_or(reference, |(name, _)| name)
 }
 
+/// The images that get a status. A descendant of a restored image may remain revoked.
+fn with_status(
+    images: &[RevokedImage],
+    status: LifecycleStatus,
+) -> impl Iterator<Item = &RevokedImage> {
+    let images = images.iter();
+    images.filter(move |image| image.announcement.status == status)
+}
+
 /// The question before the announcement.
 #[must_use]
 pub fn revocation_question(images: &[RevokedImage], status: LifecycleStatus) -> String {
@@ -35,7 +44,10 @@ pub fn revocation_question(images: &[RevokedImage], status: LifecycleStatus) -> 
         LifecycleStatus::Active => "restore",
         _ => "revoke",
     };
-    format!("{verb} {}", count(images.len(), "image"))
+    format!(
+        "{verb} {}",
+        count(with_status(images, status).count(), "image")
+    )
 }
 
 /// The last line of a revocation.
@@ -49,11 +61,12 @@ pub fn revocation_summary(
         LifecycleStatus::Active => "restored",
         _ => "revoked",
     };
-    let number = count(images.len(), "image");
+    let number = count(with_status(images, status).count(), "image");
     if dry_run {
         return format!("{number} would be {verb}");
     }
-    let known = images.iter().filter(|image| image.added == 0).count();
+    let images = with_status(images, status);
+    let known = images.filter(|image| image.added == 0).count();
     match known {
         0 => format!("{number} {verb}"),
         known => format!("{number} {verb}; {known} had this announcement before"),

@@ -295,12 +295,17 @@ fn descendants_are_revoked_with_their_base() {
         ],
         0,
     );
-    assert!(run.stderr.contains("2 images restored"), "{}", run.stderr);
-    let text = "golden/java:17.0.1 remains revoked, because ";
-    assert!(run.stderr.contains(text), "{}", run.stderr);
+    assert!(run.stderr.contains("1 image restored"), "{}", run.stderr);
+    for text in [
+        "golden/java:17.0.1 remains revoked, because ".to_owned(),
+        format!("team/web:3 remains revoked, because {java} is revoked"),
+    ] {
+        assert!(run.stderr.contains(&text), "{}", run.stderr);
+    }
     let run = fleet.run(&["audit", &java], 3);
     assert!(run.stderr.contains("revoked: its own"), "{}", run.stderr);
-    fleet.run(&["audit", &fleet.base(), &format!("{host}/team/web:3")], 0);
+    fleet.expect(&fleet.base(), None);
+    fleet.expect(&format!("{host}/team/web:3"), Some(&java));
     assert_eq!(fleet.artifacts(&format!("{host}/team/late:1")), [""; 0]);
     // It keeps its reason, and remains revoked when the base is restored.
     let run = fleet.revoke(&["--descendants"]);
@@ -308,6 +313,146 @@ fn descendants_are_revoked_with_their_base() {
     assert!(run.stderr.contains(kept), "{}", run.stderr);
     let run = fleet.run(&["audit", &java], 3);
     assert!(run.stderr.contains("revoked: its own"), "{}", run.stderr);
+}
+
+/// A fleet with a chain of three images: base, java and web. The labels name the bases.
+fn chain() -> (Fleet, [String; 3]) {
+    let fleet = Fleet::new(Behaviour::default(), "");
+    let host = fleet.registry.host();
+    let on = |base: &str| {
+        let (repository, tag) = base.rsplit_once(':').unwrap();
+        json!({
+            "org.opencontainers.image.base.name": format!("{host}/{base}"),
+            "org.opencontainers.image.base.digest": fleet.registry.tags(repository)[tag],
+        })
+    };
+    let layers = ["os", "java", "web"];
+    let labels = on("golden/base:1.2.3");
+    let java = &layers[..2];
+    fleet
+        .registry
+        .layered("golden/java", "amd64", java, &labels, &["17"]);
+    let labels = on("golden/java:17");
+    fleet
+        .registry
+        .layered("team/web", "amd64", &layers, &labels, &["3"]);
+    let names = ["golden/base:1.2.3", "golden/java:17", "team/web:3"];
+    (fleet, names.map(|name| format!("{host}/{name}")))
+}
+
+impl Fleet {
+    /// Revokes images and their descendants.
+    #[track_caller]
+    fn revoke_tree(&self, images: &[&String]) -> Run {
+        let mut args = vec!["revoke", "--descendants", "--yes", "--reason", "bad"];
+        args.extend(images.iter().map(|one| one.as_str()));
+        self.run(&args, 0)
+    }
+
+    /// Restores an image and its descendants.
+    #[track_caller]
+    fn restore_tree(&self, image: &str) -> Run {
+        let args = ["revoke", image, "--restore", "--descendants", "--yes"];
+        self.run(&args, 0)
+    }
+
+    /// Fails unless an image is revoked because of `base`, for its own reason, or not at all.
+    #[track_caller]
+    fn expect(&self, image: &str, base: Option<&str>) {
+        let run = self.golden.run(&["audit", image]);
+        let Some(base) = base else {
+            run.exit(0);
+            return;
+        };
+        let run = run.exit(3);
+        assert!(run.stderr.contains("is revoked: "), "{}", run.stderr);
+        let because = format!("(because of {base})");
+        let expected = !base.is_empty();
+        let is_inherited = run.stderr.contains("(because of ");
+        assert_eq!(is_inherited, expected, "{}", run.stderr);
+        assert_eq!(run.stderr.contains(&because), expected, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn an_image_that_is_named_with_its_base_has_its_own_revocation_in_each_order() {
+    for is_base_first in [true, false] {
+        let (fleet, [base, java, web]) = chain();
+        let mut images = [&base, &java];
+        if !is_base_first {
+            images.reverse();
+        }
+        let run = fleet.revoke_tree(&images);
+        assert!(run.stderr.contains("3 images revoked"), "{}", run.stderr);
+        fleet.expect(&base, Some(""));
+        fleet.expect(&java, Some(""));
+        let first = if is_base_first { &base } else { &java };
+        fleet.expect(&web, Some(first));
+        let run = fleet.restore_tree(&base);
+        assert!(run.stderr.contains("1 image restored"), "{}", run.stderr);
+        fleet.expect(&base, None);
+        fleet.expect(&java, Some(""));
+        fleet.expect(&web, Some(&java));
+        fleet.restore_tree(&java);
+        fleet.expect(&java, None);
+        fleet.expect(&web, None);
+        // Both are restored together in the same orders.
+        fleet.revoke_tree(&images);
+        let mut args = vec!["revoke", "--restore", "--descendants", "--yes"];
+        args.extend(images.iter().map(|one| one.as_str()));
+        let run = fleet.run(&args, 0);
+        assert!(run.stderr.contains("3 images restored"), "{}", run.stderr);
+        assert!(!run.stderr.contains("remains"), "{}", run.stderr);
+        fleet.expect(&web, None);
+    }
+}
+
+#[test]
+fn an_image_on_two_revoked_bases_remains_revoked_until_both_are_restored() {
+    // The upper base first.
+    let (fleet, [base, java, web]) = chain();
+    fleet.revoke_tree(&[&java]);
+    let run = fleet.revoke_tree(&[&base]);
+    let kept = format!("{web} remains revoked because of {java}");
+    assert!(run.stderr.contains(&kept), "{}", run.stderr);
+    fleet.restore_tree(&base);
+    fleet.expect(&java, Some(""));
+    fleet.expect(&web, Some(&java));
+    // The lower base remains, which is below the one that is restored.
+    fleet.revoke_tree(&[&base]);
+    let run = fleet.restore_tree(&java);
+    let still = format!("{web} remains revoked, because {base} is revoked");
+    assert!(run.stderr.contains(&still), "{}", run.stderr);
+    fleet.expect(&java, None);
+    fleet.expect(&web, Some(&base));
+    fleet.restore_tree(&base);
+    fleet.expect(&web, None);
+    // The lower base first.
+    let (fleet, [base, java, web]) = chain();
+    fleet.revoke_tree(&[&base]);
+    fleet.revoke_tree(&[&java]);
+    fleet.expect(&web, Some(&base));
+    fleet.restore_tree(&base);
+    fleet.expect(&java, Some(""));
+    fleet.expect(&web, Some(&java));
+    fleet.restore_tree(&java);
+    fleet.expect(&web, None);
+}
+
+#[test]
+fn a_planned_revocation_keeps_its_reason_when_a_base_is_revoked_earlier() {
+    let (fleet, [base, java, _]) = chain();
+    let revoke = ["revoke", &java, "--yes", "--reason", "its own"];
+    fleet.run(&[&revoke[..], &["--from", "2999-01-01"]].concat(), 0);
+    fleet.expect(&java, None);
+    let run = fleet.revoke_tree(&[&base]);
+    let kept = "keeps its own revocation, which takes effect earlier: its own";
+    assert!(run.stderr.contains(kept), "{}", run.stderr);
+    fleet.expect(&java, Some(""));
+    let run = fleet.restore_tree(&base);
+    let kept = format!("{java} remains revoked, because {base} was not the reason");
+    assert!(run.stderr.contains(&kept), "{}", run.stderr);
+    fleet.expect(&java, Some(""));
 }
 
 /// A tag and a requirement may select the same tag, which may move before the second one is locked.
