@@ -47,12 +47,17 @@ impl ComparedImages {
         }
     }
 
-    /// Marks the packages whose new version is one of these security updates.
+    /// Marks the packages whose new version is one of these security updates, also in the difference
+    /// of the bases.
     pub fn mark_updates(&mut self, updates: &[PackageUpdate]) {
         self.difference.mark_security(|name, version| {
             let is_same = |one: &PackageUpdate| one.name == name && one.to == version;
             updates.iter().any(is_same)
         });
+        if let Some(bases) = &mut self.bases {
+            bases.mark_updates(updates);
+            self.difference.base.diff = Some(Box::new(bases.difference.clone()));
+        }
     }
 
     /// Marks the packages whose new version golden.lock records as a security update.
@@ -165,4 +170,47 @@ pub(super) async fn readable(
         size: layers.iter().map(|(layer, _)| layer.descriptor.size).sum(),
         config: image.config,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{Inventory, Merged, Package, PackageKind};
+
+    fn content(version: &str) -> ImageContent {
+        let package = Package::new(PackageKind::Deb, "openssl".to_owned(), version.to_owned());
+        ImageContent {
+            config: ImageConfig::parse(b"{}").unwrap(),
+            files: Merged::default(),
+            inventory: Inventory {
+                packages: vec![package],
+                ..Inventory::default()
+            },
+            size: 0,
+        }
+    }
+
+    fn compared() -> ComparedImages {
+        let [old, new] = ["1", "2"].map(|version| (version.to_owned(), content(version)));
+        ComparedImages::new(old, new)
+    }
+
+    #[test]
+    fn security_updates_are_marked_in_the_images_and_in_their_bases() {
+        let mut images = compared();
+        let bases = compared();
+        images.difference.base.diff = Some(Box::new(bases.difference.clone()));
+        images.bases = Some(Box::new(bases));
+        images.mark_updates(&[PackageUpdate {
+            name: "openssl".to_owned(),
+            kind: PackageKind::Deb,
+            from: "1".to_owned(),
+            to: "2".to_owned(),
+            security: true,
+        }]);
+        let is_marked = |difference: &Difference| difference.packages.changed[0].security;
+        let shown = images.difference.base.diff.as_ref().unwrap();
+        assert!(is_marked(&images.difference) && is_marked(shown));
+        assert!(is_marked(&images.bases.unwrap().difference));
+    }
 }

@@ -46,11 +46,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         platform: args.platform.as_ref(),
     };
     let lock = workspace.map(|one| one.lock).unwrap_or_default();
+    // This fails without an engine, so it precedes the comparison, which reads every layer.
+    let updates = match args.security {
+        true => package_updates::security_updates(&args.from, &finder).await?,
+        false => Vec::new(),
+    };
     let mut compared = diff::compare(&args.from, &args.to, args.base, &lock, &finder).await?;
-    if args.security {
-        let updates = package_updates::security_updates(&args.from, &finder).await?;
-        compared.mark_updates(&updates);
-    }
+    compared.mark_updates(&updates);
     match context.format {
         OutputFormat::Json => context.out.json(&compared.difference),
         OutputFormat::Markdown => context.out.data(&report::difference::markdown(&compared)),

@@ -241,6 +241,27 @@ fn the_bases_of_two_images_are_compared_on_request() {
 }
 
 #[test]
+fn security_updates_that_cannot_be_known_are_refused_before_layers_are_read() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let host = registry.host();
+    let [a, b] = ["1", "2"].map(|tag| {
+        registry.layered("app", "amd64", &[tag], &json!({}), &[tag]);
+        format!("{host}/app:{tag}")
+    });
+    let golden = images(&first(), &second()).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    for (from, code, expected) in [
+        ("oci:l:a", 2, "is not in a registry"),
+        (&a, 1, "the indexes of packages are read by an engine"),
+    ] {
+        let run = golden.run(&["diff", from, &b, "--security"]).exit(code);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        let requests = registry.requests();
+        let is_blob = |line: &&String| line.contains("/blobs/");
+        assert_eq!(requests.iter().find(is_blob), None, "{from}");
+    }
+}
+
+#[test]
 fn a_plan_shows_the_difference_from_the_published_images() {
     let registry = FakeRegistry::start(Behaviour::default());
     let host = registry.host();
