@@ -313,6 +313,45 @@ fn an_unreadable_repository_is_named_on_its_page_and_the_exit_code_is_1() {
 }
 
 #[test]
+fn each_registry_whose_announcements_cannot_be_read_is_named() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let start = || {
+        let refused = is_down.clone();
+        FakeRegistry::start(Behaviour {
+            referrers: true,
+            instead: Some(Arc::new(move |seen| {
+                let is_refused =
+                    seen.route().contains("/referrers/") && refused.load(Ordering::Relaxed);
+                is_refused.then(|| refuse(403, "DENIED", "no access"))
+            })),
+            ..Behaviour::default()
+        })
+    };
+    let registries = [start(), start()];
+    let tables = registries.iter().zip(["a", "b"]).map(|(registry, name)| {
+        let host = registry.host();
+        format!("[[registry]]\nname = \"{name}\"\nhost = \"{host}\"\n")
+    });
+    let golden = Golden::new().workspace(&tables.collect::<String>());
+    for version in ["1.0.0", "1.1.0"] {
+        golden.write(
+            "app/image.toml",
+            image("app", version, "\"scratch\"", &[], ""),
+        );
+        golden.run(&["build", "--push", "--all-registries"]).exit(0);
+    }
+    is_down.store(true, Ordering::Relaxed);
+    golden
+        .run(&["report", "--out", "site", "--all-registries"])
+        .exit(1);
+    let app = files(&golden.path().join("site"))["images/app.html"].replace("&#x2f;", "/");
+    for registry in &registries {
+        let text = format!("the announcements about {}/app ", registry.host());
+        assert_eq!(app.matches(&text).count(), 1, "{app}");
+    }
+}
+
+#[test]
 fn an_external_base_is_compared_with_its_registry_and_variants_have_their_own_pages() {
     let is_down = Arc::new(AtomicBool::new(false));
     let refused = is_down.clone();

@@ -308,15 +308,20 @@ impl Fleet<'_> {
                     }
                     Err(error) => {
                         let name = &version.version;
-                        Some(format!(
+                        let text = format!(
                             "the announcements about {repository} {name} cannot be read: {error}"
-                        ))
+                        );
+                        Some((repository, text))
                     }
                 }
             });
-        let problems: Vec<Option<String>> = reads.buffered(CONCURRENT_VERSIONS).collect().await;
-        // The versions probably have the same problem.
-        image.problems.extend(problems.into_iter().flatten().next());
+        let problems: Vec<Option<(&Repository, String)>> =
+            reads.buffered(CONCURRENT_VERSIONS).collect().await;
+        // The versions in a registry probably have the same problem.
+        let mut known = BTreeSet::new();
+        let problems = problems.into_iter().flatten();
+        let first = problems.filter(|(repository, _)| known.insert(*repository));
+        image.problems.extend(first.map(|(_, problem)| problem));
     }
 
     /// Reads the content of the newest version.
