@@ -43,32 +43,34 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let settings = SelectionArgs::of(Vec::new(), args.set).settings(context)?;
     let (out, format) = (&context.out, context.format);
+    let name = args.name.as_deref();
+    let required = || {
+        name.ok_or_else(|| {
+            Failure::usage("the image needs a name").hint("golden new NAME --from …")
+        })
+    };
     let written = args.from.as_deref();
     let source =
         written.map(|written| ImportSource::of(written, context.cwd.join(written).exists()));
-    if let Some(ImportSource::BakeFile(path)) = source {
-        if args.name.is_some() {
-            return Err(
-                Failure::usage("the targets of a bake file have their own names")
-                    .hint(format!("golden new --from {}", path.display())),
-            );
-        }
-        let imported = bake(&settings, path).await?;
-        report::imported_targets(out, format, &imported);
-        return Ok(complete(imported.is_complete()));
-    }
-    let Some(name) = &args.name else {
-        return Err(Failure::usage("the image needs a name").hint("golden new NAME --from …"));
-    };
     let image = match source {
+        Some(ImportSource::BakeFile(path)) => {
+            if name.is_some() {
+                let message = "the targets of a bake file have their own names";
+                let help = format!("golden new --from {}", path.display());
+                return Err(Failure::usage(message).hint(help));
+            }
+            let imported = bake(&settings, path).await?;
+            report::imported_targets(out, format, &imported);
+            return Ok(complete(imported.is_complete()));
+        }
         Some(ImportSource::Dockerfile(path)) => {
             let base_dir = args.base_dir.as_deref();
-            let imported = import::dockerfile(&settings, name, path, base_dir).await?;
+            let imported = import::dockerfile(&settings, required()?, path, base_dir).await?;
             report::imported(out, format, &imported);
             return Ok(complete(imported.is_complete()));
         }
-        Some(ImportSource::Image(from)) => existing(name, from, context).await?,
-        Some(ImportSource::BakeFile(_)) | None => create(&settings, name, &args.base).await?,
+        Some(ImportSource::Image(from)) => existing(required()?, from, context).await?,
+        None => create(&settings, required()?, &args.base).await?,
     };
     report::created(out, format, &image);
     Ok(Exit::Done)
