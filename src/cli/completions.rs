@@ -37,15 +37,26 @@ const IMAGES: &[&str] = &[
     "SRC",
 ];
 
-/// The function that bash runs instead of that of clap. bash inserts a candidate as it is, so one
-/// with a blank would become two words.
+/// The function that bash runs instead of that of clap. bash removes an open quote from `$2` and
+/// inserts a candidate as it is, so the function adds the quote again, and quotes the candidates.
+/// `COMP_WORDS` has the whole word, also the part behind the cursor. bash 3.2 of macOS runs it too.
 const BASH: &str = r#"
 _golden_complete() {
-    _clap_complete_golden "$@"
-    case ${COMP_WORDS[COMP_CWORD]} in [\"\']*) return ;; esac
-    local i
+    local i quote= text
+    if [[ ${COMP_WORDS[COMP_CWORD]} == [\"\']"$2"* ]]; then
+        quote=${COMP_WORDS[COMP_CWORD]:0:1}
+    fi
+    _clap_complete_golden "$1" "$quote$2" "$3"
     for i in "${!COMPREPLY[@]}"; do
-        case ${COMPREPLY[i]} in *[!A-Za-z0-9_./:@,=+%~-]*) printf -v "COMPREPLY[$i]" %q "${COMPREPLY[i]}" ;; esac
+        text=${COMPREPLY[i]}
+        if [[ $quote == \' ]]; then
+            text=${text//\'/\'\\\'\'}
+        elif [[ $quote == \" ]]; then
+            text=${text//\\/\\\\} text=${text//\"/\\\"} text=${text//\$/\\\$} text=${text//\`/\\\`}
+        elif [[ $text == *[!A-Za-z0-9_./:@,=+%~-]* ]]; then
+            text=$(printf %q "$text")
+        fi
+        COMPREPLY[i]=$text
     done
 }
 "#;
@@ -109,13 +120,14 @@ fn candidates(shell: &dyn EnvCompleter, words: Vec<OsString>, cwd: &Path) -> Opt
     String::from_utf8(text).ok()
 }
 
-/// The words as a command receives them. Shells pass them as the user typed them, with quotes and
-/// backslashes; fish does so only with the word at the cursor, which is the last one.
+/// The words as a command receives them. bash and zsh pass them as the user typed them, with quotes
+/// and backslashes; fish does so only with the word at the cursor, which is the last one. The other
+/// shells evaluate the words first.
 fn unquoted_words(shell: &str, words: &[OsString]) -> Vec<OsString> {
-    let first = if shell == "fish" {
-        words.len().saturating_sub(1)
-    } else {
-        0
+    let first = match shell {
+        "bash" | "zsh" => 0,
+        "fish" => words.len().saturating_sub(1),
+        _ => words.len(),
     };
     let unquoted = |(position, word): (usize, &OsString)| match word.to_str() {
         Some(text) if position >= first => unquoted(text).into(),
@@ -268,8 +280,13 @@ mod tests {
             assert_eq!(unquoted(word), expected, "{word}");
         }
         let words: Vec<OsString> = [r"a\b", r"c\ d"].map(OsString::from).into();
-        assert_eq!(unquoted_words("zsh", &words), ["ab", "c d"]);
+        for shell in ["bash", "zsh"] {
+            assert_eq!(unquoted_words(shell, &words), ["ab", "c d"], "{shell}");
+        }
         assert_eq!(unquoted_words("fish", &words), [r"a\b", "c d"]);
+        for shell in ["powershell", "elvish"] {
+            assert_eq!(unquoted_words(shell, &words), words, "{shell}");
+        }
     }
 
     #[test]

@@ -126,6 +126,48 @@ fn completions_show_no_errors_and_run_nothing() {
     assert!(run.stdout.contains("1.2.3"), "{}", run.stdout);
 }
 
+/// The word at the cursor as bash passes it: the line, `$2`, and the candidates that it inserts.
+#[test]
+fn bash_quotes_candidates_as_the_word_is_quoted() {
+    let golden = Golden::new()
+        .workspace("")
+        .file("it's \\ `$HOME; x/file", "")
+        .file("other place/golden.toml", "");
+    let script = golden.run(&["completions", "bash"]).exit(0).stdout;
+    // bash 3.2 has no assignment of printf to an element.
+    assert!(!script.contains("printf -v"), "{script}");
+    let binary = Path::new(env!("CARGO_BIN_EXE_golden"));
+    let path = std::env::var("PATH").unwrap();
+    let script = "source <(golden completions bash)\n\
+        COMP_WORDS=(golden serve \"$1\"); COMP_CWORD=2\n\
+        _golden_complete golden \"$2\" serve\n\
+        printf '%s\\n' \"${COMPREPLY[@]}\"";
+    for (typed, passed, expected) in [
+        ("it", "it", r"it\'s\ \\\ \`\$HOME\;\ x/"),
+        (r"it\'", r"it\'", r"it\'s\ \\\ \`\$HOME\;\ x/"),
+        ("\"it's", "it's", r"it's \\ \`\$HOME; x/"),
+        ("'it", "it", r"it'\''s \ `$HOME; x/"),
+        ("\"oth", "oth", "other place/"),
+        // The cursor is before the last two letters.
+        ("\"other", "oth", "other place/"),
+        ("other", "oth", r"other\ place/"),
+        // bash makes a word of its own of `=`, and passes none.
+        ("=", "", r"it\'s\ \\\ \`\$HOME\;\ x/"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script, "bash", typed, passed])
+            .current_dir(golden.path())
+            .env(
+                "PATH",
+                format!("{}:{path}", binary.parent().unwrap().display()),
+            );
+        let output = bash.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let first = text.lines().find(|line| line.ends_with('/'));
+        assert_eq!(first.unwrap_or_default(), expected, "{typed}");
+    }
+}
+
 /// zsh and fish run golden in the same way; their scripts name the variable and the words.
 #[test]
 fn other_shells_complete_the_same_names() {

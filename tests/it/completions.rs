@@ -90,6 +90,8 @@ fn interactive_shells_complete_names_and_files() {
                         &["serve", "--htpasswd", "list of users"],
                     ),
                     ("golden serve it", &["serve", "it's $HOME; x/"]),
+                    ("golden serve \"it's", &["serve", "it's $HOME; x/"]),
+                    ("golden serve 'it", &["serve", "it's $HOME; x/"]),
                     (
                         "golden -w other\\ place build ax",
                         &["-w", "other place", "build", "axis"],
