@@ -236,19 +236,29 @@ fn is_path(name: &str) -> bool {
     name.contains('/')
 }
 
-/// Starts a command. The error says so if the program exists but its interpreter does not; the system
-/// reports both as a missing file.
+/// Starts a command. The error says so if the program exists but a file that it needs does not; the
+/// system reports both as a missing file.
 fn start(command: &mut Command) -> std::io::Result<Child> {
     command.spawn().map_err(|error| {
-        let interpreter = match error.kind() {
-            std::io::ErrorKind::NotFound => interpreter(command.as_std()),
+        let file = match error.kind() {
+            std::io::ErrorKind::NotFound => program_file(command.as_std()),
             _ => None,
         };
-        match interpreter {
-            Some(path) => std::io::Error::other(no_interpreter(&path)),
+        match file {
+            Some(file) => std::io::Error::other(missing_part(&file, command.as_std())),
             None => error,
         }
     })
+}
+
+/// The clause that reports which file is missing, for a program that exists.
+fn missing_part(file: &Path, command: &std::process::Command) -> String {
+    let directory = command.get_current_dir().unwrap_or(Path::new(""));
+    match interpreter(file).filter(|path| !directory.join(path).exists()) {
+        Some(path) => no_interpreter(&path),
+        // The interpreter of its interpreter, or the loader of a binary.
+        None => "a file that it needs does not exist".to_owned(),
+    }
 }
 
 /// The clause that reports that the interpreter of a script does not exist.
@@ -262,16 +272,19 @@ fn no_interpreter(path: &str) -> String {
     }
 }
 
-/// The interpreter that the first line of a command's program names, if the program is a script.
-fn interpreter(command: &std::process::Command) -> Option<String> {
+/// The file of a command's program. `None` if it does not exist.
+fn program_file(command: &std::process::Command) -> Option<PathBuf> {
     let program = Path::new(command.get_program());
-    let file = if program.components().count() > 1 {
-        program.to_owned()
-    } else {
-        let (_, path) = command.get_envs().find(|(name, _)| *name == "PATH")?;
-        let mut candidates = std::env::split_paths(path?).map(|directory| directory.join(program));
-        candidates.find(|file| file.is_file())?
-    };
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let (_, path) = command.get_envs().find(|(name, _)| *name == "PATH")?;
+    let mut candidates = std::env::split_paths(path?).map(|directory| directory.join(program));
+    candidates.find(|file| file.is_file())
+}
+
+/// The interpreter that the first line of a script names. `None` if the file is not a script.
+fn interpreter(file: &Path) -> Option<String> {
     let mut start = Vec::new();
     let file = std::fs::File::open(file).ok()?;
     file.take(MAX_FIRST_LINE).read_to_end(&mut start).ok()?;

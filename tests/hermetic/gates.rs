@@ -122,11 +122,18 @@ fn a_script_without_its_interpreter_is_not_a_missing_program() {
              `/absent/python`, does not exist",
         ),
         ("#!/bin/sh\r", "`#!/bin/sh`, ends with a carriage return"),
+        // The interpreter exists, but its own interpreter does not.
+        (
+            "#!./inner.sh",
+            "the program `./scan.sh` cannot be started: a file that it needs does not exist",
+        ),
     ] {
         let registry = FakeRegistry::start(Behaviour::default());
         let golden = workspace(&registry, scan);
-        let script = golden.write("scan.sh", format!("{first}\nexit 0\n"));
-        std::fs::set_permissions(script, PermissionsExt::from_mode(0o755)).unwrap();
+        for (name, first) in [("scan.sh", first), ("inner.sh", "#!/absent/python")] {
+            let script = golden.write(name, format!("{first}\nexit 0\n"));
+            std::fs::set_permissions(script, PermissionsExt::from_mode(0o755)).unwrap();
+        }
         let run = golden.run(&["build", "--push"]).exit(1);
         assert!(run.stderr.contains(because), "{}", run.stderr);
         assert!(registry.tags("team/app").is_empty(), "{first:?}");
