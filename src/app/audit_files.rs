@@ -65,8 +65,10 @@ pub struct AuditedFiles {
     pub images: usize,
     /// The files that were corrected.
     pub fixed: Vec<PathBuf>,
-    /// The files and images that cannot be checked, one sentence each.
+    /// The files and images that cannot be read, one sentence each.
     pub problems: Vec<String>,
+    /// The images whose names are not known without a build argument, one sentence each.
+    pub unchecked: Vec<String>,
 }
 
 /// A file with the images that it names.
@@ -431,7 +433,8 @@ fn check(
                 let line = line.map_or(0, |position| position.line);
                 let file = file.shown.display();
                 let text = format!("{file}:{line}: the image cannot be checked: {reason}");
-                settings.events.warn(None, text);
+                settings.events.warn(None, text.as_str());
+                audited.unchecked.push(text);
                 continue;
             }
         };

@@ -90,6 +90,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         report::audited(&context.out, context.format, &audited);
     }
+    if context.format != OutputFormat::Json {
+        report::audit_summaries(&context.out, &audited.attested);
+    }
     let mut failures = std::mem::take(&mut audited.failures);
     if let Some(last) = failures.pop() {
         for failure in failures {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::text::count;
 use super::{Out, OutputFormat, json as documents, page, table::TextTable};
 use crate::app::audit::{Audited, AuditedImage};
+use crate::app::audit_attest::AttestedSummary;
 use crate::app::audit_files::AuditedFiles;
 use crate::diagnostic::{Diagnostics, SourceMap};
 
@@ -43,18 +44,20 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
         }
         _ => super::diagnostics(out, format, &found, &SourceMap::default()),
     }
-    if format == OutputFormat::Text {
-        for one in &audited.attested {
-            let done = if one.added.is_some() {
-                "attached"
-            } else {
-                "already attached"
-            };
-            out.message(&format!(
-                "{}: verification summary {done} (policy {})",
-                one.reference, one.policy
-            ));
-        }
+}
+
+/// Reports which images have a verification summary. The JSON document of [`audited`] contains them.
+pub fn audit_summaries(out: &Out, attested: &[AttestedSummary]) {
+    for one in attested {
+        let done = if one.added.is_some() {
+            "attached"
+        } else {
+            "already attached"
+        };
+        out.message(&format!(
+            "{}: verification summary {done} (policy {})",
+            one.reference, one.policy
+        ));
     }
 }
 
@@ -80,8 +83,12 @@ pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
     } = audited;
     if format == OutputFormat::Json {
         let mut document = documents::findings(found, sources);
-        document["summary"] =
-            json!({ "files": files, "images": images, "problems": audited.problems });
+        document["summary"] = json!({
+            "files": files,
+            "images": images,
+            "problems": audited.problems,
+            "unchecked": audited.unchecked,
+        });
         document["fixed"] = json!(fixed);
         out.data(&documents::with_schema(&document));
         return;
@@ -149,14 +156,16 @@ fn summary(audited: &Audited) -> Value {
     })
 }
 
-/// The number of files that were checked.
+/// The number of files that were checked. Only if nothing is left out can it say that no image
+/// violates the policy.
 fn totals_of_files(audited: &AuditedFiles) -> String {
-    let result = if audited.found.is_empty() {
-        "; no policy violations"
-    } else {
-        ""
+    let is_complete = audited.unchecked.is_empty() && audited.problems.is_empty();
+    let result = match audited.unchecked.len() {
+        0 if is_complete && audited.found.is_empty() => "; no policy violations".to_owned(),
+        0 => String::new(),
+        number => format!(", {number} not checked"),
     };
-    let images = count(audited.images, "image");
+    let images = count(audited.images - audited.unchecked.len(), "image");
     let files = count(audited.files, "file");
     format!("{images} in {files} checked{result}")
 }

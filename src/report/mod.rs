@@ -51,7 +51,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::event::{Event, Events};
 
 pub use attested::attested;
-pub use audited::{audited, audited_files, audited_files_page, audited_page};
+pub use audited::{audit_summaries, audited, audited_files, audited_files_page, audited_page};
 pub use channels::{channel_history, channels, moved_channels};
 pub use difference::planned as plan_differences;
 pub use failure::{chain, failure};

@@ -140,8 +140,9 @@ fn the_page_of_a_survey_shows_which_images_comply_and_explains_the_rules() {
     assert!(head.contains("default-src 'none'"), "{head}");
     for words in [
         "5 images in 3 repositories checked: 3 comply, 2 violate the policy",
-        "<strong>2</strong> violate the policy",
-        "<strong>3</strong> have warnings only",
+        "<nav aria-label=\"Images by result\">",
+        "<strong>2</strong> with errors",
+        "<strong>3</strong> with warnings only",
         "<span class=\"badge bad\">1 error, 1 warning</span>",
         "<span class=\"badge warn\">1 warning</span>",
         "the required label `owner` is missing",
@@ -187,6 +188,8 @@ fn the_page_about_files_has_a_row_for_each_file_with_findings() {
     let page = golden.run(&audit).exit(3).stdout.replace("&#x2f;", "/");
     for words in [
         "2 images in 2 files checked",
+        "<nav aria-label=\"Files by result\">",
+        "<strong>1</strong> with errors",
         "<h2 id=\"results-title\">Files with findings</h2>",
         "a/<wbr>Dockerfile</th>",
         "a/Dockerfile:1</span>",
@@ -198,6 +201,23 @@ fn the_page_about_files_has_a_row_for_each_file_with_findings() {
         !page.contains("b/Dockerfile") && !page.contains(">Digest<"),
         "{page}"
     );
+    assert!(!page.contains("This page is incomplete"), "{page}");
+
+    // An image that only the build knows is not checked, and the page says so.
+    golden.write("a/Dockerfile", "FROM ${BASE}\n");
+    let page = golden.run(&audit).exit(0).stdout.replace("&#x2f;", "/");
+    for words in [
+        "This page is incomplete",
+        "<li>a/Dockerfile:1: the image cannot be checked: ",
+        "1 image in 2 files checked, 1 not checked</p>",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let audit = ["audit", "--dockerfile", "*/Dockerfile", "--format", "json"];
+    let document: Value = serde_json::from_str(&golden.run(&audit).exit(0).stdout).unwrap();
+    assert_eq!(document["summary"]["images"], 2);
+    let unchecked = document["summary"]["unchecked"][0].as_str().unwrap();
+    assert!(unchecked.starts_with("a/Dockerfile:1: "), "{unchecked}");
 }
 
 #[test]
@@ -321,6 +341,12 @@ fn a_summary_is_attached_to_images_that_comply_once_for_each_policy() {
         format!("sha256:{policy}")
     );
     assert_eq!(document["attested"][0]["added"], json!(null));
+    assert_eq!(run.stderr, "");
+    for format in ["text", "html", "github", "sarif"] {
+        let run = golden.run(&["audit", &good, "--attest", "--format", format]);
+        let line = format!("{good}: verification summary already attached (policy sha256:");
+        assert_eq!(run.exit(0).stderr.matches(&line).count(), 1, "{format}");
+    }
     assert_eq!(writes(), before);
     // Another policy is another statement; the rest of golden.toml does not count.
     let policy = POLICY.replace("\"warn\"", "\"off\"");

@@ -298,6 +298,36 @@ fn a_page_requests_only_files_and_reports_no_error() {
     }));
 }
 
+/// The processor time of the page's process, in seconds, to load the index of as many images and to
+/// sort it once. It does not depend on other tests.
+fn processor_time(browser: &Browser, images: usize) -> f64 {
+    let pages = Pages::of(&fleet::large(images));
+    let time = || {
+        browser.go("about:blank");
+        browser.devtools(
+            "Performance.enable",
+            &json!({ "timeDomain": "threadTicks" }),
+        );
+        browser.open(&pages.path("index.html"));
+        browser.run("document.querySelector('th[data-sort=base] button').click()");
+        let metrics = browser.devtools("Performance.getMetrics", &json!({}));
+        browser.devtools("Performance.disable", &json!({}));
+        let mut metrics = metrics["metrics"].as_array().unwrap().iter();
+        let time = metrics.find(|one| one["name"] == "ScriptDuration");
+        time.unwrap()["value"].as_f64().unwrap()
+    };
+    (0..5).map(|_| time()).fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+fn the_time_of_a_page_grows_with_the_number_of_images_and_not_with_its_square() {
+    let browser = Browser::start();
+    let few = processor_time(&browser, 200);
+    let many = processor_time(&browser, 2000);
+    eprintln!("MEASURED {few} {many}");
+    assert!(few > 0.0 && many < few * 30.0, "{few} {many}");
+}
+
 #[test]
 fn a_thousand_images_load_in_less_than_a_second() {
     let pages = Pages::of(&fleet::large(1000));

@@ -1,13 +1,13 @@
 //! The page of `golden audit`: which images or files comply with the policy, and the findings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::words::{self, Badge, DigestView, FindingView, StateView, Tone};
 use crate::app::audit::{Audited, AuditedImage};
 use crate::app::audit_files::AuditedFiles;
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceMap};
 use crate::policy::rule;
 use crate::report::text::count;
 
@@ -54,9 +54,9 @@ struct PieceView {
 
 /// The results in the order of their weight.
 const RESULTS: [(&str, &str, Tone); 3] = [
-    ("errors", "violate the policy", Tone::Bad),
-    ("warnings", "have warnings only", Tone::Warn),
-    ("ok", "have no findings", Tone::Good),
+    ("errors", "with errors", Tone::Bad),
+    ("warnings", "with warnings only", Tone::Warn),
+    ("ok", "without findings", Tone::Good),
 ];
 
 /// The page about images.
@@ -82,11 +82,18 @@ pub(super) fn files(audited: &AuditedFiles, summary: String) -> AuditView {
     }
     let rows = files.into_iter();
     let rows = rows.map(|(file, found)| {
-        let findings = words::findings(&found, &audited.sources, &file);
-        row(file, findings)
+        let number = |severity| found.iter().filter(|one| one.severity == severity).count();
+        let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
+        let rules: BTreeSet<String> = found.iter().map(|one| one.rule.to_string()).collect();
+        RowView {
+            rules: rules.into_iter().collect(),
+            findings: words::findings(&found, &audited.sources, &file),
+            ..row(file, errors == 0, errors, warnings)
+        }
     });
+    let problems = audited.problems.iter().chain(&audited.unchecked);
     AuditView {
-        problems: audited.problems.clone(),
+        problems: problems.cloned().collect(),
         ..view(rows.collect(), summary)
     }
 }
@@ -122,34 +129,32 @@ fn image(image: &AuditedImage) -> RowView {
     };
     let findings = words::findings_at(&image.found, &SourceMap::default(), platform);
     RowView {
+        rules: image.rules.clone(),
+        findings,
         platforms: image.platforms.join(", "),
         digest: Some(DigestView::from(&image.digest)),
-        ..row(name, findings)
+        ..row(name, image.compliant, image.errors, image.warnings)
     }
 }
 
-fn row(name: String, findings: Vec<FindingView>) -> RowView {
-    let number = |tone| findings.iter().filter(|one| one.tone == tone).count();
-    let (errors, warnings) = (number(Tone::Bad), number(Tone::Warn));
-    let (rank, text) = match (errors, warnings) {
-        (0, 0) => (2, "complies".to_owned()),
-        (0, warnings) => (1, count(warnings, "warning")),
-        (errors, 0) => (0, count(errors, "error")),
-        (errors, warnings) => {
+/// A row without its findings.
+fn row(name: String, complies: bool, errors: usize, warnings: usize) -> RowView {
+    let (rank, text) = match (complies, warnings) {
+        (true, 0) => (2, "complies".to_owned()),
+        (true, warnings) => (1, count(warnings, "warning")),
+        (false, 0) => (0, count(errors, "error")),
+        (false, warnings) => {
             let (errors, warnings) = (count(errors, "error"), count(warnings, "warning"));
             (0, format!("{errors}, {warnings}"))
         }
     };
     let (key, _, tone) = RESULTS[rank];
-    let mut rules: Vec<String> = findings.iter().map(|one| one.rule.clone()).collect();
-    rules.sort();
-    rules.dedup();
     RowView {
         name,
         result: Badge::new(key, tone, text),
         rank,
-        rules,
-        findings,
+        rules: Vec::new(),
+        findings: Vec::new(),
         platforms: String::new(),
         digest: None,
     }
@@ -193,6 +198,34 @@ fn paragraphs(docs: &str) -> Vec<Vec<PieceView>> {
 mod tests {
     use super::*;
     use crate::policy::RULES;
+    use crate::reference::{Digest, Reference};
+
+    #[test]
+    fn a_row_has_the_numbers_of_the_audit() {
+        let reference: Reference = "registry.example.com/app:1.0.0".parse().unwrap();
+        let platforms = ["linux/amd64", "linux/arm64"].map(str::to_owned);
+        let mut found = Diagnostics::new();
+        for platform in &platforms {
+            let finding = Diagnostic::error("config.deny_root", "the image runs as root");
+            found.push(finding.about(format!("{reference} ({platform})")));
+        }
+        let row = image(&AuditedImage {
+            digest: Digest::of(b"app"),
+            reference,
+            tags: Vec::new(),
+            platforms: platforms.to_vec(),
+            compliant: false,
+            errors: 2,
+            warnings: 0,
+            rules: vec!["config.deny_root".to_owned()],
+            found,
+        });
+        assert_eq!((row.result.key, &*row.result.text), ("errors", "2 errors"));
+        assert_eq!(row.rules, ["config.deny_root"]);
+        // Findings that differ only in their platforms are shown once.
+        assert_eq!(row.findings.len(), 1);
+        assert_eq!(row.findings[0].place, "linux/amd64; linux/arm64");
+    }
 
     #[test]
     fn an_explanation_has_paragraphs_with_code() {

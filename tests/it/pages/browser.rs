@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The time for one answer. Several browsers may start at the same time.
-const PATIENCE: Duration = Duration::from_mins(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The name of an element in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// The keys of the protocol.
@@ -43,14 +43,14 @@ impl Browser {
         driver.arg("--port=0").process_group(0);
         driver.stdout(Stdio::piped()).stderr(Stdio::null());
         driver.env("HOME", profile.path());
-        let mut driver = driver.spawn().unwrap();
-        let port = port(&mut driver);
+        // The browser exists before anything can fail, so that its processes end in any case.
         let mut browser = Self {
-            driver,
-            port,
+            driver: driver.spawn().unwrap(),
+            port: 0,
             session: String::new(),
             profile,
         };
+        browser.port = port(&mut browser.driver);
         let answer = browser.call("POST", "/session", &browser.capabilities());
         let session = answer["sessionId"].as_str().unwrap();
         session.clone_into(&mut browser.session);
@@ -215,7 +215,7 @@ impl Browser {
         body: &Value,
     ) -> std::io::Result<(String, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let body = body.to_string();
         let length = body.len();
         write!(

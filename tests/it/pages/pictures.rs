@@ -1,7 +1,9 @@
 //! The pictures of the guide. `GOLDEN_GUIDE=write cargo test --test it -- pages::pictures` makes
-//! them again.
+//! them again, and records the digests of the pages that they show.
 
 use std::path::{Path, PathBuf};
+
+use golden::reference::Digest;
 
 use super::browser::{Browser, Scheme};
 use super::{AUDIT, Pages, RICH, fleet};
@@ -70,10 +72,20 @@ fn size(file: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
+/// The pages of the pictures, each with the digest of its markup, style and script.
+fn digests(pages: &Pages) -> String {
+    let line = |picture: &Picture| {
+        let page = std::fs::read(pages.path(picture.page)).unwrap();
+        format!("{} {}\n", picture.page, Digest::of(&page))
+    };
+    PICTURES.iter().map(line).collect()
+}
+
 #[test]
 fn the_guide_shows_the_pages() {
+    let pages = Pages::of(&fleet::fleet(30));
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/pages/pictures.txt");
     if std::env::var_os("GOLDEN_GUIDE").is_some_and(|value| value == "write") {
-        let pages = Pages::of(&fleet::fleet(30));
         let browser = Browser::start();
         for picture in &PICTURES {
             browser.resize(WIDTH, picture.height);
@@ -82,7 +94,14 @@ fn the_guide_shows_the_pages() {
             browser.run(picture.script);
             std::fs::write(path(picture.file), browser.picture()).unwrap();
         }
+        std::fs::write(&recorded, digests(&pages)).unwrap();
     }
+    let recorded = std::fs::read_to_string(recorded).unwrap();
+    assert_eq!(
+        digests(&pages),
+        recorded,
+        "the pages changed: GOLDEN_GUIDE=write cargo test --test it -- pages::pictures"
+    );
     for picture in &PICTURES {
         let file = std::fs::read(path(picture.file)).unwrap();
         assert_eq!(
