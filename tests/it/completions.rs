@@ -25,9 +25,10 @@ const SHELLS: [(&str, &str); 3] = [
 fn words(golden: &Golden, shell: &str, load: &str, line: &str) -> Vec<String> {
     let programs = Path::new(env!("CARGO_BIN_EXE_golden")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
-    let mut script = Command::new("script");
+    // A shell that waits for the end of a quote would wait for ever.
+    let mut script = Command::new("timeout");
     script
-        .args(["--quiet", "--command", shell, "/dev/null"])
+        .args(["60", "script", "--quiet", "--command", shell, "/dev/null"])
         .current_dir(golden.path())
         .env("PATH", format!("{}:{path}", programs.display()))
         .env("HOME", golden.path())
@@ -62,6 +63,7 @@ fn interactive_shells_complete_names_and_files() {
         .image("app", &image("dotnet/aspnet"))
         .file("list of users", "")
         .file("it's $HOME; x/file", "")
+        .file("user's $HOME", "")
         .file("other place/golden.toml", "")
         .file("other place/axis/image.toml", image("axis"));
     std::thread::scope(|scope| {
@@ -90,8 +92,14 @@ fn interactive_shells_complete_names_and_files() {
                         &["serve", "--htpasswd", "list of users"],
                     ),
                     ("golden serve it", &["serve", "it's $HOME; x/"]),
-                    ("golden serve \"it's", &["serve", "it's $HOME; x/"]),
-                    ("golden serve 'it", &["serve", "it's $HOME; x/"]),
+                    (
+                        "golden serve --htpasswd \"user's",
+                        &["serve", "--htpasswd", "user's $HOME"],
+                    ),
+                    (
+                        "golden serve --htpasswd 'us",
+                        &["serve", "--htpasswd", "user's $HOME"],
+                    ),
                     (
                         "golden -w other\\ place build ax",
                         &["-w", "other place", "build", "axis"],
