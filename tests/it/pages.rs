@@ -324,7 +324,6 @@ fn the_time_of_a_page_grows_with_the_number_of_images_and_not_with_its_square() 
     let browser = Browser::start();
     let few = processor_time(&browser, 200);
     let many = processor_time(&browser, 2000);
-    eprintln!("MEASURED {few} {many}");
     assert!(few > 0.0 && many < few * 30.0, "{few} {many}");
 }
 
