@@ -121,15 +121,21 @@ impl Transport {
             + 'static,
     {
         let response = self.send(request).await?;
-        if response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
-            let status_code = response.status().as_u16();
-            complete(response).await?;
-            return Err(BollardError::DockerResponseServerError {
-                status_code,
-                message: "the engine did not open a session".to_owned(),
-            });
+        let status = response.status();
+        if status == hyper::StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(TokioIo::new(hyper::upgrade::on(response).await?));
         }
-        Ok(TokioIo::new(hyper::upgrade::on(response).await?))
+        if status.is_client_error() || status.is_server_error() {
+            complete(response).await?;
+        }
+        // The body of any other answer may be the stream itself, which stays open for hours.
+        Err(BollardError::DockerResponseServerError {
+            status_code: status.as_u16(),
+            message: format!(
+                "the engine did not open a session (HTTP {}); a proxy may have removed the header `Upgrade`",
+                status.as_u16()
+            ),
+        })
     }
 
     /// Sets the path, the host and the login header that the engine expects.

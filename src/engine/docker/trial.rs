@@ -15,7 +15,7 @@ use super::super::daemon::answers;
 use super::super::{Error, TransferCause};
 use super::container::{Created, Streams};
 use super::transport::complete;
-use super::{Docker, failure};
+use super::{Builder, Docker, failure};
 use crate::assemble::{Assembled, AssembledImage};
 use crate::checks::{CommandPlan, ContainerEnd, ContainerExit};
 use crate::image::Blobs;
@@ -192,15 +192,16 @@ impl TrialImage {
     ) -> Result<ContainerEnd, BollardError> {
         let mut streams = Streams::new(KEPT);
         let output = match self.docker.attach(id).await {
+            Ok(output) => output,
             // Podman prepares the container already when its output is requested.
-            Err(BollardError::DockerResponseServerError { message, .. }) => {
+            Err(error) if self.docker.builder() == Builder::Podman => {
                 return Ok(ContainerEnd {
-                    exit: ContainerExit::NotStarted(message),
+                    exit: not_started(error)?,
                     stdout: streams.stdout,
                     stderr: streams.stderr,
                 });
             }
-            output => output?,
+            Err(error) => return Err(error),
         };
         // The engine answers with the headers at once, and with the body at the end of the container.
         let waiting = self.wait(id).await?;
@@ -225,10 +226,7 @@ impl TrialImage {
                     Err(_) => ContainerExit::TimedOut(command.timeout),
                 }
             }
-            Err(BollardError::DockerResponseServerError { message, .. }) => {
-                ContainerExit::NotStarted(message)
-            }
-            Err(error) => return Err(error),
+            Err(error) => not_started(error)?,
         };
         Ok(ContainerEnd {
             exit,
@@ -274,6 +272,19 @@ impl Drop for TrialImage {
     }
 }
 
+/// The end of a container that the engine refused to start because of its command. Docker answers
+/// 400 if the image lacks the program, and 500 for an unknown user; Podman always answers 500. Fails
+/// with every other error, which says nothing about the command.
+fn not_started(error: BollardError) -> Result<ContainerExit, BollardError> {
+    match error {
+        BollardError::DockerResponseServerError {
+            status_code: 400 | 500,
+            message,
+        } => Ok(ContainerExit::NotStarted(message)),
+        other => Err(other),
+    }
+}
+
 /// The container of a command, for Docker's API. With `keeps`, it still exists after its end.
 fn container(image: &str, command: &ContainerCommand, keeps: bool) -> Value {
     let env: Vec<String> = command
@@ -307,3 +318,6 @@ fn container(image: &str, command: &ContainerCommand, keeps: bool) -> Value {
     }
     container
 }
+
+#[cfg(test)]
+mod tests;
