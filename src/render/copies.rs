@@ -79,6 +79,22 @@ impl Directories<'_> {
     }
 }
 
+/// The names that `COPY` can give to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CopyNames {
+    /// All names.
+    Any,
+    /// Names in ASCII. Buildah writes a new name into an archive that cannot hold others ("USTAR
+    /// cannot encode Name").
+    Ascii,
+}
+
+impl CopyNames {
+    fn has(self, path: &str) -> bool {
+        self == Self::Any || path.is_ascii()
+    }
+}
+
 /// The way in which a missing directory is created before `COPY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Creation {
@@ -131,12 +147,14 @@ impl CopyGroup {
     }
 }
 
-/// Arranges files. `context` is the directory for them in the build context.
+/// Arranges files. `context` is the directory for them in the build context, and `names` are those
+/// that the builder can give to them.
 pub(super) fn arrange(
     items: Vec<Item>,
     context: &str,
     directories: Directories<'_>,
     creation: Creation,
+    names: CopyNames,
 ) -> Arrangement {
     let own: BTreeSet<String> = items
         .iter()
@@ -147,7 +165,7 @@ pub(super) fn arrange(
     let is_copied = |item: &Item| {
         let (directory, _) = item.path.rsplit_once('/').unwrap_or_default();
         let all_exist = || exists(directory) && above(directory).all(exists);
-        is_expressible(item) && (creation != Creation::Impossible || all_exist())
+        is_expressible(item, names) && (creation != Creation::Impossible || all_exist())
     };
     let (copied, archive): (Vec<Item>, Vec<Item>) = items.clone().into_iter().partition(is_copied);
     let mut copies = groups(copied, context);
@@ -179,13 +197,12 @@ pub(super) fn arrange(
     }
 }
 
-/// True if `COPY` can express an item: it is a file without set-id and sticky bits. No line of a
-/// Dockerfile can contain control characters, and Buildah cannot give a file another name that is
-/// not ASCII ("USTAR cannot encode Name").
-fn is_expressible(item: &Item) -> bool {
+/// True if `COPY` can express an item: it is a file without set-id and sticky bits, and the builder
+/// can give it its name. No line of a Dockerfile can contain control characters.
+fn is_expressible(item: &Item, names: CopyNames) -> bool {
     let is_file = matches!(item.kind, EntryKind::File(_));
-    let is_plain = |c: char| c.is_ascii() && !c.is_control();
-    is_file && item.mode <= 0o777 && item.path.chars().all(is_plain)
+    let can_be_named = !item.path.contains(char::is_control) && names.has(&item.path);
+    is_file && item.mode <= 0o777 && can_be_named
 }
 
 /// The paths of the parent directories.
@@ -357,14 +374,25 @@ mod tests {
             file("etc/ü", 0o644, 0),
             file("top", 0o644, 7),
         ];
-        let arranged = arrange(
-            items,
-            "files",
-            Directories::AllExcept(&missing),
-            Creation::Archive,
+        let arranged = |names| {
+            let known = Directories::AllExcept(&missing);
+            let items = items.clone();
+            shown(&arrange(items, "files", known, Creation::Archive, names))
+        };
+        assert_eq!(
+            arranged(CopyNames::Any),
+            [
+                "add etc/l:777 usr/bin/tool:4755",
+                "copy 644  files/etc/a files/etc/b /etc/",
+                "copy 600  files/etc/c /etc/c",
+                "copy 644  files/etc/d_e /etc/d e",
+                "copy 644  files/etc/d_e-2 /etc/d_e",
+                "copy 644  files/etc/_ /etc/ü",
+                "copy 644 7:7 files/top /top",
+            ]
         );
         assert_eq!(
-            shown(&arranged),
+            arranged(CopyNames::Ascii),
             [
                 "add etc/l:777 usr/bin/tool:4755 etc/ü:644",
                 "copy 644  files/etc/a files/etc/b /etc/",
@@ -388,7 +416,7 @@ mod tests {
             "copy 644  files/a/b/c /a/b/c",
             "copy 755 9:9 files/a/x/y/z /a/x/y/z",
         ];
-        let by = |creation| shown(&arrange(items(), "files", known, creation));
+        let by = |creation| shown(&arrange(items(), "files", known, creation, CopyNames::Any));
         assert_eq!(by(Creation::Archive)[0], "add a/b:755 a/x:755 a/x/y:755");
         assert_eq!(by(Creation::Archive)[1..], copies);
         assert_eq!(by(Creation::Step)[0], "mkdir a/b a/x/y");
@@ -406,7 +434,8 @@ mod tests {
             file("app/lib/data", 0o644, 0),
             file("app/bin/run", 0o755, 0),
         ];
-        let arranged = arrange(items, "files", Directories::None, Creation::Archive);
+        let (known, creation) = (Directories::None, Creation::Archive);
+        let arranged = arrange(items, "files", known, creation, CopyNames::Any);
         assert_eq!(
             shown(&arranged),
             [
@@ -429,7 +458,7 @@ mod tests {
         let arranged = |directories, files| {
             let known = Directories::AllExcept(&missing);
             let items = items(directories, files);
-            arrange(items, "files", known, Creation::Archive)
+            arrange(items, "files", known, Creation::Archive, CopyNames::Any)
         };
         assert_eq!(arranged(16, 24).copies.len(), 16);
         for (directories, files) in [(17, 1), (1, 25)] {

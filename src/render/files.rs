@@ -89,7 +89,13 @@ impl PlacedFiles {
         };
         placed.files = if form.syntax.has_copy_modes() {
             let (known, creation) = knowledge(image, form);
-            copies::arrange(items, &files_directory(form.suffix), known, creation)
+            copies::arrange(
+                items,
+                &files_directory(form.suffix),
+                known,
+                creation,
+                form.copy_names(),
+            )
         } else {
             Arrangement {
                 archive: items,
@@ -317,7 +323,7 @@ fn arranged(
         Family::Static => (Directories::None, Creation::Archive),
         _ => (Directories::Usual, Creation::Step),
     };
-    let mut arranged = copies::arrange(items, "", known, creation);
+    let mut arranged = copies::arrange(items, "", known, creation, form.copy_names());
     for (source, _) in arranged
         .copies
         .iter_mut()

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::copies::CopyNames;
 use super::instruction::ScriptForm;
 use crate::oci::ImageConfig;
 use crate::oci::config::Healthcheck;
@@ -33,9 +34,12 @@ impl From<&ImageConfig> for BaseTraits {
 /// does not depend on the builder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Syntax {
-    /// BuildKit 0.10 or later (Docker 23) and Buildah 1.33 or later (Podman 4.8).
+    /// BuildKit 0.10 or later (Docker 23).
     #[default]
     Current,
+    /// Buildah 1.33 or later (Podman 4.8): the current syntax, but `COPY` cannot give every name to
+    /// a file.
+    Buildah,
     /// Earlier builders, and Docker's classic builder.
     Older,
 }
@@ -45,13 +49,13 @@ impl Syntax {
     /// shell and the next line as an instruction.
     #[must_use]
     pub const fn has_heredocs(self) -> bool {
-        matches!(self, Self::Current)
+        matches!(self, Self::Current | Self::Buildah)
     }
 
     /// True if `COPY --chmod` sets the mode of a file. The classic builder rejects the flag.
     #[must_use]
     pub const fn has_copy_modes(self) -> bool {
-        matches!(self, Self::Current)
+        matches!(self, Self::Current | Self::Buildah)
     }
 }
 
@@ -122,6 +126,14 @@ pub(super) struct Form<'a> {
 }
 
 impl Form<'_> {
+    /// The names that `COPY` can give to a file. Buildah may also build a form without golden.
+    pub(super) const fn copy_names(&self) -> CopyNames {
+        match self.syntax {
+            Syntax::Current if !self.standalone => CopyNames::Any,
+            _ => CopyNames::Ascii,
+        }
+    }
+
     /// The form of the scripts. A heredoc runs in the shell of the base, so a base with another
     /// shell than `/bin/sh -c` needs the exec form.
     pub(super) fn scripts(&self) -> ScriptForm {

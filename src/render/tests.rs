@@ -191,6 +191,16 @@ fn as_written(image: &ResolvedImage, suffix: &str) -> Rendered {
 
 /// The Dockerfile of an image on a base with these traits.
 fn on_base(image: &ResolvedImage, traits: &BaseTraits) -> String {
+    for_builder(image, traits, &FilesOnBase::default(), Syntax::Current).dockerfile
+}
+
+/// The form of an image for a builder with this syntax.
+fn for_builder(
+    image: &ResolvedImage,
+    traits: &BaseTraits,
+    files: &FilesOnBase,
+    syntax: Syntax,
+) -> Rendered {
     let rendered = render(image, &Templates::builtin()).unwrap();
     let inputs = Digest::of(b"x");
     let recipe = Recipe {
@@ -201,11 +211,42 @@ fn on_base(image: &ResolvedImage, traits: &BaseTraits) -> String {
         spec_inputs: Digest::of(b"y"),
         templates: Arc::default(),
     };
-    recipe
-        .on_base(traits, &FilesOnBase::default(), Syntax::Current)
-        .unwrap()
-        .rendered
-        .dockerfile
+    recipe.on_base(traits, files, syntax).unwrap().rendered
+}
+
+/// Buildah cannot give a file a name outside ASCII. This changes neither the inputs digest nor the
+/// builds of other builders.
+#[test]
+fn only_buildah_places_names_outside_ascii_by_the_archive() {
+    let mut image = empty(Family::Debian, reference("a/b"));
+    image.files = vec![file("/etc/ü", 0o644, FileOwner::ROOT)];
+    let files = FilesOnBase {
+        entries: vec![Entry {
+            path: "etc/ü".to_owned(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            kind: EntryKind::File(Content::inline(*b"x")),
+        }],
+        ..FilesOnBase::default()
+    };
+    let built_with = |syntax| for_builder(&image, &BaseTraits::default(), &files, syntax);
+    let placing = |rendered: &Rendered| -> Vec<String> {
+        let is_placing = |line: &&str| line.starts_with("COPY") || line.starts_with("ADD");
+        let lines = rendered.dockerfile.lines().filter(is_placing);
+        let entries = rendered.context.iter().map(|entry| match &entry.kind {
+            EntryKind::Archive(inner) => format!("{}: {}", entry.path, inner[0].path),
+            _ => entry.path.clone(),
+        });
+        lines.map(str::to_owned).chain(entries).collect()
+    };
+    let copy = r#"COPY --chmod=0644 ["files/etc/_","\"/etc/ü\""]"#;
+    let canonical = render(&image, &Templates::builtin()).unwrap();
+    assert_eq!(placing(&canonical), [copy]);
+    assert_eq!(placing(&built_with(Syntax::Current)), [copy, "files/etc/_"]);
+    let add = ["ADD files.tar /", "files.tar: etc/ü"];
+    assert_eq!(placing(&built_with(Syntax::Buildah)), add);
+    assert_eq!(placing(&as_written(&image, "")), add);
 }
 
 #[test]

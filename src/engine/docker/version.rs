@@ -149,18 +149,13 @@ pub(super) fn agree(
         (Some(false), _) | (None, false) => Builder::Classic,
         (_, true) => Builder::BuildKit,
     };
-    let is_current = match builder {
-        Builder::BuildKit => of_engine >= CURRENT_SYNTAX,
-        Builder::Podman => engine
-            .podman()
-            .and_then(|podman| major_and_minor(&podman.version))
-            .is_some_and(|version| version >= CURRENT_PODMAN),
-        Builder::Classic => false,
-    };
-    let syntax = if is_current {
-        Syntax::Current
-    } else {
-        Syntax::Older
+    let podman = engine
+        .podman()
+        .and_then(|podman| major_and_minor(&podman.version));
+    let syntax = match builder {
+        Builder::BuildKit if of_engine >= CURRENT_SYNTAX => Syntax::Current,
+        Builder::Podman if podman >= Some(CURRENT_PODMAN) => Syntax::Buildah,
+        Builder::BuildKit | Builder::Podman | Builder::Classic => Syntax::Older,
     };
     Ok(Agreement {
         api,
@@ -275,9 +270,9 @@ mod tests {
             ("1.42", "Engine", "23.0.0", None, Syntax::Current),
             ("1.51", "Engine", "28.5.2", Some(false), Syntax::Older),
             ("1.41", "Podman Engine", "4.7.2", None, Syntax::Older),
-            ("1.41", "Podman Engine", "4.8.0", None, Syntax::Current),
-            ("1.41", "Podman Engine", "5.8.6", None, Syntax::Current),
-            ("1.41", "Podman Engine", "6.0.0-dev", None, Syntax::Current),
+            ("1.41", "Podman Engine", "4.8.0", None, Syntax::Buildah),
+            ("1.41", "Podman Engine", "5.8.6", None, Syntax::Buildah),
+            ("1.41", "Podman Engine", "6.0.0-dev", None, Syntax::Buildah),
             ("1.41", "Podman Engine", "unknown", None, Syntax::Older),
         ] {
             let mut engine = engine(api, "1.12", component);
