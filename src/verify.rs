@@ -16,7 +16,7 @@ use crate::plan::current;
 use crate::publish::Error;
 use crate::reference::{Digest, Repository, Tag, Target};
 use crate::registry::{self, Repo};
-use crate::signing;
+use crate::signing::{self, FoundSignature};
 use crate::tags::{self, Action, PublishedContent, TagList, TagRole, TagRules, Variant};
 use crate::trust::{PublicKey, Refusal};
 
@@ -144,16 +144,29 @@ pub async fn signature(
     if let Some(key) = found.iter().find_map(|one| one.verdict.as_ref().ok()) {
         return Ok(Ok(*key));
     }
-    let refused = found.into_iter().filter_map(|one| {
-        Some(RefusedSignature {
-            format: one.format,
-            digest: one.digest,
-            because: one.verdict.err()?,
-        })
-    });
     Ok(Err(Difference::Signature {
-        refused: refused.collect(),
+        refused: refused(found),
     }))
+}
+
+/// The signatures that do not count. Simple signatures with several keys have the same payload; they
+/// are listed once for each reason.
+fn refused(found: Vec<FoundSignature>) -> Vec<RefusedSignature> {
+    let mut refused = Vec::new();
+    for signature in found {
+        let Err(because) = signature.verdict else {
+            continue;
+        };
+        let one = RefusedSignature {
+            format: signature.format,
+            digest: signature.digest,
+            because,
+        };
+        if !refused.contains(&one) {
+            refused.push(one);
+        }
+    }
+    refused
 }
 
 impl From<Damage> for Difference {
@@ -457,5 +470,35 @@ fn add_unreadable(differences: &mut Vec<Difference>, raw: &RawManifest, problem:
             digest: raw.digest.clone(),
             problem,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_signatures_are_listed_once() {
+        let signature = |content: &[u8], verdict| FoundSignature {
+            format: SignatureFormat::Simple,
+            digest: Digest::of(content),
+            verdict,
+        };
+        let found = vec![
+            signature(b"a", Err(Refusal::OtherKey)),
+            signature(b"a", Err(Refusal::OtherKey)),
+            signature(b"a", Err(Refusal::Certificate)),
+            signature(b"b", Err(Refusal::OtherKey)),
+            signature(b"c", Ok(0)),
+        ];
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        assert_eq!(
+            unsigned(&refused(found)),
+            format!(
+                "has no valid signature: the simple signature {a} is made with a key that is not trusted; \
+                 the simple signature {a} is made with a certificate, not with a key; \
+                 the simple signature {b} is made with a key that is not trusted"
+            )
+        );
     }
 }
