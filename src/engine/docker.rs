@@ -174,6 +174,12 @@ impl Docker {
         !matches!(self.builder, Builder::Podman)
     }
 
+    /// True if the engine's answer about an image has all parts of the config that golden needs.
+    /// Podman omits the shell and the health check.
+    pub(super) const fn reports_whole_config(&self) -> bool {
+        !matches!(self.builder, Builder::Podman)
+    }
+
     /// The base of a recipe in this engine; `None` for scratch. It is pulled if the engine lacks
     /// it.
     pub(super) async fn base_of(

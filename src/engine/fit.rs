@@ -8,6 +8,7 @@ use crate::assemble::{BaseImage, files};
 use crate::event::{Events, Step};
 use crate::render::{BaseTraits, FilesOnBase, Recipe, Syntax};
 use crate::resolve::ResolvedImage;
+use crate::resolve::image::Invocation;
 
 /// The recipe, adapted to a base that golden has read itself and to the syntax of the builder.
 /// Fails if the files cannot be placed on the base.
@@ -51,12 +52,10 @@ pub async fn for_docker(
 ) -> Result<Recipe, Error> {
     let local = docker.base_of(recipe, options, events).await?;
     let image = &recipe.image;
-    // The config comes from the registry if it could be read, because Podman does not report all of
-    // it.
-    let traits = local
-        .as_ref()
-        .map(|local| BaseTraits::from(&local.config))
-        .unwrap_or_default();
+    let traits = match &local {
+        Some(local) => traits(docker, image, local, options).await?,
+        None => BaseTraits::default(),
+    };
     let needs_workdir = image.config.workdir.is_some() && !docker.keeps_directory_of_workdir();
     if image.files.is_empty() && !needs_workdir {
         return Ok(recipe.on_base(&traits, &FilesOnBase::default(), docker.syntax())?);
@@ -78,6 +77,34 @@ pub async fn for_docker(
         (Err(error), _) => return Err(error.into()),
     };
     Ok(recipe.on_base(&traits, &files, docker.syntax())?)
+}
+
+/// The traits of a base that a Docker Engine has. The config comes from the registry if it could be
+/// read. Podman's API reports neither the shell nor the health check: if the image depends on one of
+/// them, the config is read from the archive that the engine exports.
+async fn traits(
+    docker: &Docker,
+    image: &ResolvedImage,
+    base: &LocalImage,
+    options: &BuildOptions,
+) -> Result<BaseTraits, Error> {
+    let is_complete = options.base_config.is_some() || docker.reports_whole_config();
+    if is_complete || !depends_on_shell_or_check(image) {
+        return Ok(BaseTraits::from(&base.config));
+    }
+    let saved = docker.saved_config(&base.id).await?;
+    Ok(BaseTraits::from(&saved))
+}
+
+/// True if the config of the image depends on the shell or on the health check of its base.
+fn depends_on_shell_or_check(image: &ResolvedImage) -> bool {
+    let config = &image.config;
+    let commands = [&config.entrypoint, &config.cmd];
+    let has_shell_form = commands
+        .into_iter()
+        .flatten()
+        .any(|command| matches!(command, Invocation::Shell(_)));
+    (has_shell_form && config.shell.is_none()) || config.healthcheck.is_some()
 }
 
 /// True if the error comes from the spec. Reading the base from another source would then fail in

@@ -552,9 +552,11 @@ fn config(
         .or(of_base)
         .cloned()
         .unwrap_or_else(super::default_shell);
-    // If the spec sets a shell, the exec form is equivalent and works for every text.
+    // With another shell than the usual one, the exec form is equivalent and works for every text.
+    // In shell form, Podman uses /bin/sh if only the base sets the shell.
+    let has_other_shell = config.shell.is_some() || shell != super::default_shell();
     let invocation = |invocation: &Invocation| match invocation {
-        Invocation::Shell(text) if config.shell.is_some() => {
+        Invocation::Shell(text) if has_other_shell => {
             Invocation::Exec(shell.iter().cloned().chain([text.clone()]).collect())
         }
         other => other.clone(),

@@ -391,6 +391,7 @@ fn shell_forms_use_the_shell_of_the_base() {
         ..BaseTraits::default()
     };
     for text in [
+        "echo $HOME",
         "[[ -n $HOME ]] && echo bash",
         "one\ntwo",
         " leading",
@@ -419,9 +420,9 @@ fn shell_forms_use_the_shell_of_the_base() {
         };
         assert_eq!(lines(&format!("CMD {words}")), 1, "{rendered}");
         assert_eq!(lines(&format!("ENTRYPOINT {words}")), 1, "{rendered}");
-        // A health check in shell form may start with `--`.
-        let check = if text == "--flag" {
-            "HEALTHCHECK CMD --flag".to_owned()
+        // A health check in shell form may start with `--`. A container runs it with its shell.
+        let check = if ["echo $HOME", "--flag"].contains(&text) {
+            format!("HEALTHCHECK CMD {text}")
         } else {
             format!("HEALTHCHECK CMD {words}")
         };

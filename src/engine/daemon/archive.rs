@@ -83,7 +83,7 @@ pub(in crate::engine) fn unpack(reader: impl Read, directory: &Path) -> io::Resu
 
 /// Reads a file of the archive. `head` is its first bytes.
 fn read(head: Vec<u8>, rest: impl Read, size: u64, directory: &Path) -> io::Result<Member> {
-    let json = head.starts_with(b"{") || head.starts_with(b"[");
+    let json = is_json(&head);
     let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
     let mut stream: Chain<_, _> = Cursor::new(head).chain(rest);
     if json && size <= METADATA {
@@ -128,6 +128,44 @@ pub(super) fn link_target(path: &str, target: &str, symbolic: bool) -> String {
     parts.join("/")
 }
 
+/// The config of the only image in an archive. Layers are skipped. Fails if the archive lacks its
+/// manifest or the config.
+pub(in crate::engine) fn config(archive: impl Read) -> io::Result<ImageConfig> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        if !entry.header().entry_type().is_file() || entry.size() > METADATA {
+            continue;
+        }
+        let path = path(&entry)?;
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        if is_json(&bytes) {
+            files.insert(path, bytes);
+        }
+    }
+    let json = |path: &str| files.get(path).ok_or_else(|| missing(path));
+    let config = json(&single(json("manifest.json")?)?.config)?;
+    ImageConfig::parse(config).map_err(io::Error::other)
+}
+
+/// The only image that `manifest.json` lists.
+pub(super) fn single(manifest: &[u8]) -> io::Result<ArchiveManifest> {
+    let images: Vec<ArchiveManifest> = serde_json::from_slice(manifest)?;
+    <[ArchiveManifest; 1]>::try_from(images)
+        .map(|[image]| image)
+        .map_err(|_| missing("single image"))
+}
+
+/// The error for an archive that lacks a part.
+pub(super) fn missing(what: &str) -> io::Error {
+    io::Error::other(format!("its archive has no {what}"))
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"{") || bytes.starts_with(b"[")
+}
+
 /// Creates an image from its archive. Layers of the base keep the source that the base has for
 /// them. Fails if the archive lacks its manifest, config or a layer.
 pub(in crate::engine) fn compose(
@@ -136,15 +174,11 @@ pub(in crate::engine) fn compose(
     base: &BaseImage,
     directory: &Path,
 ) -> io::Result<AssembledImage> {
-    let missing = |what: &str| io::Error::other(format!("its archive has no {what}"));
     let json = |members: &Members, path: &str| match members.get(path) {
         Some(Member::Small(bytes)) => Ok(bytes.clone()),
         _ => Err(missing(path)),
     };
-    let images: Vec<ArchiveManifest> = serde_json::from_slice(&json(members, "manifest.json")?)?;
-    let [contents] = images.as_slice() else {
-        return Err(missing("single image"));
-    };
+    let contents = single(&json(members, "manifest.json")?)?;
     let config = json(members, &contents.config)?;
     let of_base = base.config.diff_ids().unwrap_or_default();
     let mut layers = Vec::new();
@@ -287,7 +321,10 @@ mod tests {
     fn archive(layer: &[u8], diff_ids: usize) -> Vec<u8> {
         let ids: Vec<String> =
             std::iter::repeat_n(Digest::of(layer).to_string(), diff_ids).collect();
-        let config = serde_json::json!({"architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}});
+        let config = serde_json::json!({
+            "architecture": "arm64", "os": "linux", "config": {"Shell": ["/bin/ash", "-c"]},
+            "rootfs": {"type": "layers", "diff_ids": ids},
+        });
         let contents = r#"[{"Config": "c.json", "Layers": ["a/layer.tar", "b/layer.tar"]}]"#;
         let mut tar = tar::Builder::new(Vec::new());
         let mut put = |path: &str, bytes: &[u8]| {
@@ -325,6 +362,22 @@ mod tests {
         gzip.write_all(&plain).unwrap();
         let compressed = imported(&archive(&gzip.finish().unwrap(), 2)).unwrap();
         assert_eq!(compressed.layers[0].descriptor, image.layers[0].descriptor);
+    }
+
+    #[test]
+    fn the_config_is_read_without_the_layers() {
+        let layer = br#"{"config": {"Shell": ["/of/a/layer"]}}"#;
+        let found = config(archive(layer, 2).as_slice()).unwrap();
+        assert_eq!(found.words("Shell"), ["/bin/ash", "-c"]);
+        for (archive, expected) in [
+            (&[0; 1024][..], "its archive has no manifest.json"),
+            (
+                &archive(layer, 2)[..2048],
+                "its archive has no manifest.json",
+            ),
+        ] {
+            assert_eq!(config(archive).unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]

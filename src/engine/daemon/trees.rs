@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::super::embedded::scan_layer;
-use super::archive::{ArchiveManifest, link_target, path};
+use super::archive::{link_target, missing, path, single};
 use crate::assemble::tree::LayerIndex;
 
 /// The largest `manifest.json`, in bytes.
@@ -52,12 +52,8 @@ pub(in crate::engine) fn of_archive(
             members.insert(path, member);
         }
     }
-    let missing = |what: &str| io::Error::other(format!("its archive has no {what}"));
     let manifest = manifest.ok_or_else(|| missing("manifest.json"))?;
-    let images: Vec<ArchiveManifest> = serde_json::from_slice(&manifest)?;
-    let [contents] = images.as_slice() else {
-        return Err(missing("single image"));
-    };
+    let contents = single(&manifest)?;
     let tree = |path: &String| match find(&members, path) {
         Some(ArchiveFile::Layer(index)) => Ok(Arc::clone(index)),
         Some(ArchiveFile::Other(error)) => {

@@ -1,15 +1,18 @@
-//! Reads the file trees of an image in an engine, from the archive that the engine exports.
+//! Reads the file trees and the config of an image in an engine, from the archive that the engine
+//! exports.
 
 use std::collections::BTreeSet;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use tokio_util::io::SyncIoBridge;
 
-use super::super::daemon::trees;
+use super::super::daemon::{archive, trees};
 use super::super::{Error, embedded};
 use super::Docker;
 use crate::assemble::tree::{LayerIndex, Tree, Unread};
 use crate::assemble::{AssembleStop, owners};
+use crate::oci::ImageConfig;
 use crate::reference::Digest;
 
 impl Docker {
@@ -55,11 +58,28 @@ impl Docker {
         id: &Digest,
         wanted: &BTreeSet<String>,
     ) -> Result<Vec<Arc<LayerIndex>>, Error> {
-        let (reader, wanted) = (SyncIoBridge::new(self.save(id)), wanted.clone());
-        let reading = tokio::task::spawn_blocking(move || trees::of_archive(reader, &wanted));
+        let wanted = wanted.clone();
+        self.exported(id, move |reader| trees::of_archive(reader, &wanted))
+            .await
+    }
+
+    /// The config of an image, from the archive that the engine exports. Fails if the engine cannot
+    /// export the image.
+    pub(in crate::engine) async fn saved_config(&self, id: &Digest) -> Result<ImageConfig, Error> {
+        self.exported(id, archive::config).await
+    }
+
+    /// Calls `read` with the archive of an image, in a thread that may block.
+    async fn exported<T: Send + 'static>(
+        &self,
+        id: &Digest,
+        read: impl FnOnce(Box<dyn Read + Send>) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let reader = Box::new(SyncIoBridge::new(self.save(id)));
+        let reading = tokio::task::spawn_blocking(move || read(reader));
         let read = reading
             .await
-            .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+            .unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
         read.map_err(|error| Error::Request {
             what: format!("export the image {}", id.short()),
             message: error.to_string(),

@@ -91,11 +91,6 @@ impl Engine {
         }
     }
 
-    /// True if a command in shell form uses the shell of the base. Podman uses `/bin/sh`.
-    pub(crate) const fn inherits_shell(self) -> bool {
-        !matches!(self, Self::Podman)
-    }
-
     /// True if the engine creates empty directories for the volumes of the base. The others leave
     /// this to the start of a container.
     pub(crate) const fn creates_directories_of_volumes(self) -> bool {
