@@ -79,7 +79,8 @@ struct Database<'a> {
     /// The bytes of a page that SQLite uses.
     usable: usize,
     visited: Vec<bool>,
-    problems: Vec<String>,
+    /// The first problem that was not reported yet.
+    problem: Option<String>,
 }
 
 impl<'a> Database<'a> {
@@ -98,18 +99,14 @@ impl<'a> Database<'a> {
         let usable = page - usize::from(bytes[20]);
         let pages = bytes.len() / page;
         let expected = number(bytes, 28, 4)?;
-        let mut problems = Vec::new();
-        if pages < expected {
-            problems.push(format!(
-                "it has {pages} pages, but its header says {expected}"
-            ));
-        }
+        let problem = (pages < expected)
+            .then(|| format!("it has {pages} pages, but its header says {expected}"));
         (usable >= 480).then(|| Self {
             bytes,
             page,
             usable,
             visited: vec![false; pages + 1],
-            problems,
+            problem,
         })
     }
 
@@ -120,8 +117,7 @@ impl<'a> Database<'a> {
         match visited {
             Some(visited) if !*visited => *visited = true,
             _ => {
-                self.problems
-                    .push(format!("page {number} is missing or used twice"));
+                self.problem(|| format!("page {number} is missing or used twice"));
                 return None;
             }
         }
@@ -129,9 +125,14 @@ impl<'a> Database<'a> {
         self.bytes.get(start..start + self.usable)
     }
 
-    /// Moves the problems so far to the list of packages.
+    /// Records a problem. Only the first one is kept: a file can have millions of them.
+    fn problem(&mut self, problem: impl FnOnce() -> String) {
+        self.problem.get_or_insert_with(problem);
+    }
+
+    /// Moves the first problem so far to the list of packages.
     fn report(&mut self, blobs: &mut Blobs<'_>) {
-        for problem in self.problems.drain(..) {
+        if let Some(problem) = self.problem.take() {
             blobs.problem(problem);
         }
     }
@@ -144,12 +145,13 @@ impl<'a> Database<'a> {
                 continue;
             };
             if self.page_rows(number, page, each, &mut waiting).is_none() {
-                self.problems.push(format!("page {number} is damaged"));
+                self.problem(|| format!("page {number} is damaged"));
             }
         }
     }
 
-    /// Passes on the rows of a page, or adds the pages below it. `None` if it is damaged.
+    /// Passes on the rows of a page, or adds the pages below it. `None` if it is damaged. Cells that
+    /// overlap take more bytes than the page has for them, so the first one in excess ends it.
     fn page_rows(
         &mut self,
         page_number: usize,
@@ -162,24 +164,32 @@ impl<'a> Database<'a> {
         let cells = number(page, start + 3, 2)?;
         let pointers = start + if kind == INTERIOR { 12 } else { 8 };
         let cell = |index: usize| number(page, pointers + 2 * index, 2);
+        let occupied = self.occupied(page, start)?;
         let (mut used, mut is_sound) = (0, true);
         match kind {
             INTERIOR => {
                 waiting.push(number(page, start + 8, 4)?);
                 for index in (0..cells).rev() {
                     let at = cell(index)?;
-                    waiting.push(number(page, at, 4)?);
+                    let below = number(page, at, 4)?;
                     let mut rest = page.get(at + 4..)?;
                     varint(&mut rest)?;
                     used += page.len() - at - rest.len();
+                    if used > occupied {
+                        return None;
+                    }
+                    waiting.push(below);
                 }
             }
             LEAF => {
                 for index in 0..cells {
                     match cell(index).and_then(|at| self.row(page, at)) {
                         Some((row, length)) => {
-                            each(&row);
                             used += length;
+                            if used > occupied {
+                                return None;
+                            }
+                            each(&row);
                         }
                         None => is_sound = false,
                     }
@@ -187,7 +197,7 @@ impl<'a> Database<'a> {
             }
             _ => return None,
         }
-        (is_sound && used == self.occupied(page, start)?).then_some(())
+        (is_sound && used == occupied).then_some(())
     }
 
     /// The number of bytes that the cells of a page take: the area of cells without its free parts.
@@ -309,4 +319,86 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::header;
+    use super::super::{TABLE, read_with};
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    /// A row with these values, each the bytes of a text or of a blob.
+    fn row(values: &[(bool, &[u8])]) -> Vec<u8> {
+        let types = values.iter().flat_map(|(is_blob, bytes)| {
+            let kind = 2 * bytes.len() + if *is_blob { 12 } else { 13 };
+            [u8::try_from(kind >> 7).unwrap() | 0x80, (kind & 0x7f) as u8]
+        });
+        let mut row = vec![u8::try_from(2 * values.len() + 1).unwrap()];
+        row.extend(types);
+        row.extend(values.iter().flat_map(|(_, bytes)| *bytes));
+        row
+    }
+
+    /// A page whose cells are all one row. `start` is the place of its header.
+    fn leaf(start: usize, cells: u16, row: &[u8]) -> Vec<u8> {
+        let mut page = vec![0; PAGE];
+        let length = row.len();
+        let size = [(length >> 7) | 0x80, length & 0x7f, 1].map(|byte| u8::try_from(byte).unwrap());
+        let at = PAGE - length - size.len();
+        page[at..at + size.len()].copy_from_slice(&size);
+        page[at + size.len()..].copy_from_slice(row);
+        let at = u16::try_from(at).unwrap().to_be_bytes();
+        page[start] = LEAF;
+        page[start + 3..start + 5].copy_from_slice(&cells.to_be_bytes());
+        page[start + 5..start + 7].copy_from_slice(&at);
+        for pointer in page[start + 8..][..2 * usize::from(cells)].chunks_exact_mut(2) {
+            pointer.copy_from_slice(&at);
+        }
+        page
+    }
+
+    /// A database with one package, to which `cells` pointers point.
+    fn database(cells: u16) -> Vec<u8> {
+        let mut schema = row(&[
+            (false, b"table"),
+            (false, TABLE.as_bytes()),
+            (false, TABLE.as_bytes()),
+            (false, b""),
+        ]);
+        // The root is a number with one byte.
+        schema[7..9].copy_from_slice(&[0x80, 1]);
+        schema.push(2);
+        let mut bytes = leaf(HEADER, 1, &schema);
+        bytes[..MAGIC.len()].copy_from_slice(MAGIC);
+        bytes[16..18].copy_from_slice(&u16::try_from(PAGE).unwrap().to_be_bytes());
+        bytes[31] = 2;
+        bytes.extend(leaf(0, cells, &row(&[(true, &header("one", 900))])));
+        bytes
+    }
+
+    #[test]
+    fn a_row_to_which_many_pointers_point_is_read_once() {
+        for (cells, problem) in [
+            (1, None),
+            (2, Some("page 2 is damaged")),
+            (1000, Some("page 2 is damaged")),
+        ] {
+            let list = read_with(|bytes, blobs| read(bytes, TABLE, blobs), &database(cells));
+            assert_eq!(list.packages.len(), 1, "{cells}");
+            assert_eq!(list.problem.as_deref(), problem, "{cells}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_problem_is_kept() {
+        let bytes = database(1);
+        let mut database = Database::open(&bytes).unwrap();
+        for number in [7, 8, 9] {
+            assert_eq!(database.visit(number), None);
+        }
+        let problem = "page 7 is missing or used twice";
+        assert_eq!(database.problem.as_deref(), Some(problem));
+    }
 }
