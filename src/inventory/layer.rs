@@ -97,10 +97,10 @@ impl LayerFiles {
             kept += entry.path_bytes().len() as u64 + ENTRY;
             if kept > KEPT {
                 return Err(invalid(
+            kept += reader.add(&mut entry)?;
                     "it has more files and packages than golden can hold in memory",
                 ));
             }
-            kept += reader.add(&mut entry)?;
         }
         // The stream is read to its end, because its digest is checked there.
         io::copy(&mut plain, &mut io::sink())?;
@@ -118,7 +118,8 @@ struct LayerReader {
 }
 
 impl LayerReader {
-    /// Adds an entry of the archive. Returns the memory of the packages that it lists.
+    /// Adds an entry of the archive. Returns the memory of its target and of the packages that it
+    /// lists.
     fn add<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> io::Result<u64> {
         let path = match LayerName::parse(&entry.path_bytes())? {
             LayerName::Ignored => return Ok(0),
@@ -147,7 +148,11 @@ impl LayerReader {
         };
         let weight = self.files.readings.get(&path).map_or(0, Reading::weight);
         self.files.files.insert(path, file);
-        Ok(weight)
+        Ok(weight + target)
+        let target = match &file.kind {
+            FileKind::Symlink { target } | FileKind::Link { target } => target.len() as u64,
+            _ => 0,
+        };
     }
 
     fn kind<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<FileKind> {

@@ -202,9 +202,18 @@ impl Package {
 
     /// The approximate memory of the package, in bytes.
     pub(super) fn weight(&self) -> u64 {
-        let texts = [&self.license, &self.supplier, &self.architecture];
+        let source = self.source.as_ref();
+        let texts = [
+            Some(&self.name),
+            Some(&self.version),
+            self.license.as_ref(),
+            self.supplier.as_ref(),
+            self.architecture.as_ref(),
+            source.map(|source| &source.name),
+            source.and_then(|source| source.version.as_ref()),
+        ];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        (size_of::<Self>() + self.name.len() + self.version.len() + texts) as u64
+        (size_of::<Self>() + texts) as u64
     }
 
     /// The qualifiers of the package URL, in alphabetical order.

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::package::Package;
 use super::package_list::{PackageList, too_large};
 use super::release::Release;
 use super::{apk, dotnet, dpkg, java, node, python, rpm, spdx_packages};
@@ -53,13 +52,11 @@ pub(super) enum Database {
 }
 
 impl Reading {
-    /// The approximate memory of the packages, in bytes.
+    /// The approximate memory of the texts, in bytes.
     pub(super) fn weight(&self) -> u64 {
         match self {
-            Self::Packages(list) | Self::Documents(list) => {
-                list.packages.iter().map(Package::weight).sum()
-            }
-            Self::Release(_) => 0,
+            Self::Packages(list) | Self::Documents(list) => list.weight(),
+            Self::Release(release) => release.weight(),
         }
     }
 }

@@ -34,6 +34,16 @@ impl Release {
         })
     }
 
+    /// The approximate memory of the texts, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        let texts = [Some(&self.id), self.version_id.as_ref(), self.name.as_ref()];
+        texts
+            .into_iter()
+            .flatten()
+            .map(|text| text.len() as u64)
+            .sum()
+    }
+
     /// The distribution as a qualifier of package URLs, such as `debian-12`.
     #[must_use]
     pub fn qualifier(&self) -> String {
