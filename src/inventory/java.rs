@@ -60,9 +60,9 @@ pub(super) fn is_archive(path: &str) -> bool {
     has_extension(path, &EXTENSIONS) || has_extension(path, &OTHER_EXTENSIONS)
 }
 
-/// True for a file with one of the other extensions that is no archive.
-pub(super) fn is_of_other_program(path: &str, bytes: &[u8]) -> bool {
-    has_extension(path, &OTHER_EXTENSIONS) && !bytes.starts_with(MAGIC)
+/// True for a file with one of the other extensions whose first bytes are not those of an archive.
+pub(super) fn is_of_other_program(path: &str, start: &[u8]) -> bool {
+    has_extension(path, &OTHER_EXTENSIONS) && !start.starts_with(MAGIC)
 }
 
 fn has_extension(path: &str, extensions: &[&str]) -> bool {
@@ -146,6 +146,11 @@ impl Reader {
 
     /// Reads an archive in an archive.
     fn inner(&mut self, zip: &Zip<'_>, entry: &ZipEntry, levels: u8) {
+        // A file that cannot be read here fails below, too.
+        let start = zip.start(entry, MAGIC.len() as u64);
+        if start.is_ok_and(|start| is_of_other_program(&entry.name, &start)) {
+            return;
+        }
         if levels == 0 {
             let problem =
                 format!("it is in more than {LEVELS} other archives, which golden does not read");
@@ -153,9 +158,6 @@ impl Reader {
             return;
         }
         let read = self.content(zip, entry, UNPACKED).and_then(|content| {
-            if is_of_other_program(&entry.name, &content) {
-                return Ok(());
-            }
             let read = self.archive(&entry.name, &content, levels - 1);
             read.map_err(|problem| entry.failed(&problem))
         });
@@ -296,6 +298,11 @@ mod tests {
         );
         let other: [(&str, &[u8]); 2] = [("a.sar", &library), ("b.sar", b"statistics")];
         assert_eq!(purls("a.jar", &other), [purl]);
+        let mut deep = written(&[("a.sar", b"statistics")]);
+        for _ in 1..LEVELS {
+            deep = written(&[("a.jar", &deep)]);
+        }
+        assert_eq!(purls("a.jar", &[("a.jar", &deep)]), [""; 0]);
         let mut nested = library;
         for _ in 0..=LEVELS {
             nested = written(&[("a.jar", &nested)]);
@@ -365,6 +372,15 @@ mod tests {
             assert_eq!(reader.left, rest);
             let found = reader.packages.problem.unwrap();
             assert!(found.starts_with(problem), "{found}");
+        }
+        // A file of another program is not unpacked.
+        for (name, rest) in [("a.sar", 1800), ("=a.sar", 1800), ("a.jar", 1200)] {
+            let packages = PackageList::default();
+            let left = 1800;
+            let mut reader = Reader { packages, left };
+            let archive = written(&[(name, &content)]);
+            reader.archive("c.jar", &archive, LEVELS).unwrap();
+            assert_eq!(reader.left, rest, "{name}");
         }
         let large = written(&[(MANIFEST, &vec![0; (1 << 20) + 1])]);
         assert_eq!(

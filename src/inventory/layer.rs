@@ -17,6 +17,8 @@ use crate::reference::{Digest, Hasher};
 const KEPT: u64 = 96 << 20;
 /// The number of bytes of a file that are read at once.
 const BUFFER: usize = 64 << 10;
+/// The number of bytes that show whether a file is of another program.
+const START: u64 = 4;
 /// The memory of a file in addition to its path, in bytes.
 const ENTRY: u64 = 256;
 
@@ -95,9 +97,9 @@ impl LayerFiles {
         for entry in archive.entries()? {
             let mut entry = entry?;
             kept += entry.path_bytes().len() as u64 + ENTRY;
+            kept += reader.add(&mut entry)?;
             if kept > KEPT {
                 return Err(invalid(
-            kept += reader.add(&mut entry)?;
                     "it has more files and packages than golden can hold in memory",
                 ));
             }
@@ -147,12 +149,12 @@ impl LayerReader {
             kind,
         };
         let weight = self.files.readings.get(&path).map_or(0, Reading::weight);
-        self.files.files.insert(path, file);
-        Ok(weight + target)
         let target = match &file.kind {
             FileKind::Symlink { target } | FileKind::Link { target } => target.len() as u64,
             _ => 0,
         };
+        self.files.files.insert(path, file);
+        Ok(weight + target)
     }
 
     fn kind<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<FileKind> {
@@ -189,14 +191,17 @@ impl LayerReader {
         let is_hashed = self.hashed == HashedFiles::All || is_certificate(path);
         let mut hasher = is_hashed.then(Hasher::sha256);
         let reading = match Database::at(path) {
-            Some(database) if size <= database.largest() => {
-                let mut bytes = Vec::new();
-                self.copy(entry, &mut bytes, hasher.as_mut())?;
-                database.read(path, &bytes)
-            }
             Some(database) => {
-                self.copy(entry, &mut io::sink(), hasher.as_mut())?;
-                Some(database.too_large(size))
+                let mut bytes = Vec::new();
+                self.copy(entry.by_ref().take(START), &mut bytes, hasher.as_mut())?;
+                let is_other = database.is_of_other_program(path, &bytes);
+                if is_other || size > database.largest() {
+                    self.copy(entry, &mut io::sink(), hasher.as_mut())?;
+                    (!is_other).then(|| database.too_large(size))
+                } else {
+                    self.copy(entry, &mut bytes, hasher.as_mut())?;
+                    database.read(path, &bytes)
+                }
             }
             None => {
                 let mut executable = Executable::default();

@@ -119,7 +119,6 @@ impl Database {
             {
                 return None;
             }
-            Self::JavaArchive if java::is_of_other_program(path, bytes) => return None,
             Self::JavaArchive => java::read(path, bytes),
             Self::RpmJournal => {
                 PackageList::unread("it has changes that rpm has not yet written into rpmdb.sqlite")
@@ -128,6 +127,11 @@ impl Database {
             Self::RpmNdb => rpm::read_ndb(bytes),
         };
         Some(Reading::Packages(packages))
+    }
+
+    /// True if the first bytes of a file show that only its name is that of such a file.
+    pub(super) fn is_of_other_program(self, path: &str, start: &[u8]) -> bool {
+        self == Self::JavaArchive && java::is_of_other_program(path, start)
     }
 
     /// The largest file that is read, in bytes.
@@ -196,10 +200,13 @@ mod tests {
             };
             assert!(packages.problem.is_some());
         }
-        assert_eq!(Database::JavaArchive.read("a.par", b"music"), None);
-        for (path, bytes) in [("a.par", b"PK"), ("a.jar", b"xx")] {
-            let reading = Database::JavaArchive.read(path, bytes);
-            assert!(reading.is_some(), "{path}");
+        for (path, start, is_other) in [
+            ("a.par", b"mu", true),
+            ("a.par", b"PK", false),
+            ("a.jar", b"xx", false),
+        ] {
+            let found = Database::JavaArchive.is_of_other_program(path, start);
+            assert_eq!(found, is_other, "{path}");
         }
     }
 }

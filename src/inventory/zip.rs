@@ -109,8 +109,8 @@ impl<'a> Zip<'a> {
         Ok(selected)
     }
 
-    /// The content of a file. At most [`ZipEntry::size`] bytes are unpacked; more are an error.
-    pub(super) fn content(&self, entry: &ZipEntry) -> Result<Cow<'a, [u8]>, String> {
+    /// The first bytes of a file, at most `count`. They are not verified.
+    pub(super) fn start(&self, entry: &ZipEntry, count: u64) -> Result<Cow<'a, [u8]>, String> {
         let failed = |problem: &str| entry.failed(problem);
         let packed = self
             .packed(entry)
@@ -118,18 +118,27 @@ impl<'a> Zip<'a> {
         if entry.is_encrypted {
             return Err(failed("it is encrypted"));
         }
-        let content = match entry.method {
-            0 => Cow::Borrowed(packed),
+        match entry.method {
+            0 => {
+                let length = usize::try_from(count).unwrap_or(usize::MAX);
+                Ok(Cow::Borrowed(&packed[..length.min(packed.len())]))
+            }
             8 => {
                 let mut plain = Vec::new();
                 DeflateDecoder::new(packed)
-                    .take(entry.size.saturating_add(1))
+                    .take(count)
                     .read_to_end(&mut plain)
                     .map_err(|error| failed(&error.to_string()))?;
-                Cow::Owned(plain)
+                Ok(Cow::Owned(plain))
             }
-            method => return Err(failed(&format!("it has an unknown compression, {method}"))),
-        };
+            method => Err(failed(&format!("it has an unknown compression, {method}"))),
+        }
+    }
+
+    /// The content of a file. At most [`ZipEntry::size`] bytes are unpacked; more are an error.
+    pub(super) fn content(&self, entry: &ZipEntry) -> Result<Cow<'a, [u8]>, String> {
+        let failed = |problem: &str| entry.failed(problem);
+        let content = self.start(entry, entry.size.saturating_add(1))?;
         if content.len() as u64 != entry.size {
             return Err(failed(
                 "it does not have the size in the directory of the archive",
