@@ -210,13 +210,13 @@ async fn bill(
     let reader = &gates.examiner.reader;
     // The files of an image take much memory.
     let _turn = reader.turn().await;
-    let files = reader.merged(&layers, subject.display, &gates.events).await;
-    let files = files.map_err(|error| error.to_string())?;
+    let content = reader.listed(&layers, subject.display, &gates.events).await;
+    let content = content.map_err(|error| error.to_string())?;
     let described = DescribedImage {
         name: subject.name.rsplit('/').next().unwrap_or(subject.name),
         digest: &image.manifest.digest,
         config_digest: &Digest::of(&image.config),
         config: &config,
     };
-    Ok(BillOfMaterials::of(described, &files))
+    Ok(BillOfMaterials::of(described, content))
 }

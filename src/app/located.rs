@@ -8,7 +8,7 @@ use super::settings::Settings;
 use crate::assemble::{Layer, LayerSource};
 use crate::config_files::base::LayoutSpec;
 use crate::image::{self, Blobs, Chosen, FileReader, Source};
-use crate::inventory::{LayerOwner, Merged, layer_owners};
+use crate::inventory::{LayerOwner, ListedContent, Merged, layer_owners};
 use crate::observe::Absent;
 use crate::oci::{Manifest, RawManifest};
 use crate::platform::Platform;
@@ -111,11 +111,11 @@ impl LocatedImage {
         Ok(merged.await?)
     }
 
-    /// Reads the files of the image for a bill of materials. Fails if a layer cannot be read.
-    pub async fn files_for_bill(&self, settings: &Settings) -> Result<Merged, Error> {
+    /// Reads the content that a bill of materials lists. Fails if a layer cannot be read.
+    pub async fn listed_content(&self, settings: &Settings) -> Result<ListedContent, Error> {
         let (reader, layers) = self.reader(settings);
-        let merged = reader.merged_for_bill(&layers, &self.reference, &settings.events);
-        Ok(merged.await?)
+        let content = reader.listed(&layers, &self.reference, &settings.events);
+        Ok(content.await?)
     }
 
     /// The reader of the layers, and the layers with their owners.

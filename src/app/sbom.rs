@@ -8,14 +8,14 @@ use crate::inventory::{BillOfMaterials, DescribedImage, Gap};
 /// damaged package database is a gap of the inventory.
 pub async fn bill(written: &str, finder: &Finder<'_>) -> Result<BillOfMaterials, Error> {
     let image = finder.find(written).await?;
-    let files = image.files_for_bill(finder.settings).await?;
+    let content = image.listed_content(finder.settings).await?;
     let described = DescribedImage {
         name: &image.name,
         digest: &image.chosen.raw.digest,
         config_digest: &image.chosen.manifest.config.digest,
         config: &image.chosen.config,
     };
-    Ok(BillOfMaterials::of(described, &files))
+    Ok(BillOfMaterials::of(described, content))
 }
 
 /// The error for a document that lacks packages; `None` if no database is damaged.

@@ -13,13 +13,13 @@ use super::Blobs;
 use super::ahead::ReadAhead;
 use crate::assemble::Layer;
 use crate::event::{Events, Step};
-use crate::inventory::{HashedFiles, LayerFiles, LayerOwner, Merged};
+use crate::inventory::{HashedFiles, LayerFiles, LayerOwner, ListedContent, Merged};
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 use crate::workspace::user_cache::UserCache;
 
 /// The version of the cached form, and of the rules that it depends on.
-const SCHEMA: u32 = 6;
+const SCHEMA: u32 = 7;
 /// The compression level of cached files.
 const LEVEL: i32 = 1;
 /// The largest cached form that is read, uncompressed.
@@ -89,24 +89,32 @@ impl FileReader {
             .await
     }
 
-    /// Like [`Self::merged`], but only those files of the base are hashed that a bill of materials
-    /// lists.
-    pub async fn merged_for_bill(
+    /// The content that a bill of materials lists, of the image with these layers, the lowest first.
+    /// Of the base, only the files that it lists are hashed. Fails if a layer cannot be read.
+    pub async fn listed(
         &self,
         layers: &[(Layer, LayerOwner)],
         image: &str,
         events: &Events,
-    ) -> Result<Merged, LayerError> {
-        let hashed = |owner| match owner {
+    ) -> Result<ListedContent, LayerError> {
+        let Some((top, _)) = layers.last() else {
+            return Ok(ListedContent::default());
+        };
+        let some = |owner| match owner {
             LayerOwner::Base => HashedFiles::Certificates,
             LayerOwner::Image => HashedFiles::All,
         };
-        let merged = self.hashed(layers, image, events, hashed).await?;
-        if merged.has_listed_digests() {
-            return Ok(merged);
+        let merged = self.hashed(layers, image, events, some).await?;
+        if let Some(content) = merged.listed() {
+            return Ok(content);
         }
+        drop(merged);
         // A listed file is a hard link to a file that is not listed.
-        self.merged(layers, image, events).await
+        let merged = self.merged(layers, image, events).await?;
+        merged.listed().ok_or_else(|| LayerError {
+            digest: top.descriptor.digest.clone(),
+            source: io::Error::other("the digests of its files are unknown"),
+        })
     }
 
     async fn hashed(
@@ -190,20 +198,84 @@ fn unpacked(bytes: &[u8], hashed: HashedFiles) -> Option<LayerFiles> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    #[test]
-    fn a_layer_is_read_back_from_the_cache_and_damage_is_noticed() {
+    use super::*;
+    use crate::assemble::LayerSource;
+    use crate::inventory;
+    use crate::oci::Descriptor;
+    use crate::registry::{Registries, RegistryEnv};
+
+    /// The digest of the cached content of a sample, with the version of the rules that made it.
+    const SAMPLE: (u32, &str) = (
+        7,
+        "sha256:f000028f5bdd89f4d4303f3fe9118c3586359c3de629620cadcad6117a5fbed8",
+    );
+
+    /// An uncompressed layer with one entry: a file, or a hard link if `link` is a path.
+    fn layer(path: &str, content: &[u8], link: Option<&str>) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
-        header.set_size(2);
+        header.set_size(content.len() as u64);
         header.set_mode(0o644);
         header.set_uid(0);
         header.set_gid(0);
-        builder
-            .append_data(&mut header, "etc/x", b"ab".as_slice())
-            .unwrap();
-        let tar = builder.into_inner().unwrap();
+        match link {
+            Some(target) => {
+                header.set_entry_type(tar::EntryType::Link);
+                builder.append_link(&mut header, path, target).unwrap();
+            }
+            None => builder.append_data(&mut header, path, content).unwrap(),
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_schema_changes_with_the_content_that_is_read() {
+        let tar = inventory::tests::sample();
+        let some = HashedFiles::Certificates;
+        let files = LayerFiles::read(tar.as_slice(), tar.len() as u64, some).unwrap();
+        let found = Digest::of(&serde_json::to_vec(&files).unwrap());
+        assert_eq!(
+            (SCHEMA, found.as_str()),
+            SAMPLE,
+            "layers are read in another way: increase SCHEMA, and change SAMPLE"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_a_link_to_a_file_of_the_base_is_listed() {
+        let certificate = "usr/local/share/ca-certificates/a.crt";
+        let read = async |layers: [(Vec<u8>, LayerOwner); 3]| {
+            let env = RegistryEnv::from_vars(&BTreeMap::new());
+            let blobs = Blobs::new(Registries::new(Vec::new(), env));
+            let reader = FileReader::new(blobs, UserCache::default());
+            let (events, mut sent) = Events::channel();
+            let layers = layers.map(|(tar, owner)| {
+                let descriptor = Descriptor::of("", &tar);
+                let source = LayerSource::Inline(tar.into());
+                (Layer { descriptor, source }, owner)
+            });
+            let content = reader.listed(&layers, "a", &events).await.unwrap();
+            let reads = std::iter::from_fn(|| sent.try_recv().ok()).count();
+            (content.files, reads)
+        };
+        let base = || (layer("usr/lib/x", b"1", None), LayerOwner::Base);
+        let own = || (layer("srv/y", b"2", None), LayerOwner::Image);
+        let own_file = ("srv/y".to_owned(), Digest::of(b"2"));
+        let listed = (certificate.to_owned(), Digest::of(b"1"));
+        let all = vec![own_file, listed];
+        let file = (layer(certificate, b"1", None), LayerOwner::Base);
+        assert_eq!(read([base(), file, own()]).await, (all.clone(), 3));
+        // Its content is in a file that is not listed, so each layer is read a second time.
+        let link = layer(certificate, b"", Some("usr/lib/x"));
+        let link = (link, LayerOwner::Base);
+        assert_eq!(read([base(), link, own()]).await, (all, 6));
+    }
+
+    #[test]
+    fn a_layer_is_read_back_from_the_cache_and_damage_is_noticed() {
+        let tar = layer("etc/x", b"ab", None);
         let (all, some) = (HashedFiles::All, HashedFiles::Certificates);
         let read = |hashed| LayerFiles::read(tar.as_slice(), tar.len() as u64, hashed).unwrap();
         let files = read(all);

@@ -54,10 +54,10 @@ fn record(fields: &BTreeMap<&str, &str>, line: usize, packages: &mut PackageList
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const INSTALLED: &str = "C:Q1abc=\nP:musl\nV:1.2.4-r2\nA:x86_64\nL:MIT\no:musl\nF:lib\n\
+    pub(in crate::inventory) const INSTALLED: &str = "C:Q1abc=\nP:musl\nV:1.2.4-r2\nA:x86_64\nL:MIT\no:musl\nF:lib\n\
         R:ld-musl-x86_64.so.1\na:0:0:755\nZ:Q1xyz=\n\nC:Q1def=\nP:libcrypto3\nV:3.1.4-r1\n\
         A:x86_64\nL:Apache-2.0\no:openssl\nm:A <a@example.com>\n\n";
 

@@ -76,10 +76,10 @@ fn source(text: &str) -> SourcePackage {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const STATUS: &str = "Package: libcap2\nStatus: install ok installed\nArchitecture: amd64\n\
+    pub(in crate::inventory) const STATUS: &str = "Package: libcap2\nStatus: install ok installed\nArchitecture: amd64\n\
         Source: libcap2-src (1:2.66-4)\nVersion: 1:2.66-4+b1\nDescription: x\n Version: 9\n .\n y: z\n\n\
         Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
         Package: never\nStatus: unknown ok not-installed\n\n\

@@ -5,7 +5,7 @@
 mod elf;
 mod kept;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io::{self, Write};
 

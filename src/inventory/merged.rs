@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::certificates::is_certificate;
 use super::layer::{FileKind, ImageFile, LayerFiles};
@@ -14,7 +15,8 @@ use crate::reference::Digest;
 #[derive(Debug, Clone, Default)]
 pub struct Merged {
     files: BTreeMap<String, ImageFile>,
-    readings: BTreeMap<String, Reading>,
+    /// Hard links share one reading: a layer can have very many of them.
+    readings: BTreeMap<String, Arc<Reading>>,
     /// The paths that the image's own layers have written last.
     own: BTreeSet<String>,
     /// The content of each layer, the lowest first.
@@ -80,6 +82,16 @@ pub struct Inventory {
     pub gaps: Vec<Gap>,
 }
 
+/// The content of an image that a bill of materials lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedContent {
+    /// The packages.
+    pub(crate) inventory: Inventory,
+    /// The regular files that the image's own layers have written, and certificates, with their
+    /// digests, by path.
+    pub(crate) files: Vec<(String, Digest)>,
+}
+
 impl Gap {
     /// True if packages of the distribution are missing, and not those of a programming language.
     #[must_use]
@@ -108,7 +120,9 @@ impl Merged {
             }
             self.insert(path, file);
         }
-        self.readings.extend(layer.readings);
+        let readings = layer.readings.into_iter();
+        self.readings
+            .extend(readings.map(|(path, reading)| (path, Arc::new(reading))));
     }
 
     fn insert(&mut self, path: String, mut file: ImageFile) {
@@ -188,24 +202,28 @@ impl Merged {
         largest(&self.files)
     }
 
-    /// The regular files that a bill of materials lists, by path: those that the image's own layers
-    /// have written, and certificates. The digest is missing if the file was not hashed.
-    pub(super) fn listed_files(&self) -> impl Iterator<Item = (&str, Option<&Digest>)> {
+    /// The content that a bill of materials lists. `None` if one of its files was not hashed, such as
+    /// a hard link to a file that is not listed.
+    #[must_use]
+    pub fn listed(&self) -> Option<ListedContent> {
         let listed = self
             .files
             .iter()
             .filter(|(path, _)| self.own.contains(*path) || is_certificate(path));
-        listed.filter_map(|(path, file)| match &file.kind {
-            FileKind::File { digest, .. } => Some((path.as_str(), digest.as_ref())),
+        let files = listed.filter_map(|(path, file)| match &file.kind {
+            FileKind::File { digest, .. } => Some(digest.clone().map(|one| (path.clone(), one))),
             _ => None,
-        })
+        });
+        let files = files.collect::<Option<Vec<_>>>()?;
+        let inventory = self.inventory();
+        Some(ListedContent { inventory, files })
     }
 
-    /// True if every file that a bill of materials lists was hashed. A hard link to a file that was
-    /// not hashed can be such a file.
-    #[must_use]
-    pub fn has_listed_digests(&self) -> bool {
-        self.listed_files().all(|(_, digest)| digest.is_some())
+    /// The number of readings in memory. Hard links share one.
+    #[cfg(test)]
+    pub(super) fn reading_count(&self) -> usize {
+        let places: BTreeSet<_> = self.readings.values().map(Arc::as_ptr).collect();
+        places.len()
     }
 
     /// The packages that the databases of the image list.
@@ -213,22 +231,24 @@ impl Merged {
     pub fn inventory(&self) -> Inventory {
         let mut inventory = Inventory::default();
         let mut documents = Vec::new();
+        let mut seen = BTreeSet::new();
         for (path, reading) in &self.readings {
-            let packages = match reading {
+            let is_first = seen.insert(Arc::as_ptr(reading));
+            let packages = match &**reading {
                 Reading::Release(release) => {
                     // The file in etc, which comes first, overrides that in usr/lib.
                     inventory.release.get_or_insert_with(|| release.clone());
                     continue;
                 }
-                Reading::Packages(packages) => {
-                    inventory.packages.extend(packages.packages.iter().cloned());
-                    packages
-                }
-                Reading::Documents(packages) => {
-                    documents.extend(packages.packages.iter().cloned());
-                    packages
-                }
+                Reading::Packages(packages) | Reading::Documents(packages) => packages,
             };
+            if is_first {
+                let all = match &**reading {
+                    Reading::Documents(_) => &mut documents,
+                    _ => &mut inventory.packages,
+                };
+                all.extend(packages.packages.iter().cloned());
+            }
             inventory
                 .gaps
                 .extend(packages.problem.iter().map(|problem| Gap {

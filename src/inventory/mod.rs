@@ -28,7 +28,7 @@ mod sbom;
 mod semantic;
 mod spdx_packages;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod updates;
 mod version;
 mod version_order;
@@ -40,7 +40,7 @@ pub use diff::{
     FileProperties, ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
 };
 pub use layer::{FileKind, HashedFiles, ImageFile, LayerFiles};
-pub use merged::{Gap, Inventory, LayerContent, LayerOwner, Merged};
+pub use merged::{Gap, Inventory, LayerContent, LayerOwner, ListedContent, Merged};
 pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;

@@ -105,12 +105,12 @@ pub(super) fn read_manifest(bytes: &[u8]) -> PackageList {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Read as _;
 
     use super::*;
 
-    pub(super) fn unpacked(packed: &[u8]) -> Vec<u8> {
+    pub(in crate::inventory) fn unpacked(packed: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         flate2::read::GzDecoder::new(packed)
             .read_to_end(&mut bytes)
@@ -163,7 +163,7 @@ mod tests {
 
     /// A database that rpm 4.18 wrote: `big-tool` with an epoch and a description of 20,000 bytes,
     /// `bash-tool`, and 40 small packages.
-    pub(super) fn database() -> Vec<u8> {
+    pub(in crate::inventory) fn database() -> Vec<u8> {
         unpacked(include_bytes!("../../tests/hermetic/data/rpmdb.sqlite.gz"))
     }
 

@@ -7,7 +7,7 @@ mod spdx;
 
 use serde_json::Value;
 
-use super::merged::{Inventory, Merged};
+use super::merged::{Inventory, ListedContent};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::Digest;
@@ -58,7 +58,7 @@ pub struct BillOfMaterials {
 impl BillOfMaterials {
     /// Lists the content of an image. A damaged package database is a gap of the inventory.
     #[must_use]
-    pub fn of(image: DescribedImage<'_>, files: &Merged) -> Self {
+    pub fn of(image: DescribedImage<'_>, content: ListedContent) -> Self {
         let created = image.config.as_object().get("created");
         Self {
             name: image.name.to_owned(),
@@ -66,8 +66,8 @@ impl BillOfMaterials {
             config: image.config_digest.clone(),
             platform: image.config.platform(),
             created: created.and_then(Value::as_str).map(str::to_owned),
-            inventory: files.inventory(),
-            files: listed(files),
+            inventory: content.inventory,
+            files: content.files,
         }
     }
 
@@ -92,14 +92,6 @@ impl BillOfMaterials {
         let languages = "Packages of programming languages are listed only for Go, Java, .NET, Node.js, Python, and for Rust if `cargo auditable` recorded them.";
         [languages.to_owned()].into_iter().chain(gaps).collect()
     }
-}
-
-/// The files that golden added to the image, and the certificates. A file without a known digest is
-/// not listed; the caller reads such a layer again.
-fn listed(files: &Merged) -> Vec<(String, Digest)> {
-    let listed = files.listed_files();
-    let known = listed.filter_map(|(path, digest)| Some((path.to_owned(), digest?.clone())));
-    known.collect()
 }
 
 /// The name and the version of the program that writes the documents.

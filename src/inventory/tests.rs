@@ -1,6 +1,6 @@
 //! Layers on top of each other, and the packages that are visible at the top.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use super::*;
 
@@ -11,9 +11,10 @@ fn layer(entries: &[(&str, &str)]) -> LayerFiles {
     LayerFiles::read(bytes.as_slice(), bytes.len() as u64, HashedFiles::All).unwrap()
 }
 
-fn tar_of(entries: &[(&str, &str)]) -> Vec<u8> {
+fn tar_of<C: AsRef<[u8]>>(entries: &[(&str, C)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, content) in entries {
+        let content = content.as_ref();
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_uid(0);
@@ -33,9 +34,7 @@ fn tar_of(entries: &[(&str, &str)]) -> Vec<u8> {
                 .unwrap();
         } else {
             header.set_size(content.len() as u64);
-            builder
-                .append_data(&mut header, path, content.as_bytes())
-                .unwrap();
+            builder.append_data(&mut header, path, content).unwrap();
         }
     }
     builder.into_inner().unwrap()
@@ -58,6 +57,77 @@ fn names(merged: &Merged) -> Vec<String> {
     packages
         .map(|package| format!("{} {}", package.name, package.full_version()))
         .collect()
+}
+
+/// A layer with a file of each kind that describes packages, and of each form that has rules of its
+/// own.
+pub(crate) fn sample() -> Vec<u8> {
+    let properties: &[u8] = b"version=1.0\ngroupId=com.example\nartifactId=library\n";
+    let library = zip::tests::written(&[("=META-INF/maven/a/b/pom.properties", properties)]);
+    let manifest: &[u8] = b"Implementation-Version: 2.0\nImplementation-Vendor-Id: com.acme\n";
+    let application = zip::tests::written(&[
+        ("=META-INF/MANIFEST.MF", manifest),
+        ("=lib/library.jar", &library),
+        ("=lib/statistics.sar", b"statistics"),
+    ]);
+    let entries: [(&str, Vec<u8>); 26] = [
+        (STATUS, dpkg::tests::STATUS.into()),
+        ("var/lib/dpkg/status.d/b", "Package: b\nVersion: 2".into()),
+        ("lib/apk/db/installed", apk::tests::INSTALLED.into()),
+        ("lib/apk/db/again => lib/apk/db/installed", Vec::new()),
+        ("var/lib/rpm/rpmdb.sqlite", rpm::tests::database()),
+        ("var/lib/rpm/rpmdb.sqlite-wal", "x".into()),
+        (
+            "var/lib/rpm/Packages",
+            rpm::tests::unpacked(include_bytes!("../../tests/hermetic/data/Packages.gz")),
+        ),
+        (
+            "var/lib/rpm/Packages.db",
+            rpm::tests::unpacked(include_bytes!("../../tests/hermetic/data/Packages.db.gz")),
+        ),
+        (
+            "var/lib/rpmmanifest/container-manifest-2",
+            "a\t1-1.cm2\t1\t1\tMicrosoft\t(none)\t1\tx86_64\t0\ta-1-1.cm2.src.rpm\n".into(),
+        ),
+        (
+            "var/lib/db/sbom/c.spdx.json",
+            r#"{"packages": [{"name": "c", "versionInfo": "3", "externalRefs": [
+                {"referenceType": "purl", "referenceLocator": "pkg:apk/wolfi/c@3"}]}]}"#
+                .into(),
+        ),
+        ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n".into()),
+        (
+            "usr/lib/python3/dist-packages/d-1.dist-info/METADATA",
+            "Name: D_d\nVersion: 1\nLicense: MIT\nAuthor: x\n\n".into(),
+        ),
+        (
+            "srv/node_modules/e/package.json",
+            r#"{"name": "e", "version": "1.0.0", "license": "MIT"}"#.into(),
+        ),
+        ("srv/package.json", r#"{"name": "f"}"#.into()),
+        (
+            "srv/g.deps.json",
+            r#"{"libraries": {"g/1.0.0": {"type": "package"}, "h/1": {"type": "project"}}}"#.into(),
+        ),
+        ("srv/application-2.0.war", application),
+        ("srv/empty.jar", Vec::new()),
+        ("srv/damaged.jar", "PK".into()),
+        ("srv/statistics.sar", "statistics".into()),
+        ("usr/bin/go", executable::tests::go_program()),
+        ("usr/bin/old-go", executable::tests::old_go_program()),
+        (
+            "usr/bin/old-go-without-modules",
+            executable::tests::old_go_program_without_modules(),
+        ),
+        (
+            "usr/local/share/ca-certificates/a.crt",
+            "certificate".into(),
+        ),
+        ("srv/", Vec::new()),
+        ("srv/link -> /etc", Vec::new()),
+        ("srv/.wh.removed", Vec::new()),
+    ];
+    tar_of(&entries)
 }
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -128,8 +198,9 @@ fn the_files_of_own_layers_are_known() {
         LayerOwner::Image,
     );
     merged.add(layer(&[(".wh.c", ""), ("e", "3")]), LayerOwner::Base);
-    let listed: Vec<_> = merged.listed_files().collect();
-    assert_eq!(listed, [("b", Some(&crate::reference::Digest::of(b"2")))]);
+    let listed = merged.listed().unwrap().files;
+    let digest = crate::reference::Digest::of(b"2");
+    assert_eq!(listed, [("b".to_owned(), digest)]);
 }
 
 #[test]
@@ -154,10 +225,92 @@ fn only_certificates_are_hashed_for_a_bill_of_materials() {
     assert_eq!(merged.files()["b"].kind, file(1, None));
     let digest = crate::reference::Digest::of(b"2");
     assert_eq!(merged.files()[certificate].kind, file(1, Some(digest)));
-    assert!(merged.has_listed_digests());
+    assert!(merged.listed().is_some());
     let link = format!("{certificate} => b");
     merged.add(read(&[(&link, "")]), LayerOwner::Base);
-    assert!(!merged.has_listed_digests());
+    assert!(merged.listed().is_none());
+}
+
+#[test]
+fn the_memory_of_every_text_of_a_layer_is_limited() {
+    const LARGE: usize = 12 << 20;
+    let large = "x".repeat(LARGE);
+    let read = |path: &str, content: &str, links: usize| {
+        let links: Vec<String> = (0..links)
+            .map(|index| format!("{index} => {path}"))
+            .collect();
+        let mut entries = vec![(path, content)];
+        entries.extend(links.iter().map(|link| (link.as_str(), "")));
+        let bytes = tar_of(&entries);
+        LayerFiles::read(bytes.as_slice(), bytes.len() as u64, HashedFiles::All)
+    };
+    let package = format!("Package: a\nVersion: 1\nSource: {large}\n");
+    let source = format!("Package: a\nVersion: 1\nSource: a ({large})\n");
+    let release = format!("ID=a\nPRETTY_NAME={large}\n");
+    for (path, content) in [
+        (STATUS, package),
+        (STATUS, source),
+        ("etc/os-release", release),
+    ] {
+        assert!(read(path, &content, 1).is_ok(), "{path}");
+        let error = read(path, &content, 10).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "it has more files and packages than golden can hold in memory"
+        );
+    }
+    // The targets of links.
+    let target = "x".repeat(4000);
+    let link = |index: usize| (format!("{index} -> {target}"), "");
+    let links: Vec<_> = (0..25_000).map(link).collect();
+    let links: Vec<_> = links
+        .iter()
+        .map(|(path, no)| (path.as_str(), *no))
+        .collect();
+    let bytes = tar_of(&links);
+    let read = LayerFiles::read(bytes.as_slice(), bytes.len() as u64, HashedFiles::All);
+    assert!(read.is_err());
+}
+
+#[test]
+fn links_to_a_database_of_a_lower_layer_share_its_packages() {
+    let links: Vec<String> = (0..1000).map(|at| format!("{at} => {STATUS}")).collect();
+    let links: Vec<(&str, &str)> = links.iter().map(|link| (link.as_str(), "")).collect();
+    let status = "Package: a\nVersion: 1\n\nPackage: b\n\n";
+    let linked = merged(&[&[(STATUS, status)], &links]);
+    assert_eq!(linked.reading_count(), 1);
+    assert_eq!(names(&linked), ["a 1"]);
+    assert_eq!(linked.inventory().gaps.len(), 1001);
+    // The database is removed, but not the links.
+    let removed = merged(&[
+        &[(STATUS, status)],
+        &links[..2],
+        &[("var/lib/dpkg/.wh.status", "")],
+    ]);
+    assert_eq!(names(&removed), ["a 1"]);
+}
+
+#[test]
+fn a_large_file_of_another_program_is_not_a_gap() {
+    const SIZE: u64 = 129 << 20;
+    let read = |path: &str, start: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(path).unwrap();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(SIZE);
+        header.set_cksum();
+        let content = start.chain(std::io::repeat(0)).take(SIZE + 1024);
+        let layer = header.as_bytes().chain(content);
+        let files = LayerFiles::read(layer, SIZE, HashedFiles::Certificates).unwrap();
+        let mut merged = Merged::default();
+        merged.add(files, LayerOwner::Base);
+        merged.inventory().gaps.len()
+    };
+    assert_eq!(read("srv/a.sar", b""), 0);
+    assert_eq!(read("srv/a.sar", b"PK"), 1);
+    assert_eq!(read("srv/a.jar", b""), 1);
 }
 
 #[test]

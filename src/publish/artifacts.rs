@@ -254,7 +254,7 @@ async fn bill(
     let _turn = files.turn().await;
     let owners = layer_owners(config, layers.len());
     let layers: Vec<_> = layers.into_iter().zip(owners).collect();
-    let merged = files.merged(&layers, job.image(), job.events).await?;
+    let content = files.listed(&layers, job.image(), job.events).await?;
     let path = repo.path().as_str();
     let described = DescribedImage {
         name: path.rsplit('/').next().unwrap_or(path),
@@ -262,5 +262,5 @@ async fn bill(
         config_digest: &manifest.config.digest,
         config,
     };
-    Ok(BillOfMaterials::of(described, &merged))
+    Ok(BillOfMaterials::of(described, content))
 }

@@ -190,14 +190,30 @@ fn modules_of_go_before_1_18_are_found_in_every_class_and_byte_order() {
     }
 }
 
-#[test]
-fn a_program_of_old_go_without_modules_has_the_standard_library() {
-    let mut file = old_go(true, false, 20);
+/// A program of Go with one module.
+pub(in crate::inventory) fn go_program() -> Vec<u8> {
+    elf(true, false, &[(".go.buildinfo", &go("a"))])
+}
+
+/// A program of Go 1.17.
+pub(in crate::inventory) fn old_go_program() -> Vec<u8> {
+    old_go(true, false, 20)
+}
+
+/// A program of Go 1.17 that was built without modules.
+pub(in crate::inventory) fn old_go_program_without_modules() -> Vec<u8> {
+    let mut file = old_go_program();
     let information = memmem::find(&file, go::MAGIC).unwrap();
     let pointer = information + 16 + 8;
     // From the start of .data to the zeros after it.
     let address = u64::from_le_bytes(file[pointer..pointer + 8].try_into().unwrap());
     file[pointer..pointer + 8].copy_from_slice(&(address + 1500).to_le_bytes());
+    file
+}
+
+#[test]
+fn a_program_of_old_go_without_modules_has_the_standard_library() {
+    let file = old_go_program_without_modules();
     assert_eq!(purls(read(&file, 4096)), ["pkg:golang/stdlib@1.17.3"]);
 }
 
