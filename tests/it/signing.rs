@@ -352,6 +352,7 @@ fn no_tag_ever_points_to_an_unsigned_image_of_an_engine() {
         let table =
             format!("[[registry]]\nname = \"t\"\nhost = \"{host}\"\nnamespace = \"{name}\"\n");
         let golden = Golden::new()
+            .env("DOCKER_HOST", services::docker_host())
             .workspace(&format!(
                 "{table}[signing]\nkey = \"team.key\"\n[sbom]\n[provenance]\n"
             ))
