@@ -243,7 +243,10 @@ mod tests {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 used(&path, codes);
-            } else if !name.contains("test") && name != "codes.rs" && name.ends_with(".rs") {
+            } else if path.extension().is_some_and(|it| it == "rs")
+                && !name.contains("test")
+                && name != "codes.rs"
+            {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap();
                 codes.extend(literal.captures_iter(code).map(|found| found[1].to_owned()));
