@@ -47,9 +47,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let lock = workspace.map(|one| one.lock).unwrap_or_default();
     // This fails without an engine, so it precedes the comparison, which reads every layer.
-    let updates = match args.security {
-        true => package_updates::security_updates(&args.from, &finder).await?,
-        false => Vec::new(),
+    let updates = if args.security {
+        package_updates::security_updates(&args.from, &finder).await?
+    } else {
+        Vec::new()
     };
     let mut compared = diff::compare(&args.from, &args.to, args.base, &lock, &finder).await?;
     compared.mark_updates(&updates);

@@ -50,8 +50,7 @@ impl Inheritance {
 /// A predicate, such as "remains revoked because of HOST/base:1".
 impl fmt::Display for Inheritance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = |one: &Announcement| one.reason.clone();
-        let reason = |one| reason(one).unwrap_or_else(|| "without a reason".to_owned());
+        let reason = |one: &Announcement| one.reason.clone().unwrap_or_else(unknown_reason);
         let other = |one: &Announcement| one.inherited_from.clone().unwrap_or_default();
         match self {
             Self::Inherited(_) => write!(f, "has the status of its base"),
@@ -71,6 +70,10 @@ impl fmt::Display for Inheritance {
             }
         }
     }
+}
+
+fn unknown_reason() -> String {
+    "without a reason".to_owned()
 }
 
 /// The outcome if a base is revoked. `current` is the revocation of the image; `new` names the base.
