@@ -506,13 +506,13 @@ fn golden_lock_has_one_digest_for_each_tag() {
     assert!(run.stderr.contains(summary), "{}", run.stderr);
     let text = lock();
     assert_eq!(text.matches(&format!("digest = \"{new}\"")).count(), 2);
-    let (head, tail) = text.rsplit_once(&new).unwrap();
-    let (head, middle) = head.rsplit_once(&format!("digest = \"{new}\"")).unwrap();
-    let edited = format!("{head}digest = \"{old}\"{middle}{new}{tail}");
+    // The first entry is that of the requirement.
+    let [from, to] = [&new, &old].map(|digest| format!("digest = \"{digest}\""));
+    let edited = text.replacen(&from, &to, 1);
     fleet.golden.write("golden.lock", &edited);
     let expected = format!(
         "error: golden.lock: {base} has two digests: {old} in the entry `{range}`, and {new} in the \
-         entry `{base}`\nhelp: `golden update {base}` gives all of them the current digest\n",
+         entry `{base}`\n  help: `golden update {base}` gives all of them the current digest\n",
         base = fleet.base()
     );
     for args in [
