@@ -190,24 +190,21 @@ impl LayerReader {
         self.files.size = self.files.size.saturating_add(size);
         let is_hashed = self.hashed == HashedFiles::All || is_certificate(path);
         let mut hasher = is_hashed.then(Hasher::sha256);
-        let reading = match Database::at(path) {
-            Some(database) => {
-                let mut bytes = Vec::new();
-                self.copy(entry.by_ref().take(START), &mut bytes, hasher.as_mut())?;
-                let is_other = database.is_of_other_program(path, &bytes);
-                if is_other || size > database.largest() {
-                    self.copy(entry, &mut io::sink(), hasher.as_mut())?;
-                    (!is_other).then(|| database.too_large(size))
-                } else {
-                    self.copy(entry, &mut bytes, hasher.as_mut())?;
-                    database.read(path, &bytes)
-                }
+        let reading = if let Some(database) = Database::at(path) {
+            let mut bytes = Vec::new();
+            self.copy(entry.by_ref().take(START), &mut bytes, hasher.as_mut())?;
+            let is_other = database.is_of_other_program(path, &bytes);
+            if is_other || size > database.largest() {
+                self.copy(entry, &mut io::sink(), hasher.as_mut())?;
+                (!is_other).then(|| database.too_large(size))
+            } else {
+                self.copy(entry, &mut bytes, hasher.as_mut())?;
+                database.read(path, &bytes)
             }
-            None => {
-                let mut executable = Executable::default();
-                self.copy(entry, &mut executable, hasher.as_mut())?;
-                executable.finish().map(Reading::Packages)
-            }
+        } else {
+            let mut executable = Executable::default();
+            self.copy(entry, &mut executable, hasher.as_mut())?;
+            executable.finish().map(Reading::Packages)
         };
         self.files
             .readings

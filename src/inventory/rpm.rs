@@ -229,6 +229,37 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_branch_of_sqlite_that_leads_to_another_page_is_reported() {
+        let whole = database();
+        let page = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+        let interior = (page..whole.len())
+            .step_by(page)
+            .filter(|start| whole[*start] == 5);
+        let mut tried = 0;
+        for start in interior {
+            let cells = usize::from(u16::from_be_bytes([whole[start + 3], whole[start + 4]]));
+            let pointer = |index: usize| {
+                let at = start + 12 + 2 * index;
+                start + usize::from(u16::from_be_bytes([whole[at], whole[at + 1]]))
+            };
+            for at in (0..cells).map(pointer).chain([start + 8]) {
+                for other in 0..=u8::try_from(whole.len() / page).unwrap() {
+                    let mut bytes = whole.clone();
+                    bytes[at + 3] = other;
+                    let list = read(&bytes);
+                    assert!(
+                        bytes == whole || list.problem.is_some(),
+                        "{at} {other}: {}",
+                        list.packages.len()
+                    );
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 100, "{tried}");
+    }
+
+    #[test]
     fn the_list_of_an_image_without_rpm_is_read() {
         let line = "bash\t5.1.8-4.cm2\t1690000000\t1690000001\tMicrosoft Corporation\t(none)\t3715867\tx86_64\t0\tbash-5.1.8-4.cm2.src.rpm\n";
         let read = read_manifest(format!("{line}short\tline\n").as_bytes());

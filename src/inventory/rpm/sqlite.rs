@@ -49,6 +49,9 @@ pub(super) fn read(bytes: &[u8], table: &str, blobs: &mut Blobs<'_>) {
     if roots.iter().filter(|other| **other == root).count() > 1 {
         blobs.problem(format!("page {root} is used twice"));
     }
+    for other in roots.into_iter().filter(|other| *other != root) {
+        database.reserve(other);
+    }
     database.rows(root, &mut |row| {
         let columns = columns(row).unwrap_or_default();
         let blob = columns.iter().find_map(|column| match column {
@@ -70,6 +73,34 @@ enum Column<'a> {
     Blob(&'a [u8]),
     /// NULL or a floating-point number.
     Other,
+}
+
+/// A row of a table.
+struct Row {
+    number: i64,
+    payload: Vec<u8>,
+    /// The bytes that its cell takes in its page.
+    length: usize,
+}
+
+/// A page of the tree of a table, with the range of its row numbers.
+#[derive(Clone, Copy)]
+struct Branch {
+    page: usize,
+    /// The number before the first one; `None` if there is no limit.
+    after: Option<i64>,
+    /// The largest number; `None` if there is no limit.
+    up_to: Option<i64>,
+    /// True for the only page that can be empty.
+    is_root: bool,
+}
+
+impl Branch {
+    /// True if the number is in the range and above `last`.
+    fn contains(&self, number: i64, last: Option<i64>) -> bool {
+        last.or(self.after).is_none_or(|last| number > last)
+            && self.up_to.is_none_or(|up_to| number <= up_to)
+    }
 }
 
 /// A database whose pages are read.
@@ -130,6 +161,13 @@ impl<'a> Database<'a> {
         self.problem.get_or_insert_with(problem);
     }
 
+    /// Marks a page of another table or index as read.
+    fn reserve(&mut self, number: usize) {
+        if let Some(visited) = self.visited.get_mut(number) {
+            *visited = true;
+        }
+    }
+
     /// Moves the first problem so far to the list of packages.
     fn report(&mut self, blobs: &mut Blobs<'_>) {
         if let Some(problem) = self.problem.take() {
@@ -139,13 +177,18 @@ impl<'a> Database<'a> {
 
     /// Passes on the rows of the tree with this root, in their order.
     fn rows(&mut self, root: usize, each: &mut dyn FnMut(&[u8])) {
-        let mut waiting = vec![root];
-        while let Some(number) = waiting.pop() {
-            let Some(page) = self.visit(number) else {
+        let mut waiting = vec![Branch {
+            page: root,
+            after: None,
+            up_to: None,
+            is_root: true,
+        }];
+        while let Some(branch) = waiting.pop() {
+            let Some(page) = self.visit(branch.page) else {
                 continue;
             };
-            if self.page_rows(number, page, each, &mut waiting).is_none() {
-                self.problem(|| format!("page {number} is damaged"));
+            if self.page_rows(branch, page, each, &mut waiting).is_none() {
+                self.problem(|| format!("page {} is damaged", branch.page));
             }
         }
     }
@@ -154,45 +197,62 @@ impl<'a> Database<'a> {
     /// overlap take more bytes than the page has for them, so the first one in excess ends it.
     fn page_rows(
         &mut self,
-        page_number: usize,
+        branch: Branch,
         page: &'a [u8],
         each: &mut dyn FnMut(&[u8]),
-        waiting: &mut Vec<usize>,
+        waiting: &mut Vec<Branch>,
     ) -> Option<()> {
-        let start = if page_number == 1 { HEADER } else { 0 };
+        let start = if branch.page == 1 { HEADER } else { 0 };
         let kind = *page.get(start)?;
         let cells = number(page, start + 3, 2)?;
         let pointers = start + if kind == INTERIOR { 12 } else { 8 };
         let cell = |index: usize| number(page, pointers + 2 * index, 2);
         let occupied = self.occupied(page, start)?;
-        let (mut used, mut is_sound) = (0, true);
+        let (mut used, mut is_sound) = (0, cells > 0 || branch.is_root);
+        let mut last = None;
         match kind {
             INTERIOR => {
-                waiting.push(number(page, start + 8, 4)?);
-                for index in (0..cells).rev() {
+                let below = Branch {
+                    is_root: false,
+                    ..branch
+                };
+                let mut children = Vec::new();
+                for index in 0..cells {
                     let at = cell(index)?;
-                    let below = number(page, at, 4)?;
                     let mut rest = page.get(at + 4..)?;
-                    varint(&mut rest)?;
+                    let key = varint(&mut rest)?.cast_signed();
                     used += page.len() - at - rest.len();
-                    if used > occupied {
+                    if used > occupied || !branch.contains(key, last) {
                         return None;
                     }
-                    waiting.push(below);
+                    children.push(Branch {
+                        page: number(page, at, 4)?,
+                        after: last.or(branch.after),
+                        up_to: Some(key),
+                        ..below
+                    });
+                    last = Some(key);
                 }
+                children.push(Branch {
+                    page: number(page, start + 8, 4)?,
+                    after: last.or(branch.after),
+                    ..below
+                });
+                waiting.extend(children.into_iter().rev());
             }
             LEAF => {
                 for index in 0..cells {
-                    match cell(index).and_then(|at| self.row(page, at)) {
-                        Some((row, length)) => {
-                            used += length;
-                            if used > occupied {
-                                return None;
-                            }
-                            each(&row);
-                        }
-                        None => is_sound = false,
+                    let row = cell(index).and_then(|at| self.row(page, at));
+                    let Some(row) = row.filter(|row| branch.contains(row.number, last)) else {
+                        is_sound = false;
+                        continue;
+                    };
+                    used += row.length;
+                    if used > occupied {
+                        return None;
                     }
+                    last = Some(row.number);
+                    each(&row.payload);
                 }
             }
             _ => return None,
@@ -215,29 +275,37 @@ impl<'a> Database<'a> {
         self.usable.checked_sub(area)?.checked_sub(free)
     }
 
-    /// The payload of the cell at `at`, with its overflow pages, and the size of the cell.
-    fn row(&mut self, page: &'a [u8], at: usize) -> Option<(Vec<u8>, usize)> {
+    /// The row of the cell at `at`, with its overflow pages.
+    fn row(&mut self, page: &'a [u8], at: usize) -> Option<Row> {
         let mut cell = page.get(at..)?;
         let length = usize::try_from(varint(&mut cell)?).ok()?;
-        varint(&mut cell)?;
+        let row_number = varint(&mut cell)?.cast_signed();
         if length > LONGEST_ROW.min(self.bytes.len()) {
             return None;
         }
         let local = self.local(length);
-        let mut row = cell.get(..local)?.to_vec();
+        let mut payload = cell.get(..local)?.to_vec();
         let size = page.len() - at - cell.len() + local;
         if local == length {
-            return Some((row, size.max(SMALLEST_CELL)));
+            return Some(Row {
+                number: row_number,
+                payload,
+                length: size.max(SMALLEST_CELL),
+            });
         }
         let mut next = number(cell, local, 4)?;
-        while row.len() < length {
+        while payload.len() < length {
             let page = self.visit(next)?;
             let content = page.get(4..)?;
-            let taken = content.len().min(length - row.len());
-            row.extend_from_slice(&content[..taken]);
+            let taken = content.len().min(length - payload.len());
+            payload.extend_from_slice(&content[..taken]);
             next = number(page, 0, 4)?;
         }
-        Some((row, size + 4))
+        Some(Row {
+            number: row_number,
+            payload,
+            length: size + 4,
+        })
     }
 
     /// The bytes of a row of this length that are in its own page.
@@ -333,7 +401,10 @@ mod tests {
     fn row(values: &[(bool, &[u8])]) -> Vec<u8> {
         let types = values.iter().flat_map(|(is_blob, bytes)| {
             let kind = 2 * bytes.len() + if *is_blob { 12 } else { 13 };
-            [u8::try_from(kind >> 7).unwrap() | 0x80, (kind & 0x7f) as u8]
+            [
+                u8::try_from(kind >> 7).unwrap() | 0x80,
+                u8::try_from(kind & 0x7f).unwrap(),
+            ]
         });
         let mut row = vec![u8::try_from(2 * values.len() + 1).unwrap()];
         row.extend(types);
