@@ -16,7 +16,7 @@ use crate::reference::Digest;
 pub struct Merged {
     files: BTreeMap<String, ImageFile>,
     /// Hard links share one reading: a layer can have very many of them.
-    readings: BTreeMap<String, Arc<Reading>>,
+    pub(super) readings: BTreeMap<String, Arc<Reading>>,
     /// The paths that the image's own layers have written last.
     own: BTreeSet<String>,
     /// The content of each layer, the lowest first.
@@ -217,13 +217,6 @@ impl Merged {
         let files = files.collect::<Option<Vec<_>>>()?;
         let inventory = self.inventory();
         Some(ListedContent { inventory, files })
-    }
-
-    /// The number of readings in memory. Hard links share one.
-    #[cfg(test)]
-    pub(super) fn reading_count(&self) -> usize {
-        let places: BTreeSet<_> = self.readings.values().map(Arc::as_ptr).collect();
-        places.len()
     }
 
     /// The packages that the databases of the image list.

@@ -9,7 +9,10 @@ pub(crate) fn root() -> &'static Path {
 
 /// The code of a file, without comments and without its unit tests.
 pub(crate) fn code(text: &str) -> String {
-    let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let tests = ["mod tests {", "pub(super) mod tests {"];
+    let tests = tests.map(|module| format!("#[cfg(test)]\n{module}"));
+    let end = tests.iter().find_map(|module| text.find(module.as_str()));
+    let without_tests = &text[..end.unwrap_or(text.len())];
     let lines = without_tests.lines();
     let code = lines.filter(|line| !line.trim_start().starts_with("//"));
     code.collect::<Vec<_>>().join("\n")
