@@ -12,16 +12,28 @@ use super::package_list::PackageList;
 /// The table with the headers of the packages.
 const TABLE: &str = "Packages";
 
+/// The memory for the packages of a database, in bytes. The texts of a header can overlap, so they
+/// can be longer than the header.
+const LARGEST: u64 = 64 << 20;
+
 /// Receives the headers of packages from a database, one at a time.
 struct Blobs<'a> {
     packages: &'a mut PackageList,
+    /// The part of [`LARGEST`] that is not used yet.
+    left: u64,
 }
 
 impl Blobs<'_> {
     /// Adds the package of a header.
     fn add(&mut self, header: &[u8]) {
         match header::package(header) {
-            Ok(package) => self.packages.packages.push(package),
+            Ok(package) => match self.left.checked_sub(package.weight()) {
+                Some(left) => {
+                    self.left = left;
+                    self.packages.packages.push(package);
+                }
+                None => self.problem("it has more packages than golden can hold"),
+            },
             Err(problem) => self.problem(problem),
         }
     }
@@ -37,6 +49,7 @@ fn read_with(format: impl FnOnce(&[u8], &mut Blobs<'_>), bytes: &[u8]) -> Packag
     let mut packages = PackageList::default();
     let mut blobs = Blobs {
         packages: &mut packages,
+        left: LARGEST,
     };
     format(bytes, &mut blobs);
     packages
@@ -203,6 +216,17 @@ pub(super) mod tests {
             let read = read(&whole[..length]);
             assert!(read.problem.is_some(), "{length}");
         }
+    }
+
+    #[test]
+    fn packages_without_bound_are_reported() {
+        let one = header("a", 1 << 20);
+        let read = read_with(|_, blobs| (0..100).for_each(|_| blobs.add(&one)), &[]);
+        assert_eq!(read.packages.len(), 63);
+        assert_eq!(
+            read.problem.as_deref(),
+            Some("it has more packages than golden can hold")
+        );
     }
 
     #[test]
