@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use super::out::Out;
-use super::text::visible;
+use super::text::uncoloured;
 
 /// Prints an error with all of its sources, followed by the hints.
 pub fn failure(out: &Out, error: &(dyn Error + Send + Sync + 'static), hints: &[String]) {
@@ -46,5 +46,5 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Indents all lines except the first.
 fn indented(text: &str) -> String {
-    visible(text.trim_end()).replace('\n', "\n  ")
+    uncoloured(text.trim_end()).replace('\n', "\n  ")
 }

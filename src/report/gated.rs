@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::text::visible;
+use super::text::uncoloured;
 use crate::gates::GateReport;
 
 /// The output of each failed gate.
 pub(super) fn failures(reports: &[GateReport]) -> String {
     let mut text = String::new();
     for report in reports.iter().filter(|report| !report.passed) {
-        let output = visible(report.output.trim_end());
+        let output = uncoloured(report.output.trim_end());
         if output.is_empty() {
             continue;
         }

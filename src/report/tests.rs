@@ -232,7 +232,7 @@ async fn events_are_printed_as_lines_in_their_order() {
     engine: docker 20.10
     dotnet/aspnet:3.0.1: started
     dotnet/aspnet:3.0.1: RUN echo \u{1b}[31mred\nx
-    dotnet/aspnet:3.0.1: | \u{1b}[31mred
+    dotnet/aspnet:3.0.1: | red
     dotnet/aspnet:3.0.1: sha256:12ab34cd 1.5 MB
     warning: dotnet/aspnet:3.0.1: the clone is shallow
     dotnet/aspnet:3.0.1: built

@@ -23,6 +23,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
+/// The output of a program like [`visible`], but without the sequences that colour a terminal.
+#[must_use]
+pub fn uncoloured(output: &str) -> String {
+    visible(&console::strip_ansi_codes(output)).into_owned()
+}
+
 /// Like [`visible`], but also escapes newlines and tabs.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
@@ -137,6 +143,10 @@ mod tests {
         assert_eq!(
             visible("a\u{1b}[31mb\r\u{202e}c"),
             "a\\u{1b}[31mb\\r\\u{202e}c"
+        );
+        assert_eq!(
+            uncoloured("\u{1b}[34mINFO\u{1b}[0m\ta\u{1b}b"),
+            "INFO\ta\\u{1b}b"
         );
         assert_eq!(one_line("a\nb\tc"), "a\\nb\\tc");
         for hidden in [

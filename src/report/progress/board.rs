@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 
 use crate::event::Event;
-use crate::report::text::{bytes, count, one_line};
+use crate::report::text::{bytes, count, one_line, uncoloured};
 
 /// The time before the work on an image is shown, so that short work does not flicker.
 const DELAY: Duration = Duration::from_millis(250);
@@ -81,7 +81,8 @@ impl Board {
                 state.transfers.clear();
             }
             Event::Log { image, line } => {
-                let detail = one_line(line);
+                let line = uncoloured(line);
+                let detail = one_line(&line);
                 detail.trim().clone_into(&mut self.image(image, now).detail);
             }
             Event::Bytes {

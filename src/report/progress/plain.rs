@@ -4,7 +4,7 @@ use super::Reporter;
 use super::folds::Folds;
 use crate::event::Event;
 use crate::report::out::Out;
-use crate::report::text::{bytes, one_line};
+use crate::report::text::{bytes, one_line, uncoloured};
 
 /// Writes one line for each event.
 pub(super) struct Plain {
@@ -23,7 +23,7 @@ impl Reporter for Plain {
     fn consume(&mut self, event: &Event) {
         let folded = match (event, &mut self.folds) {
             (Event::Log { image, line }, Some(folds)) => {
-                let line = format!("| {}", one_line(line));
+                let line = logged(line);
                 if let Some(full) = folds.add(&one_line(image), &line) {
                     self.out.message(&full);
                 }
@@ -50,6 +50,11 @@ impl Reporter for Plain {
     }
 }
 
+/// A line of the output of a step.
+fn logged(line: &str) -> String {
+    format!("| {}", one_line(&uncoloured(line)))
+}
+
 /// The line of an event; `None` for intermediate progress.
 pub(super) fn line(event: &Event) -> Option<String> {
     let prefix = |image: Option<&str>| {
@@ -63,7 +68,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::Finished { image, text, .. } | Event::Waiting { image, text } => {
             format!("{}{}", prefix(Some(image)), one_line(text))
         }
-        Event::Log { image, line } => format!("{}| {}", prefix(Some(image)), one_line(line)),
+        Event::Log { image, line } => format!("{}{}", prefix(Some(image)), logged(line)),
         Event::Bytes {
             image,
             what,
