@@ -131,7 +131,11 @@ fn seen(golden: &Golden, name: &str, engine: Engine, way: Way) -> Seen {
     let list = ["images", "--format", format, &format!("localhost/{name}")];
     let tags = String::from_utf8(client_of(engine.host(), &list)).unwrap();
     for tag in tags.split_whitespace() {
-        client_of(engine.host(), &["image", "rm", "--force", tag]);
+        // Other tests may build on the same untagged images of the classic builder.
+        client_of(
+            engine.host(),
+            &["image", "rm", "--force", "--no-prune", tag],
+        );
     }
     seen
 }

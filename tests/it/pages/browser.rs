@@ -36,7 +36,15 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// Starts a browser. chromedriver ends if another process takes the port that it chose, so it is
+    /// started again.
     pub(crate) fn start() -> Self {
+        let browser = (0..5).find_map(|_| Self::started());
+        browser.expect("chromedriver starts; `tests/services up` installs it")
+    }
+
+    /// A browser, unless chromedriver ends at its start.
+    fn started() -> Option<Self> {
         let profile = TempDir::new().unwrap();
         let mut driver = Command::new("chromedriver");
         // Its own process group, so that no process of the browser outlives the test.
@@ -50,12 +58,12 @@ impl Browser {
             session: String::new(),
             profile,
         };
-        browser.port = port(&mut browser.driver);
+        browser.port = port(&mut browser.driver)?;
         let answer = browser.call("POST", "/session", &browser.capabilities());
         let session = answer["sessionId"].as_str().unwrap();
         session.clone_into(&mut browser.session);
         browser.resize(1280, 900);
-        browser
+        Some(browser)
     }
 
     fn capabilities(&self) -> Value {
@@ -248,16 +256,18 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let session = format!("/session/{}", self.session);
-        drop(self.exchange("DELETE", &session, &json!({})));
+        if !self.session.is_empty() {
+            let session = format!("/session/{}", self.session);
+            drop(self.exchange("DELETE", &session, &json!({})));
+        }
         let group = format!("-{}", self.driver.id());
         drop(Command::new("kill").args(["-9", "--", &group]).status());
         drop(self.driver.wait());
     }
 }
 
-/// The port that chromedriver chose, which it prints when it listens.
-fn port(driver: &mut Child) -> u16 {
+/// The port that chromedriver chose, which it prints when it listens. `None` if it ends.
+fn port(driver: &mut Child) -> Option<u16> {
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = lines.find_map(|line| {
         let line = line.unwrap();
@@ -266,5 +276,5 @@ fn port(driver: &mut Child) -> u16 {
     });
     // The rest of its output is read, so that it never waits.
     std::thread::spawn(move || lines.for_each(drop));
-    port.expect("chromedriver starts; `tests/services up` installs it")
+    port
 }
