@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::hash::{HashedWriter, Hasher};
+pub(crate) use self::hash::{HashedWriter, Hasher, copy};
 use crate::secret::redact_userinfo;
 
 /// The maximum length of a repository path in bytes (`RepositoryNameTotalLengthMax`).

@@ -227,7 +227,7 @@ impl Executable {
             }
             let at = header.position(address)?;
             let text = self.go_pointers.iter().find(|text| text.start() == at)?;
-            let (address, length) = pointers.text(text.bytes())?;
+            let (address, length) = pointers.pair(text.bytes())?;
             if length == 0 {
                 return Some(Vec::new());
             }

@@ -1,5 +1,6 @@
 //! The build information in executables of Go (<https://pkg.go.dev/debug/buildinfo>).
 
+use super::byte_order::ByteOrder;
 use super::package::{Package, PackageKind};
 use super::package_list::PackageList;
 
@@ -33,7 +34,7 @@ const DEVELOPMENT: &str = "(devel)";
 pub(super) struct Pointers {
     addresses: [u64; 2],
     size: usize,
-    is_big_endian: bool,
+    order: ByteOrder,
 }
 
 impl Pointers {
@@ -46,7 +47,11 @@ impl Pointers {
         let pointers = Self {
             addresses: [0; 2],
             size: size.into(),
-            is_big_endian: flags & BIG_ENDIAN != 0,
+            order: if flags & BIG_ENDIAN == 0 {
+                ByteOrder::Little
+            } else {
+                ByteOrder::Big
+            },
         };
         let (version, modules) = pointers.pair(information.get(POINTERS..HEADER)?)?;
         let addresses = [version, modules];
@@ -66,22 +71,11 @@ impl Pointers {
         2 * self.size as u64
     }
 
-    /// The address and the length of a text, from the bytes that a pointer leads to.
-    pub(super) fn text(self, bytes: &[u8]) -> Option<(u64, u64)> {
-        self.pair(bytes)
-    }
-
-    fn pair(self, bytes: &[u8]) -> Option<(u64, u64)> {
-        let number = |bytes: &[u8]| {
-            let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-            if self.is_big_endian {
-                bytes.iter().fold(0, add)
-            } else {
-                bytes.iter().rev().fold(0, add)
-            }
-        };
-        let (first, rest) = bytes.split_at_checked(self.size)?;
-        Some((number(first), number(rest.get(..self.size)?)))
+    /// Two numbers: the addresses of the texts in the header, or the address and the length of a
+    /// text at one of these addresses.
+    pub(super) fn pair(self, bytes: &[u8]) -> Option<(u64, u64)> {
+        let number = |at| self.order.number(bytes, at, self.size);
+        Some((number(0)?, number(self.size)?))
     }
 }
 

@@ -11,7 +11,7 @@ use super::executable::Executable;
 use super::reading::{Database, Reading};
 use crate::oci::extended::{Watched, invalid};
 use crate::oci::unpacked::{LayerName, UnpackedLayer, clean, link_text};
-use crate::reference::{Digest, Hasher};
+use crate::reference::{Digest, Hasher, copy};
 
 /// The limit for the memory of the files of a layer, in bytes.
 const KEPT: u64 = 96 << 20;
@@ -216,21 +216,11 @@ impl LayerReader {
     /// Copies the content of a file, and hashes it if that is required.
     fn copy(
         &mut self,
-        mut from: impl Read,
+        from: impl Read,
         to: &mut dyn Write,
-        mut hasher: Option<&mut Hasher>,
+        hasher: Option<&mut Hasher>,
     ) -> io::Result<()> {
-        loop {
-            let read = match from.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
-            let bytes = &self.buffer[..read];
-            if let Some(hasher) = &mut hasher {
-                hasher.update(bytes);
-            }
-            to.write_all(bytes)?;
-        }
+        copy(from, to, &mut self.buffer, hasher)?;
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 mod apk;
 mod bill_reader;
+mod byte_order;
 mod cargo;
 mod certificates;
 mod diff;

@@ -6,6 +6,8 @@ use std::io::Read as _;
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 
+use super::byte_order::ByteOrder;
+
 /// The record at the end of an archive: its signature, its length and its longest comment.
 const END: (&[u8], usize, usize) = (b"PK\x05\x06", 22, 0xffff);
 /// The record of large archives before [`END`], and the record that it points to.
@@ -52,9 +54,7 @@ impl ZipEntry {
 
 /// A number with the lowest byte first.
 fn number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
-    let bytes = bytes.get(at..at.checked_add(width)?)?;
-    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-    Some(bytes.iter().rev().fold(0, add))
+    ByteOrder::Little.number(bytes, at, width)
 }
 
 fn size(number: u64) -> Option<usize> {

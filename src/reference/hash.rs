@@ -57,20 +57,33 @@ impl Hasher {
     /// Copies a stream to its end and hashes it. Returns the number of bytes.
     pub(crate) fn copy(
         &mut self,
-        mut from: impl Read,
+        from: impl Read,
         to: &mut (impl Write + ?Sized),
     ) -> io::Result<u64> {
-        let (mut buffer, mut count) = (vec![0; BUFFER], 0);
-        loop {
-            let read = match from.read(&mut buffer) {
-                Ok(0) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
-            self.update(&buffer[..read]);
-            to.write_all(&buffer[..read])?;
-            count += read as u64;
+        copy(from, to, &mut vec![0; BUFFER], Some(self))
+    }
+}
+
+/// Copies a stream to its end, and hashes it if there is a hasher. The buffer is the number of bytes
+/// that are read at once. Returns the number of bytes.
+pub(crate) fn copy(
+    mut from: impl Read,
+    to: &mut (impl Write + ?Sized),
+    buffer: &mut [u8],
+    mut hasher: Option<&mut Hasher>,
+) -> io::Result<u64> {
+    let mut count = 0;
+    loop {
+        let read = match from.read(buffer) {
+            Ok(0) => return Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&buffer[..read]);
         }
+        to.write_all(&buffer[..read])?;
+        count += read as u64;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::super::byte_order::ByteOrder;
+
 /// The class of files with 64 bits.
 const WIDE: u8 = 2;
 /// The byte order with the highest byte first.
@@ -59,19 +61,13 @@ pub(super) struct Section {
 #[derive(Debug, Clone, Copy)]
 struct Encoding {
     is_wide: bool,
-    is_big_endian: bool,
+    order: ByteOrder,
 }
 
 impl Encoding {
     /// A number of `width` bytes.
     fn number(self, bytes: &[u8], at: usize, width: usize) -> Option<u64> {
-        let bytes = bytes.get(at..at.checked_add(width)?)?;
-        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        Some(if self.is_big_endian {
-            bytes.iter().fold(0, add)
-        } else {
-            bytes.iter().rev().fold(0, add)
-        })
+        self.order.number(bytes, at, width)
     }
 
     /// A position or a size. `wide` and `narrow` are its places in the two classes.
@@ -94,7 +90,10 @@ impl Header {
     pub(super) fn parse(start: &[u8]) -> Option<Self> {
         let encoding = Encoding {
             is_wide: *start.get(4)? == WIDE,
-            is_big_endian: *start.get(5)? == BIG_ENDIAN,
+            order: match *start.get(5)? {
+                BIG_ENDIAN => ByteOrder::Big,
+                _ => ByteOrder::Little,
+            },
         };
         let sections = encoding.address(start, 40, 32)?;
         let entry = encoding.at(start, 58, 46, 2)?;

@@ -4,6 +4,7 @@
 //! overflow to. The file is not trusted: each page is read once at most.
 
 use super::Blobs;
+use crate::inventory::byte_order::ByteOrder;
 
 /// The number that marks a hash table, in the byte order of the file.
 const MAGIC: u32 = 0x0006_1561;
@@ -47,44 +48,13 @@ pub(super) fn read(bytes: &[u8], blobs: &mut Blobs<'_>) {
 /// A table whose pages are read.
 struct Table<'a> {
     bytes: &'a [u8],
-    numbers: Numbers,
+    order: ByteOrder,
     /// The size of a page.
     page: usize,
     /// The number of pages, and that in the description.
     count: usize,
     expected: usize,
     visited: Vec<bool>,
-}
-
-/// The byte order of numbers.
-#[derive(Clone, Copy)]
-struct Numbers {
-    is_big_endian: bool,
-}
-
-impl Numbers {
-    fn word(self, bytes: &[u8], at: usize) -> Option<u32> {
-        let bytes = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if self.is_big_endian {
-            u32::from_be_bytes(bytes)
-        } else {
-            u32::from_le_bytes(bytes)
-        })
-    }
-
-    fn size(self, bytes: &[u8], at: usize) -> Option<usize> {
-        usize::try_from(self.word(bytes, at)?).ok()
-    }
-
-    fn short(self, bytes: &[u8], at: usize) -> Option<usize> {
-        let bytes = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        let number = if self.is_big_endian {
-            u16::from_be_bytes(bytes)
-        } else {
-            u16::from_le_bytes(bytes)
-        };
-        Some(number.into())
-    }
 }
 
 /// A page of a bucket or of a long value.
@@ -101,13 +71,13 @@ struct Page<'a> {
 impl<'a> Table<'a> {
     /// Parses the description.
     fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        let orders = [false, true].map(|is_big_endian| Numbers { is_big_endian });
+        let orders = [ByteOrder::Little, ByteOrder::Big];
         let mut orders = orders.into_iter();
-        let numbers = orders.find(|numbers| numbers.word(bytes, 12) == Some(MAGIC));
-        let numbers = numbers.ok_or("it is not a hash table of Berkeley DB")?;
+        let order = orders.find(|order| order.word(bytes, 12) == Some(MAGIC));
+        let order = order.ok_or("it is not a hash table of Berkeley DB")?;
         let described = || {
-            let version = numbers.word(bytes, 16)?;
-            let page = numbers.size(bytes, 20)?;
+            let version = order.word(bytes, 16)?;
+            let page = order.size(bytes, 20, 4)?;
             let is_known = VERSIONS.contains(&version)
                 && PAGES.contains(&page)
                 && page.is_power_of_two()
@@ -115,10 +85,10 @@ impl<'a> Table<'a> {
             let count = bytes.len() / page.max(1);
             is_known.then_some(Self {
                 bytes,
-                numbers,
+                order,
                 page,
                 count,
-                expected: numbers.size(bytes, 32)?.checked_add(1)?,
+                expected: order.size(bytes, 32, 4)?.checked_add(1)?,
                 visited: vec![false; count],
             })
         };
@@ -126,7 +96,7 @@ impl<'a> Table<'a> {
         // Encrypted pages and those with checksums have a longer header. Tables with several values
         // for a key, parts or other tables are not rpm's.
         let options = [bytes.get(24), bytes.get(26)].map(Option::<&u8>::copied);
-        if options != [Some(0); 2] || numbers.word(bytes, 48) != Some(0) {
+        if options != [Some(0); 2] || order.word(bytes, 48) != Some(0) {
             return Err("it uses options of Berkeley DB that golden does not read".to_owned());
         }
         Ok(table)
@@ -136,8 +106,8 @@ impl<'a> Table<'a> {
     fn buckets(&mut self, blobs: &mut Blobs<'_>) {
         // A description is in one page, so it has all of these fields if the page exists.
         let buckets = self
-            .numbers
-            .size(self.bytes, 72)
+            .order
+            .size(self.bytes, 72, 4)
             .filter(|last| *last < self.count);
         let Some(last) = buckets else {
             blobs.problem("the description of its hash table is damaged");
@@ -146,7 +116,7 @@ impl<'a> Table<'a> {
         for bucket in 0..=last {
             let group = usize::BITS - bucket.leading_zeros();
             let group = usize::try_from(group).unwrap_or(SPARES).min(SPARES - 1);
-            let spare = self.numbers.size(self.bytes, 96 + 4 * group);
+            let spare = self.order.size(self.bytes, 96 + 4 * group, 4);
             let first = spare.and_then(|spare| spare.checked_add(bucket));
             self.bucket(first.unwrap_or_default(), blobs);
         }
@@ -190,7 +160,7 @@ impl<'a> Table<'a> {
         let mut end = self.page;
         let first_free = HEADER + 2 * page.items;
         for index in 0..page.items {
-            let start = self.numbers.short(page.bytes, HEADER + 2 * index)?;
+            let start = self.order.size(page.bytes, HEADER + 2 * index, 2)?;
             let item = page.bytes.get(start..end).filter(|item| !item.is_empty())?;
             if start < first_free {
                 return None;
@@ -229,8 +199,8 @@ impl<'a> Table<'a> {
             _ if *key == COUNTER => None,
             [INLINE, content @ ..] => Some(Value::Inline(content)),
             [LONG, ..] if item.len() == POINTER => {
-                let first = self.numbers.size(item, 4)?;
-                let length = self.numbers.size(item, 8)?;
+                let first = self.order.size(item, 4, 4)?;
+                let length = self.order.size(item, 8, 4)?;
                 self.long(first, length).map(Value::Long)
             }
             _ => None,
@@ -268,14 +238,14 @@ impl<'a> Table<'a> {
 
     /// The fields of a page, if it has its own number and one of these types.
     fn parse(&self, number: usize, bytes: &'a [u8], types: &[u8]) -> Option<Page<'a>> {
-        let numbers = self.numbers;
-        let is_expected = numbers.size(bytes, 8)? == number && types.contains(bytes.get(25)?);
+        let order = self.order;
+        let is_expected = order.size(bytes, 8, 4)? == number && types.contains(bytes.get(25)?);
         is_expected.then_some(Page {
             bytes,
-            previous: numbers.size(bytes, 12)?,
-            next: numbers.size(bytes, 16)?,
-            items: numbers.short(bytes, 20)?,
-            offset: numbers.short(bytes, 22)?,
+            previous: order.size(bytes, 12, 4)?,
+            next: order.size(bytes, 16, 4)?,
+            items: order.size(bytes, 20, 2)?,
+            offset: order.size(bytes, 22, 2)?,
         })
     }
 
@@ -284,7 +254,7 @@ impl<'a> Table<'a> {
         let bytes = self.bytes.get(number * self.page..(number + 1) * self.page);
         let bytes = bytes.unwrap_or_default();
         match bytes.get(25) {
-            Some(kind) if BUCKET.contains(kind) => self.numbers.short(bytes, 20) != Some(0),
+            Some(kind) if BUCKET.contains(kind) => self.order.size(bytes, 20, 2) != Some(0),
             kind => kind == Some(&OVERFLOW),
         }
     }

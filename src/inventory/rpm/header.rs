@@ -1,6 +1,7 @@
 //! The header of a package, as rpm stores it: a list of tags, and the data that they point to
 //! (<https://rpm-software-management.github.io/rpm/manual/format_header.html>).
 
+use crate::inventory::byte_order::ByteOrder;
 use crate::inventory::package::{Package, PackageKind, SourcePackage};
 
 const NAME: u32 = 1000;
@@ -84,6 +85,5 @@ impl<'a> Header<'a> {
 
 /// The number in network byte order at this position.
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    let bytes = bytes.get(at..at.checked_add(4)?)?;
-    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    ByteOrder::Big.word(bytes, at)
 }

@@ -4,6 +4,7 @@
 //! lowest byte first. The file is not trusted.
 
 use super::Blobs;
+use crate::inventory::byte_order::ByteOrder;
 
 /// The first bytes of the file, and those of each slot, blob and end of a blob.
 const FILE: &[u8] = b"RpmP";
@@ -124,8 +125,7 @@ fn adler32(bytes: &[u8]) -> u32 {
 
 /// The number at a position.
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    let bytes = bytes.get(at..at.checked_add(4)?)?;
-    Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    ByteOrder::Little.word(bytes, at)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! once at most.
 
 use super::Blobs;
+use crate::inventory::byte_order::ByteOrder;
 
 /// The text that each database starts with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -364,11 +365,7 @@ fn signed(bytes: &[u8]) -> i64 {
 
 /// The number of `length` bytes in network byte order at this position.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
-    let bytes = bytes.get(at..at.checked_add(length)?)?;
-    let value = bytes
-        .iter()
-        .fold(0, |value, byte| value << 8 | usize::from(*byte));
-    Some(value)
+    ByteOrder::Big.size(bytes, at, length)
 }
 
 /// Takes a number of variable length.
