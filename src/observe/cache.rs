@@ -45,9 +45,8 @@ impl ConfigCache {
         self.0.write(file(manifest), cached.to_string().as_bytes());
     }
 
-    /// The manifest with a digest, from the cache if possible. The registry may have lost a manifest
-    /// that is cached. Returns `None` if the registry does not
-    /// have it.
+    /// The manifest with a digest, from the cache if possible: then the registry may have lost it.
+    /// Returns `None` if neither of them has it.
     pub async fn manifest(
         &self,
         repo: &Repo,
