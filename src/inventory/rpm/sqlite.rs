@@ -50,9 +50,6 @@ pub(super) fn read(bytes: &[u8], table: &str, blobs: &mut Blobs<'_>) {
     if roots.iter().filter(|other| **other == root).count() > 1 {
         blobs.problem(format!("page {root} is used twice"));
     }
-    for other in roots.into_iter().filter(|other| *other != root) {
-        database.reserve(other);
-    }
     database.rows(root, &mut |row| {
         let columns = columns(row).unwrap_or_default();
         let blob = columns.iter().find_map(|column| match column {
@@ -160,13 +157,6 @@ impl<'a> Database<'a> {
     /// Records a problem. Only the first one is kept: a file can have millions of them.
     fn problem(&mut self, problem: impl FnOnce() -> String) {
         self.problem.get_or_insert_with(problem);
-    }
-
-    /// Marks a page of another table or index as read.
-    fn reserve(&mut self, number: usize) {
-        if let Some(visited) = self.visited.get_mut(number) {
-            *visited = true;
-        }
     }
 
     /// Moves the first problem so far to the list of packages.
@@ -409,11 +399,13 @@ mod tests {
         row
     }
 
-    /// A page whose cells are all one row. `start` is the place of its header.
-    fn leaf(start: usize, cells: u16, row: &[u8]) -> Vec<u8> {
+    /// A page whose cells are all one row with this number. `start` is the place of its header.
+    fn leaf(start: usize, cells: u16, number: u8, row: &[u8]) -> Vec<u8> {
         let mut page = vec![0; PAGE];
         let length = row.len();
-        let size = [(length >> 7) | 0x80, length & 0x7f, 1].map(|byte| u8::try_from(byte).unwrap());
+        let [high, low] =
+            [(length >> 7) | 0x80, length & 0x7f].map(|byte| u8::try_from(byte).unwrap());
+        let size = [high, low, number];
         let at = PAGE - length - size.len();
         page[at..at + size.len()].copy_from_slice(&size);
         page[at + size.len()..].copy_from_slice(row);
@@ -427,8 +419,28 @@ mod tests {
         page
     }
 
-    /// A database with one package, to which `cells` pointers point.
-    fn database(cells: u16) -> Vec<u8> {
+    /// A page with two branches: page 3 has the rows up to number 1, and page 4 the other ones.
+    fn interior() -> Vec<u8> {
+        let mut page = vec![0; PAGE];
+        let cell = [0, 0, 0, 3, 1];
+        let at = PAGE - cell.len();
+        page[at..].copy_from_slice(&cell);
+        let at = u16::try_from(at).unwrap().to_be_bytes();
+        page[0] = INTERIOR;
+        page[4] = 1;
+        page[5..7].copy_from_slice(&at);
+        page[11] = 4;
+        page[12..14].copy_from_slice(&at);
+        page
+    }
+
+    /// The page of a package with this name.
+    fn package(cells: u16, number: u8, name: &str) -> Vec<u8> {
+        leaf(0, cells, number, &row(&[(true, &header(name, 900))]))
+    }
+
+    /// A database whose table has these pages, from page 2 on.
+    fn database(pages: &[Vec<u8>]) -> Vec<u8> {
         let mut schema = row(&[
             (false, b"table"),
             (false, TABLE.as_bytes()),
@@ -438,11 +450,11 @@ mod tests {
         // The root is a number with one byte.
         schema[7..9].copy_from_slice(&[0x80, 1]);
         schema.push(2);
-        let mut bytes = leaf(HEADER, 1, &schema);
+        let mut bytes = leaf(HEADER, 1, 1, &schema);
         bytes[..MAGIC.len()].copy_from_slice(MAGIC);
         bytes[16..18].copy_from_slice(&u16::try_from(PAGE).unwrap().to_be_bytes());
-        bytes[31] = 2;
-        bytes.extend(leaf(0, cells, &row(&[(true, &header("one", 900))])));
+        bytes[31] = u8::try_from(1 + pages.len()).unwrap();
+        bytes.extend(pages.concat());
         bytes
     }
 
@@ -453,15 +465,45 @@ mod tests {
             (2, Some("page 2 is damaged")),
             (1000, Some("page 2 is damaged")),
         ] {
-            let list = read_with(|bytes, blobs| read(bytes, TABLE, blobs), &database(cells));
+            let bytes = database(&[package(cells, 1, "one")]);
+            let list = read_with(|bytes, blobs| read(bytes, TABLE, blobs), &bytes);
             assert_eq!(list.packages.len(), 1, "{cells}");
             assert_eq!(list.problem.as_deref(), problem, "{cells}");
         }
     }
 
     #[test]
+    fn a_page_with_row_numbers_of_another_branch_is_reported() {
+        for (first, second, count, problem) in [
+            (1, 2, 2, None),
+            // The row is above the range of page 3.
+            (2, 3, 1, Some("page 3 is damaged")),
+            // The row is not above the range of page 3.
+            (1, 1, 1, Some("page 4 is damaged")),
+        ] {
+            let pages = [interior(), package(1, first, "a"), package(1, second, "b")];
+            let bytes = database(&pages);
+            let list = read_with(|bytes, blobs| read(bytes, TABLE, blobs), &bytes);
+            assert_eq!(list.packages.len(), count, "{first} {second}");
+            assert_eq!(list.problem.as_deref(), problem, "{first} {second}");
+        }
+        // Only the root of a table can be empty.
+        let mut empty = vec![0; PAGE];
+        empty[0] = LEAF;
+        empty[5..7].copy_from_slice(&u16::try_from(PAGE).unwrap().to_be_bytes());
+        let pages = [interior(), package(1, 1, "a"), empty];
+        let list = read_with(|bytes, blobs| read(bytes, TABLE, blobs), &database(&pages));
+        assert_eq!(list.problem.as_deref(), Some("page 4 is damaged"));
+        let list = read_with(
+            |bytes, blobs| read(bytes, TABLE, blobs),
+            &database(&pages[2..]),
+        );
+        assert_eq!(list.problem, None);
+    }
+
+    #[test]
     fn only_the_first_problem_is_kept() {
-        let bytes = database(1);
+        let bytes = database(&[package(1, 1, "one")]);
         let mut database = Database::open(&bytes).unwrap();
         for number in [7, 8, 9] {
             assert_eq!(database.visit(number), None);
