@@ -161,18 +161,26 @@ fn with_buildah(host: &str, base: &str) -> Cost {
 /// Prints the table.
 pub(crate) fn run_bench() {
     let engine = service("DOCKER_MODERN");
-    let registries = [Registry::start(), Registry::serve()];
+    let mut registries = vec![("docker-registry 2.8.2", Registry::start())];
+    if let Some(registry) = Registry::distribution_3() {
+        registries.push(("distribution 3", registry));
+    }
+    registries.push(("golden serve", Registry::serve()));
+    let bases = registries
+        .iter()
+        .map(|(_, registry)| big_base(&registry.host))
+        .collect::<Vec<_>>();
     let measure = |work: &dyn Fn(&str, &str) -> Cost| {
-        registries.each_ref().map(|registry| {
-            let base = big_base(&registry.host);
-            work(&registry.host, &base);
-            repeat(RUNS, |_| work(&registry.host, &base))
-        })
+        let measured = registries.iter().zip(&bases).map(|((_, registry), base)| {
+            work(&registry.host, base);
+            repeat(RUNS, |_| work(&registry.host, base))
+        });
+        measured.collect::<Vec<_>>()
     };
     let cache = tempfile::tempdir().unwrap();
     let warm = measure(&|host, base| with_golden(host, base, None, Some(cache.path())));
     let rows = [
-        ("golden, embedded", warm),
+        ("golden, embedded", warm.clone()),
         (
             "golden, embedded, base not read before",
             measure(&|host, base| with_golden(host, base, None, None)),
@@ -191,18 +199,63 @@ pub(crate) fn run_bench() {
         ),
         ("buildah bud and push", measure(&with_buildah)),
     ];
-    table::head(&[
-        "twenty images, four tags each",
-        "docker-registry",
-        "against golden, embedded",
-        "golden serve",
-        "against golden, embedded",
-    ]);
+    let mut head = vec!["twenty images, four tags each"];
+    for (name, _) in &registries {
+        head.extend([name, "against golden, embedded"]);
+    }
+    table::head(&head);
     for (name, costs) in rows {
         let mut cells = vec![name.to_owned()];
-        for (cost, warm) in costs.into_iter().zip(warm) {
-            cells.extend([table::time(cost.time), table::ratio(cost, warm)]);
+        for (cost, warm) in costs.into_iter().zip(&warm) {
+            cells.extend([table::time(cost.time), table::ratio(cost, *warm)]);
         }
+        table::row(&cells);
+    }
+}
+
+/// Prints the time of a build whose steps are all in the engine's cache, on both engines, with golden
+/// and with docker's own client.
+pub(crate) fn cached() {
+    let engines = [
+        (
+            "Docker 20.10",
+            service("DOCKER_HOST"),
+            service("BASE_BUSYBOX"),
+        ),
+        (
+            "current Docker Engine",
+            service("DOCKER_MODERN"),
+            service("BASE_BUSYBOX"),
+        ),
+    ];
+    table::head(&[
+        "one image, every step cached",
+        "golden build",
+        "docker build",
+        "golden / docker",
+    ]);
+    for (name, engine, base) in engines {
+        let directory = tempfile::tempdir().unwrap();
+        workspace(directory.path(), service("REGISTRY"), base, &unique());
+        let build = || {
+            let arguments = ["build", "app0", "--force", "--engine", "docker"];
+            run(golden(directory.path(), &arguments).env("DOCKER_HOST", engine))
+        };
+        let context = context(directory.path(), base, "cached", IMAGES);
+        let docker = || {
+            run(&mut current(&[
+                "docker", "-H", engine, "build", "-q", "-t", "cached", &context,
+            ]))
+        };
+        build();
+        docker();
+        let (mine, theirs) = (repeat(RUNS, |_| build()), repeat(RUNS, |_| docker()));
+        let cells = [
+            name.to_owned(),
+            table::time(mine.time),
+            table::time(theirs.time),
+            table::ratio(mine, theirs),
+        ];
         table::row(&cells);
     }
 }

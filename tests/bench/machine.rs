@@ -89,6 +89,18 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts a docker-registry on a free port.
     pub(crate) fn start() -> Self {
+        Self::distribution("docker-registry")
+    }
+
+    /// Starts the registry of distribution 3, which Debian does not have, if `GOLDEN_BENCH_REGISTRY`
+    /// is set to its program.
+    pub(crate) fn distribution_3() -> Option<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the benchmark owns this setting")]
+        let program = std::env::var("GOLDEN_BENCH_REGISTRY").ok()?;
+        Some(Self::distribution(&program))
+    }
+
+    fn distribution(program: &str) -> Self {
         let (storage, host) = place();
         let config = storage.path().join("config.yml");
         let log = "log: { level: error, accesslog: { disabled: true } }";
@@ -100,8 +112,10 @@ impl Registry {
                 directory.display()
             ),
         );
-        let mut command = Command::new("docker-registry");
+        let mut command = Command::new(program);
         command.arg("serve").arg(&config);
+        // Version 3 sends traces to a collector by default.
+        command.env("OTEL_TRACES_EXPORTER", "none");
         Self::run(&mut command, host, storage)
     }
 

@@ -20,7 +20,7 @@ mod table;
 mod trust;
 
 fn main() {
-    let benches: [(&str, fn()); 11] = [
+    let benches: [(&str, fn()); 12] = [
         (
             "fan_out: one image under 1, 4 and 16 tags",
             fan_out::run_bench,
@@ -33,6 +33,7 @@ fn main() {
             "current: twenty images against current clients and engines",
             current::run_bench,
         ),
+        ("cached: one image, every step cached", current::cached),
         ("memory: a layer of 1 GiB", memory::run_bench),
         ("images: twenty images on a 500 MB base", images::twenty),
         ("wire: bytes and requests of an image", images::wire),
