@@ -3,11 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::destinations::Destinations;
 use super::error::Error;
 use super::located::manifest_of;
-use super::names::WorkspaceNames;
-use super::registries;
+use super::scope::CommandScope;
 use super::settings::Settings;
 use crate::oci::Descriptor;
 use crate::publish;
@@ -33,19 +31,6 @@ pub struct Attested {
     pub added: Option<Digest>,
 }
 
-/// The image of an argument, and the handles to access it.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// The reference, or the name of a workspace image.
-    pub argument: &'a str,
-    /// The names of the workspace images.
-    pub names: &'a WorkspaceNames,
-    /// The settings.
-    pub settings: &'a Settings,
-    /// The selected registries.
-    pub destinations: &'a Destinations,
-}
-
 /// Reads a predicate from a JSON file. Fails if it is not JSON, or larger than 64 MiB.
 pub fn predicate(settings: &Settings, file: &std::path::Path) -> Result<Value, Error> {
     let text = fs::read_up_to(&settings.cwd.join(file), MOST_BUNDLE_BYTES)?;
@@ -53,10 +38,11 @@ pub fn predicate(settings: &Settings, file: &std::path::Path) -> Result<Value, E
         .map_err(|error| Error::invalid(format!("{} is not valid JSON: {error}", file.display())))
 }
 
-/// Signs a claim about the manifest that a reference points to, and attaches it; in each selected
-/// registry if the argument names a workspace image. Fails if the type is that of a signature.
+/// Signs a claim about the manifests that references point to, and attaches it; in each selected
+/// registry if an argument names a workspace image. Fails if the type is that of a signature.
 pub async fn attest(
-    subject: Subject<'_>,
+    arguments: &[String],
+    scope: &CommandScope,
     signer: &Signer,
     claim: Claim<'_>,
 ) -> Result<Vec<Attested>, Error> {
@@ -65,9 +51,9 @@ pub async fn attest(
         let message = format!("{predicate_type} is the type of a signature, not of an attestation");
         return Err(Error::invalid(message).hint("use `golden sign`"));
     }
-    let now = subject.settings.now;
+    let now = scope.settings.now;
     let mut attested = Vec::new();
-    for (repo, reference, descriptor) in subject.find().await? {
+    for (repo, reference, descriptor) in find(arguments, scope).await? {
         let added = publish::attest(&repo, &descriptor, signer, claim, now).await?;
         attested.push(Attested {
             reference,
@@ -81,10 +67,14 @@ pub async fn attest(
 
 /// Attaches a bundle that another program made, such as a signature without a key. Fails if it is
 /// not a Sigstore bundle about the manifest that the reference points to.
-pub async fn attach(subject: Subject<'_>, file: &std::path::Path) -> Result<Vec<Attested>, Error> {
-    let content = fs::read_up_to(&subject.settings.cwd.join(file), MOST_BUNDLE_BYTES)?;
+pub async fn attach(
+    arguments: &[String],
+    scope: &CommandScope,
+    file: &std::path::Path,
+) -> Result<Vec<Attested>, Error> {
+    let content = fs::read_up_to(&scope.settings.cwd.join(file), MOST_BUNDLE_BYTES)?;
     let mut attached = Vec::new();
-    for (repo, reference, descriptor) in subject.find().await? {
+    for (repo, reference, descriptor) in find(arguments, scope).await? {
         let (predicate_type, _) =
             bundle::enclosed(&content, &descriptor.digest).map_err(|refusal| {
                 let file = file.display();
@@ -97,7 +87,7 @@ pub async fn attach(subject: Subject<'_>, file: &std::path::Path) -> Result<Vec<
             &descriptor,
             content.clone(),
             &predicate_type,
-            subject.settings.now,
+            scope.settings.now,
         )
         .await?;
         attached.push(Attested {
@@ -110,18 +100,15 @@ pub async fn attach(subject: Subject<'_>, file: &std::path::Path) -> Result<Vec<
     Ok(attached)
 }
 
-impl Subject<'_> {
-    /// The manifests that the argument points to, each with its repository.
-    async fn find(&self) -> Result<Vec<(Repo, Reference, Descriptor)>, Error> {
-        let arguments = [self.argument.to_owned()];
-        let hosts = self.names.with_host(&arguments);
-        let registries = registries::open(self.settings, self.destinations, &hosts)?;
-        let mut found = Vec::new();
-        for reference in self.names.references(self.argument)? {
-            let repo = registries.repo(&reference.repository);
-            let descriptor = manifest_of(&repo, &reference).await?.descriptor();
-            found.push((repo, reference, descriptor));
-        }
-        Ok(found)
+/// The manifests that arguments point to, each with its repository.
+async fn find(
+    arguments: &[String],
+    scope: &CommandScope,
+) -> Result<Vec<(Repo, Reference, Descriptor)>, Error> {
+    let mut found = Vec::new();
+    for (repo, reference) in scope.repos(arguments)? {
+        let descriptor = manifest_of(&repo, &reference).await?.descriptor();
+        found.push((repo, reference, descriptor));
     }
+    Ok(found)
 }

@@ -14,6 +14,7 @@ use super::pipeline::Failed;
 use super::published::Requirements;
 use super::registries;
 use super::scan::{self, ScanProblem, ScannedImage};
+use super::scope::CommandScope;
 use super::settings::Settings;
 use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
@@ -78,6 +79,14 @@ pub struct Audited {
     pub attested: Vec<AttestedSummary>,
 }
 
+impl Audited {
+    /// True if no finding is an error.
+    #[must_use]
+    pub fn complies(&self) -> bool {
+        self.images.iter().all(|image| image.compliant)
+    }
+}
+
 /// The images that an argument selects.
 enum Target {
     /// One image.
@@ -93,12 +102,16 @@ enum Target {
 /// complies. Fails if an argument is invalid, or a registry has no catalog.
 pub async fn audit(
     arguments: &[String],
-    names: &WorkspaceNames,
     workspace: &Workspace,
-    settings: &Settings,
-    destinations: &Destinations,
+    scope: &CommandScope,
     signer: Option<&Signer>,
 ) -> Result<Audited, Error> {
+    let CommandScope {
+        settings,
+        destinations,
+        names,
+        ..
+    } = scope;
     let mut targets = Vec::new();
     for argument in arguments {
         targets.extend(targets_of(argument, names)?);

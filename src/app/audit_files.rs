@@ -7,9 +7,9 @@ use futures_util::{StreamExt as _, stream};
 use globset::GlobBuilder;
 
 use super::base_lifecycle::{LifecycleProblem, LifecycleReader, severity};
-use super::destinations::Destinations;
 use super::error::Error;
 use super::registries;
+use super::scope::CommandScope;
 use super::settings::Settings;
 use super::signatures::TrustedKeys;
 use crate::config_files::policy::RuleLevel;
@@ -86,9 +86,13 @@ pub async fn audit_files(
     globs: &FileGlobs,
     fix: bool,
     workspace: &Workspace,
-    settings: &Settings,
-    destinations: &Destinations,
+    scope: &CommandScope,
 ) -> Result<AuditedFiles, Error> {
+    let CommandScope {
+        settings,
+        destinations,
+        ..
+    } = scope;
     let mut audited = AuditedFiles::default();
     let mut files = Vec::new();
     for (format, path) in find(globs, &settings.cwd, &mut audited.problems)? {

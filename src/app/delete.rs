@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::destinations::Destinations;
 use super::error::Error;
-use super::names::WorkspaceNames;
-use super::registries;
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::publish::delete::{self, DeleteSubject, Deleted};
 use crate::publish::untag::untag;
 use crate::reference::{Reference, Repository, Target};
@@ -35,15 +32,10 @@ pub struct PlannedDeletion {
 impl PlannedDeletion {
     /// Examines everything to delete, without any change. Fails if a deletion would also affect tags
     /// that the request does not name.
-    pub async fn plan(
-        request: &DeleteRequest,
-        names: &WorkspaceNames,
-        settings: &Settings,
-        destinations: &Destinations,
-    ) -> Result<Self, Error> {
+    pub async fn plan(request: &DeleteRequest, scope: &CommandScope) -> Result<Self, Error> {
         let mut repositories: BTreeMap<Repository, Vec<Reference>> = BTreeMap::new();
         for text in &request.references {
-            for reference in names.references(text)? {
+            for reference in scope.names.references(text)? {
                 check_form(request, text, &reference)?;
                 if request.untag && matches!(reference.target(), Target::Digest(_)) {
                     return Err(Error::invalid(delete::Error::NoTag(reference)));
@@ -52,8 +44,7 @@ impl PlannedDeletion {
                 known.or_default().push(reference);
             }
         }
-        let named = names.with_host(&request.references);
-        let registries = registries::open(settings, destinations, &named)?;
+        let registries = scope.registries(&request.references)?;
         let mut work = Vec::new();
         for (repository, mut references) in repositories {
             let repo = registries.repo(&repository);

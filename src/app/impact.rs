@@ -7,18 +7,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::bills::{self, MatchingPackage, PackageQuery};
-use super::destinations::Destinations;
 use super::error::Error;
 use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::past_digests::PastDigests;
-use super::registries;
 use super::scan::{self, Scan, ScanProblem, ScannedImage};
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::image::{CachedConfigs, Described, DescribedImage, Evidence, Lineage};
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::{self, Registries};
-use crate::workspace::Workspace;
 
 /// The number of images whose bills of materials are read concurrently.
 const CONCURRENT_BILLS: usize = 12;
@@ -35,19 +32,6 @@ pub struct ImpactQuery {
     pub package: Option<PackageQuery>,
     /// A file that lists the repositories to read.
     pub repositories: Option<PathBuf>,
-}
-
-/// The handles and settings of the command.
-#[derive(Debug, Clone, Copy)]
-pub struct ImpactScope<'a> {
-    /// The names of the workspace images.
-    pub names: &'a WorkspaceNames,
-    /// The settings.
-    pub settings: &'a Settings,
-    /// The selected registries.
-    pub destinations: &'a Destinations,
-    /// The workspace, if there is one.
-    pub workspace: Option<&'a Workspace>,
 }
 
 /// A manifest or an index that images are built on.
@@ -130,21 +114,32 @@ pub struct Impact {
 
 impl Impact {
     /// True if a whole repository cannot be read, so that the answer may be incomplete.
-    #[must_use]
-    pub fn is_incomplete(&self) -> bool {
+    pub(super) fn is_incomplete(&self) -> bool {
         self.problems.iter().any(|problem| problem.is_repository)
+    }
+
+    /// Fails if a whole repository cannot be read.
+    pub fn require_complete(&self) -> Result<(), Error> {
+        if !self.is_incomplete() {
+            return Ok(());
+        }
+        let unread = self.problems.iter().filter(|one| one.is_repository);
+        Err(Error::failed(format!(
+            "the list may be incomplete, because {} of {} repositories cannot be read",
+            unread.count(),
+            self.repositories
+        )))
     }
 }
 
 /// Finds the images that are built on a base, or that have a package. Fails if the base does not
 /// exist, or if no list of repositories is available.
-pub async fn impact(query: &ImpactQuery, scope: ImpactScope<'_>) -> Result<Impact, Error> {
+pub async fn impact(query: &ImpactQuery, scope: &CommandScope) -> Result<Impact, Error> {
     let references = match &query.base {
         Some(base) => scope.names.references(base)?,
         None => Vec::new(),
     };
-    let named = scope.names.with_host(&query.base);
-    let registries = registries::open(scope.settings, scope.destinations, &named)?;
+    let registries = scope.registries(&query.base)?;
     let cache = scope.settings.user_cache();
     // The base is read first, so that a wrong name fails before many requests are sent.
     let mut bases = Bases {
@@ -198,10 +193,12 @@ async fn repositories(
     query: &ImpactQuery,
     references: &[Reference],
     registries: &Registries,
-    scope: ImpactScope<'_>,
+    scope: &CommandScope,
 ) -> Result<Vec<Repository>, Error> {
     if let Some(file) = &query.repositories {
-        return Ok(scan::read_list(scope.settings, file)?.into_iter().collect());
+        return Ok(scan::read_list(&scope.settings, file)?
+            .into_iter()
+            .collect());
     }
     let chosen = &scope.destinations.chosen;
     let mut hosts: BTreeSet<&Host> = chosen.iter().map(|one| &one.host).collect();
@@ -217,7 +214,7 @@ async fn repositories(
             repositories.extend(found);
             continue;
         }
-        let names = WorkspaceNames::of_workspace(scope.settings, scope.destinations).await?;
+        let names = WorkspaceNames::of_workspace(&scope.settings, &scope.destinations).await?;
         let own = names.repositories().filter(|one| one.host == *host);
         let own: Vec<Repository> = own.collect();
         if own.is_empty() {
@@ -245,7 +242,7 @@ struct KnownBase {
 /// Finds the digests of the base.
 struct Bases<'a> {
     registries: &'a Registries,
-    scope: ImpactScope<'a>,
+    scope: &'a CommandScope,
     found: Vec<KnownBase>,
 }
 
@@ -290,10 +287,10 @@ impl Bases<'_> {
             return Ok(());
         }
         let mut digests = labelled(reference, scan);
-        if let Some(workspace) = self.scope.workspace {
+        if let Some(workspace) = &self.scope.workspace {
             let past = PastDigests {
                 workspace,
-                settings: self.scope.settings,
+                settings: &self.scope.settings,
             };
             digests.extend(past.of(reference).await?);
         }

@@ -6,12 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::destinations::Destinations;
 use super::error::Error;
-use super::names::WorkspaceNames;
 use super::referrers::{ReferrerNode, ReferrerReader, ReferrersOfImage};
-use super::registries;
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::config_files::base::LayoutSpec;
 use crate::image::{Described, Inventory, describe};
 use crate::observe::Absent;
@@ -85,16 +82,8 @@ pub async fn layout(written: &str, cwd: &Path) -> Result<Inspected, Error> {
 }
 
 /// Reads an image from a registry.
-pub async fn registry(
-    written: &str,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
-) -> Result<Inspected, Error> {
-    let reference = names.reference(written)?;
-    let named = names.with_host([&written.to_owned()]);
-    let registries = registries::open(settings, destinations, &named)?;
-    let repo = registries.repo(&reference.repository);
+pub async fn registry(written: &str, scope: &CommandScope) -> Result<Inspected, Error> {
+    let (repo, reference) = scope.repo(written)?;
     let Some(described) = describe(&repo, reference.target()).await? else {
         return Err(Box::new(Absent::find(&repo, &reference).await).into());
     };

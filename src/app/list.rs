@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
-use super::destinations::Destinations;
 use super::error::Error;
 use super::names::WorkspaceNames;
-use super::registries;
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::event::Events;
 use crate::image::{Described, Inventory, describe};
 use crate::observe::Absent;
@@ -69,26 +67,24 @@ enum ListScope {
 pub async fn list(
     place: Option<&String>,
     all: bool,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
+    scope: &CommandScope,
 ) -> Result<Listing, Error> {
-    let scope = match (place, destinations.chosen.first()) {
-        (Some(text), _) => read_place(text, names)?,
+    let listed = match (place, scope.destinations.chosen.first()) {
+        (Some(text), _) => read_place(text, &scope.names)?,
         (None, Some(destination)) => ListScope::Registry(destination.host.clone()),
         (None, None) => {
             return Err(Error::invalid("no registry is configured")
                 .hint("use `golden ls HOST[:PORT]`, or add a [[registry]] to golden.toml"));
         }
     };
-    let registries = registries::open(settings, destinations, &names.with_host(place))?;
-    match scope {
+    let registries = scope.registries(place)?;
+    match listed {
         ListScope::Registry(host) => Ok(Listing::Registry {
             repositories: registries.at(&host).catalog().await?,
             registry: host,
         }),
         ListScope::Repository(repository) => {
-            let tags = tags(&registries.repo(&repository), all, &settings.events).await?;
+            let tags = tags(&registries.repo(&repository), all, &scope.settings.events).await?;
             Ok(Listing::Repository { repository, tags })
         }
     }

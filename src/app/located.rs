@@ -77,7 +77,7 @@ impl Finder<'_> {
 
     async fn in_registry(&self, written: &str) -> Result<LocatedImage, Error> {
         let reference = self.names.reference(written)?;
-        let named = self.names.with_host([&written.to_owned()]);
+        let named = self.names.with_host([written]);
         let registries = registries::open(self.settings, self.destinations, &named)?;
         let repo = registries.repo(&reference.repository);
         let raw = manifest_of(&repo, &reference).await?;

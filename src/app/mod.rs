@@ -61,6 +61,7 @@ pub mod revoke;
 pub mod rollback;
 pub mod sbom;
 pub mod scan;
+pub mod scope;
 pub mod session;
 pub mod settings;
 pub mod sign;
@@ -77,5 +78,6 @@ pub mod waves;
 pub mod work;
 
 pub use error::Error;
+pub use scope::CommandScope;
 pub use session::{CheckedSession, CheckedWorkspace, Session};
 pub use settings::{Selection, Settings};

@@ -137,11 +137,11 @@ impl WorkspaceNames {
     /// The arguments that name their registry themselves. Only these may receive a login that is
     /// not bound to a registry: a file of the workspace decides where its images are.
     #[must_use]
-    pub fn with_host<'a>(&self, arguments: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    pub fn with_host(&self, arguments: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
+        let arguments = arguments.into_iter();
+        let arguments = arguments.filter(|argument| !self.has(argument.as_ref()));
         arguments
-            .into_iter()
-            .filter(|argument| !self.has(argument))
-            .cloned()
+            .map(|argument| argument.as_ref().to_owned())
             .collect()
     }
 }

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::build::docker_config;
 use super::bump::{Bumped, NextVersion, bump_images};
 use super::error::Error;
-use super::located::{Finder, manifest_of};
+use super::located::manifest_of;
 use super::pipeline::proxies::build_args;
 use super::registries;
+use super::scope::CommandScope;
 use super::session::Session;
 use super::settings::Settings;
 use crate::assemble::{Layer, LayerSource};
@@ -111,25 +112,18 @@ pub async fn outdated(session: &Session) -> Result<PackageReport, Error> {
 /// engine answers, or if the indexes cannot be read.
 pub async fn security_updates(
     written: &str,
-    finder: &Finder<'_>,
+    scope: &CommandScope,
 ) -> Result<Vec<PackageUpdate>, Error> {
-    let Finder {
-        settings,
-        destinations,
-        names,
-        ..
-    } = *finder;
     if written.starts_with("oci:") {
         let message =
             format!("`{written}` is not in a registry, from which an engine could pull it");
         return Err(Error::invalid(message).hint("compare published images, or omit --security"));
     }
-    let reference = names.reference(written)?;
-    let hosts = names.with_host(&[written.to_owned()]);
-    let registries = registries::open(settings, destinations, &hosts)?;
+    let reference = scope.names.reference(written)?;
+    let registries = scope.registries([written])?;
     let top = manifest_of(&registries.repo(&reference.repository), &reference).await?;
-    let docker = connected(settings).await?;
-    let reader = IndexReader::new(settings, &registries, &docker);
+    let docker = connected(&scope.settings).await?;
+    let reader = IndexReader::new(&scope.settings, &registries, &docker);
     let (_, mut updates) = reader
         .updates(&reference.repository, None, top, written)
         .await

@@ -9,11 +9,10 @@ use super::build;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::gates::{self, GateSubject, Gates};
-use super::names::WorkspaceNames;
 use super::notify::{Moved, notify};
 use super::readable::published;
 use super::registries;
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::config_files::gate_table::{GateEvent, GateTable};
 use crate::config_files::notify_table::NotifyEvent;
 use crate::gates::GateReport;
@@ -24,7 +23,6 @@ use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
 use crate::signing::Signing;
 use crate::tags::Move;
-use crate::workspace::Workspace;
 
 /// The request to promote an image.
 #[derive(Debug)]
@@ -66,16 +64,20 @@ pub struct Promotion {
     pub gates: Vec<GateReport>,
 }
 
-/// Copies an image, or reports what would be copied. `workspace` has the gates that run before the
-/// first tag is put. Fails if the destination has the version with other content, or if a gate fails.
+/// Copies an image, or reports what would be copied. The gates of the workspace run before the first
+/// tag is put. Fails if the destination has the version with other content, or if a gate fails.
 pub async fn promote(
     request: &PromoteRequest,
     signing: Option<&Signing>,
-    workspace: Option<&Workspace>,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
+    scope: &CommandScope,
 ) -> Result<Promotion, Error> {
+    let CommandScope {
+        settings,
+        workspace,
+        destinations,
+        names,
+    } = scope;
+    let workspace = workspace.as_ref();
     let source = names.reference(&request.source)?;
     let destination = names.reference(&request.destination)?;
     if destination.digest.is_some() {

@@ -5,12 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::destinations::Destinations;
 use super::error::Error;
 use super::located::manifest_of;
-use super::names::WorkspaceNames;
-use super::registries;
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::image::children;
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{EntryRole, RawManifest};
@@ -70,16 +67,8 @@ pub struct ReferrerTree {
 }
 
 /// Reads the referrers of a reference, recursively. Fails if it does not exist.
-pub async fn referrers(
-    written: &str,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
-) -> Result<ReferrerTree, Error> {
-    let reference = names.reference(written)?;
-    let named = names.with_host([&written.to_owned()]);
-    let registries = registries::open(settings, destinations, &named)?;
-    let repo = registries.repo(&reference.repository);
+pub async fn referrers(written: &str, scope: &CommandScope) -> Result<ReferrerTree, Error> {
+    let (repo, reference) = scope.repo(written)?;
     let raw = manifest_of(&repo, &reference).await?;
     let tags = repo.tags().await?;
     let reader = ReferrerReader::new(&repo, &tags);

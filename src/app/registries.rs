@@ -16,17 +16,7 @@ use crate::secret::redact_userinfo;
 /// Opens the registries of a command on the images of a workspace. Fails if a configured host is
 /// invalid.
 pub fn of_session(session: &Session) -> Result<Registries, Error> {
-    let Session {
-        settings,
-        destinations,
-        registries,
-        ..
-    } = session;
-    let known = Destinations {
-        chosen: destinations.clone(),
-        registries: registries.clone(),
-    };
-    open(settings, &known, &[])
+    open(&session.settings, &session.known_destinations(), &[])
 }
 
 /// Opens the registries of a command with these arguments, without the names of workspace images.

@@ -13,7 +13,7 @@ use super::located::{Finder, manifest_of};
 use super::names::WorkspaceNames;
 use super::pipeline::Goal;
 use super::prepare::{Prepared, RunRequest, prepare};
-use super::registries;
+use super::scope::CommandScope;
 use super::session::{self, Session};
 use super::settings::{Selection, Settings};
 use super::signatures::statement_keys;
@@ -33,7 +33,6 @@ use crate::resolve::image::Base;
 use crate::signing::{self, FoundStatement};
 use crate::trust::provenance::{RecordedBuild, Resource};
 use crate::trust::{PublicKey, statement};
-use crate::workspace::Workspace;
 use crate::workspace::discover::stays_inside;
 use crate::workspace::git::Checkout;
 use crate::workspace::lock::{LockedBase, key};
@@ -50,8 +49,6 @@ pub struct ReproduceRequest<'a> {
     pub image: &'a str,
     /// A file with the public key that must have signed the provenance statement.
     pub key: Option<&'a Path>,
-    /// The workspace, whose `[[trust]]` tables count.
-    pub workspace: Option<&'a Workspace>,
 }
 
 /// The verification of a provenance statement.
@@ -142,11 +139,14 @@ struct Published {
 /// checked out or built.
 pub async fn reproduce(
     request: ReproduceRequest<'_>,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
+    scope: &CommandScope,
 ) -> Result<Reproduction, Error> {
-    let published = find(request, names, settings, destinations).await?;
+    let CommandScope {
+        settings,
+        destinations,
+        ..
+    } = scope;
+    let published = find(request, scope).await?;
     let Published {
         reference,
         raw,
@@ -221,17 +221,10 @@ fn local(settings: &Settings) -> PathBuf {
 
 /// Reads the provenance statement of an image. Fails if golden attached none, or if no trusted key
 /// signed it although there is one for the image.
-async fn find(
-    request: ReproduceRequest<'_>,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
-) -> Result<Published, Error> {
-    let reference = names.reference(request.image)?;
-    let hosts = names.with_host(&[request.image.to_owned()]);
-    let registries = registries::open(settings, destinations, &hosts)?;
-    let repo = registries.repo(&reference.repository);
-    let trusted = statement_keys(settings, request.workspace, request.key, repo.name())?;
+async fn find(request: ReproduceRequest<'_>, scope: &CommandScope) -> Result<Published, Error> {
+    let (repo, reference) = scope.repo(request.image)?;
+    let workspace = scope.workspace.as_ref();
+    let trusted = statement_keys(&scope.settings, workspace, request.key, repo.name())?;
     let keys: Vec<PublicKey> = trusted.iter().map(|one| one.key.clone()).collect();
     let raw = manifest_of(&repo, &reference).await?;
     let found = signing::statements(&repo, &raw.digest, statement::PROVENANCE, &keys).await?;

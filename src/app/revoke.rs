@@ -9,13 +9,10 @@ use semver::Version;
 use serde::Serialize;
 
 use self::descendants::{DescendantPlan, NamedImage};
-use super::destinations::Destinations;
 use super::error::Error;
 use super::located::manifest_of;
-use super::names::WorkspaceNames;
-use super::registries;
+use super::scope::CommandScope;
 use super::session::Session;
-use super::settings::Settings;
 use super::signatures::TrustedKeys;
 use crate::config_files::edit::Edit;
 use crate::oci::RawManifest;
@@ -26,7 +23,7 @@ use crate::registry::Registries;
 use crate::resolve::ResolvedImage;
 use crate::signing::Signer;
 use crate::tags::{suffixed, version};
-use crate::workspace::{Workspace, fs};
+use crate::workspace::fs;
 
 /// The request to revoke or restore images.
 #[derive(Debug)]
@@ -79,18 +76,12 @@ pub struct RevocationEdit {
 /// The handles and settings of the command.
 #[derive(Debug, Clone, Copy)]
 pub struct RevokeScope<'a> {
-    /// The workspace, if there is one.
-    pub workspace: Option<&'a Workspace>,
+    /// The settings, and the workspace if there is one.
+    pub command: &'a CommandScope,
     /// The workspace images, if one of them is named.
     pub session: Option<&'a Session>,
     /// The key to sign with.
     pub signer: Option<&'a Signer>,
-    /// The names of the workspace images.
-    pub names: &'a WorkspaceNames,
-    /// The settings.
-    pub settings: &'a Settings,
-    /// The selected registries.
-    pub destinations: &'a Destinations,
 }
 
 /// The planned announcements and edits.
@@ -100,8 +91,9 @@ pub struct PlannedRevocation {
     pub images: Vec<RevokedImage>,
     /// The edits of specs, one for each file.
     pub edits: Vec<RevocationEdit>,
-    /// True if a repository could not be searched for descendants.
-    pub is_incomplete: bool,
+    /// The status that the images get; a descendant of a restored image may remain revoked.
+    pub status: LifecycleStatus,
+    is_incomplete: bool,
     registries: Registries,
     trusted: TrustedKeys,
 }
@@ -110,18 +102,18 @@ impl PlannedRevocation {
     /// Plans all announcements and edits. Fails if an image does not exist, or if a reference has
     /// neither a tag nor a digest.
     pub async fn plan(request: &RevokeRequest, scope: RevokeScope<'_>) -> Result<Self, Error> {
-        let RevokeScope {
-            names, settings, ..
-        } = scope;
-        let hosts = names.with_host(&request.references);
-        let registries = registries::open(settings, scope.destinations, &hosts)?;
-        let trusted = match scope.workspace {
+        let CommandScope {
+            names, workspace, ..
+        } = scope.command;
+        let registries = scope.command.registries(&request.references)?;
+        let trusted = match workspace {
             Some(workspace) => TrustedKeys::of(&workspace.root, &workspace.spec)?,
             None => TrustedKeys::default(),
         };
         let mut planned = Self {
             images: Vec::new(),
             edits: Vec::new(),
+            status: request.announcement.status,
             is_incomplete: false,
             registries,
             trusted,
@@ -254,19 +246,19 @@ impl PlannedRevocation {
                      key under [signing]",
                     image.reference
                 );
-                scope.settings.events.warn(None, text);
+                scope.command.settings.events.warn(None, text);
             }
         }
     }
 
     /// Writes the edits and the announcements. Fails if a registry fails.
     pub async fn execute(&mut self, scope: RevokeScope<'_>) -> Result<(), Error> {
-        if let Some(workspace) = scope.workspace {
+        if let Some(workspace) = &scope.command.workspace {
             for RevocationEdit { file, edit, .. } in &self.edits {
                 fs::write_atomic(&workspace.root.join(file), edit.after.as_bytes())?;
             }
         }
-        let (signer, now) = (scope.signer, scope.settings.now);
+        let (signer, now) = (scope.signer, scope.command.settings.now);
         for image in &mut self.images {
             let repository = &image.reference.repository;
             let (repo, trusted) = (
@@ -276,6 +268,15 @@ impl PlannedRevocation {
             let announcement = &image.announcement;
             image.added =
                 publish::announce(&repo, &image.raw, announcement, signer, &trusted, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails if a repository could not be searched for descendants.
+    pub fn require_complete(&self) -> Result<(), Error> {
+        if self.is_incomplete {
+            let message = "descendants may be missing, because some repositories cannot be read";
+            return Err(Error::failed(message));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::destinations::Destinations;
 use super::error::Error;
 use super::settings::Settings;
 use super::work::SessionImage;
@@ -64,6 +65,15 @@ impl Session {
             return Err(Error::no_registry());
         }
         Ok(())
+    }
+
+    /// The selected registries, and all `[[registry]]` tables.
+    #[must_use]
+    pub fn known_destinations(&self) -> Destinations {
+        Destinations {
+            chosen: self.destinations.clone(),
+            registries: self.registries.clone(),
+        }
     }
 
     /// The images in the order of the session.

@@ -3,12 +3,9 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
-use super::destinations::Destinations;
 use super::error::Error;
 use super::located::manifest_of;
-use super::names::WorkspaceNames;
-use super::registries;
-use super::settings::Settings;
+use super::scope::CommandScope;
 use crate::config_files::SignatureFormat;
 use crate::publish;
 use crate::reference::{Digest, Reference};
@@ -42,30 +39,22 @@ pub struct SignedManifest {
 pub async fn sign(
     arguments: &[String],
     signing: &Signing,
-    names: &WorkspaceNames,
-    settings: &Settings,
-    destinations: &Destinations,
+    scope: &CommandScope,
 ) -> Result<Vec<SignedImage>, Error> {
-    let registries = registries::open(settings, destinations, &names.with_host(arguments))?;
-    let mut references: Vec<Reference> = Vec::new();
-    for argument in arguments {
-        references.extend(names.references(argument)?);
-    }
-    let signed = stream::iter(references).map(async |reference| {
-        let repo = registries.repo(&reference.repository);
-        sign_one(&repo, reference, signing, settings.now).await
-    });
+    let repos = scope.repos(arguments)?;
+    let signed = stream::iter(repos)
+        .map(|(repo, reference)| sign_one(repo, reference, signing, scope.settings.now));
     signed.buffered(CONCURRENT).try_collect().await
 }
 
 async fn sign_one(
-    repo: &Repo,
+    repo: Repo,
     reference: Reference,
     signing: &Signing,
     now: i64,
 ) -> Result<SignedImage, Error> {
-    let raw = manifest_of(repo, &reference).await?;
-    let manifests = publish::sign(repo, &raw, signing, now).await?;
+    let raw = manifest_of(&repo, &reference).await?;
+    let manifests = publish::sign(&repo, &raw, signing, now).await?;
     Ok(SignedImage {
         reference,
         digest: raw.digest,

@@ -9,14 +9,14 @@ use super::error::Error;
 use super::located::manifest_of;
 use super::names::WorkspaceNames;
 use super::pipeline::{Goal, Options, proxies};
-use super::prepare::{Prepared, RunRequest, logins, prepare};
+use super::prepare::{RunRequest, logins, prepare};
 use super::readable::{ReadableImage, of_layout, published};
 use super::registries;
 use super::session::Session;
-use crate::app::destinations::Destinations;
 use crate::app::pipeline::Ended;
 use crate::checks::TestedPlatform;
 use crate::config_files::base::LayoutSpec;
+use crate::diagnostic::SourceMap;
 use crate::platform::Platform;
 use crate::reference::{Reference, Tag};
 use crate::resolve::ResolvedImage;
@@ -40,21 +40,45 @@ impl TestedImage {
     }
 }
 
-/// The tested images of a workspace.
-#[derive(Debug)]
-pub struct TestedWorkspace {
-    /// The images and the decisions about them.
-    pub prepared: Prepared,
+/// The results of the tests of several images.
+#[derive(Debug, Default)]
+pub struct Tested {
+    /// The results for each image.
+    pub images: Vec<TestedImage>,
     /// The results of the builds. The failures are images that could not be built.
     pub ended: Ended,
-    /// The results of the tests of the selected images.
-    pub images: Vec<TestedImage>,
+    /// The texts of the spec files, for messages.
+    pub sources: SourceMap,
+}
+
+impl Tested {
+    /// True if a test failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.images.iter().any(TestedImage::has_failed)
+    }
+
+    /// Adds the results of images that exist. Fails if an image cannot be read, or if no image of the
+    /// workspace has its name.
+    pub async fn add_existing(
+        &mut self,
+        images: ExistingImages<'_>,
+        session: Session,
+        names: &WorkspaceNames,
+    ) -> Result<(), Error> {
+        for written in images.written {
+            let tested = existing(written, images, &session, names).await?;
+            self.images.push(tested);
+        }
+        self.sources = session.sources;
+        Ok(())
+    }
 }
 
 /// Builds the selected images and runs their tests. No image is published or written. An image that
 /// runs no command is assembled in memory; the others are built by an engine. Fails before any build
 /// starts if the request is not possible.
-pub async fn workspace(session: Session, request: BuildRequest) -> Result<TestedWorkspace, Error> {
+pub async fn workspace(session: Session, request: BuildRequest) -> Result<Tested, Error> {
     let mut prepared = prepare(
         session,
         &RunRequest {
@@ -96,18 +120,18 @@ pub async fn workspace(session: Session, request: BuildRequest) -> Result<Tested
         platforms: std::mem::take(&mut report.tests),
     });
     let images = images.collect();
-    Ok(TestedWorkspace {
-        prepared,
-        ended,
+    Ok(Tested {
         images,
+        ended,
+        sources: prepared.session.sources,
     })
 }
 
-/// The request to test an image that exists.
+/// The request to test images that exist.
 #[derive(Debug, Clone, Copy)]
-pub struct ExistingImage<'a> {
-    /// The argument: a reference, the name of a workspace image with a tag, or `oci:DIR[:NAME]`.
-    pub written: &'a str,
+pub struct ExistingImages<'a> {
+    /// References, names of workspace images with a tag, or `oci:DIR[:NAME]`.
+    pub written: &'a [String],
     /// The workspace image whose tests are run, if the user names one.
     pub spec: Option<&'a str>,
     /// The platform, if the user names one; all platforms by default.
@@ -123,24 +147,21 @@ struct FoundImage {
     images: Vec<ReadableImage>,
 }
 
-/// Runs the tests of an image in a registry or in a layout. Fails if the image cannot be read, or if
-/// no image of the workspace has its name.
-pub async fn existing(
-    request: ExistingImage<'_>,
+/// Runs the tests of an image in a registry or in a layout.
+async fn existing(
+    written: &str,
+    request: ExistingImages<'_>,
     session: &Session,
     names: &WorkspaceNames,
 ) -> Result<TestedImage, Error> {
-    let destinations = Destinations {
-        chosen: session.destinations.clone(),
-        registries: session.registries.clone(),
-    };
+    let destinations = session.known_destinations();
     let settings = &session.settings;
-    let named = names.with_host([&request.written.to_owned()]);
+    let named = names.with_host([written]);
     let registries = registries::open(settings, &destinations, &named)?;
-    let mut found = if request.written.starts_with("oci:") {
-        in_layout(request.written, session).await?
+    let mut found = if written.starts_with("oci:") {
+        in_layout(written, session).await?
     } else {
-        let reference = names.reference(request.written)?;
+        let reference = names.reference(written)?;
         let repo = registries.repo(&reference.repository);
         let raw = manifest_of(&repo, &reference).await?;
         let Reference {

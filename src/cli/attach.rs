@@ -6,8 +6,8 @@ use super::attest::show;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
-use crate::app::attest::{Subject, attach};
+use super::session::scope;
+use crate::app::attest::attach;
 
 /// Attach a Sigstore bundle that another program made to a published image.
 ///
@@ -25,17 +25,9 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = destinations(context).await?;
-    let arguments = [args.reference.clone()];
-    let names = names(context, &destinations, &arguments).await?;
-    let settings = context.settings();
-    let subject = Subject {
-        argument: &args.reference,
-        names: &names,
-        settings: &settings,
-        destinations: &destinations,
-    };
-    let attached = attach(subject, &args.bundle).await?;
+    let arguments = [args.reference];
+    let scope = scope(context, &arguments).await?;
+    let attached = attach(&arguments, &scope, &args.bundle).await?;
     show(&attached, context);
     Ok(Exit::Done)
 }

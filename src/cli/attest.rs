@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations_of, names, workspace};
+use super::session::scope;
 use super::sign::signing;
-use crate::app::attest::{Attested, Subject, attest, predicate};
+use crate::app::attest::{Attested, attest, predicate};
 use crate::config_files::KeySource;
 use crate::report::{self, OutputFormat};
 use crate::signing::Claim;
@@ -41,24 +41,15 @@ struct AttestDocument<'a> {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let workspace = workspace(context).await?;
-    let settings = context.settings();
-    let predicate = predicate(&settings, &args.predicate)?;
-    let signing = signing(args.key.as_ref(), context, workspace.as_ref()).await?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let arguments = [args.reference.clone()];
-    let names = names(context, &destinations, &arguments).await?;
-    let subject = Subject {
-        argument: &args.reference,
-        names: &names,
-        settings: &settings,
-        destinations: &destinations,
-    };
+    let arguments = [args.reference];
+    let scope = scope(context, &arguments).await?;
+    let predicate = predicate(&scope.settings, &args.predicate)?;
+    let signing = signing(args.key.as_ref(), context, scope.workspace.as_ref()).await?;
     let claim = Claim {
         predicate_type: &args.predicate_type,
         predicate: &predicate,
     };
-    let attested = attest(subject, &signing.signer, claim).await?;
+    let attested = attest(&arguments, &scope, &signing.signer, claim).await?;
     show(&attested, context);
     Ok(Exit::Done)
 }

@@ -3,16 +3,14 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{self, destinations, names};
+use super::session::{exit_of, scope};
 use super::sign::signing;
+use crate::app::Error;
 use crate::app::audit::audit;
 use crate::app::audit_files::{FileGlobs, audit_files};
-use crate::app::destinations::Destinations;
 use crate::config_files::KeySource;
 use crate::diagnostic::SourceMap;
-use crate::report::text::count;
-use crate::report::{self, OutputFormat};
-use crate::workspace::Workspace;
+use crate::report;
 
 /// Apply the policy of the workspace to published images, from any tool or publisher.
 ///
@@ -54,101 +52,41 @@ const FILES: [&str; 3] = ["dockerfile", "compose", "kubernetes"];
 
 /// Runs the command. An image that cannot be read is reported; the other images are still checked.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let Some(workspace) = session::workspace(context).await? else {
+    let scope = scope(context, &args.references).await?;
+    let Some(workspace) = &scope.workspace else {
         return Err(
             Failure::usage("no golden.toml was found, so there is no policy to apply")
                 .hint("run it in a workspace, or specify one: golden -w DIR audit REF…"),
         );
     };
-    let destinations = destinations(context).await?;
     if args.references.is_empty() {
-        return run_on_files(args, context, &workspace, &destinations).await;
+        let globs = FileGlobs {
+            dockerfile: args.dockerfile,
+            compose: args.compose,
+            kubernetes: args.kubernetes,
+        };
+        let audited = audit_files(&globs, args.fix, workspace, &scope).await?;
+        report::send_findings(&context.events, &audited.found, &audited.sources);
+        report::audited_files(&context.out, context.format, &audited, context.now)?;
+        Failure::require_none(audited.problems.into_iter().map(Error::failed), context)?;
+        return Ok(exit_of(&audited.found).unwrap_or(Exit::Done));
     }
-    let names = names(context, &destinations, &args.references).await?;
-    let settings = context.settings();
     let signing = if args.attest {
-        Some(signing(args.key.as_ref(), context, Some(&workspace)).await?)
+        Some(signing(args.key.as_ref(), context, Some(workspace)).await?)
     } else {
         None
     };
-    let mut audited = audit(
-        &args.references,
-        &names,
-        &workspace,
-        &settings,
-        &destinations,
-        signing.as_ref().map(|signing| &signing.signer),
-    )
-    .await?;
+    let signer = signing.as_ref().map(|signing| &signing.signer);
+    let audited = audit(&args.references, workspace, &scope, signer).await?;
     report::scan_problems(&context.events, &audited.problems);
     for image in &audited.images {
         report::send_findings(&context.events, &image.found, &SourceMap::default());
     }
-    if context.format == OutputFormat::Html {
-        let page = report::audited_page(&audited, context.now);
-        context.out.data(&page.map_err(invalid_template)?);
-    } else {
-        report::audited(&context.out, context.format, &audited);
-    }
-    if context.format != OutputFormat::Json {
-        report::audit_summaries(&context.out, &audited.attested);
-    }
-    let mut failures = std::mem::take(&mut audited.failures);
-    if let Some(last) = failures.pop() {
-        for failure in failures {
-            Failure::from(failure).show(context);
-        }
-        return Err(last.into());
-    }
+    report::audited(&context.out, context.format, &audited, context.now)?;
+    let complies = audited.complies();
+    Failure::require_none(audited.failures, context)?;
     if !audited.problems.is_empty() {
         return Err(Failure::shown(Exit::Failed));
     }
-    let found = audited.images.iter();
-    let has_errors = found.clone().any(|image| !image.compliant);
-    let is_clean = found.clone().all(|image| image.found.is_empty());
-    if is_clean && !audited.is_survey && context.format == OutputFormat::Text {
-        context.out.message(&format!(
-            "{} checked; no policy violations",
-            count(audited.images.len(), "image")
-        ));
-    }
-    Ok(if has_errors { Exit::Policy } else { Exit::Done })
-}
-
-fn invalid_template(error: minijinja::Error) -> Failure {
-    Failure::new(Exit::Failed, error)
-}
-
-/// Checks files, and corrects them if requested.
-async fn run_on_files(
-    args: Args,
-    context: &Context,
-    workspace: &Workspace,
-    destinations: &Destinations,
-) -> Result<Exit, Failure> {
-    let globs = FileGlobs {
-        dockerfile: args.dockerfile,
-        compose: args.compose,
-        kubernetes: args.kubernetes,
-    };
-    let settings = context.settings();
-    let audited = audit_files(&globs, args.fix, workspace, &settings, destinations).await?;
-    report::send_findings(&context.events, &audited.found, &audited.sources);
-    if context.format == OutputFormat::Html {
-        let page = report::audited_files_page(&audited, context.now);
-        context.out.data(&page.map_err(invalid_template)?);
-    } else {
-        report::audited_files(&context.out, context.format, &audited);
-    }
-    let mut failures = audited.problems.into_iter().map(|problem| {
-        let error = anyhow::anyhow!(problem);
-        Failure::new(Exit::Failed, error)
-    });
-    if let Some(first) = failures.next() {
-        for failure in failures {
-            failure.show(context);
-        }
-        return Err(first);
-    }
-    Ok(session::exit_of(&audited.found).unwrap_or(Exit::Done))
+    Ok(if complies { Exit::Done } else { Exit::Policy })
 }

@@ -7,14 +7,13 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::{next_steps, session, unready};
+use super::{next_steps, output_file, session, unready};
 use crate::app::build::{BuildRequest, build};
 use crate::app::pipeline::secrets;
 use crate::app::pipeline::ssh::SshAgent;
 use crate::engine::EngineKind;
 use crate::report;
 use crate::store::LocalDestination;
-use crate::workspace::fs;
 
 /// Build the images and tag them locally; with --push, also publish them.
 #[derive(Debug, clap::Args)]
@@ -62,11 +61,9 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let to = args.to.as_deref().map(str::parse::<LocalDestination>);
-    let to = to.transpose()?.map(|to| to.below(&context.cwd));
-    to.as_ref().map_or(Ok(()), LocalDestination::check)?;
-    let metadata = args.metadata_file.map(|file| context.cwd.join(file));
-    metadata.as_deref().map(fs::output).transpose()?;
+    let requested = |to| LocalDestination::requested(to, &context.cwd);
+    let to = args.to.as_deref().map(requested).transpose()?;
+    let metadata = output_file::checked(args.metadata_file, context)?;
     let request = BuildRequest {
         push: args.push,
         atomic: args.atomic,
@@ -88,14 +85,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .await
         .map_err(|error| unready::failure(context, error))?;
     next_steps::written(context, &built.places);
-    if let Some(file) = &metadata {
-        let summary = report::Summary {
-            images: &built.ended.reports,
-            places: &built.places,
-        };
-        let text = report::json::with_schema(&summary);
-        fs::write_atomic(&fs::output(file)?, text.as_bytes())?;
-    }
+    output_file::write(metadata.as_deref(), || report::metadata(&built))?;
     let exit = next_steps::summarise(context, &mut built).await;
     if exit == Exit::Done && !args.push {
         next_steps::built(context, &built);

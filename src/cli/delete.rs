@@ -6,7 +6,7 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
+use super::session::scope;
 use crate::app::delete::{DeleteRequest, PlannedDeletion};
 use crate::publish::delete::Deleted;
 use crate::report::text::count;
@@ -54,10 +54,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         repository: args.repository,
         untag: args.untag,
     };
-    let destinations = destinations(context).await?;
-    let names = names(context, &destinations, &request.references).await?;
-    let settings = context.settings();
-    let deletion = PlannedDeletion::plan(&request, &names, &settings, &destinations).await?;
+    let scope = scope(context, &request.references).await?;
+    let deletion = PlannedDeletion::plan(&request, &scope).await?;
     let planned = deletion.planned();
     if args.dry_run {
         if context.format != OutputFormat::Json {

@@ -3,8 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations_of, names, workspace};
-use crate::app::located::Finder;
+use super::session::scope;
 use crate::app::{diff, package_updates, sbom};
 use crate::platform::Platform;
 use crate::report::{self, OutputFormat};
@@ -35,20 +34,13 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let workspace = workspace(context).await?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let arguments = [args.from.clone(), args.to.clone()];
-    let names = names(context, &destinations, &arguments).await?;
-    let finder = Finder {
-        settings: &context.settings(),
-        destinations: &destinations,
-        names: &names,
-        platform: args.platform.as_ref(),
-    };
-    let lock = workspace.map(|one| one.lock).unwrap_or_default();
+    let mut scope = scope(context, &[args.from.clone(), args.to.clone()]).await?;
+    let lock = scope.workspace.take().map(|one| one.lock);
+    let lock = lock.unwrap_or_default();
+    let finder = scope.finder(args.platform.as_ref());
     // This fails without an engine, so it precedes the comparison, which reads every layer.
     let updates = if args.security {
-        package_updates::security_updates(&args.from, &finder).await?
+        package_updates::security_updates(&args.from, &scope).await?
     } else {
         Vec::new()
     };

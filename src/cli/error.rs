@@ -65,6 +65,21 @@ impl Failure {
         }
     }
 
+    /// Shows all failures except the last one, and fails with that one.
+    pub fn require_none(
+        failures: impl IntoIterator<Item: Into<Self>>,
+        context: &super::Context,
+    ) -> Result<(), Self> {
+        let mut failures = failures.into_iter().map(Into::into);
+        let Some(mut last) = failures.next() else {
+            return Ok(());
+        };
+        for failure in failures {
+            std::mem::replace(&mut last, failure).show(context);
+        }
+        Err(last)
+    }
+
     /// Adds a next step for the user.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -96,7 +111,8 @@ ends_with! {
         crate::oci::config::Error,
         crate::oci::manifest::Error,
         crate::image::LayerError,
-        crate::workspace::git::CheckoutError;
+        crate::workspace::git::CheckoutError,
+        minijinja::Error;
 }
 
 /// Implements `From` for errors that have one exit code for all variants, and hints.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{self, destinations_of, names};
-use crate::app::impact::{ImpactQuery, ImpactScope, impact};
+use super::session::scope;
+use crate::app::impact::{ImpactQuery, impact};
 use crate::report::{self, OutputFormat};
 
 /// List the published images that are built on an image, from the registry alone.
@@ -30,22 +30,13 @@ pub struct Args {
 /// Runs the command. Fails if a repository cannot be read, after the result is shown.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let package = args.package.as_deref().map(str::parse).transpose()?;
-    let workspace = session::workspace(context).await?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let names = names(context, &destinations, args.base.as_slice()).await?;
-    let settings = context.settings();
+    let scope = scope(context, args.base.as_slice()).await?;
     let query = ImpactQuery {
         base: args.base,
         package,
         repositories: args.repositories,
     };
-    let scope = ImpactScope {
-        names: &names,
-        settings: &settings,
-        destinations: &destinations,
-        workspace: workspace.as_ref(),
-    };
-    let found = impact(&query, scope).await?;
+    let found = impact(&query, &scope).await?;
     report::scan_problems(&context.events, &found.problems);
     if context.format == OutputFormat::Json {
         context.out.json(&found);
@@ -53,14 +44,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.out.data(&report::impact(&found));
         context.out.message(&report::impact_summary(&found));
     }
-    if found.is_incomplete() {
-        let unread = found.problems.iter().filter(|one| one.is_repository);
-        let message = format!(
-            "the list may be incomplete, because {} of {} repositories cannot be read",
-            unread.count(),
-            found.repositories
-        );
-        return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
-    }
+    found.require_complete()?;
     Ok(Exit::Done)
 }

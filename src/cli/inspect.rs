@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
+use super::session::scope;
 use crate::app::inspect;
 use crate::report::{self, OutputFormat};
 
@@ -22,10 +22,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let inspected = if args.reference.starts_with("oci:") {
         inspect::layout(&args.reference, &context.cwd).await?
     } else {
-        let destinations = destinations(context).await?;
-        let arguments = [args.reference.clone()];
-        let names = names(context, &destinations, &arguments).await?;
-        inspect::registry(&args.reference, &names, &context.settings(), &destinations).await?
+        let scope = scope(context, std::slice::from_ref(&args.reference)).await?;
+        inspect::registry(&args.reference, &scope).await?
     };
     match context.format {
         OutputFormat::Json => context.out.json(&inspected),

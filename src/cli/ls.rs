@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
+use super::session::scope;
 use crate::app::list::{Listing, list, lookups};
 use crate::report::{self, OutputFormat};
 
@@ -20,17 +20,8 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = destinations(context).await?;
-    let names = names(context, &destinations, lookups(args.place.as_slice())).await?;
-    let settings = context.settings();
-    let listing = list(
-        args.place.as_ref(),
-        args.all,
-        &names,
-        &settings,
-        &destinations,
-    )
-    .await?;
+    let scope = scope(context, lookups(args.place.as_slice())).await?;
+    let listing = list(args.place.as_ref(), args.all, &scope).await?;
     match &listing {
         _ if context.format == OutputFormat::Json => context.out.json(&listing),
         Listing::Registry {

@@ -8,6 +8,7 @@ pub mod bump;
 pub mod channels;
 pub mod check;
 mod codes;
+mod complete;
 pub mod completions;
 pub(crate) mod confirm;
 pub mod context;
@@ -35,6 +36,7 @@ pub mod matrix;
 pub mod new;
 mod next_steps;
 pub mod outdated;
+mod output_file;
 mod packages;
 mod panic;
 mod password;
@@ -378,7 +380,7 @@ fn parser() -> clap::Command {
 /// It is not generic, so that its code is compiled in the library only, and not again in the program.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    if let Some(exit) = completions::complete(&args) {
+    if let Some(exit) = complete::command_line(&args) {
         return exit;
     }
     let program = args.first().map_or_else(

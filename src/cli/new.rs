@@ -6,11 +6,10 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::session::{destinations, names};
+use super::session::scope;
 use crate::app::bake::bake;
 use crate::app::import;
 use crate::app::import_source::ImportSource;
-use crate::app::located::Finder;
 use crate::app::new::{NewImage, create};
 use crate::report;
 
@@ -87,14 +86,6 @@ const fn complete(is_complete: bool) -> Exit {
 
 /// Creates an image on an existing one.
 async fn existing(name: &str, from: &str, context: &Context) -> Result<NewImage, Failure> {
-    let settings = context.settings();
-    let destinations = destinations(context).await?;
-    let names = names(context, &destinations, &[from.to_owned()]).await?;
-    let finder = Finder {
-        settings: &settings,
-        destinations: &destinations,
-        names: &names,
-        platform: None,
-    };
-    Ok(import::existing(&finder, name, from).await?)
+    let scope = scope(context, &[from.to_owned()]).await?;
+    Ok(import::existing(&scope.finder(None), name, from).await?)
 }

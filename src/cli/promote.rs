@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations_of, names, workspace};
+use super::session::scope;
 use crate::app::promote::{PromoteRequest, promote};
 use crate::app::signatures;
 use crate::report::{self, OutputFormat};
@@ -45,27 +45,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         referrers: !args.no_referrers,
         dry_run: args.dry_run,
     };
-    let workspace = workspace(context).await?;
-    let settings = context.settings();
-    let signing = match &workspace {
+    let scope = scope(
+        context,
+        &[request.source.clone(), request.destination.clone()],
+    )
+    .await?;
+    let signing = match &scope.workspace {
         Some(workspace) if !request.dry_run => {
             let table = &workspace.spec.signing;
-            signatures::of_workspace(&settings, &workspace.root, table).await?
+            signatures::of_workspace(&scope.settings, &workspace.root, table).await?
         }
         _ => None,
     };
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let arguments = [request.source.clone(), request.destination.clone()];
-    let names = names(context, &destinations, &arguments).await?;
-    let promotion = promote(
-        &request,
-        signing.as_ref(),
-        workspace.as_ref(),
-        &names,
-        &settings,
-        &destinations,
-    )
-    .await?;
+    let promotion = promote(&request, signing.as_ref(), &scope).await?;
     match context.format {
         OutputFormat::Json => context.out.json(&promotion),
         _ => report::promotion(&context.out, &promotion),

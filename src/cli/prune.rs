@@ -8,7 +8,6 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations};
-use crate::app::destinations::Destinations;
 use crate::app::prune::{PlannedPruning, PruneSubjects, rules};
 use crate::publish::delete::Deleted;
 use crate::publish::prune::Pruning;
@@ -55,10 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let selection = SelectionArgs::of(subjects.images.clone(), args.set);
         let session = session::open(context, selection).await?;
         subjects.add_images(&session)?;
-        Destinations {
-            chosen: session.destinations,
-            registries: session.registries,
-        }
+        session.known_destinations()
     } else {
         destinations(context).await?
     };

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
+use super::session::scope;
 use crate::app::referrers::referrers;
 use crate::report::{self, OutputFormat};
 
@@ -17,11 +17,8 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = destinations(context).await?;
-    let arguments = [args.reference.clone()];
-    let names = names(context, &destinations, &arguments).await?;
-    let settings = context.settings();
-    let tree = referrers(&args.reference, &names, &settings, &destinations).await?;
+    let scope = scope(context, std::slice::from_ref(&args.reference)).await?;
+    let tree = referrers(&args.reference, &scope).await?;
     match context.format {
         OutputFormat::Json => context.out.json(&tree),
         _ => context.out.data(&report::referrers(&tree)),

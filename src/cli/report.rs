@@ -45,7 +45,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     files::require_own(&directory)?;
     let (session, found) = session::open_with_findings(context, args.images).await?;
     let report = Box::pin(gather(&session, found)).await?;
-    let pages = site(&report).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let pages = site(&report)?;
     let files = files::write(&directory, &pages)?;
     let problems = report.images.iter().flat_map(|image| &image.problems);
     let problems: Vec<&String> = problems.collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations_of, names, workspace};
+use super::session::scope;
 use crate::app::reproduce::{ReproduceRequest, reproduce};
 use crate::report::{self, OutputFormat};
 
@@ -26,15 +26,12 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let workspace = workspace(context).await?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let names = names(context, &destinations, std::slice::from_ref(&args.image)).await?;
+    let scope = scope(context, std::slice::from_ref(&args.image)).await?;
     let request = ReproduceRequest {
         image: &args.image,
         key: args.key.as_deref(),
-        workspace: workspace.as_ref(),
     };
-    let result = reproduce(request, &names, &context.settings(), &destinations).await?;
+    let result = reproduce(request, &scope).await?;
     match context.format {
         OutputFormat::Json => context.out.json(&result),
         _ => context.out.data(&report::reproduction(&result)),

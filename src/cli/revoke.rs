@@ -2,22 +2,18 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::session::{self, destinations_of, names};
+use super::session;
 use super::sign::optional_signing;
-use crate::app::revoke::{
-    PlannedRevocation, RevocationEdit, RevokeRequest, RevokeScope, RevokedImage,
-};
+use crate::app::revoke::{PlannedRevocation, RevokeRequest, RevokeScope};
 use crate::config_files::KeySource;
 use crate::config_files::values::Day;
 use crate::oci::lifecycle::{Announcement, LifecycleStatus};
-use crate::report::{self, OutputFormat};
+use crate::report;
 
 /// Announce that published images must not be used, in their registry.
 ///
@@ -65,80 +61,40 @@ pub struct Args {
     pub yes: bool,
 }
 
-#[derive(Serialize)]
-struct RevokeDocument<'a> {
-    dry_run: bool,
-    images: &'a [RevokedImage],
-    edits: &'a [RevocationEdit],
-}
-
 /// Runs the command. Fails if a repository cannot be searched for descendants, after the others are
 /// revoked.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let workspace = session::workspace(context).await?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let names = names(context, &destinations, &args.references).await?;
-    let settings = context.settings();
-    let status = if args.restore {
-        LifecycleStatus::Active
+    let command = session::scope(context, &args.references).await?;
+    let announcement = if args.restore {
+        Announcement::new(LifecycleStatus::Active)
     } else {
-        LifecycleStatus::Revoked
+        Announcement::revocation(args.reason, args.replacement, args.from)
     };
     let request = RevokeRequest {
-        announcement: Announcement {
-            reason: args.reason,
-            replacement: args.replacement,
-            from: args.from.map(|day| day.to_string()),
-            ..Announcement::new(status)
-        },
+        announcement,
         references: args.references,
         descendants: args.descendants,
         repositories: args.repositories,
         no_edit: args.no_edit,
     };
-    let has_own = request.references.iter().any(|one| names.has(one));
-    let session = if has_own {
-        Some(session::open(context, SelectionArgs::default()).await?)
-    } else {
-        None
-    };
-    let signing = optional_signing(args.key.as_ref(), context, workspace.as_ref()).await?;
-    let signer = signing.as_ref().map(|signing| &signing.signer);
+    let mut own = None;
+    if request.references.iter().any(|one| command.names.has(one)) {
+        own = Some(session::open(context, SelectionArgs::default()).await?);
+    }
+    let signing = optional_signing(args.key.as_ref(), context, command.workspace.as_ref()).await?;
     let scope = RevokeScope {
-        workspace: workspace.as_ref(),
-        session: session.as_ref(),
-        signer,
-        names: &names,
-        settings: &settings,
-        destinations: &destinations,
+        command: &command,
+        session: own.as_ref(),
+        signer: signing.as_ref().map(|signing| &signing.signer),
     };
     let mut planned = PlannedRevocation::plan(&request, scope).await?;
     planned.warn_of_trust(scope);
-    let is_text = context.format != OutputFormat::Json;
-    if is_text {
-        report::revocation(&context.out, &planned.images, &planned.edits);
-    }
+    report::revocation(&context.out, context.format, &planned);
     if !args.dry_run {
-        let question = report::revocation_question(&planned.images, status);
-        confirm(context, args.yes, &question).await?;
+        confirm(context, args.yes, &report::revocation_question(&planned)).await?;
         planned.execute(scope).await?;
     }
-    if is_text {
-        context.out.message(&report::revocation_summary(
-            &planned.images,
-            status,
-            args.dry_run,
-        ));
-    } else {
-        context.out.json(&RevokeDocument {
-            dry_run: args.dry_run,
-            images: &planned.images,
-            edits: &planned.edits,
-        });
-    }
-    if planned.is_incomplete {
-        let message = "descendants may be missing, because some repositories cannot be read";
-        return Err(Failure::new(Exit::Failed, anyhow::anyhow!(message)));
-    }
+    report::revoked(&context.out, context.format, &planned, args.dry_run);
+    planned.require_complete()?;
     Ok(Exit::Done)
 }

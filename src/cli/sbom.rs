@@ -3,8 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations, names};
-use crate::app::located::Finder;
+use super::session::scope;
 use crate::app::sbom;
 use crate::inventory::SbomFormat;
 use crate::platform::Platform;
@@ -24,14 +23,8 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let destinations = destinations(context).await?;
-    let names = names(context, &destinations, std::slice::from_ref(&args.image)).await?;
-    let finder = Finder {
-        settings: &context.settings(),
-        destinations: &destinations,
-        names: &names,
-        platform: args.platform.as_ref(),
-    };
+    let scope = scope(context, std::slice::from_ref(&args.image)).await?;
+    let finder = scope.finder(args.platform.as_ref());
     let bill = sbom::bill(&args.image, &finder).await?;
     let format = match context.format {
         OutputFormat::Spdx => SbomFormat::Spdx,

@@ -7,7 +7,7 @@ use super::selection::SelectionArgs;
 use crate::app::destinations::Destinations;
 use crate::app::names::WorkspaceNames;
 use crate::app::session::{check, check_with_any_lock};
-use crate::app::{CheckedWorkspace, Session};
+use crate::app::{CheckedWorkspace, CommandScope, Session};
 use crate::diagnostic::{Class, Diagnostics, SourceMap};
 use crate::report::{self, OutputFormat};
 use crate::workspace::Workspace;
@@ -57,6 +57,19 @@ pub async fn workspace(context: &Context) -> Result<Option<Workspace>, Failure> 
     };
     show(context, &checked.found, &checked.sources)?;
     Ok(Some(checked.workspace()?))
+}
+
+/// The scope of a command with these arguments, each a reference or the name of a workspace image.
+/// Fails as [`destinations`] and [`names`] do.
+pub async fn scope(context: &Context, arguments: &[String]) -> Result<CommandScope, Failure> {
+    let workspace = workspace(context).await?;
+    let destinations = destinations_of(context, workspace.as_ref())?;
+    Ok(CommandScope {
+        names: names(context, &destinations, arguments).await?,
+        settings: context.settings(),
+        workspace,
+        destinations,
+    })
 }
 
 /// The registries of a command that needs no images. The workspace is optional. Fails if

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::session::{destinations_of, names, workspace};
+use super::session::scope;
 use crate::app::sign::{SignedImage, sign};
 use crate::app::signatures;
 use crate::config_files::KeySource;
@@ -35,12 +35,9 @@ struct SignDocument<'a> {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let workspace = workspace(context).await?;
-    let settings = context.settings();
-    let signing = signing(args.key.as_ref(), context, workspace.as_ref()).await?;
-    let destinations = destinations_of(context, workspace.as_ref())?;
-    let names = names(context, &destinations, &args.references).await?;
-    let signed = sign(&args.references, &signing, &names, &settings, &destinations).await?;
+    let scope = scope(context, &args.references).await?;
+    let signing = signing(args.key.as_ref(), context, scope.workspace.as_ref()).await?;
+    let signed = sign(&args.references, &signing, &scope).await?;
     match context.format {
         OutputFormat::Json => context.out.json(&SignDocument { signed: &signed }),
         _ => context.out.data(&report::signed(&signed)),

@@ -6,16 +6,14 @@ use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
-use super::session::{self, destinations, names};
+use super::{output_file, session};
 use crate::app::build::BuildRequest;
 use crate::app::pipeline::secrets;
-use crate::app::test::{self, ExistingImage, TestedImage};
+use crate::app::test::{self, ExistingImages, Tested};
 use crate::app::verify::is_reference;
-use crate::diagnostic::SourceMap;
 use crate::engine::EngineKind;
 use crate::platform::Platform;
-use crate::report::{self, OutputFormat};
-use crate::workspace::fs;
+use crate::report;
 
 /// Run the tests of images: their `[[test]]` tables.
 ///
@@ -53,57 +51,12 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let junit = args.junit.as_ref().map(|file| context.cwd.join(file));
-    junit.as_deref().map(fs::output).transpose()?;
-    let (existing, selected): (Vec<String>, Vec<String>) = args
-        .images
-        .iter()
-        .cloned()
-        .partition(|argument| is_reference(argument));
-    let mut results = Results::default();
+    let junit = output_file::checked(args.junit, context)?;
+    let images = args.images.into_iter();
+    let (existing, selected): (Vec<String>, Vec<String>) =
+        images.partition(|one| is_reference(one));
+    let mut tested = Tested::default();
     if !selected.is_empty() || existing.is_empty() {
-        results.of_workspace(&args, selected, context).await?;
-    }
-    if !existing.is_empty() {
-        results.of_existing(&args, &existing, context).await?;
-    }
-    results.show(context);
-    if let Some(file) = &junit {
-        let text = report::junit(&results.images);
-        fs::write_atomic(&fs::output(file)?, text.as_bytes())?;
-    }
-    let has_failed = results.images.iter().any(TestedImage::has_failed);
-    Ok(match results.built {
-        Exit::Done if has_failed => Exit::Failed,
-        exit => exit,
-    })
-}
-
-/// The results of all images.
-struct Results {
-    images: Vec<TestedImage>,
-    sources: SourceMap,
-    /// The outcome of the builds.
-    built: Exit,
-}
-
-impl Default for Results {
-    fn default() -> Self {
-        Self {
-            images: Vec::new(),
-            sources: SourceMap::default(),
-            built: Exit::Done,
-        }
-    }
-}
-
-impl Results {
-    async fn of_workspace(
-        &mut self,
-        args: &Args,
-        selected: Vec<String>,
-        context: &Context,
-    ) -> Result<(), Failure> {
         let request = BuildRequest {
             engine: args.engine,
             secrets: secrets::read(&args.secret, &context.env, &context.cwd)?,
@@ -112,46 +65,25 @@ impl Results {
         };
         let selection = SelectionArgs::of(selected, args.set.clone());
         let session = session::open(context, selection).await?;
-        let mut tested = test::workspace(session, request).await?;
-        self.built = Exit::of(&tested.ended);
-        report::failures(
-            &context.out,
-            &tested.prepared.session.sources,
-            &mut tested.ended,
-        );
-        self.sources = tested.prepared.session.sources;
-        self.images.extend(tested.images);
-        Ok(())
+        tested = test::workspace(session, request).await?;
     }
-
-    async fn of_existing(
-        &mut self,
-        args: &Args,
-        existing: &[String],
-        context: &Context,
-    ) -> Result<(), Failure> {
-        let selection = SelectionArgs::of(Vec::new(), args.set.clone());
+    let exit = Exit::of(&tested.ended);
+    report::failures(&context.out, &tested.sources, &mut tested.ended);
+    if !existing.is_empty() {
+        let images = ExistingImages {
+            written: &existing,
+            spec: args.spec.as_deref(),
+            platform: args.platform.as_ref(),
+        };
+        let selection = SelectionArgs::of(Vec::new(), args.set);
         let session = session::open(context, selection).await?;
-        let destinations = destinations(context).await?;
-        let names = names(context, &destinations, existing).await?;
-        for written in existing {
-            let request = ExistingImage {
-                written,
-                spec: args.spec.as_deref(),
-                platform: args.platform.as_ref(),
-            };
-            self.images
-                .push(test::existing(request, &session, &names).await?);
-        }
-        self.sources = session.sources;
-        Ok(())
+        let names = session::names(context, &session.known_destinations(), &existing).await?;
+        tested.add_existing(images, session, &names).await?;
     }
-
-    fn show(&self, context: &Context) {
-        match context.format {
-            OutputFormat::Json => context.out.json(&report::TestSummary::of(&self.images)),
-            OutputFormat::Junit => context.out.data(&report::junit(&self.images)),
-            _ => report::tested(&context.out, &self.images, &self.sources),
-        }
-    }
+    report::tested(&context.out, context.format, &tested);
+    output_file::write(junit.as_deref(), || report::junit(&tested.images))?;
+    Ok(match exit {
+        Exit::Done if tested.has_failed() => Exit::Failed,
+        exit => exit,
+    })
 }

@@ -99,6 +99,21 @@ impl Announcement {
         }
     }
 
+    /// A revocation, from a day on if there is one.
+    #[must_use]
+    pub fn revocation(
+        reason: Option<String>,
+        replacement: Option<String>,
+        from: Option<impl std::fmt::Display>,
+    ) -> Self {
+        Self {
+            reason,
+            replacement,
+            from: from.map(|day| day.to_string()),
+            ..Self::new(LifecycleStatus::Revoked)
+        }
+    }
+
     /// True if the status counts at a time, in seconds since 1970. It does if it has no valid day.
     #[must_use]
     pub fn counts(&self, now: i64) -> bool {

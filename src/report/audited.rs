@@ -15,8 +15,14 @@ use crate::diagnostic::{Diagnostics, SourceMap};
 const MOST_SHOWN: usize = 20;
 
 /// Shows the result of an audit. With a whole repository, the text is a table of the images on
-/// stdout; the findings follow on stderr if there are few.
-pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
+/// stdout; the findings follow on stderr if there are few. Fails only if a template of the page for a
+/// browser is invalid.
+pub fn audited(
+    out: &Out,
+    format: OutputFormat,
+    audited: &Audited,
+    now: i64,
+) -> Result<(), minijinja::Error> {
     let mut found = Diagnostics::new();
     for image in &audited.images {
         found.extend(image.found.clone());
@@ -30,7 +36,9 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
                 document["attested"] = json!(audited.attested);
             }
             out.data(&documents::with_schema(&document));
+            return Ok(());
         }
+        OutputFormat::Html => out.data(&audited_page(audited, now)?),
         OutputFormat::Text if audited.is_survey => {
             if !audited.images.is_empty() {
                 out.data(&table(&audited.images));
@@ -44,10 +52,24 @@ pub fn audited(out: &Out, format: OutputFormat, audited: &Audited) {
         }
         _ => super::diagnostics(out, format, &found, &SourceMap::default()),
     }
+    summaries(out, &audited.attested);
+    let is_complete = audited.failures.is_empty() && audited.problems.is_empty();
+    if format == OutputFormat::Text && !audited.is_survey && is_complete && found.is_empty() {
+        out.message(&format!(
+            "{} checked; no policy violations",
+            count(audited.images.len(), "image")
+        ));
+    }
+    Ok(())
 }
 
-/// Reports which images have a verification summary. The JSON document of [`audited`] contains them.
-pub fn audit_summaries(out: &Out, attested: &[AttestedSummary]) {
+/// The result of an audit as a page for a browser. Fails only if a template is invalid.
+pub fn audited_page(audited: &Audited, now: i64) -> Result<String, minijinja::Error> {
+    page::audited(audited, totals(audited), now)
+}
+
+/// Reports which images have a verification summary.
+fn summaries(out: &Out, attested: &[AttestedSummary]) {
     for one in attested {
         let done = if one.added.is_some() {
             "attached"
@@ -61,18 +83,13 @@ pub fn audit_summaries(out: &Out, attested: &[AttestedSummary]) {
     }
 }
 
-/// The result of an audit as a page for a browser. Fails only if a template is invalid.
-pub fn audited_page(audited: &Audited, now: i64) -> Result<String, minijinja::Error> {
-    page::audited(audited, totals(audited), now)
-}
-
-/// The findings about files as a page for a browser. Fails only if a template is invalid.
-pub fn audited_files_page(audited: &AuditedFiles, now: i64) -> Result<String, minijinja::Error> {
-    page::audited_files(audited, totals_of_files(audited), now)
-}
-
-/// Shows the findings about files.
-pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
+/// Shows the findings about files. Fails only if a template of the page for a browser is invalid.
+pub fn audited_files(
+    out: &Out,
+    format: OutputFormat,
+    audited: &AuditedFiles,
+    now: i64,
+) -> Result<(), minijinja::Error> {
     let AuditedFiles {
         found,
         sources,
@@ -91,7 +108,15 @@ pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
         });
         document["fixed"] = json!(fixed);
         out.data(&documents::with_schema(&document));
-        return;
+        return Ok(());
+    }
+    if format == OutputFormat::Html {
+        out.data(&page::audited_files(
+            audited,
+            totals_of_files(audited),
+            now,
+        )?);
+        return Ok(());
     }
     if !found.is_empty() || format != OutputFormat::Text {
         super::diagnostics(out, format, found, sources);
@@ -102,6 +127,7 @@ pub fn audited_files(out: &Out, format: OutputFormat, audited: &AuditedFiles) {
         }
         out.message(&totals_of_files(audited));
     }
+    Ok(())
 }
 
 fn table(images: &[AuditedImage]) -> String {

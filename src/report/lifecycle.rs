@@ -1,17 +1,30 @@
 //! Announcements about the lifecycle of images.
 
-use super::Out;
+use serde::Serialize;
+
 use super::text::{count, one_line};
+use super::{Out, OutputFormat};
 use crate::app::lifecycle::Announced;
-use crate::app::revoke::{RevocationEdit, RevokedImage};
+use crate::app::revoke::{PlannedRevocation, RevocationEdit, RevokedImage};
 use crate::oci::lifecycle::{Announcement, LifecycleStatus};
 
-/// Shows the images to revoke or to restore, and the edits of specs.
-pub fn revocation(out: &Out, images: &[RevokedImage], edits: &[RevocationEdit]) {
-    for edit in edits {
+/// The JSON output of `golden revoke`.
+#[derive(Serialize)]
+struct RevokeDocument<'a> {
+    dry_run: bool,
+    images: &'a [RevokedImage],
+    edits: &'a [RevocationEdit],
+}
+
+/// Shows the images to revoke or to restore, and the edits of specs. JSON follows in [`revoked`].
+pub fn revocation(out: &Out, format: OutputFormat, planned: &PlannedRevocation) {
+    if format == OutputFormat::Json {
+        return;
+    }
+    for edit in &planned.edits {
         out.data(&edit.diff);
     }
-    for image in images {
+    for image in &planned.images {
         let text = described(&image.announcement);
         out.data(&format!(
             "{}@{}: {text}\n",
@@ -29,44 +42,46 @@ fn name(reference: &str) -> &str {
 }
 
 /// The images that get a status. A descendant of a restored image may remain revoked.
-fn with_status(
-    images: &[RevokedImage],
-    status: LifecycleStatus,
-) -> impl Iterator<Item = &RevokedImage> {
-    let images = images.iter();
-    images.filter(move |image| image.announcement.status == status)
+fn with_status(planned: &PlannedRevocation) -> impl Iterator<Item = &RevokedImage> {
+    let images = planned.images.iter();
+    images.filter(|image| image.announcement.status == planned.status)
 }
 
 /// The question before the announcement.
 #[must_use]
-pub fn revocation_question(images: &[RevokedImage], status: LifecycleStatus) -> String {
-    let verb = match status {
+pub fn revocation_question(planned: &PlannedRevocation) -> String {
+    let verb = match planned.status {
         LifecycleStatus::Active => "restore",
         _ => "revoke",
     };
-    format!(
-        "{verb} {}",
-        count(with_status(images, status).count(), "image")
-    )
+    format!("{verb} {}", count(with_status(planned).count(), "image"))
 }
 
-/// The last line of a revocation.
-#[must_use]
-pub fn revocation_summary(
-    images: &[RevokedImage],
-    status: LifecycleStatus,
-    dry_run: bool,
-) -> String {
-    let verb = match status {
+/// Shows the result of a revocation: as text, its last line.
+pub fn revoked(out: &Out, format: OutputFormat, planned: &PlannedRevocation, dry_run: bool) {
+    if format == OutputFormat::Json {
+        out.json(&RevokeDocument {
+            dry_run,
+            images: &planned.images,
+            edits: &planned.edits,
+        });
+    } else {
+        out.message(&summary(planned, dry_run));
+    }
+}
+
+fn summary(planned: &PlannedRevocation, dry_run: bool) -> String {
+    let verb = match planned.status {
         LifecycleStatus::Active => "restored",
         _ => "revoked",
     };
-    let number = count(with_status(images, status).count(), "image");
+    let number = count(with_status(planned).count(), "image");
     if dry_run {
         return format!("{number} would be {verb}");
     }
-    let images = with_status(images, status);
-    let known = images.filter(|image| image.added == 0).count();
+    let known = with_status(planned)
+        .filter(|image| image.added == 0)
+        .count();
     match known {
         0 => format!("{number} {verb}"),
         known => format!("{number} {verb}; {known} had this announcement before"),

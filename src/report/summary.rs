@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::table::TextTable;
 use super::text::{bytes, count, duration};
-use super::{Out, OutputFormat, conceal, diagnostics, failure, gated, sarif, tested, unavailable};
+use super::{
+    Out, OutputFormat, conceal, diagnostics, failure, gated, json, sarif, tested, unavailable,
+};
 use crate::app::build::Built;
 use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
 use crate::diagnostic::{Diagnostics, SourceMap};
@@ -16,21 +18,33 @@ use crate::reference::Tag;
 
 /// The content of `--format json` and `--metadata-file`.
 #[derive(Serialize)]
-pub(crate) struct Summary<'a> {
+struct Summary<'a> {
     /// The result of each image.
-    pub(crate) images: &'a [ImageReport],
+    images: &'a [ImageReport],
     /// The files and directories that assembled images were written to.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub(crate) places: &'a [String],
+    places: &'a [String],
+}
+
+impl<'a> Summary<'a> {
+    fn of(built: &'a Built) -> Self {
+        Self {
+            images: &built.ended.reports,
+            places: &built.places,
+        }
+    }
+}
+
+/// The content of the file of `--metadata-file`.
+#[must_use]
+pub fn metadata(built: &Built) -> String {
+    json::with_schema(&Summary::of(built))
 }
 
 /// Shows the failures and the summary. With `quiet`, the summary is not shown as text.
 pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) {
     let Built {
-        prepared,
-        ended,
-        places,
-        ..
+        prepared, ended, ..
     } = built;
     let sources = &prepared.session.sources;
     let found = violations(ended);
@@ -41,10 +55,7 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
         let found = conceal::conceal(&found, sources);
         out.data(&sarif::log(&found, sources, &logs));
     } else if format == OutputFormat::Json {
-        out.json(&Summary {
-            images: &ended.reports,
-            places,
-        });
+        out.json(&Summary::of(built));
     } else if !quiet {
         out.data(&table(&ended.reports));
         if let Some(totals) = totals(&ended.reports, ended.elapsed) {

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Out;
 use super::text::{count, one_line};
-use crate::app::test::TestedImage;
+use super::{Out, OutputFormat};
+use crate::app::test::{Tested, TestedImage};
 use crate::checks::{TestVerdict, TestedPlatform};
 use crate::diagnostic::SourceMap;
 
 /// The results of `golden test` as JSON.
 #[derive(Serialize)]
-pub(crate) struct TestSummary<'a> {
+struct TestSummary<'a> {
     passed: usize,
     failed: usize,
     #[serde(skip_serializing_if = "is_zero")]
@@ -31,7 +31,7 @@ const fn is_zero(count: &usize) -> bool {
 
 impl<'a> TestSummary<'a> {
     /// Counts the results.
-    pub(crate) fn of(images: &'a [TestedImage]) -> Self {
+    fn of(images: &'a [TestedImage]) -> Self {
         let platforms = || images.iter().flat_map(|image| &image.platforms);
         let all: usize = platforms().map(|platform| platform.tests.len()).sum();
         let failed: usize = platforms().map(TestedPlatform::failed).sum();
@@ -52,7 +52,15 @@ fn not_run(platform: &TestedPlatform) -> usize {
 }
 
 /// Shows the results of `golden test`.
-pub fn tested(out: &Out, images: &[TestedImage], sources: &SourceMap) {
+pub fn tested(out: &Out, format: OutputFormat, tested: &Tested) {
+    match format {
+        OutputFormat::Json => out.json(&TestSummary::of(&tested.images)),
+        OutputFormat::Junit => out.data(&junit(&tested.images)),
+        _ => out.data(&text(&tested.images, &tested.sources)),
+    }
+}
+
+fn text(images: &[TestedImage], sources: &SourceMap) -> String {
     let mut text = String::new();
     let TestSummary {
         passed,
@@ -82,7 +90,7 @@ pub fn tested(out: &Out, images: &[TestedImage], sources: &SourceMap) {
         number => format!(", {number} not run"),
     };
     let _ = writeln!(text, "{all}: {passed} passed, {failed} failed{rest}");
-    out.data(&text);
+    text
 }
 
 /// The failed tests; empty if every test passed.

@@ -82,12 +82,8 @@ impl LifecycleRules {
 
 impl RevokedVersions {
     fn announcement(&self) -> Announcement {
-        Announcement {
-            reason: Some(self.reason.clone()),
-            replacement: self.replacement.as_ref().map(ToString::to_string),
-            from: self.from.map(|day| day.to_string()),
-            ..Announcement::new(LifecycleStatus::Revoked)
-        }
+        let replacement = self.replacement.as_ref().map(ToString::to_string);
+        Announcement::revocation(Some(self.reason.clone()), replacement, self.from)
     }
 }
 

@@ -90,20 +90,21 @@ fn tagged(name: &str) -> Option<Reference> {
 }
 
 impl LocalDestination {
-    /// The same destination, relative to `parent`.
-    #[must_use]
-    pub fn below(self, parent: &Path) -> Self {
-        match self {
+    /// Reads a destination, relative to `parent`. Fails if an archive cannot be written. A layout's
+    /// directory is created later.
+    pub fn requested(text: &str, parent: &Path) -> Result<Self, Error> {
+        Ok(match text.parse()? {
             Self::Layout { directory, name } => Self::Layout {
                 directory: parent.join(directory),
                 name,
             },
             Self::Default { directory } => Self::Default { directory },
-            Self::Archive { file, name } => Self::Archive {
-                file: parent.join(file),
-                name,
-            },
-        }
+            Self::Archive { file, name } => {
+                let file = parent.join(file);
+                fs::output(&file)?;
+                Self::Archive { file, name }
+            }
+        })
     }
 
     /// True if the destination contains the name of the image.
@@ -113,15 +114,6 @@ impl LocalDestination {
             self,
             Self::Layout { name: Some(_), .. } | Self::Archive { name: Some(_), .. }
         )
-    }
-
-    /// Fails if an archive cannot be written, before anything is built for it. A layout's directory
-    /// is created later.
-    pub fn check(&self) -> Result<(), Error> {
-        match self {
-            Self::Layout { .. } | Self::Default { .. } => Ok(()),
-            Self::Archive { file, .. } => Ok(fs::output(file).map(drop)?),
-        }
     }
 
     /// Writes images; existing content is not written again. Returns the location of each image in

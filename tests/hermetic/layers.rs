@@ -165,6 +165,21 @@ fn only_report_prints_and_only_cli_reads_the_environment() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The work of a command is in `app`, and its output in `report`.
+#[test]
+fn a_command_in_cli_has_at_most_100_lines() {
+    let mut long = Vec::new();
+    for (file, text) in files("cli") {
+        let is_command = text.contains("\npub struct Args")
+            && (text.contains("\npub fn run(") || text.contains("\npub async fn run("));
+        let lines = text.lines().count();
+        if is_command && lines > 100 {
+            long.push(format!("src/{file} has {lines} lines"));
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
 #[test]
 fn every_module_is_on_the_list() {
     let modules: Vec<String> = modules().into_iter().map(|(name, _)| name).collect();

@@ -166,7 +166,7 @@ pub(super) struct Done {
 }
 
 /// The result of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ended {
     /// The reports, in the order of the images.
     pub reports: Vec<ImageReport>,

@@ -3,7 +3,7 @@
 use super::inherited::{self, RevokedTree};
 use super::{PlannedRevocation, RevokeRequest, RevokeScope, RevokedImage};
 use crate::app::error::Error;
-use crate::app::impact::{ImpactQuery, ImpactScope, ImpactedImage, impact};
+use crate::app::impact::{ImpactQuery, ImpactedImage, impact};
 use crate::app::lifecycle::current_revocation;
 use crate::image::{self, LabelledBase};
 use crate::oci::RawManifest;
@@ -56,14 +56,8 @@ impl PlannedRevocation {
             package: None,
             repositories: request.repositories.clone(),
         };
-        let events = &scope.settings.events;
-        let scope_of_impact = ImpactScope {
-            names: scope.names,
-            settings: scope.settings,
-            destinations: scope.destinations,
-            workspace: None,
-        };
-        let found = impact(&query, scope_of_impact).await?;
+        let events = &scope.command.settings.events;
+        let found = impact(&query, scope.command).await?;
         self.is_incomplete |= found.is_incomplete();
         for problem in &found.problems {
             let text = format!("{} cannot be read: {}", problem.reference, problem.problem);
@@ -124,7 +118,12 @@ impl PlannedRevocation {
                 Some(other) => self.is_revoked(plan, other, &image.repository).await?,
                 None => false,
             };
-            inherited::revoked(current.as_ref(), new, is_other_revoked, scope.settings.now)
+            inherited::revoked(
+                current.as_ref(),
+                new,
+                is_other_revoked,
+                scope.command.settings.now,
+            )
         } else if other.is_some_and(|other| plan.names_text(&other)) {
             // It is restored with the base that is its reason.
             return Ok(None);
@@ -133,7 +132,7 @@ impl PlannedRevocation {
         };
         if outcome.is_noted() {
             let text = format!("{} {outcome}", image.reference);
-            scope.settings.events.note(None, text);
+            scope.command.settings.events.note(None, text);
         }
         let Some(announcement) = outcome.announcement() else {
             return Ok(current);
