@@ -193,8 +193,8 @@ pub enum BlobTransfer {
     Present,
     /// The registry mounted it from another repository.
     Mounted,
-    /// It was sent.
-    Sent,
+    /// It was sent; its size in bytes.
+    Sent(u64),
 }
 
 impl fmt::Display for Step {
@@ -230,7 +230,7 @@ impl fmt::Display for Step {
                 let how = match how {
                     BlobTransfer::Present => "already exists",
                     BlobTransfer::Mounted => "mounted",
-                    BlobTransfer::Sent => "copied",
+                    BlobTransfer::Sent(_) => "copied",
                 };
                 write!(f, "{} {how}", digest.short())
             }

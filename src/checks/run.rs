@@ -5,9 +5,10 @@ use super::file::{excerpt, has};
 use super::structure;
 use super::verdict::{CommandOutput, Mismatch, TestVerdict, TestedPlatform};
 use crate::config_files::structure::StructureCheck;
+use crate::config_files::test_table::OutputTable;
 use crate::oci::ImageConfig;
 use crate::resolve::image::ResolvedTest;
-use crate::resolve::image_test::{OutputExpectation, RunTest, TestSubject, quoted};
+use crate::resolve::image_test::{RunTest, TestSubject, quoted};
 
 /// The lines and the bytes of an output that a report shows.
 const LINES: usize = 10;
@@ -89,7 +90,7 @@ fn mismatches(run: &RunTest, end: &ContainerEnd) -> Vec<Mismatch> {
 }
 
 /// Compares one of the outputs.
-fn output(stream: &str, expected: &OutputExpectation, found: &Captured, wrong: &mut Vec<Mismatch>) {
+fn output(stream: &str, expected: &OutputTable, found: &Captured, wrong: &mut Vec<Mismatch>) {
     let shown = || {
         let cut = if found.is_cut {
             "; the rest was cut"
@@ -146,11 +147,12 @@ mod tests {
 
     use super::super::container::ContainerExit;
     use super::*;
+    use crate::config_files::test_table::OutputTable;
     use crate::platform::Platform;
     use crate::resolve::image::SpecLocation;
     use crate::resolve::image_test::{ContainerCommand, ImageTest};
 
-    fn test(exit: u8, stdout: OutputExpectation) -> ResolvedTest {
+    fn test(exit: u8, stdout: OutputTable) -> ResolvedTest {
         let command = ContainerCommand {
             words: ["a tool", "--version", "it's"].map(str::to_owned).to_vec(),
             user: None,
@@ -165,7 +167,7 @@ mod tests {
                 command,
                 exit,
                 stdout,
-                stderr: OutputExpectation::default(),
+                stderr: OutputTable::default(),
             })),
             location: SpecLocation {
                 file: "image.toml".into(),
@@ -194,17 +196,17 @@ mod tests {
 
     #[test]
     fn the_result_of_a_command_is_compared() {
-        let any = OutputExpectation::default;
-        let equals = |text: &str| OutputExpectation {
+        let any = OutputTable::default;
+        let equals = |text: &str| OutputTable {
             equals: Some(text.to_owned()),
             ..any()
         };
-        let contains = |text: &str| OutputExpectation {
+        let contains = |text: &str| OutputTable {
             contains: Some(text.to_owned()),
             ..any()
         };
         let status = ContainerExit::Status;
-        let table: [(u8, OutputExpectation, Attempt, &str); 12] = [
+        let table: [(u8, OutputTable, Attempt, &str); 12] = [
             (0, any(), end(status(0), "", false), ""),
             (3, any(), end(status(3), "", false), ""),
             (0, any(), end(status(137), "", false), "exit: 0 / 137"),
@@ -268,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_test_that_no_platform_ran_fails() {
-        let test = test(0, OutputExpectation::default());
+        let test = test(0, OutputTable::default());
         let other = Attempt::Skipped("the engine runs linux/amd64".to_owned());
         let platform = |name: &str, attempt: &Attempt| TestedPlatform {
             platform: name.parse::<Platform>().unwrap(),

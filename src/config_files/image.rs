@@ -14,7 +14,7 @@ use super::lifecycle::LifecycleTable;
 use super::matrix::MatrixTable;
 use super::schema::pattern;
 use super::test_table::TestTable;
-use super::values::{EnvSpec, LabelSpec, OptionalVariant};
+use super::values::{EnvValue, OptionalVariant, OrDropped};
 use crate::platform::Platform;
 use crate::reference::RepositoryPath;
 use crate::tags::{Latest, Level, Rebuild};
@@ -28,9 +28,9 @@ pub struct ImageSpec {
     #[serde(deserialize_with = "super::table::some")]
     pub image: Option<ImageTable>,
     /// Labels; `false` removes one that comes from the defaults or that golden fills in.
-    pub labels: IndexMap<String, LabelSpec>,
+    pub labels: IndexMap<String, OrDropped<String>>,
     /// Environment variables, in the order of the file.
-    pub env: IndexMap<String, EnvSpec>,
+    pub env: IndexMap<String, OrDropped<EnvValue>>,
     /// The OCI image config.
     #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigTable,

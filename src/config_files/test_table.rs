@@ -160,7 +160,7 @@ impl TryFrom<i64> for ExitStatus {
 }
 
 /// Assertions about the output of a command.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputTable {
     /// A text that the output contains.

@@ -195,27 +195,26 @@ impl Family {
     }
 }
 
-/// The value of a label.
+/// The value of a label or of an environment variable, or its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LabelSpec {
+pub enum OrDropped<T> {
     /// A value.
-    Set(String),
-    /// `false`: removes the label that comes from the defaults or that golden fills in.
+    Value(T),
+    /// `false`: removes the value that comes from the defaults or that golden fills in.
     Dropped,
 }
 
 /// The value of an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EnvSpec {
-    /// A value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvValue {
+    /// A value that replaces the base's.
     Set(String),
-    /// `false`: removes the variable that comes from the defaults.
-    Dropped,
-    /// The base's value with text before and after it.
+    /// The base's value with text added before and after it.
     Extend {
-        /// Text before the base's value; may be empty.
+        /// The text before the base's value; may be empty.
         prepend: String,
-        /// Text after the base's value; may be empty.
+        /// The text after the base's value; may be empty.
         append: String,
     },
 }
@@ -233,7 +232,7 @@ struct AsValue {
 }
 
 impl<'de> Visitor<'de> for AsValue {
-    type Value = EnvSpec;
+    type Value = OrDropped<EnvValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.extensible {
@@ -243,19 +242,19 @@ impl<'de> Visitor<'de> for AsValue {
         })
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<EnvSpec, E> {
-        Ok(EnvSpec::Set(text.to_owned()))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(OrDropped::Value(EnvValue::Set(text.to_owned())))
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<EnvSpec, E> {
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
         if value {
             Err(E::invalid_type(de::Unexpected::Bool(true), &self))
         } else {
-            Ok(EnvSpec::Dropped)
+            Ok(OrDropped::Dropped)
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EnvSpec, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         if !self.extensible {
             return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
         }
@@ -265,29 +264,29 @@ impl<'de> Visitor<'de> for AsValue {
                 "a table here needs `prepend`, `append` or both",
             ));
         }
-        Ok(EnvSpec::Extend {
+        Ok(OrDropped::Value(EnvValue::Extend {
             prepend: extension.prepend.unwrap_or_default(),
             append: extension.append.unwrap_or_default(),
-        })
+        }))
     }
 }
 
-impl<'de> Deserialize<'de> for EnvSpec {
+impl<'de> Deserialize<'de> for OrDropped<EnvValue> {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AsValue { extensible: true })
     }
 }
 
-impl<'de> Deserialize<'de> for LabelSpec {
+impl<'de> Deserialize<'de> for OrDropped<String> {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_any(AsValue { extensible: false })? {
-            EnvSpec::Set(text) => Ok(Self::Set(text)),
-            EnvSpec::Dropped | EnvSpec::Extend { .. } => Ok(Self::Dropped),
+            OrDropped::Value(EnvValue::Set(text)) => Ok(Self::Value(text)),
+            OrDropped::Value(EnvValue::Extend { .. }) | OrDropped::Dropped => Ok(Self::Dropped),
         }
     }
 }
 
-impl JsonSchema for LabelSpec {
+impl JsonSchema for OrDropped<String> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "LabelValue".into()
     }
@@ -297,7 +296,7 @@ impl JsonSchema for LabelSpec {
     }
 }
 
-impl JsonSchema for EnvSpec {
+impl JsonSchema for OrDropped<EnvValue> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "EnvValue".into()
     }

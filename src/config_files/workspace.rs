@@ -11,7 +11,7 @@ use super::image::{CertsTable, FileTable, PackagesTable, RunTable, TagsTable};
 use super::notify_table::NotifyTable;
 use super::policy::Policy;
 use super::test_table::TestTable;
-use super::values::{EnvSpec, LabelSpec};
+use super::values::{EnvValue, OrDropped};
 use crate::oci::layer::Compression;
 use crate::platform::Platform;
 use crate::reference::Host;
@@ -272,9 +272,9 @@ pub struct TrustTable {
 #[serde(deny_unknown_fields, default)]
 pub struct DefaultsTable {
     /// Labels; an image replaces them key by key.
-    pub labels: IndexMap<String, LabelSpec>,
+    pub labels: IndexMap<String, OrDropped<String>>,
     /// Environment variables; an image replaces them key by key.
-    pub env: IndexMap<String, EnvSpec>,
+    pub env: IndexMap<String, OrDropped<EnvValue>>,
     /// The OCI image config.
     #[serde(deserialize_with = "super::table::one")]
     pub config: ConfigTable,

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::here_document::HereDocument;
 use super::json_list;
+use crate::config_files::config::Invocation;
 
 /// A parsed Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,15 +42,6 @@ pub struct Flag {
     pub name: String,
     /// The value; `None` for a flag such as `--link`.
     pub value: Option<String>,
-}
-
-/// The two forms of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
-    /// A JSON list: the words of the command.
-    Exec(Vec<String>),
-    /// A text for the shell.
-    Shell(String),
 }
 
 macro_rules! keywords {
@@ -116,16 +108,16 @@ impl Instruction {
 
     /// The arguments of `CMD`, `ENTRYPOINT`, `RUN` and `SHELL`.
     #[must_use]
-    pub fn form(&self) -> Form {
-        Form::of(&self.arguments)
+    pub fn form(&self) -> Invocation {
+        Invocation::of(&self.arguments)
     }
 
     /// The arguments of `ADD`, `COPY` and `VOLUME`: the items of a JSON list, or words.
     #[must_use]
     pub fn list(&self) -> Vec<String> {
         match self.form() {
-            Form::Exec(words) => words,
-            Form::Shell(_) => self.words().map(str::to_owned).collect(),
+            Invocation::Exec(words) => words,
+            Invocation::Shell(_) => self.words().map(str::to_owned).collect(),
         }
     }
 
@@ -161,7 +153,7 @@ impl Instruction {
     }
 }
 
-impl Form {
+impl Invocation {
     /// The form of a command.
     #[must_use]
     pub fn of(text: &str) -> Self {

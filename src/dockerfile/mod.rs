@@ -17,7 +17,7 @@ mod scope;
 mod stages;
 
 pub use here_document::HereDocument;
-pub use instruction::{Dockerfile, Flag, Form, Instruction, Keyword};
+pub use instruction::{Dockerfile, Flag, Instruction, Keyword};
 pub use pairs::Pair;
 pub use parse::{Error, ErrorKind, parse};
 pub use scope::{Scope, TooLarge, Value};

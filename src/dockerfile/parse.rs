@@ -2,7 +2,8 @@
 
 use super::here_document::{self, HereDocument};
 use super::instruction::{Dockerfile, Flag, Instruction, Keyword, is_continued};
-use super::{Form, json_list};
+use super::json_list;
+use crate::config_files::config::Invocation;
 use crate::suggest::closest;
 
 /// The longest Dockerfile that is parsed, in bytes.
@@ -392,7 +393,9 @@ impl Instruction {
     #[must_use]
     pub fn only_here_document(&self) -> Option<&HereDocument> {
         match (self.here_documents.as_slice(), self.form()) {
-            ([document], Form::Shell(text)) if here_document::of(&text).is_some() => Some(document),
+            ([document], Invocation::Shell(text)) if here_document::of(&text).is_some() => {
+                Some(document)
+            }
             _ => None,
         }
     }

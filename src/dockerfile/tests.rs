@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::expand::{here_document, word};
 use super::instruction::is_continued;
 use super::*;
+use crate::config_files::config::Invocation;
 
 impl Display for Dockerfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -284,13 +285,14 @@ fn pairs_are_split_as_docker_splits_them() {
 #[test]
 fn forms_are_lists_or_texts() {
     let form = |text: &str| parsed(text).instructions[0].form();
-    let exec = |words: &[&str]| Form::Exec(words.iter().map(|word| (*word).to_owned()).collect());
+    let exec =
+        |words: &[&str]| Invocation::Exec(words.iter().map(|word| (*word).to_owned()).collect());
     assert_eq!(form("CMD [\"a\", \"b c\"]"), exec(&["a", "b c"]));
     assert_eq!(form("CMD []"), exec(&[]));
     assert_eq!(form("CMD [ \"a\" ] # more"), exec(&["a"]));
-    assert_eq!(form("CMD ['a']"), Form::Shell("['a']".to_owned()));
-    assert_eq!(form("CMD [1]"), Form::Shell("[1]".to_owned()));
-    assert_eq!(form("CMD a  b"), Form::Shell("a  b".to_owned()));
+    assert_eq!(form("CMD ['a']"), Invocation::Shell("['a']".to_owned()));
+    assert_eq!(form("CMD [1]"), Invocation::Shell("[1]".to_owned()));
+    assert_eq!(form("CMD a  b"), Invocation::Shell("a  b".to_owned()));
     assert_eq!(parsed("VOLUME a  b").instructions[0].list(), ["a", "b"]);
     assert_eq!(parsed("VOLUME [\"a b\"]").instructions[0].list(), ["a b"]);
 }

@@ -8,7 +8,7 @@ use super::Tree;
 use crate::event::{BlobTransfer, Events, Step};
 use crate::oci::{Descriptor, RawManifest};
 use crate::reference::Digest;
-use crate::registry::{Error, RemoteBlob, Repo, Upload};
+use crate::registry::{Error, RemoteBlob, Repo};
 
 /// The number of blobs that are copied concurrently.
 const CONCURRENCY: usize = 4;
@@ -27,11 +27,11 @@ pub struct Copied {
 }
 
 impl Copied {
-    fn count(&mut self, upload: Upload) {
-        match upload {
-            Upload::Present => self.present += 1,
-            Upload::Mounted => self.mounted += 1,
-            Upload::Sent(bytes) => {
+    fn count(&mut self, how: BlobTransfer) {
+        match how {
+            BlobTransfer::Present => self.present += 1,
+            BlobTransfer::Mounted => self.mounted += 1,
+            BlobTransfer::Sent(bytes) => {
                 self.sent += 1;
                 self.bytes += bytes;
             }
@@ -52,14 +52,9 @@ pub async fn copy(
     let mut uploads = stream::iter(tree.blobs(from)?)
         .map(|blob| copy_blob(from, to, blob))
         .buffered(CONCURRENCY);
-    while let Some((digest, upload)) = uploads.try_next().await? {
-        let how = match upload {
-            Upload::Present => BlobTransfer::Present,
-            Upload::Mounted => BlobTransfer::Mounted,
-            Upload::Sent(_) => BlobTransfer::Sent,
-        };
+    while let Some((digest, how)) = uploads.try_next().await? {
         events.step(&to.name().to_string(), Step::Copied { digest, how });
-        copied.count(upload);
+        copied.count(how);
     }
     for manifest in &tree.below {
         to.put(&manifest.digest, manifest).await?;
@@ -79,9 +74,9 @@ pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Cop
     let checks: Vec<_> = checks.buffered(CONCURRENCY).try_collect().await?;
     for (blob, found) in checks {
         copied.count(match (found, mountable) {
-            (true, _) => Upload::Present,
-            (false, true) => Upload::Mounted,
-            (false, false) => Upload::Sent(blob.size),
+            (true, _) => BlobTransfer::Present,
+            (false, true) => BlobTransfer::Mounted,
+            (false, false) => BlobTransfer::Sent(blob.size),
         });
     }
     Ok(copied)
@@ -92,7 +87,11 @@ fn is_mountable(from: &Repo, to: &Repo) -> bool {
     from.registry().host() == to.registry().host() && from.path() != to.path()
 }
 
-async fn copy_blob(from: &Repo, to: &Repo, blob: Descriptor) -> Result<(Digest, Upload), Error> {
+async fn copy_blob(
+    from: &Repo,
+    to: &Repo,
+    blob: Descriptor,
+) -> Result<(Digest, BlobTransfer), Error> {
     let source = RemoteBlob {
         repo: from.clone(),
         descriptor: blob.clone(),

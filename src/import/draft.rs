@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 
 use indexmap::IndexMap;
 
+use crate::config_files::config::Invocation;
 use crate::config_files::quoted::quoted;
 use crate::config_files::typed::bare_or_quoted;
-use crate::dockerfile::Form;
+use crate::config_files::values::EnvValue;
 
 /// The spec of an imported image, before it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,21 +19,12 @@ pub(super) struct Draft {
     pub(super) family: Option<&'static str>,
     pub(super) platforms: Vec<String>,
     pub(super) labels: IndexMap<String, String>,
-    pub(super) env: IndexMap<String, EnvText>,
+    pub(super) env: IndexMap<String, EnvValue>,
     pub(super) config: Config,
     pub(super) trust: Vec<String>,
     pub(super) install: Vec<String>,
     pub(super) files: Vec<FileDraft>,
     pub(super) run: Vec<RunDraft>,
-}
-
-/// The value of a variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum EnvText {
-    /// A text.
-    Set(String),
-    /// The base's value with text before and after it.
-    Extend { prepend: String, append: String },
 }
 
 /// `[config]`.
@@ -41,8 +33,8 @@ pub(super) struct Config {
     pub(super) expose: Vec<String>,
     pub(super) user: Option<String>,
     pub(super) workdir: Option<String>,
-    pub(super) entrypoint: Option<Form>,
-    pub(super) cmd: Option<Form>,
+    pub(super) entrypoint: Option<Invocation>,
+    pub(super) cmd: Option<Invocation>,
     pub(super) volumes: Vec<String>,
     pub(super) stop_signal: Option<String>,
     pub(super) shell: Option<Vec<String>>,
@@ -105,10 +97,10 @@ fn list<T: AsRef<str>>(items: &[T]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-fn form(form: &Form) -> String {
+fn form(form: &Invocation) -> String {
     match form {
-        Form::Exec(words) => list(words),
-        Form::Shell(text) => string(text),
+        Invocation::Exec(words) => list(words),
+        Invocation::Shell(text) => string(text),
     }
 }
 
@@ -137,7 +129,7 @@ impl fmt::Display for Draft {
             f.write_str("\n[env]\n")?;
         }
         for (name, value) in &self.env {
-            writeln!(f, "{} = {value}", bare_or_quoted(name))?;
+            writeln!(f, "{} = {}", bare_or_quoted(name), variable(value))?;
         }
         write!(f, "{}", self.config)?;
         if !self.trust.is_empty() {
@@ -151,20 +143,18 @@ impl fmt::Display for Draft {
     }
 }
 
-impl fmt::Display for EnvText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (prepend, append) = match self {
-            Self::Set(text) => return f.write_str(&string(text)),
-            Self::Extend { prepend, append } => (prepend, append),
-        };
-        let sides = [("prepend", prepend), ("append", append)];
-        let shown: Vec<String> = sides
-            .iter()
-            .filter(|(_, text)| !text.is_empty())
-            .map(|(side, text)| format!("{side} = {}", string(text)))
-            .collect();
-        write!(f, "{{ {} }}", shown.join(", "))
-    }
+fn variable(value: &EnvValue) -> String {
+    let (prepend, append) = match value {
+        EnvValue::Set(text) => return string(text),
+        EnvValue::Extend { prepend, append } => (prepend, append),
+    };
+    let sides = [("prepend", prepend), ("append", append)];
+    let shown: Vec<String> = sides
+        .iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(side, text)| format!("{side} = {}", string(text)))
+        .collect();
+    format!("{{ {} }}", shown.join(", "))
 }
 
 impl fmt::Display for Config {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::draft::{Draft, EnvText, Healthcheck, with_comment};
+use super::draft::{Draft, Healthcheck, with_comment};
 use super::state::Options;
+use crate::config_files::config::Invocation;
 use crate::config_files::quoted::quoted;
-use crate::dockerfile::Form;
+use crate::config_files::values::EnvValue;
 use crate::oci::ImageConfig;
 
 /// Labels about the existing image itself, which would be wrong in an image on it.
@@ -39,7 +40,7 @@ pub fn on_image(base: &str, config: &ImageConfig, options: &Options) -> String {
             .split_once('=')
             .filter(|(_, value)| !value.contains('$'))
         {
-            let value = EnvText::Set(value.to_owned());
+            let value = EnvValue::Set(value.to_owned());
             draft.env.insert(name.to_owned(), value);
         }
     }
@@ -64,8 +65,8 @@ pub fn on_image(base: &str, config: &ImageConfig, options: &Options) -> String {
     of_spec.user = text("User");
     of_spec.workdir = text("WorkingDir");
     of_spec.stop_signal = text("StopSignal");
-    of_spec.entrypoint = words("Entrypoint").map(Form::Exec);
-    of_spec.cmd = words("Cmd").map(Form::Exec);
+    of_spec.entrypoint = words("Entrypoint").map(Invocation::Exec);
+    of_spec.cmd = words("Cmd").map(Invocation::Exec);
     of_spec.shell = words("Shell");
     of_spec.healthcheck = healthcheck(config);
     with_comment(&draft, &options.comment)

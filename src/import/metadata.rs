@@ -3,9 +3,10 @@
 use super::draft::Healthcheck;
 use super::state::{Importer, env_text};
 use crate::config_files::config::Exposed;
+use crate::config_files::config::Invocation;
 use crate::config_files::quoted::quoted;
 use crate::config_files::values::{Interval, OwnerSpec};
-use crate::dockerfile::{Form, Instruction, Keyword};
+use crate::dockerfile::{Instruction, Keyword};
 use crate::resolve::signal::is_signal;
 
 impl Importer<'_> {
@@ -124,7 +125,7 @@ impl Importer<'_> {
     }
 
     fn set_shell(&mut self, instruction: &Instruction) -> Result<(), String> {
-        let Form::Exec(words) = instruction.form() else {
+        let Invocation::Exec(words) = instruction.form() else {
             return Err("SHELL needs a JSON list".to_owned());
         };
         if words.is_empty() {
@@ -144,8 +145,8 @@ impl Importer<'_> {
             .into_iter()
             .flatten()
         {
-            if let Form::Shell(text) = form {
-                *form = Form::Exec(shell.iter().cloned().chain([text.clone()]).collect());
+            if let Invocation::Shell(text) = form {
+                *form = Invocation::Exec(shell.iter().cloned().chain([text.clone()]).collect());
             }
         }
     }
@@ -174,12 +175,15 @@ impl Importer<'_> {
         let (kind, rest) = arguments
             .split_once(char::is_whitespace)
             .unwrap_or((arguments, ""));
-        let test = match (kind.to_ascii_uppercase().as_str(), Form::of(rest.trim())) {
+        let test = match (
+            kind.to_ascii_uppercase().as_str(),
+            Invocation::of(rest.trim()),
+        ) {
             ("NONE", _) => vec!["NONE".to_owned()],
-            ("CMD", Form::Exec(words)) if !words.is_empty() => {
+            ("CMD", Invocation::Exec(words)) if !words.is_empty() => {
                 std::iter::once("CMD".to_owned()).chain(words).collect()
             }
-            ("CMD", Form::Shell(text)) if !text.is_empty() => {
+            ("CMD", Invocation::Shell(text)) if !text.is_empty() => {
                 vec!["CMD-SHELL".to_owned(), text]
             }
             _ => return Err("it is neither `NONE` nor `CMD`".to_owned()),
@@ -190,7 +194,7 @@ impl Importer<'_> {
 }
 
 /// The command of `CMD` or `ENTRYPOINT`.
-fn invocation(instruction: &Instruction) -> Result<Form, String> {
+fn invocation(instruction: &Instruction) -> Result<Invocation, String> {
     if instruction.arguments.is_empty() {
         return Err("it has no command".to_owned());
     }

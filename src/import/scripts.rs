@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 
 use super::reach::{may_reach, may_use_workdir};
 use super::shell::{Command, commands, is_and_list, quoted, quoted_words};
-use crate::dockerfile::{Form, HereDocument, Instruction};
+use crate::config_files::config::Invocation;
+use crate::dockerfile::{HereDocument, Instruction};
 
 /// The text of a step, before the lines that restore its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Body {
 
 /// The body of a `RUN`.
 pub(super) fn body(instruction: &Instruction, shell: Option<&[String]>) -> Body {
-    if let Form::Exec(words) = instruction.form() {
+    if let Invocation::Exec(words) = instruction.form() {
         return Body::of_golden(format!("exec {}", quoted_words(&words)));
     }
     match instruction.only_here_document().map(HereDocument::text) {
@@ -136,8 +137,8 @@ pub(super) fn name(instruction: &Instruction) -> String {
         return short(first.unwrap_or("script"));
     }
     match instruction.form() {
-        Form::Exec(words) => short(&words.join(" ")),
-        Form::Shell(text) => short(&text),
+        Invocation::Exec(words) => short(&words.join(" ")),
+        Invocation::Shell(text) => short(&text),
     }
 }
 

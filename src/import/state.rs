@@ -6,8 +6,9 @@ use std::fmt;
 use indexmap::IndexMap;
 
 use super::context::{BuildContext, joined};
-use super::draft::{Draft, EnvText};
+use super::draft::Draft;
 use super::pending::{PendingStep, Workdir};
+use crate::config_files::values::EnvValue;
 use crate::dockerfile::{Instruction, Scope, Value, expand};
 use crate::resolve::image::Family;
 
@@ -168,11 +169,11 @@ pub(super) fn env_text(
     name: &str,
     value: &Value,
     known: Result<String, String>,
-) -> Result<EnvText, String> {
+) -> Result<EnvValue, String> {
     if value.known().is_err()
         && let Some((prepend, append)) = value.around(name)
     {
-        return Ok(EnvText::Extend { prepend, append });
+        return Ok(EnvValue::Extend { prepend, append });
     }
-    known.map(EnvText::Set)
+    known.map(EnvValue::Set)
 }

@@ -1,6 +1,6 @@
 //! `RUN`: packages and certificates are declared where possible; the rest becomes steps.
 
-use super::draft::{EnvText, FileContent, FileDraft, RunDraft};
+use super::draft::{FileContent, FileDraft, RunDraft};
 use super::mounts::Mounts;
 use super::owners::owner;
 use super::packages::{Recognised, recognise};
@@ -9,8 +9,10 @@ use super::reach::is_at_or_below;
 use super::scripts::{self, Body};
 use super::shell::{commands, quoted, quoted_words};
 use super::state::{Importer, Outcome};
+use crate::config_files::config::Invocation;
+use crate::config_files::values::EnvValue;
 use crate::config_files::values::is_root;
-use crate::dockerfile::{Form, HereDocument, Instruction, Value};
+use crate::dockerfile::{HereDocument, Instruction, Value};
 use crate::resolve::image::Family;
 
 /// The longest name of a step, in characters.
@@ -28,12 +30,12 @@ impl Importer<'_> {
         let mounts = self.mounts(instruction)?;
         let has_default_shell = self.shell.is_none();
         let script = match instruction.form() {
-            Form::Shell(text) if instruction.here_documents.is_empty() => Some(text),
-            Form::Shell(_) => instruction
+            Invocation::Shell(text) if instruction.here_documents.is_empty() => Some(text),
+            Invocation::Shell(_) => instruction
                 .only_here_document()
                 .map(HereDocument::text)
                 .filter(|text| !text.starts_with("#!") && has_default_shell),
-            Form::Exec(_) => None,
+            Invocation::Exec(_) => None,
         };
         let found = script
             .filter(|_| mounts.is_empty() && self.is_root())
@@ -305,13 +307,13 @@ impl Importer<'_> {
     }
 
     /// The command that gives a variable its earlier value.
-    fn restored(&self, name: &str, value: &Value, last: &EnvText) -> Option<String> {
+    fn restored(&self, name: &str, value: &Value, last: &EnvValue) -> Option<String> {
         match (self.known(value), value.around(name), last) {
-            (Ok(text), _, EnvText::Set(last)) if text == *last => None,
+            (Ok(text), _, EnvValue::Set(last)) if text == *last => None,
             (
                 _,
                 Some((prepend, append)),
-                EnvText::Extend {
+                EnvValue::Extend {
                     prepend: p,
                     append: a,
                 },

@@ -119,17 +119,6 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// The outcome of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upload {
-    /// The repository already had the blob; nothing was sent.
-    Present,
-    /// The registry mounted the blob from another of its repositories; nothing was sent.
-    Mounted,
-    /// The blob was sent; its size in bytes.
-    Sent(u64),
-}
-
 /// The bytes of an upload. They can be read again from any offset, so that an upload can resume.
 #[async_trait::async_trait]
 pub trait BlobSource: Send + Sync {

@@ -12,7 +12,8 @@ use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, location};
 use super::retry::{Attempts, Retry};
-use super::{BlobLocation, BlobSource, Registry, Repo, Upload};
+use super::{BlobLocation, BlobSource, Registry, Repo};
+use crate::event::BlobTransfer;
 use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
 use crate::secret::redact_url;
@@ -62,10 +63,10 @@ impl Repo {
         &self,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
-    ) -> Result<Upload, Error> {
+    ) -> Result<BlobTransfer, Error> {
         let is_new = self.is_absent() && descriptor.size <= SMALL;
         if !is_new && self.needs_no_upload(&descriptor.digest).await? {
-            return Ok(Upload::Present);
+            return Ok(BlobTransfer::Present);
         }
         self.upload(descriptor, source, None).await
     }
@@ -76,7 +77,7 @@ impl Repo {
         &self,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
-    ) -> Result<Upload, Error> {
+    ) -> Result<BlobTransfer, Error> {
         self.upload(descriptor, source, None).await
     }
 
@@ -87,12 +88,12 @@ impl Repo {
         descriptor: &Descriptor,
         from: &RepositoryPath,
         source: &dyn BlobSource,
-    ) -> Result<Upload, Error> {
+    ) -> Result<BlobTransfer, Error> {
         if self.needs_no_upload(&descriptor.digest).await? {
-            return Ok(Upload::Present);
+            return Ok(BlobTransfer::Present);
         }
         match self.start_mount(&descriptor.digest, from).await? {
-            None => Ok(Upload::Mounted),
+            None => Ok(BlobTransfer::Mounted),
             Some(session) => self.upload(descriptor, source, Some(session)).await,
         }
     }
@@ -106,7 +107,7 @@ impl Repo {
         descriptor: &Descriptor,
         mount_from: Option<&RepositoryPath>,
         source: &dyn BlobSource,
-    ) -> Result<Upload, Error> {
+    ) -> Result<BlobTransfer, Error> {
         let digest = &descriptor.digest;
         if let Some(mount_from) = mount_from
             && let Some(done) = self.mount_blob(digest, mount_from).await?
@@ -144,12 +145,12 @@ impl Repo {
         &self,
         digest: &Digest,
         from: &RepositoryPath,
-    ) -> Result<Option<Upload>, Error> {
+    ) -> Result<Option<BlobTransfer>, Error> {
         if from == self.path() {
-            return Ok(Some(Upload::Present));
+            return Ok(Some(BlobTransfer::Present));
         }
         match self.start_mount(digest, from).await? {
-            None => Ok(Some(Upload::Mounted)),
+            None => Ok(Some(BlobTransfer::Mounted)),
             Some(session) => {
                 session.cancel().await;
                 Ok(None)
@@ -250,14 +251,14 @@ impl Repo {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
         mut session: Option<UploadSession>,
-    ) -> Result<Upload, Error> {
+    ) -> Result<BlobTransfer, Error> {
         if session.is_none()
             && descriptor.size <= SMALL
             && self.registry.inner.one_request.may_try()
         {
             session = self.upload_at_once(descriptor, source).await?;
             if session.is_none() {
-                return Ok(Upload::Sent(descriptor.size));
+                return Ok(BlobTransfer::Sent(descriptor.size));
             }
         }
         let mut attempts = Attempts::new(self.registry.inner.env.retry_policy);
@@ -269,7 +270,7 @@ impl Repo {
                 None => self.start().await?,
             };
             let failure = match current.send(descriptor, source, chunk).await {
-                Ok(()) => return Ok(Upload::Sent(descriptor.size)),
+                Ok(()) => return Ok(BlobTransfer::Sent(descriptor.size)),
                 Err(failure) => failure,
             };
             if current.offset > best {
@@ -315,7 +316,7 @@ impl Repo {
             // If the session no longer exists, a request whose response was lost may have completed
             // the upload.
             if session.is_none() && self.has_blob(&descriptor.digest).await? {
-                return Ok(Upload::Sent(descriptor.size));
+                return Ok(BlobTransfer::Sent(descriptor.size));
             }
         }
     }

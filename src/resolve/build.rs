@@ -28,7 +28,7 @@ use crate::config_files::image::{
     CertsTable, FileTable, ImageTable, PackageRepositoryTable, PackagesTable, TagsTable,
 };
 use crate::config_files::lifecycle::LifecycleTable;
-use crate::config_files::values::{EnvSpec, OwnerSpec};
+use crate::config_files::values::{OrDropped, OwnerSpec};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::{Reference, Tag};
 use crate::tags::{ExtraError, Level, TagRules, check_extra};
@@ -187,15 +187,12 @@ fn written_base(table: &SpecTable<'_>) -> Option<String> {
     string(&["image", "base"]).or_else(|| string(&["image", "base", "ref"]))
 }
 
-fn environment(spec: indexmap::IndexMap<String, EnvSpec>) -> Vec<(String, EnvValue)> {
-    let value = |value| match value {
-        EnvSpec::Set(text) => Some(EnvValue::Set(text)),
-        EnvSpec::Dropped => None,
-        EnvSpec::Extend { prepend, append } => Some(EnvValue::Extend { prepend, append }),
+fn environment(spec: indexmap::IndexMap<String, OrDropped<EnvValue>>) -> Vec<(String, EnvValue)> {
+    let kept = |(key, value)| match value {
+        OrDropped::Value(value) => Some((key, value)),
+        OrDropped::Dropped => None,
     };
-    spec.into_iter()
-        .filter_map(|(key, spec)| Some((key, value(spec)?)))
-        .collect()
+    spec.into_iter().filter_map(kept).collect()
 }
 
 fn rules(spec: TagsTable) -> TagRules {
@@ -531,7 +528,7 @@ impl SpecParser<'_, '_> {
     fn trust_options(
         &mut self,
         certs: &CertsTable,
-        env: &indexmap::IndexMap<String, EnvSpec>,
+        env: &indexmap::IndexMap<String, OrDropped<EnvValue>>,
         family: Option<(Family, FamilySource)>,
     ) -> TrustOptions {
         if certs.java && family == Some((Family::Static, FamilySource::Spec)) {

@@ -14,7 +14,7 @@ use super::lifecycle::LifecycleRules;
 pub use super::location::SpecLocation;
 use crate::config_files::channel::ChannelSpec;
 pub use crate::config_files::config::{Invocation, Protocol};
-pub use crate::config_files::values::Family;
+pub use crate::config_files::values::{EnvValue, Family};
 use crate::oci::Content;
 pub use crate::oci::config::Healthcheck;
 use crate::platform::Platform;
@@ -330,21 +330,6 @@ pub enum FamilySource {
     Base,
     /// None yet: only the content of the base can show the family.
     Unknown,
-}
-
-/// The value of an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EnvValue {
-    /// A value that replaces the base's.
-    Set(String),
-    /// The base's value with text added before and after it.
-    Extend {
-        /// The text before the base's value; may be empty.
-        prepend: String,
-        /// The text after the base's value; may be empty.
-        append: String,
-    },
 }
 
 /// The runtime config. `None` keeps the value of the base.

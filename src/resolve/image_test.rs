@@ -9,7 +9,7 @@ use crate::config_files::byte_size::ByteSize;
 use crate::config_files::config::{Exposed, Invocation};
 use crate::config_files::package_requirement::PackageRequirement;
 use crate::config_files::structure::StructureCheck;
-use crate::config_files::test_table::{ConfigKey, Pattern, SizeKind, TestFileType};
+use crate::config_files::test_table::{ConfigKey, OutputTable, Pattern, SizeKind, TestFileType};
 use crate::config_files::values::OwnerSpec;
 
 /// A test of an image. `C` are the certificates that it names: a request before they are read, and
@@ -115,9 +115,9 @@ pub struct RunTest {
     /// The expected exit status.
     pub exit: u8,
     /// The assertions about the standard output.
-    pub stdout: OutputExpectation,
+    pub stdout: OutputTable,
     /// The assertions about the standard error.
-    pub stderr: OutputExpectation,
+    pub stderr: OutputTable,
 }
 
 /// A command and the container in which it runs.
@@ -156,17 +156,6 @@ pub fn quoted(words: &[String]) -> String {
         }
     });
     quoted.collect::<Vec<_>>().join(" ")
-}
-
-/// Assertions about the output of a command. An assertion that is `None` is not checked.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OutputExpectation {
-    /// A text in the output.
-    pub contains: Option<String>,
-    /// A pattern that a part of the output matches.
-    pub matches: Option<Pattern>,
-    /// The whole output, without line feeds at its end.
-    pub equals: Option<String>,
 }
 
 /// The assertions about a path.

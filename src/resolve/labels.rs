@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use crate::config_files::values::LabelSpec;
+use crate::config_files::values::OrDropped;
 
 /// The label with the inputs digest: the digest of everything that the image is built from. Only
 /// golden sets it.
@@ -30,7 +30,7 @@ pub const FILLED: [&str; 10] = [
 /// The labels of an image, and the keys of the standard labels that the spec drops.
 #[must_use]
 pub fn labels(
-    spec: &IndexMap<String, LabelSpec>,
+    spec: &IndexMap<String, OrDropped<String>>,
     name: &str,
     version: &str,
     description: Option<&str>,
@@ -39,13 +39,13 @@ pub fn labels(
     let mut dropped = BTreeSet::new();
     for (key, value) in spec {
         match value {
-            LabelSpec::Set(text) => {
+            OrDropped::Value(text) => {
                 labels.insert(key.clone(), text.clone());
             }
-            LabelSpec::Dropped if FILLED.contains(&key.as_str()) => {
+            OrDropped::Dropped if FILLED.contains(&key.as_str()) => {
                 dropped.insert(key.clone());
             }
-            LabelSpec::Dropped => {}
+            OrDropped::Dropped => {}
         }
     }
     let mut fill = |key: &str, value: &str| {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use golden::event::BlobTransfer;
 use golden::oci::{Bytes, Descriptor, RawManifest, media};
 use golden::reference::{Digest, Host, RepositoryPath, Target};
-use golden::registry::{FailureKind, Registries, Registry, RegistryEnv, Upload};
+use golden::registry::{FailureKind, Registries, Registry, RegistryEnv};
 use serde_json::json;
 
 use crate::support::proxy::{Fault, fault_proxy};
@@ -378,21 +379,21 @@ fn a_blob_is_sent_once_and_mounted_where_possible() {
             .push_blob(&descriptor, &content)
             .await
             .unwrap();
-        assert_eq!(sent, Upload::Sent(100_000));
+        assert_eq!(sent, BlobTransfer::Sent(100_000));
         assert_eq!(
             client
                 .repo(&path("a"))
                 .push_blob(&descriptor, &content)
                 .await
                 .unwrap(),
-            Upload::Present
+            BlobTransfer::Present
         );
         let mounted = client
             .repo(&path("b"))
             .push_blob_or_mount(&descriptor, &path("a"), &content)
             .await
             .unwrap();
-        assert_eq!(mounted, Upload::Mounted);
+        assert_eq!(mounted, BlobTransfer::Mounted);
         let read = client
             .repo(&path("b"))
             .blob(&descriptor, 1_000_000)

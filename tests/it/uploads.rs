@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use golden::event::BlobTransfer;
 use golden::oci::{Bytes, Descriptor, media};
 use golden::reference::{Host, RepositoryPath};
-use golden::registry::{BlobSource, LoginScope, Registries, Registry, RegistryEnv, Upload};
+use golden::registry::{BlobSource, LoginScope, Registries, Registry, RegistryEnv};
 
 use crate::auth::{Bearer, SECRET, with_bearer};
 use tokio::io::AsyncReadExt as _;
@@ -82,7 +83,7 @@ async fn a_blob_over_64_mib_is_sent_in_chunks() {
         .push_blob(&descriptor, &content)
         .await
         .unwrap();
-    assert_eq!(sent, Upload::Sent(descriptor.size));
+    assert_eq!(sent, BlobTransfer::Sent(descriptor.size));
     let expected = [("PATCH", 64 * MIB), ("PATCH", MIB + 1), ("PUT", 0)];
     assert_eq!(
         data_requests(&proxy.seen()),
@@ -249,7 +250,7 @@ async fn a_token_may_expire_between_any_two_requests_of_an_upload() {
             .push_blob(&descriptor, &content)
             .await
             .unwrap(),
-        Upload::Sent(descriptor.size)
+        BlobTransfer::Sent(descriptor.size)
     );
     assert_complete(&client, &path("app"), &descriptor).await;
     assert!(tokens.seen().len() >= 6, "{}", tokens.seen().len());

@@ -177,7 +177,7 @@ fn details(step: &Step) -> (&'static str, Value) {
             let how = match how {
                 BlobTransfer::Present => "present",
                 BlobTransfer::Mounted => "mounted",
-                BlobTransfer::Sent => "sent",
+                BlobTransfer::Sent(_) => "sent",
             };
             ("copied", json!({ "digest": digest, "how": how }))
         }

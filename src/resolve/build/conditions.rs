@@ -8,8 +8,8 @@ use crate::config_files::document::entry;
 use crate::config_files::test_table::{OutputTable, TestEnv, TestFileType, TestTable};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::image_test::{
-    ContainerCommand, FileExpectation, FileProperties, ImageTest, OutputExpectation,
-    PackageExpectation, RunTest, TestSubject, ValueExpectation,
+    ContainerCommand, FileExpectation, FileProperties, ImageTest, PackageExpectation, RunTest,
+    TestSubject, ValueExpectation,
 };
 use crate::resolve::parsed::{ParsedTest, TrustRequest};
 use crate::resolve::target;
@@ -379,21 +379,11 @@ impl SpecParser<'_, '_> {
     }
 
     /// The assertions about an output. None, with an error, if the table is empty.
-    fn output(
-        &mut self,
-        n: &str,
-        key: &str,
-        table: Option<OutputTable>,
-    ) -> Option<OutputExpectation> {
-        let Some(table) = table else {
-            return Some(OutputExpectation::default());
+    fn output(&mut self, n: &str, key: &str, table: Option<OutputTable>) -> Option<OutputTable> {
+        let Some(expected) = table else {
+            return Some(OutputTable::default());
         };
-        let expected = OutputExpectation {
-            contains: table.contains,
-            matches: table.matches,
-            equals: table.equals,
-        };
-        if expected == OutputExpectation::default() {
+        if expected == OutputTable::default() {
             let message = format!("`{key}` needs `contains`, `matches` or `equals`");
             self.error(&["test", n, key], "spec.missing", message);
             return None;
