@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+#[path = "../it/support/assignments.rs"]
+mod assignments;
+
 /// The project's root.
 pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -16,12 +19,7 @@ pub(crate) fn service(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let env = ENV.get_or_init(|| {
         make_bases();
-        #[expect(clippy::disallowed_methods, reason = "the benchmark owns this file")]
-        let text = std::fs::read_to_string(format!("{ROOT}/target/services/env")).unwrap();
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
+        assignments::read(&format!("{ROOT}/target/services/env")).unwrap()
     });
     &env[key]
 }

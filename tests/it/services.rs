@@ -46,6 +46,26 @@ fn the_services_create_all_their_files() {
     assert!(services::token_port().parse::<u16>().is_ok());
 }
 
+/// The password contains a character that redirects output.
+#[test]
+fn a_shell_reads_the_same_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .args([
+            "-ec",
+            ". \"$0\"; printf '%s %s' \"$HTPASSWD_PASSWORD\" \"$MODERN_RUN\"",
+        ])
+        .arg(services::directory().join("env"))
+        .current_dir(&directory)
+        .output()
+        .unwrap();
+    let expected = [services::htpasswd_password(), services::modern_run()].join(" ");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let created = std::fs::read_dir(&directory).unwrap().count();
+    assert_eq!(created, 0, "the shell created a file");
+}
+
 #[test]
 fn the_bases_are_in_the_registry() {
     for base in [

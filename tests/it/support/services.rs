@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+#[path = "assignments.rs"]
+mod assignments;
+
 /// The value of a key of target/services/env. Tests are never skipped: without the services they
 /// fail with a hint how to start them.
 #[track_caller]
@@ -11,13 +14,8 @@ fn value(key: &str) -> &'static str {
     static ENV: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let env = ENV.get_or_init(|| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/services/env");
-        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
-        let text = std::fs::read_to_string(file)
-            .unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services modern`"));
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
+        assignments::read(file)
+            .unwrap_or_else(|error| panic!("{file}: {error}; run `tests/services modern`"))
     });
     env.get(key)
         .unwrap_or_else(|| panic!("target/services/env has no {key}; run `tests/services modern`"))
