@@ -1,8 +1,14 @@
 //! `[workspace] cache = "registry"`: an engine uses the results of another engine's steps, and the
 //! tag of the cache is not a version.
+//!
+//! BuildKit looks for a base under two keys, of its manifest and of its layers. An engine that has
+//! built on the base before finds it under one of them, stores only this one with the results, and
+//! reads only results that were stored with it; plain `docker buildx` does the same. So the engines
+//! of these tests must not know the base.
 
 use serde_json::Value;
 
+use crate::support::assembling::docker;
 use crate::support::buildkit::Daemon;
 use crate::support::built::{Built, client};
 use crate::support::engines::Engine;
@@ -15,8 +21,24 @@ fn golden_toml(cache: &str) -> String {
     format!("[workspace]\n{cache}\n[[registry]]\nname = \"local\"\nhost = \"{registry}\"\n")
 }
 
-fn image(name: &str, version: &str, rest: &str) -> String {
-    let base = services::base_busybox();
+/// A base that no engine has built on.
+fn unknown_base() -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let name = fresh_name("unknown");
+    let dockerfile = format!("FROM {}\nCOPY name /\n", services::base_busybox());
+    for (file, text) in [("Dockerfile", &dockerfile), ("name", &name)] {
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
+        std::fs::write(directory.path().join(file), text).unwrap();
+    }
+    let reference = format!("{}/{name}:1", services::registry());
+    let path = directory.path().to_str().unwrap();
+    docker(&["build", "-q", "-t", &reference, path]);
+    docker(&["push", "-q", &reference]);
+    docker(&["image", "rm", &reference]);
+    reference
+}
+
+fn image(name: &str, version: &str, base: &str, rest: &str) -> String {
     format!(
         "[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"{base}\"\n{rest}\n\
          [[run]]\nname = \"take a while\"\nscript = \"echo executed for {name}; head -c 24 /dev/urandom | sha256sum >/random\"\n"
@@ -32,11 +54,11 @@ fn another_engine_executes_no_unchanged_step() {
         (containerd, modern),
         (services::docker_host(), services::docker_second()),
     ] {
-        let name = fresh_name("cache");
+        let (name, base) = (fresh_name("cache"), unknown_base());
         let on = |host: &str, rest: &str| {
             Golden::new()
                 .workspace(&golden_toml("cache = \"registry\""))
-                .image("app", &image(&name, "1.2.3", rest))
+                .image("app", &image(&name, "1.2.3", &base, rest))
                 .env("DOCKER_HOST", host)
         };
         let built = on(first, "").run(&["build", "-vv", "--push"]).exit(0);
@@ -55,7 +77,7 @@ fn another_engine_executes_no_unchanged_step() {
 /// The daemon of the second build has no network for its steps, so they would fail.
 #[test]
 fn another_buildkit_daemon_executes_no_unchanged_step() {
-    let name = fresh_name("cache");
+    let (name, base) = (fresh_name("cache"), unknown_base());
     let reference = |version: &str| format!("{}/{name}:{version}", services::registry());
     let random = |version: &str| {
         let reference = reference(version);
@@ -72,7 +94,7 @@ fn another_buildkit_daemon_executes_no_unchanged_step() {
             ))
             .image(
                 "app",
-                &image(&name, version, "platforms = [\"linux/amd64\"]"),
+                &image(&name, version, &base, "platforms = [\"linux/amd64\"]"),
             )
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock");
         golden.run(&["build", "-vv", "--push"]).exit(0).stderr
@@ -86,11 +108,11 @@ fn another_buildkit_daemon_executes_no_unchanged_step() {
 
 #[test]
 fn the_tag_of_the_cache_is_not_a_version() {
-    let name = fresh_name("cache");
+    let (name, base) = (fresh_name("cache"), services::base_busybox());
     let golden = Engine::Docker20
         .on(Golden::new().workspace(&golden_toml("cache = \"registry\"")))
-        .image("app", &image(&name, "1.0.0", ""))
-        .image("slim", &image(&name, "1.0.0", "variant = \"slim\""));
+        .image("app", &image(&name, "1.0.0", base, ""))
+        .image("slim", &image(&name, "1.0.0", base, "variant = \"slim\""));
     golden.run(&["build", "--push"]).exit(0);
     let listed = |golden: &Golden| -> Vec<(String, Value, Value)> {
         let text = golden
@@ -118,7 +140,7 @@ fn the_tag_of_the_cache_is_not_a_version() {
 
     // A cache that is not updated does not keep the version that it points to.
     golden.write("golden.toml", golden_toml(""));
-    golden.write("app/image.toml", image(&name, "1.0.1", ""));
+    golden.write("app/image.toml", image(&name, "1.0.1", base, ""));
     golden.run(&["build", "--push"]).exit(0);
     let prune = ["prune", &name, "--keep", "1", "--yes"];
     let pruned = golden.run(&prune).exit(0).stdout;
@@ -140,9 +162,10 @@ fn names_of_the_cache_are_reserved() {
             "is reserved for the build cache",
         ),
     ] {
-        let golden = Golden::new()
-            .workspace("")
-            .image("app", &image("app", "1.0.0", rest));
+        let golden = Golden::new().workspace("").image(
+            "app",
+            &image("app", "1.0.0", services::base_busybox(), rest),
+        );
         let run = golden.run(&["check"]).exit(2);
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
