@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Blobs, Tree};
+use super::{Blobs, Follow, Tree};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::oci::{Descriptor, RawManifest};
-use crate::reference::Target;
-use crate::registry::{Error, Registries, Repo};
+use crate::reference::{Digest, RepositoryPath, Target};
+use crate::registry::{BlobHint, Error, Registries, Repo};
 
 /// The number of blobs of an image that are uploaded concurrently.
 const CONCURRENT: usize = 8;
@@ -22,6 +22,60 @@ pub struct Content {
     /// The manifests below `top`. A manifest comes after all manifests that it references.
     children: Vec<RawManifest>,
     blobs: Vec<Layer>,
+    /// The digests of those blobs that are configs.
+    configs: BTreeSet<Digest>,
+}
+
+/// The blobs of the image that a moving tag pointed to before a new version.
+#[derive(Debug, Default)]
+pub struct Predecessor {
+    blobs: Option<BTreeSet<Digest>>,
+}
+
+impl Predecessor {
+    /// Reads the manifests of the image `digest`, if that costs fewer requests than it saves for
+    /// `content`. Errors are ignored: the blobs are then requested one by one.
+    pub async fn read(from: &Repo, digest: &Digest, content: &Content) -> Self {
+        if !content.has_more_layers_than_manifests() {
+            return Self::default();
+        }
+        match blobs_of(from, digest).await {
+            Ok(blobs) => Self { blobs },
+            Err(error) => {
+                tracing::debug!(%error, %digest, "the previous version cannot be read");
+                Self::default()
+            }
+        }
+    }
+
+    /// True if the manifests were read.
+    const fn is_read(&self) -> bool {
+        self.blobs.is_some()
+    }
+
+    fn lists(&self, blob: &Digest) -> bool {
+        self.blobs
+            .as_ref()
+            .is_some_and(|blobs| blobs.contains(blob))
+    }
+}
+
+/// The digests of the blobs of an image; `None` if the repository does not have it.
+async fn blobs_of(from: &Repo, digest: &Digest) -> Result<Option<BTreeSet<Digest>>, Error> {
+    let Some(top) = from.manifest(digest).await? else {
+        return Ok(None);
+    };
+    let tree = Tree::load(from, top, Follow::Images).await?;
+    let blobs = tree.blobs(from)?.into_iter().map(|blob| blob.digest);
+    Ok(Some(blobs.collect()))
+}
+
+/// The repository of the same registry that has a blob.
+fn mount_from<'a>(blob: &'a Layer, to: &Repo) -> Option<&'a RepositoryPath> {
+    match &blob.source {
+        LayerSource::Registry(from) if from.host == to.name().host => Some(&from.path),
+        _ => None,
+    }
 }
 
 /// The content to upload again after the registry reported missing content.
@@ -62,8 +116,10 @@ impl Content {
             blob.descriptor.urls.is_empty() && seen.insert(blob.descriptor.digest.clone())
         };
         let manifests = images.iter().map(|image| &image.manifest);
+        let configs = images.iter().map(|image| Digest::of(&image.config));
         Self {
             blobs: blobs.filter(keep).collect(),
+            configs: configs.collect(),
             children: manifests
                 .filter(|manifest| manifest.digest != assembled.top.digest)
                 .cloned()
@@ -80,8 +136,10 @@ impl Content {
             descriptor,
             source: LayerSource::Registry(from.name().clone()),
         });
+        let images = tree.images(from)?.into_iter();
         Ok(Self {
             blobs: blobs.collect(),
+            configs: images.map(|(_, image)| image.config.digest).collect(),
             children: tree.below,
             top: tree.top,
         })
@@ -90,13 +148,49 @@ impl Content {
     /// Sends everything without a tag: the blobs, and the children of an index. A blob is mounted if
     /// the registry has it in another repository; else it is uploaded.
     pub async fn send(&self, registries: &Registries, to: &Repo) -> Result<(), Error> {
+        self.transfer(registries, to, None).await
+    }
+
+    /// Sends everything like [`Self::send`], for a version that does not exist. A blob that
+    /// `predecessor` lists, a manifest that this run read from the repository, is not requested: the
+    /// registry refuses the new manifest if it lost the blob, and [`Self::put`] then sends it. Blobs
+    /// that it does not list are probably new.
+    pub async fn send_new(
+        &self,
+        registries: &Registries,
+        to: &Repo,
+        predecessor: &Predecessor,
+    ) -> Result<(), Error> {
+        self.transfer(registries, to, Some(predecessor)).await
+    }
+
+    fn is_config(&self, blob: &Layer) -> bool {
+        self.configs.contains(&blob.descriptor.digest)
+    }
+
+    /// True if it has more layers than an image of the same form has manifests.
+    fn has_more_layers_than_manifests(&self) -> bool {
+        let layers = self.blobs.iter().filter(|blob| !self.is_config(blob));
+        layers.count() > self.children.len() + 1
+    }
+
+    async fn transfer(
+        &self,
+        registries: &Registries,
+        to: &Repo,
+        predecessor: Option<&Predecessor>,
+    ) -> Result<(), Error> {
         let blobs = Blobs::new(registries.clone());
-        let sent = stream::iter(&self.blobs).map(async |blob| {
-            let mount_from = match &blob.source {
-                LayerSource::Registry(from) if from.host == to.name().host => Some(&from.path),
-                _ => None,
+        let is_listed =
+            |blob: &&Layer| predecessor.is_some_and(|known| known.lists(&blob.descriptor.digest));
+        let missing = self.blobs.iter().filter(|blob| !is_listed(blob));
+        let sent = stream::iter(missing).map(async |blob| {
+            let is_new = predecessor.is_some_and(|known| known.is_read() || self.is_config(blob));
+            let hint = BlobHint {
+                mount_from: mount_from(blob, to),
+                is_new,
             };
-            to.transfer_blob(&blob.descriptor, mount_from, &blobs.source(blob))
+            to.transfer_blob(&blob.descriptor, hint, &blobs.source(blob))
                 .await
         });
         sent.buffer_unordered(CONCURRENT)
@@ -144,9 +238,12 @@ impl Content {
         let blobs = Blobs::new(registries.clone());
         let sent = stream::iter(&self.blobs).map(async |blob| {
             let source = blobs.source(blob);
-            match repair {
-                Repair::Everything => to.replace_blob(&blob.descriptor, &source).await,
-                Repair::Missing | Repair::Nothing => to.push_blob(&blob.descriptor, &source).await,
+            match (repair, mount_from(blob, to)) {
+                (Repair::Everything, _) => to.replace_blob(&blob.descriptor, &source).await,
+                (_, Some(from)) if from != to.path() => {
+                    to.push_blob_or_mount(&blob.descriptor, from, &source).await
+                }
+                _ => to.push_blob(&blob.descriptor, &source).await,
             }
         });
         sent.buffer_unordered(CONCURRENT)

@@ -28,7 +28,7 @@ pub use cached::CachedConfigs;
 pub use check::{Damage, check, missing};
 pub(crate) use config::METADATA_LIMIT;
 pub use config::{VERSION, config, first_config};
-pub use content::Content;
+pub use content::{Content, Predecessor};
 pub use copy::{Copied, copy, would_copy};
 pub use describe::{Described, DescribedImage, describe};
 pub use error::{Error, Unfit};

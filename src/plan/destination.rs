@@ -1,6 +1,6 @@
 //! Plans one image in one registry: the source of its content, and the action for each tag.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 use serde::Serialize;
@@ -10,8 +10,8 @@ use crate::config_files::policy::RequiredArtifact;
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
-    self, Action, Move, MoveReason, Original, TagError, TagList, TagRole, TaggedVersion,
-    is_revision,
+    self, Action, FanOut, Move, MoveReason, Original, PlannedTag, TagError, TagList, TagRole,
+    TaggedVersion, is_revision,
 };
 
 /// The planned changes in one registry.
@@ -29,6 +29,42 @@ pub struct PlannedDestination {
     /// The artifacts that are attached to content that exists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attach: Vec<RequiredArtifact>,
+    /// The tags for which the moves stay valid while no moving tag changes; `None` if the list of
+    /// tags must be read again before the first write.
+    #[serde(skip)]
+    pub observed: Option<ObservedTags>,
+}
+
+/// The tags that the moves of a new version were decided on.
+///
+/// A publisher of a higher version moves the moving tags too. If they still point to the same
+/// digests, or do not exist yet, the moves are still right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedTags {
+    /// The versions that are not withdrawn.
+    pub list: TagList,
+    /// The digests of the moving tags that exist.
+    pub digests: BTreeMap<Tag, Digest>,
+}
+
+impl ObservedTags {
+    /// Keeps the tags of `out` for a new version. Returns `None` if the repository has no tags: one
+    /// list then costs fewer requests than each moving tag. Also returns `None` for a version with
+    /// build metadata, because the list shows whether its plain tag moves for the first time.
+    fn of(out: &FanOut, state: &RepositoryState<'_>) -> Option<Self> {
+        let has_plain = out.tags.iter().any(|tag| tag.role == TagRole::Patch);
+        if has_plain || state.all.is_empty() {
+            return None;
+        }
+        let digest = |planned: &PlannedTag| {
+            let digest = state.digests.get(&planned.tag)?;
+            Some((planned.tag.clone(), digest.clone()))
+        };
+        Some(Self {
+            list: state.existing.clone(),
+            digests: out.tags.iter().filter_map(digest).collect(),
+        })
+    }
 }
 
 /// The source of the content of a destination.
@@ -223,13 +259,18 @@ pub(super) fn plan(
         (ContentSource::Published { .. }, Some(published)) => published.lacking.clone(),
         _ => BTreeSet::new(),
     };
-    Ok(PlannedDestination {
+    let mut planned = PlannedDestination {
         registry,
         repository: state.repository.clone(),
         content,
         tags,
         attach: attach.into_iter().collect(),
-    })
+        observed: None,
+    };
+    if planned.is_new() {
+        planned.observed = ObservedTags::of(&out, state);
+    }
+    Ok(planned)
 }
 
 /// The state of a repository for planning the tags of a version.
@@ -338,6 +379,7 @@ mod tests {
             content,
             tags,
             attach: vec![RequiredArtifact::Signature],
+            observed: None,
         }
     }
 

@@ -512,6 +512,82 @@ fn a_refusal_names_the_accepted_version() {
     );
 }
 
+/// The tags whose digests are compared before the release; `None` if the list is read again.
+fn observed_tags(recipe: &Recipe, tags: &str) -> Option<String> {
+    let destination: Destination = "r.example.com".parse().unwrap();
+    let mut observed = Observed::default();
+    let name = destination.repository(&recipe.image.name).unwrap();
+    observed.repositories.insert(name, repository(tags));
+    let options = PlanOptions {
+        destinations: vec![destination],
+        force: false,
+    };
+    let plan = plan(std::slice::from_ref(recipe), &observed, &options).unwrap();
+    let found = plan.images[0].destinations[0].observed.as_ref()?;
+    let digests = found.digests.keys().map(Tag::as_str);
+    Some(digests.collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn the_list_of_tags_is_not_read_again_for_a_new_version_next_to_others() {
+    let revise = TagRules {
+        rebuild: Rebuild::Revise,
+        ..TagRules::default()
+    };
+    for (version, rules, tags, expected) in [
+        (
+            "1.2.4",
+            TagRules::default(),
+            "1.2.3=a 1.2=a 1=a latest=a",
+            Some("1 1.2 latest"),
+        ),
+        (
+            "1.3.0",
+            TagRules::default(),
+            "1.2.3=a 1.2=a 1=a latest=a",
+            Some("1 latest"),
+        ),
+        (
+            "1.2.4",
+            TagRules::default(),
+            "2.0.0=a 2.0=a 2=a latest=a",
+            Some("latest"),
+        ),
+        (
+            "1.2.4-rc.1",
+            TagRules::default(),
+            "1.2.3=a latest=a",
+            Some(""),
+        ),
+        ("1.2.3", TagRules::default(), "1.0.0-alpine=a", Some("")),
+        ("1.2.3", TagRules::default(), "", None),
+        // Only the list shows whether 1.2.4 moves for the first time.
+        (
+            "1.2.4+x",
+            TagRules::default(),
+            "1.2.4=a 1.2=a latest=a",
+            None,
+        ),
+        ("1.2.3", revise, "1.2.3=a 1.2=a 1=a latest=a", None),
+        // Nothing new is uploaded, or the version exists.
+        (
+            "1.2.3",
+            TagRules::default(),
+            "1.2.3=b 1.2=a 1=a latest=a",
+            None,
+        ),
+        (
+            "1.2.3",
+            TagRules::default(),
+            "1.2.3=a 1.2=a 1=a latest=a",
+            None,
+        ),
+    ] {
+        let found = observed_tags(&recipe(version, "b", rules), tags);
+        assert_eq!(found.as_deref(), expected, "{version} next to {tags}");
+    }
+}
+
 #[test]
 fn all_registries_of_an_image_get_the_same_decision() {
     let image = recipe("1.2.3", "a", TagRules::default());

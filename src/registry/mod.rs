@@ -119,6 +119,15 @@ impl std::fmt::Debug for Registry {
     }
 }
 
+/// The knowledge about a blob before it is transferred to a repository.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BlobHint<'a> {
+    /// A repository of the same registry that has the blob.
+    pub mount_from: Option<&'a RepositoryPath>,
+    /// True if the repository probably lacks the blob.
+    pub is_new: bool,
+}
+
 /// The bytes of an upload. They can be read again from any offset, so that an upload can resume.
 #[async_trait::async_trait]
 pub trait BlobSource: Send + Sync {

@@ -12,7 +12,7 @@ use super::body::Payload;
 use super::error::{Error, FailureKind};
 use super::exchange::{Call, location};
 use super::retry::{Attempts, Retry};
-use super::{BlobLocation, BlobSource, Registry, Repo};
+use super::{BlobHint, BlobLocation, BlobSource, Registry, Repo};
 use crate::event::BlobTransfer;
 use crate::oci::Descriptor;
 use crate::reference::{Digest, RepositoryPath};
@@ -64,7 +64,17 @@ impl Repo {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<BlobTransfer, Error> {
-        let is_new = self.is_absent() && descriptor.size <= SMALL;
+        self.push(descriptor, source, self.is_absent()).await
+    }
+
+    /// BlobTransfers a blob unless the repository has it. A small blob that is new is not requested first.
+    async fn push(
+        &self,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+        is_new: bool,
+    ) -> Result<BlobTransfer, Error> {
+        let is_new = is_new && descriptor.size <= SMALL;
         if !is_new && self.needs_no_upload(&descriptor.digest).await? {
             return Ok(BlobTransfer::Present);
         }
@@ -98,18 +108,18 @@ impl Repo {
         }
     }
 
-    /// Transfers a blob to a repository at the lowest cost: mounts it from `mount_from`, a
-    /// repository of this registry that has it, or from the repository that this run uploaded it
-    /// to; else uploads it. A blob that several images need at the same time is uploaded once: the
+    /// Transfers a blob to a repository at the lowest cost: mounts it from `hint.mount_from`, or
+    /// from the repository that this run uploaded it to; else uploads it. A blob that several images need at the same time is uploaded once: the
     /// other callers wait, and then mount it. Fails once the retries are spent.
     pub async fn transfer_blob(
         &self,
         descriptor: &Descriptor,
-        mount_from: Option<&RepositoryPath>,
+        hint: BlobHint<'_>,
         source: &dyn BlobSource,
     ) -> Result<BlobTransfer, Error> {
         let digest = &descriptor.digest;
-        if let Some(mount_from) = mount_from
+        let is_new = hint.is_new || self.is_absent();
+        if let Some(mount_from) = hint.mount_from
             && let Some(done) = self.mount_blob(digest, mount_from).await?
         {
             return Ok(done);
@@ -117,14 +127,14 @@ impl Repo {
         let location = self.location_of(digest);
         let mut uploaded_to = location.lock().await;
         let Some(holder) = uploaded_to.clone() else {
-            let done = self.push_blob(descriptor, source).await?;
+            let done = self.push(descriptor, source, is_new).await?;
             *uploaded_to = Some(self.path().clone());
             return Ok(done);
         };
         drop(uploaded_to);
         match self.mount_blob(digest, &holder).await? {
             Some(done) => Ok(done),
-            None => self.push_blob(descriptor, source).await,
+            None => self.push(descriptor, source, is_new).await,
         }
     }
 

@@ -42,6 +42,7 @@ mod logins;
 mod messages;
 mod names;
 mod nested_indexes;
+mod next_version;
 mod notify;
 mod original;
 mod packages;

@@ -64,6 +64,12 @@ impl Content {
         descriptor["digest"].as_str().unwrap().to_owned()
     }
 
+    /// Removes a blob from the disk, as a registry that lost it.
+    pub(crate) fn lose(&self, repository: &str, digest: &str) {
+        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
+        std::fs::remove_file(self.blob_path(repository, digest)).unwrap();
+    }
+
     /// Points tags to a manifest.
     pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &str) {
         let (media_type, bytes) = self.found(repository, digest);

@@ -188,6 +188,11 @@ impl FakeRegistry {
         self.index_of(repository, entries, tags)
     }
 
+    /// Removes a blob of a repository, as a registry that lost it.
+    pub(crate) fn lose(&self, repository: &str, digest: &str) {
+        self.content.lose(repository, digest);
+    }
+
     /// Points a tag to a manifest, as another tool does.
     pub(crate) fn tag(&self, repository: &str, tag: &str, digest: &str) {
         self.content.tag(repository, tag, digest);
