@@ -24,7 +24,7 @@ pub struct Args {
     /// Publish the images to the selected registries.
     #[arg(long, help_heading = "Registry options")]
     pub push: bool,
-    /// Move no tag before all images are uploaded.
+    /// Move no moving tag, such as `latest`, before all images are uploaded.
     #[arg(long, requires = "push", help_heading = "Registry options")]
     pub atomic: bool,
     /// Maximum number of parallel builds [default: number of CPUs].

@@ -13,7 +13,7 @@ pub struct Args {
     /// The images to publish.
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Move no tag before all images are uploaded.
+    /// Move no moving tag, such as `latest`, before all images are uploaded.
     #[arg(long)]
     pub atomic: bool,
 }

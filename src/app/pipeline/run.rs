@@ -465,7 +465,7 @@ impl Run<'_> {
                 Outcome::Done(done) => {
                     // If the tags of an image could not be moved, those of others were moved.
                     if !all_done && self.waits(&work.planned) && report.receipts.is_empty() {
-                        "uploaded; its tags were not moved (--atomic)"
+                        "uploaded; its moving tags were not moved (--atomic)"
                             .clone_into(&mut report.because);
                         report.outcome = ImageOutcome::Failed;
                         self.events.send(Event::Finished {
