@@ -69,8 +69,8 @@ impl<'a> LifecycleReader<'a> {
         })
     }
 
-    /// Reports the problems of images, each with its name in messages. Images with the same name may
-    /// have different digests. Fails if the policy refuses one of them.
+    /// Reports the problems of images. Each image comes with the name that messages use. Images with
+    /// the same name may have different digests. Fails if the policy refuses one of them.
     pub(super) async fn require(
         &self,
         images: impl IntoIterator<Item = (String, (Repository, Digest))>,

@@ -174,7 +174,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
     })
 }
 
-/// The work after the tags of all images: announcements, channels and notifications. Fails if a
+/// Does the work that follows the last tag: announcements, channels and notifications. Fails if a
 /// channel cannot be moved.
 async fn after_publication(prepared: &Prepared, ended: &Ended) -> Result<Vec<ChannelRow>, Error> {
     announce_lifecycle(prepared).await;
@@ -255,7 +255,7 @@ pub(super) fn examiner(settings: &Settings, registries: &Registries) -> Examiner
     }
 }
 
-/// The gates of a workspace, on images whose layers these registries have.
+/// The gates of a workspace. They read the layers of images from these registries.
 pub(super) fn gates(
     settings: &Settings,
     workspace: &Workspace,

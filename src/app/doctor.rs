@@ -348,12 +348,12 @@ fn of_registry(to: &Destination, facts: RegistryFacts) -> Check {
     let deletion = match facts.deletion {
         Support::Yes => "deletion is enabled",
         Support::No => "deletion is disabled",
-        Support::Unknown => "it does not tell whether deletion is enabled",
+        Support::Unknown => "it does not report whether deletion is enabled",
     };
     let referrers = match facts.referrers {
         Support::Yes => "it lists referrers",
         Support::No => "it does not list referrers, so golden keeps them under tags",
-        Support::Unknown => "it does not tell whether it lists referrers",
+        Support::Unknown => "it does not report whether it lists referrers",
     };
     let message = format!("{login}; {deletion}; {referrers}");
     Check::new(Subject::Registry, &name_of(to), Health::Ok, message).facts(Facts::Registry(facts))
@@ -367,7 +367,8 @@ fn no_registry() -> Check {
 }
 
 /// The clock of this machine, compared with that of a registry. `now` is the time at the start of
-/// the command, `since` the time that the answer took at most.
+/// the command, `since` is the longest time that the answer can have
+/// taken.
 fn clock(host: &Host, theirs: SystemTime, now: i64, since: Duration) -> Check {
     let theirs = theirs
         .duration_since(UNIX_EPOCH)
@@ -428,7 +429,7 @@ fn disk(settings: &Settings, workspace: Option<&Workspace>) -> Check {
     let directory = workspace.map_or(&settings.cwd, |workspace| &workspace.root);
     let name = directory.display().to_string();
     let Some(free) = fs::free_bytes(directory) else {
-        let message = "the system does not tell the free space";
+        let message = "the system does not report the free space";
         return Check::new(Subject::Disk, &name, Health::Ok, message);
     };
     let message = format!(

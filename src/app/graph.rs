@@ -82,12 +82,12 @@ async fn moved(session: &Session) -> BTreeMap<String, bool> {
                     .map(|base| (base.base, base.change != Change::Unchanged)),
             );
             for UnavailableBase { base, error, .. } in lost {
-                let warning = format!("cannot tell whether {base} moved: {error}");
+                let warning = format!("cannot determine whether {base} moved: {error}");
                 session.settings.events.warn(None, warning);
             }
         }
         Err(error) => {
-            let warning = format!("cannot tell which bases moved: {error}");
+            let warning = format!("cannot determine which bases moved: {error}");
             session.settings.events.warn(None, warning);
         }
     }

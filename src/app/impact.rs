@@ -22,7 +22,7 @@ const CONCURRENT_BILLS: usize = 12;
 /// The largest number of tags of a base that is named without a tag.
 const MOST_BASE_TAGS: usize = 1000;
 
-/// The question.
+/// The query of `golden impact`.
 #[derive(Debug, Default)]
 pub struct ImpactQuery {
     /// The base, by reference or by the name of a workspace image. Without a tag and a digest: every
@@ -57,7 +57,7 @@ pub struct ImpactPlatform {
     /// The digest of the manifest of the base for this platform; absent if no base is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Digest>,
-    /// The fact that shows it.
+    /// The reason why golden considers it built on the base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// The packages that satisfy the condition.
@@ -365,7 +365,7 @@ fn labelled(reference: &Reference, scan: &Scan) -> BTreeSet<Digest> {
         .collect()
 }
 
-/// An image that is built on the base, with what the tree needs.
+/// An image that is built on the base, with the data for the order of the tree.
 struct Descendant<'a> {
     image: ImpactedImage,
     scanned: &'a ScannedImage,

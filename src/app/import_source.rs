@@ -14,8 +14,8 @@ pub enum ImportSource<'a> {
 }
 
 impl<'a> ImportSource<'a> {
-    /// The kind of a value. `exists` is true if a file or directory has this path. A path that does
-    /// not exist is not taken for a reference if it looks like a path, so that the error names it.
+    /// The kind of a value. `exists` is true if a file or directory has this path. A value that
+    /// looks like a path is a path, even if it does not exist; the error then names it.
     #[must_use]
     pub fn of(written: &'a str, exists: bool) -> Self {
         let path = Path::new(written);

@@ -42,7 +42,7 @@ pub enum Support {
     Yes,
     /// Not supported.
     No,
-    /// The registry does not tell.
+    /// The registry does not report it.
     Unknown,
 }
 

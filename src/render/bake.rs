@@ -1,5 +1,5 @@
-//! Writes `docker-bake.json`: the arguments, labels and tags with which `docker buildx bake` builds
-//! the same image from rendered Dockerfiles as golden
+//! Writes `docker-bake.json`: the arguments, labels and tags with which `docker buildx bake`
+//! builds, from rendered Dockerfiles, the same image as golden
 //! (<https://docs.docker.com/build/bake/reference/>).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_for_each_image_and_a_group_of_all() {
+    fn each_image_has_a_target_and_a_group_has_them_all() {
         let text = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
         let first = BakeTarget {
             args: text("GOLDEN_LF", "\n"),

@@ -74,7 +74,7 @@ fn may_announce(referrer: &Referrer) -> bool {
     }
 }
 
-/// The trusted keys and the key of the signer, whose announcements count too for the publisher.
+/// The trusted keys, and the signer's own key: a publisher also accepts its own announcements.
 #[must_use]
 pub fn keys_with_own(trusted: &[PublicKey], signer: Option<&Signer>) -> Vec<PublicKey> {
     let own = signer.into_iter().map(Signer::public);

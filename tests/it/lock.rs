@@ -136,7 +136,7 @@ fn a_missing_base_hides_no_other_base() {
     golden.run(&["update", "**/debian*"]).exit(0);
     let graph = golden.run(&["graph"]).exit(0);
     assert!(
-        graph.stderr.contains("cannot tell whether"),
+        graph.stderr.contains("cannot determine whether"),
         "{}",
         graph.stderr
     );

@@ -1,5 +1,5 @@
-//! A proxy between golden and a registry. It injects a fault into one request, or into all from one
-//! on, and reports every change to a watcher.
+//! A proxy between golden and a registry. It injects a fault into one request, or into
+//! that one and all later ones, and reports every change to a watcher.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -136,8 +136,8 @@ pub(crate) fn rewriting(
     }))
 }
 
-/// A proxy whose registry shows a change only after `lag`: until then each tag and digest, and with
-/// `lists` the list of tags, is as it was before its first change.
+/// A proxy whose registry shows a change late. For `lag` after a change, it returns the old tags and
+/// digests, and with `lists` also the old tag list.
 pub(crate) fn lagging(upstream: &str, lag: Duration, lists: bool) -> Server {
     let upstream = Upstream::plain(upstream);
     let old: Arc<Mutex<BTreeMap<String, (Instant, Answer)>>> = Arc::default();
