@@ -99,7 +99,7 @@ impl Bumped {
 }
 
 /// Writes the next version of the selected images into their specs. Nothing is written if one of
-/// them cannot be edited.
+/// them cannot be edited or written.
 pub fn bump(session: &Session, next: &NextVersion) -> Result<Vec<Bumped>, Error> {
     let images = selected(session).map(|image| Bumped::of(image, next));
     write(&session.workspace.root, images)
@@ -180,12 +180,11 @@ fn write(root: &Path, images: impl Iterator<Item = Bumped>) -> Result<Vec<Bumped
             Error::invalid(format!("{}: {error}", image.file.display()))
                 .hint("change the value that the version is made of, such as a row of [matrix]")
         })?;
-        edits.insert(path, edit);
+        edits.insert(image.file.clone(), edit);
         bumped.push(image);
     }
-    for (path, edit) in &edits {
-        fs::write_atomic(path, edit.after.as_bytes())?;
-    }
+    let files = edits.iter();
+    fs::write_together(root, files.map(|(file, edit)| (&**file, &*edit.after)))?;
     Ok(bumped)
 }
 

@@ -23,7 +23,7 @@ pub struct FormattedFile {
 }
 
 /// Formats the files of the workspace, or with `check` only compares them. Returns the files that
-/// differ. Nothing is written if a file is not TOML.
+/// differ. Nothing is written if a file is not TOML or cannot be written.
 pub async fn files(settings: &Settings, check: bool) -> Result<Vec<FormattedFile>, Error> {
     let loaded = load::load(&settings.surroundings()?).await?;
     let root = loaded.root;
@@ -35,11 +35,12 @@ pub async fn files(settings: &Settings, check: bool) -> Result<Vec<FormattedFile
             changed.push((file.to_owned(), edit));
         }
     }
+    if !check {
+        let files = changed.iter();
+        fs::write_together(&root, files.map(|(file, edit)| (&**file, &*edit.after)))?;
+    }
     let mut formatted = Vec::with_capacity(changed.len());
     for (file, edit) in changed {
-        if !check {
-            fs::write_beneath(&root, &file, edit.after.as_bytes())?;
-        }
         let file = shown.join(file);
         formatted.push(FormattedFile {
             diff: edit.diff(&file.display().to_string()),

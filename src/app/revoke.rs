@@ -254,9 +254,11 @@ impl PlannedRevocation {
     /// Writes the edits and the announcements. Fails if a registry fails.
     pub async fn execute(&mut self, scope: RevokeScope<'_>) -> Result<(), Error> {
         if let Some(workspace) = &scope.command.workspace {
-            for RevocationEdit { file, edit, .. } in &self.edits {
-                fs::write_atomic(&workspace.root.join(file), edit.after.as_bytes())?;
-            }
+            let edits = self.edits.iter();
+            fs::write_together(
+                &workspace.root,
+                edits.map(|RevocationEdit { file, edit, .. }| (&**file, &*edit.after)),
+            )?;
         }
         let (signer, now) = (scope.signer, scope.command.settings.now);
         for image in &mut self.images {

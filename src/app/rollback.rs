@@ -21,7 +21,7 @@ use crate::publish::rollback::{
 use crate::reference::Repository;
 use crate::registry::Repo;
 use crate::resolve::{Destination, ResolvedImage};
-use crate::tags::Withdrawn;
+use crate::tags::{TagList, Withdrawn};
 use crate::workspace::fs;
 use crate::workspace::state::StateDirectory;
 
@@ -78,10 +78,21 @@ impl PlannedRollback {
     ) -> Result<Self, Error> {
         session.require_registry()?;
         let images = selected(session, pattern)?;
-        let work = plan(session, &images, version).await?;
+        let (work, lacking) = plan(session, &images, version).await?;
         if work.is_empty() {
-            let message = format!("{pattern} has no version {version} in any registry");
-            return Err(Error::failed(message).hint("`golden ls` lists what is published"));
+            let message = format!("{pattern} has no version {version}");
+            let mut error = Error::failed(message);
+            for one in &lacking {
+                error = error.hint(one.versions());
+            }
+            return Err(error.hint(format!("`golden ls {pattern}` lists the tags")));
+        }
+        for one in &lacking {
+            let warning = format!(
+                "{} has no version {version}; its tags do not move",
+                one.name
+            );
+            session.settings.events.warn(None, warning);
         }
         let edits = if no_edit {
             Vec::new()
@@ -116,12 +127,11 @@ impl PlannedRollback {
     /// Edits the files and moves the tags. The notifications of a repository are sent even if a
     /// later one fails.
     pub async fn execute(&self, session: &Session) -> Result<(), Error> {
-        for edit in &self.edits {
-            fs::write_atomic(
-                &session.workspace.root.join(&edit.file),
-                edit.text.as_bytes(),
-            )?;
-        }
+        let edits = self.edits.iter();
+        fs::write_together(
+            &session.workspace.root,
+            edits.map(|edit| (&*edit.file, &*edit.text)),
+        )?;
         let mut moved = Vec::new();
         let result = self.move_tags(session, &mut moved).await;
         let Session {
@@ -166,14 +176,40 @@ fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedI
         .collect())
 }
 
-/// Reads the registries and plans all moves before the first tag moves.
+/// A repository that does not have the version.
+struct LackingRepository {
+    name: String,
+    versions: Vec<Version>,
+}
+
+impl LackingRepository {
+    /// The highest versions that it has, as a sentence.
+    fn versions(&self) -> String {
+        const SHOWN: usize = 8;
+        let shown: Vec<String> = self
+            .versions
+            .iter()
+            .rev()
+            .take(SHOWN)
+            .map(Version::to_string)
+            .collect();
+        match (shown.is_empty(), self.versions.len().saturating_sub(SHOWN)) {
+            (true, _) => format!("{} has no version", self.name),
+            (false, 0) => format!("{} has {}", self.name, shown.join(", ")),
+            (false, more) => format!("{} has {} and {more} more", self.name, shown.join(", ")),
+        }
+    }
+}
+
+/// Reads the registries and plans all moves before the first tag moves. Also returns the
+/// repositories without the version.
 async fn plan(
     session: &Session,
     images: &[&ResolvedImage],
     version: &Version,
-) -> Result<Vec<ImageRollback>, Error> {
+) -> Result<(Vec<ImageRollback>, Vec<LackingRepository>), Error> {
     let registries = registries::of_session(session)?;
-    let mut work = Vec::new();
+    let (mut work, mut lacking) = (Vec::new(), Vec::new());
     for destination in &session.destinations {
         for image in images {
             let repository = destination.repository(&image.name)?;
@@ -183,9 +219,12 @@ async fn plan(
             let tags = observe::complete_tags(&repo, probes).await?;
             let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)?;
             let Some(rollback) = decided else {
-                let name = described(&repository, image);
-                let warning = format!("{name} has no version {version}; its tags do not move");
-                session.settings.events.warn(None, warning);
+                let list = TagList::new(&tags, image.variant.as_ref(), &[]);
+                let versions = list.versions().iter();
+                lacking.push(LackingRepository {
+                    name: described(&repository, image),
+                    versions: versions.map(|tagged| tagged.version.clone()).collect(),
+                });
                 continue;
             };
             refuse_revoked(session, image, &rollback.to.version)?;
@@ -199,7 +238,7 @@ async fn plan(
             });
         }
     }
-    Ok(work)
+    Ok((work, lacking))
 }
 
 /// Fails if the spec revokes the version: no moving tag points to a revoked version.

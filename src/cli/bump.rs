@@ -5,12 +5,13 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use super::next_steps::in_workspace;
+use super::next_steps::{in_workspace, shell_word};
 use super::selection::SelectionArgs;
 use super::{session, unready};
 use crate::app::bump::{Bumped, NextVersion, bump, bump_stale};
 use crate::report::OutputFormat;
 use crate::report::table::TextTable;
+use crate::suggest::closest;
 
 /// Write the next version of images into their image.toml. Comments and layout are kept.
 #[derive(Debug, clap::Args)]
@@ -37,8 +38,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut images = args.words;
     let word = images.pop().unwrap_or_default();
     let next: NextVersion = word.parse().map_err(|error| {
-        Failure::usage(error).hint(format!(
-            "the last argument is patch, minor, major or a version: golden bump {word} patch"
+        let failure = Failure::usage(error);
+        let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let named: Vec<String> = images.iter().map(|image| shell_word(image)).collect();
+        let named = match named.as_slice() {
+            [] if is_number(word.trim_start_matches(['v', 'V'])) => "IMAGE".to_owned(),
+            [] => shell_word(&word),
+            names => names.join(" "),
+        };
+        let keyword = closest(&word.to_lowercase(), ["patch", "minor", "major"]);
+        failure.hint(format!(
+            "the last argument is patch, minor, major or a version: golden bump {named} {}",
+            keyword.unwrap_or("patch")
         ))
     })?;
     if images.is_empty() && !args.stale {

@@ -90,14 +90,15 @@ fn tagged(name: &str) -> Option<Reference> {
 }
 
 impl LocalDestination {
-    /// Reads a destination, relative to `parent`. Fails if an archive cannot be written. A layout's
-    /// directory is created later.
+    /// Reads a destination, relative to `parent`. Fails if an archive cannot be written, or if the
+    /// directory of a layout is a file. A layout's directory is created later.
     pub fn requested(text: &str, parent: &Path) -> Result<Self, Error> {
         Ok(match text.parse()? {
-            Self::Layout { directory, name } => Self::Layout {
-                directory: parent.join(directory),
-                name,
-            },
+            Self::Layout { directory, name } => {
+                let directory = parent.join(directory);
+                fs::output_directory(&directory)?;
+                Self::Layout { directory, name }
+            }
             Self::Default { directory } => Self::Default { directory },
             Self::Archive { file, name } => {
                 let file = parent.join(file);

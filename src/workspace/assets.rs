@@ -322,7 +322,7 @@ impl<'a> Assets<'a> {
     fn glob(&self, directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
         let base = self.root.join(directory);
         let hits = discover::entries(&base, pattern.trim_start_matches("./"))
-            .map_err(|error| format!("`{pattern}` is not a valid glob: {}", error.kind()))?;
+            .map_err(|error| error.to_string())?;
         Ok(hits.into_iter().map(|hit| base.join(hit)).collect())
     }
 

@@ -10,10 +10,10 @@ use walkdir::WalkDir;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No golden.toml in the start directory or above it.
-    #[error("no golden.toml in {} or in a directory above it", .0.display())]
+    #[error("no golden.toml in {} or in a directory above it, nor in their directories `images`", .0.display())]
     NotFound(PathBuf),
     /// No golden.toml in the directory of `-w`.
-    #[error("no golden.toml in {}", .0.display())]
+    #[error("no golden.toml in {} or in its directory `images`", .0.display())]
     NotThere(PathBuf),
     /// The directory cannot be resolved.
     #[error(transparent)]
@@ -35,7 +35,7 @@ impl Error {
 }
 
 /// The absolute path of golden.toml: in `named` if given, else in `start` or the nearest directory
-/// above it.
+/// above it, or in its directory `images`.
 pub fn workspace(start: &Path, named: Option<&Path>) -> Result<PathBuf, Error> {
     let find_in = |directory: &Path| {
         let candidates = [
@@ -99,27 +99,52 @@ pub fn stays_inside(path: &Path) -> bool {
 /// The glob of the image files, if golden.toml has none.
 pub const DEFAULT_IMAGES: &str = "**/image.toml";
 
+/// The reason why the files of a glob are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum GlobError {
+    /// The glob cannot be parsed.
+    #[error("`{pattern}` is not a valid glob: {}", source.kind())]
+    Syntax {
+        /// The glob.
+        pattern: String,
+        /// The error of the parser.
+        source: globset::Error,
+    },
+    /// A directory in which files may match cannot be read.
+    #[error("cannot read {}: {source}", directory.display())]
+    Directory {
+        /// The directory, relative to the start of the search.
+        directory: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+}
+
 /// The image files that a glob or a path in golden.toml names, relative to `root`. Fails with the
-/// reason if it is not valid or names no file; a glob may match nothing.
+/// reason if it is not valid, names no file, or a directory cannot be read; a glob may match
+/// nothing.
 pub fn image_files(root: &Path, glob: &str) -> Result<BTreeSet<PathBuf>, String> {
     if !stays_inside(Path::new(glob)) {
         return Err(format!("`{glob}` leaves the workspace"));
     }
     let relative = glob.trim_start_matches("./");
     if is_glob(glob) {
-        return files(root, relative)
-            .map_err(|error| format!("`{glob}` is not a valid glob: {}", error.kind()));
+        return files(root, relative).map_err(|error| error.to_string());
     }
-    let path = root.join(glob);
-    if path.is_file() {
-        Ok(BTreeSet::from([PathBuf::from(relative)]))
-    } else if path.is_dir() {
-        Err(format!(
+    match std::fs::metadata(root.join(glob)) {
+        Ok(found) if found.is_file() => Ok(BTreeSet::from([PathBuf::from(relative)])),
+        Ok(found) if found.is_dir() => Err(format!(
             "`{glob}` is a directory; an image file is expected"
-        ))
-    } else {
-        Err(format!("`{glob}` does not exist"))
+        )),
+        Err(error) if !is_absence(&error) => Err(format!("cannot read {glob}: {error}")),
+        _ => Err(format!("`{glob}` does not exist")),
     }
+}
+
+/// True if the error means that a path does not exist.
+fn is_absence(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Compiles one glob with `/` as separator. `*` does not match `/`.
@@ -142,13 +167,14 @@ pub fn literal_prefix(pattern: &str) -> PathBuf {
 }
 
 /// The files below `root` that match `pattern`, relative to `root` and sorted. Hidden directories
-/// and symbolic links to directories are not entered unless the pattern names them.
-pub fn files(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, globset::Error> {
+/// and symbolic links to directories are not entered unless the pattern names them. Fails if a
+/// directory in which a file may match cannot be read.
+pub fn files(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, GlobError> {
     matching(root, pattern, false)
 }
 
 /// Like [`files`], but also returns directories. A directory that matches is not searched.
-pub fn entries(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, globset::Error> {
+pub fn entries(root: &Path, pattern: &str) -> Result<BTreeSet<PathBuf>, GlobError> {
     matching(root, pattern, true)
 }
 
@@ -156,18 +182,36 @@ fn matching(
     root: &Path,
     pattern: &str,
     with_directories: bool,
-) -> Result<BTreeSet<PathBuf>, globset::Error> {
-    let set = glob(pattern)?;
+) -> Result<BTreeSet<PathBuf>, GlobError> {
+    let set = glob(pattern).map_err(|source| GlobError::Syntax {
+        pattern: pattern.to_owned(),
+        source,
+    })?;
     let dotted = pattern
         .split('/')
         .any(|part| part.starts_with('.') && is_glob(part));
     let mut found = BTreeSet::new();
-    let mut walk = WalkDir::new(root.join(literal_prefix(pattern)))
+    let start = literal_prefix(pattern);
+    // Nothing deeper can match, so a directory there need not be readable.
+    let depth = if pattern.contains("**") {
+        usize::MAX
+    } else {
+        let parts = pattern.split('/').count();
+        parts.saturating_sub(start.components().count())
+    };
+    let mut walk = WalkDir::new(root.join(start))
         .min_depth(1)
+        .max_depth(depth)
         .sort_by_file_name()
         .into_iter();
     while let Some(entry) = walk.next() {
-        let Ok(entry) = entry else { continue };
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => match unreadable(error, root) {
+                Some(error) => return Err(error),
+                None => continue,
+            },
+        };
         let is_directory = entry.file_type().is_dir();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
         if hidden && is_directory && !dotted {
@@ -188,4 +232,17 @@ fn matching(
         }
     }
     Ok(found)
+}
+
+/// The error of a directory that cannot be read. `None` if it does not exist: nothing matches there.
+fn unreadable(error: walkdir::Error, root: &Path) -> Option<GlobError> {
+    let path = error.path()?;
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let directory = if relative.as_os_str().is_empty() {
+        path.to_owned()
+    } else {
+        relative.to_owned()
+    };
+    let source = error.into_io_error()?;
+    (!is_absence(&source)).then_some(GlobError::Directory { directory, source })
 }

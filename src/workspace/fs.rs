@@ -17,7 +17,8 @@ pub const NO_FILE: &str = "it is neither a file nor a directory nor a symbolic l
 pub fn temporary_in(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(&prefix())
-        .tempfile_in(directory)?;
+        .tempfile_in(directory)
+        .map_err(without_path)?;
     // Some network file systems have no locks. There, only the process id in the name protects the
     // file.
     drop(file.as_file().try_lock());
@@ -26,7 +27,20 @@ pub fn temporary_in(directory: &Path) -> std::io::Result<tempfile::NamedTempFile
 
 /// Creates a directory in the system's directory for temporary files.
 pub fn temporary_directory() -> std::io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix(&prefix()).tempdir()
+    tempfile::Builder::new()
+        .prefix(&prefix())
+        .tempdir()
+        .map_err(without_path)
+}
+
+/// The error of the operating system, without the name of the temporary file, which the user does
+/// not know.
+fn without_path(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let code = inner
+        .and_then(|inner| inner.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::raw_os_error);
+    code.map_or(error, std::io::Error::from_raw_os_error)
 }
 
 fn prefix() -> String {
@@ -132,9 +146,7 @@ pub fn open_in(root: &Path, path: &Path) -> std::io::Result<std::fs::File> {
     let real = std::fs::canonicalize(path)?;
     match real.strip_prefix(root) {
         Ok(relative) => open_beneath(root, relative),
-        Err(_) => Err(std::io::Error::other(
-            "it leads out of the workspace through a symbolic link",
-        )),
+        Err(_) => Err(outside()),
     }
 }
 
@@ -312,6 +324,9 @@ pub enum OutputError {
     /// The path is a directory, device, pipe or socket.
     #[error("{} is not a regular file, so golden does not write to it", .0.display())]
     NotAFile(PathBuf),
+    /// The path is not a directory.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
     /// The file cannot be created in its directory.
     #[error("cannot write {}", path.display())]
     File {
@@ -334,8 +349,19 @@ impl OutputError {
             Self::NotAFile(_) => {
                 vec!["name a regular file, or a path that does not exist yet".to_owned()]
             }
+            Self::NotADirectory(_) => {
+                vec!["name a directory, or a path that does not exist yet".to_owned()]
+            }
             Self::File { .. } => Vec::new(),
         }
+    }
+}
+
+/// Fails if the path of an output directory is a file.
+pub fn output_directory(path: &Path) -> Result<(), OutputError> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(OutputError::NotADirectory(path.to_owned())),
+        _ => Ok(()),
     }
 }
 
@@ -442,6 +468,41 @@ fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
         file.persist(path).map_err(|error| error.error)
     };
     write().map(drop).map_err(failed("write", path))
+}
+
+/// Replaces files of the workspace at `root`, which must be canonical. Every file is completely
+/// written before the first one gets its name, so that nothing changes if one of them cannot be
+/// written. Fails if a directory of a file leads out of the workspace.
+pub fn write_together<'a>(
+    root: &Path,
+    files: impl IntoIterator<Item = (&'a Path, &'a str)>,
+) -> Result<(), Error> {
+    let mut ready = Vec::new();
+    for (relative, text) in files {
+        let path = root.join(relative);
+        let write = || {
+            let name = path.file_name().ok_or(ErrorKind::IsADirectory)?;
+            let directory = std::fs::canonicalize(directory_of(&path))?;
+            if !directory.starts_with(root) {
+                return Err(outside());
+            }
+            let mut file = UnfinishedFile::in_real(&directory)?;
+            file.write_all(text.as_bytes())?;
+            file.share()?;
+            file.as_file().sync_all()?;
+            Ok((file, name.to_owned()))
+        };
+        let written = write().map_err(failed("write", &path))?;
+        ready.push((written, path));
+    }
+    for ((file, name), path) in ready {
+        file.persist(&name).map_err(failed("write", &path))?;
+    }
+    Ok(())
+}
+
+fn outside() -> std::io::Error {
+    std::io::Error::other("it leads out of the workspace through a symbolic link")
 }
 
 /// Writes a file of the directory `root`, and renames it once it is complete. Creates missing
@@ -681,7 +742,7 @@ fn share(_: &std::fs::File) -> std::io::Result<()> {
 }
 
 /// The bytes that the user can still write to the file system of `path`, or of the nearest
-/// directory above it that exists. `None` if the system does not tell.
+/// directory above it that exists. `None` if the system does not report it.
 #[must_use]
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let existing = path.ancestors().find(|path| path.exists())?;

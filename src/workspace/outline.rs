@@ -48,7 +48,7 @@ impl Outline {
         let names = files.iter().take(MOST_FILES).filter_map(|file| {
             let table = table(&self.root, file)?;
             let name = table.get("image")?.get("name")?.as_str()?;
-            // Other text does not reach a shell.
+            // Only valid names are offered, so no other text reaches the shell.
             name.parse::<RepositoryPath>().ok()?;
             Some(name.to_owned())
         });

@@ -84,6 +84,20 @@ impl StateDirectory {
     /// a directory above it is a symbolic link.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Error> {
         super::fs::read_beneath(&self.directory, file.as_ref())
+            .map_err(|error| self.explained(error))
+    }
+
+    /// The error of a file of the directory. If the directory is a file, it is at fault.
+    fn explained(&self, error: Error) -> Error {
+        if !self.directory.is_file() {
+            return error;
+        }
+        let why = "it is a file, and golden needs a directory of this name: remove or rename it";
+        Error {
+            action: "use",
+            path: self.directory.clone(),
+            source: std::io::Error::other(why),
+        }
     }
 
     /// The paths of the regular files in a directory of the state directory, at every level. Symbolic
@@ -107,6 +121,7 @@ impl StateDirectory {
             Ok(())
         } else {
             super::fs::write_beneath(&self.directory, Path::new(".gitignore"), b"*\n")
+                .map_err(|error| self.explained(error))
         }
     }
 

@@ -60,6 +60,10 @@ fn a_version_that_cannot_be_written_changes_no_file() {
         (&["bump", "a", "1.2.3"], "a: 1.2.3 is not higher than 1.2.3"),
         (&["bump", "a", "1.2"], "version `1.2` has only two numbers"),
         (&["bump", "a"], "golden bump a patch"),
+        (&["bump", "a", "1.2.4+r4"], "golden bump a patch"),
+        (&["bump", "a", "01.2.4"], "golden bump a patch"),
+        (&["bump", "a", "Minor"], "golden bump a minor"),
+        (&["bump", "1.2.4+r4"], "golden bump IMAGE patch"),
         (&["bump", "patch"], "golden bump --stale patch"),
         (&["bump", "b", "patch"], "`b`"),
         (&["bump", "--stale", "patch"], "no registry is configured"),
@@ -67,6 +71,35 @@ fn a_version_that_cannot_be_written_changes_no_file() {
         let run = golden.run(args).exit(2);
         assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
         assert_eq!(read(&golden, "a/image.toml"), spec("a", "1.2.3", "x"));
+    }
+}
+
+#[test]
+fn no_file_changes_if_one_of_them_cannot_be_written() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &spec("a", "1.2.3", "x").replace(" = \"a\"", "=\"a\""))
+        .image("b", &spec("b", "1.2.3", "x").replace(" = \"b\"", "=\"b\""));
+    let before = ["a", "b"].map(|name| read(&golden, &format!("{name}/image.toml")));
+    golden.set_mode("", 0o777);
+    golden.set_mode("a", 0o777);
+    golden.set_mode("b", 0o755);
+    for args in [&["bump", "*", "patch"][..], &["fmt"]] {
+        let Some(run) = golden.run_as_nobody(args) else {
+            return;
+        };
+        let run = run.exit(1);
+        let stderr = run
+            .stderr
+            .replace(golden.path().to_str().unwrap(), "WORKSPACE");
+        assert_eq!(
+            stderr,
+            "error: cannot write WORKSPACE/b/image.toml: Permission denied (os error 13)\n"
+        );
+        let after = ["a", "b"].map(|name| read(&golden, &format!("{name}/image.toml")));
+        assert_eq!(after, before);
+        let files = std::fs::read_dir(golden.path().join("a")).unwrap().count();
+        assert_eq!(files, 1, "a temporary file is left");
     }
 }
 

@@ -46,6 +46,49 @@ fn the_mistakes_of_all_files_are_reported_together() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_read_is_not_skipped() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", FINE)
+        .image("b", FINE)
+        .file("c/.hidden/image.toml", FINE);
+    golden.set_mode("", 0o755);
+    golden.set_mode("b", 0o700);
+    golden.set_mode("c/.hidden", 0o700);
+    let Some(run) = golden.run_as_nobody(&["check"]) else {
+        return;
+    };
+    insta::assert_snapshot!(run.exit(2).stderr, @r"
+    error[spec.file]: cannot read b: Permission denied (os error 13)
+     --> golden.toml:1:1
+      |
+    1 |
+      | ^
+
+    error: 1 error in 1 file
+    ");
+    // No image of these globs can be in the directory.
+    for images in ["a/*.toml", "*.toml"] {
+        golden.write(
+            "golden.toml",
+            format!("[workspace]\nimages = [\"{images}\", \"a/image.toml\"]\n"),
+        );
+        golden.run_as_nobody(&["check"]).unwrap().exit(0);
+    }
+    golden.write("golden.toml", "[workspace]\nimages = [\"b/image.toml\"]\n");
+    let run = golden.run_as_nobody(&["check"]).unwrap().exit(2);
+    let expected = "cannot read b/image.toml: Permission denied";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    let text = format!("{FINE}[[files]]\nsource = \"../**/x\"\ntarget = \"/x/\"\n");
+    golden.write("golden.toml", "[workspace]\nimages = [\"a/image.toml\"]\n");
+    golden.write("a/image.toml", text);
+    golden.write("a/x", "");
+    let run = golden.run_as_nobody(&["check"]).unwrap().exit(2);
+    let expected = "cannot read ../b: Permission denied";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+}
+
+#[test]
 fn a_tag_that_is_also_the_base_of_an_image_is_refused() {
     let image = |name: &str, version: &str, base: &str| {
         format!("[image]\nname = \"{name}\"\nversion = \"{version}\"\nbase = \"{base}\"\n")

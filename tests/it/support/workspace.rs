@@ -122,6 +122,39 @@ impl Golden {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// Runs a copy of the binary as a user who may read and write only what every user may. `None`
+    /// if the tests do not run as root, or without setpriv.
+    pub(crate) fn run_as_nobody(&self, args: &[&str]) -> Option<Run> {
+        let own = self.command(args);
+        let directory = tempfile::tempdir().unwrap();
+        let binary = directory.path().join("golden");
+        // Another process writes the copy: a test that starts a program now would inherit an open
+        // file, and the copy could not be run.
+        let mut copy = Command::new("cp");
+        copy.arg(own.get_program()).arg(&binary).status().unwrap();
+        for path in [directory.path(), self.caches.path()] {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            std::fs::set_permissions(path, open).unwrap();
+        }
+        let mut nobody = Command::new("setpriv");
+        nobody
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(&binary)
+            .args(args);
+        nobody.current_dir(self.path()).env_clear();
+        let set = own.get_envs();
+        nobody.envs(set.filter_map(|(key, value)| Some((key, value?))));
+        let is_root =
+            std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").ok()?) == 0;
+        is_root.then(|| nobody.output().ok().map(Run::of)).flatten()
+    }
+
+    /// Lets every user use a directory of the workspace with these permissions.
+    pub(crate) fn set_mode(&self, path: &str, mode: u32) {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(self.dir.path().join(path), mode).unwrap();
+    }
+
     /// Runs the binary until it exits.
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(self.command(args).output().unwrap())
