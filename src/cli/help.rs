@@ -26,22 +26,34 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .data(&format!("{}\n{}", golden.render_help(), topics()));
         return Ok(Exit::Done);
     };
-    if let Some(command) = golden.find_subcommand_mut(&name) {
+    let command = golden.find_subcommand_mut(&name).map(|command| {
         let help = command.render_long_help();
-        let text = if context.out.color {
+        if context.out.color {
             help.ansi().to_string()
         } else {
             help.to_string()
-        };
-        context.out.data(&text);
-        return Ok(Exit::Done);
-    }
-    if let Some(topic) = Topic::find(&name) {
+        }
+    });
+    let topic = Topic::find(&name).map(|topic| {
         let style = TextStyle {
             width: context.out.width,
             color: context.out.color,
         };
-        context.out.data(&render(&topic.text(), style));
+        render(&topic.text(), style)
+    });
+    let text = match (command, topic) {
+        (Some(command), None) => Some(command),
+        (None, Some(topic)) => Some(topic),
+        // Some names are both a command and a chapter.
+        (Some(command), Some(topic)) => Some(format!(
+            "{}\n\n`golden {name} --help` shows only this text. The chapter `{name}` of the guide \
+             follows.\n\n{topic}",
+            command.trim_end()
+        )),
+        (None, None) => None,
+    };
+    if let Some(text) = text {
+        context.out.data(&text);
         return Ok(Exit::Done);
     }
     let names = golden

@@ -10,6 +10,26 @@ fn an_unknown_command_is_a_usage_error() {
 }
 
 #[test]
+fn every_chapter_is_shown_even_if_a_command_has_its_name() {
+    let commands = Golden::new().run(&["--help"]).exit(0).stdout;
+    let mut both = Vec::new();
+    for topic in golden::help::TOPICS {
+        let shown = Golden::new().run(&["help", topic.name]).exit(0).stdout;
+        let text = topic.text();
+        let title = text.lines().next().unwrap().trim_start_matches("# ");
+        let is_title = |line: &str| line.eq_ignore_ascii_case(title);
+        assert!(shown.lines().any(is_title), "{}: {shown}", topic.name);
+        if commands.contains(&format!("\n  {} ", topic.name)) {
+            both.push(topic.name);
+            assert!(shown.contains("Usage: golden"), "{}: {shown}", topic.name);
+            let pointer = format!("`golden {} --help` shows only this text.", topic.name);
+            assert!(shown.contains(&pointer), "{shown}");
+        }
+    }
+    assert_eq!(both, ["tags", "lifecycle"]);
+}
+
+#[test]
 fn a_command_lists_its_own_formats() {
     let run = Golden::new().run(&["ls", "--format", "sarif"]).exit(2);
     insta::assert_snapshot!(run.stderr, @"error: `golden ls` does not support the format `sarif` (supported: text, json)");
