@@ -8,6 +8,7 @@ use crate::publish::delete::{self, DeleteSubject, Deleted};
 use crate::publish::untag::untag;
 use crate::reference::{Reference, Repository, Target};
 use crate::registry::Repo;
+use crate::resolve::Destination;
 
 /// The request to delete images.
 #[derive(Debug)]
@@ -36,6 +37,14 @@ impl PlannedDeletion {
         let mut repositories: BTreeMap<Repository, Vec<Reference>> = BTreeMap::new();
         for text in &request.references {
             for reference in scope.names.references(text)? {
+                let is_registry = |one: &Destination| one.name == *text;
+                if !scope.names.has(text) && scope.destinations.registries.iter().any(is_registry) {
+                    return Err(
+                        Error::invalid(format!("`{text}` is a registry, not an image")).hint(
+                            format!("`golden ls --registry {text}` lists its repositories"),
+                        ),
+                    );
+                }
                 check_form(request, text, &reference)?;
                 if request.untag && matches!(reference.target(), Target::Digest(_)) {
                     return Err(Error::invalid(delete::Error::NoTag(reference)));

@@ -17,6 +17,7 @@ use crate::config_files::gate_table::{GateEvent, GateTable};
 use crate::config_files::notify_table::NotifyEvent;
 use crate::gates::GateReport;
 use crate::image::{self, Copied};
+use crate::observe::Absent;
 use crate::oci::RawManifest;
 use crate::publish::{self, promote};
 use crate::reference::{Digest, Reference, Tag, Target};
@@ -96,7 +97,9 @@ pub async fn promote(
     let to = registries.repo(&destination.repository);
 
     let found = from.manifest(source.target()).await?;
-    let raw = found.ok_or_else(|| promote::Error::Missing(source.clone()))?;
+    let Some(raw) = found else {
+        return Err(Box::new(Absent::find(&from, &source).await).into());
+    };
     let reader = LifecycleReader::of(workspace, &registries, settings.now)?;
     let place = (source.repository.clone(), raw.digest.clone());
     let images = BTreeMap::from([(format!("image {source}"), place)]);

@@ -77,7 +77,14 @@ fn question(planned: &[Deleted], untag: bool) -> String {
     if untag {
         return format!("remove {tags}");
     }
-    format!("delete {} with {tags}", count(planned.len(), "digest"))
+    let moving = match deletion::moving(planned) {
+        moving if moving.is_empty() => String::new(),
+        moving => format!(", also the moving tags {}", moving.join(", ")),
+    };
+    format!(
+        "delete {} with {tags}{moving}",
+        count(planned.len(), "digest")
+    )
 }
 
 fn show(context: &Context, deleted: &[Deleted], dry_run: bool) -> Exit {

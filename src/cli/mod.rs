@@ -100,7 +100,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Workspace directory [default: nearest parent with golden.toml].
+    /// Workspace directory [default: nearest parent with golden.toml or images/golden.toml].
     #[arg(short, long, global = true, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
     /// Output format; the help of each command lists its formats.
@@ -299,6 +299,14 @@ impl Command {
         }
     }
 
+    /// The result if a signal stops the command. A server runs until then.
+    const fn on_signal(&self) -> run::OnSignal {
+        match self {
+            Self::Serve(_) => run::OnSignal::Done,
+            _ => run::OnSignal::Interrupted(self.resumed()),
+        }
+    }
+
     /// The hint after an interruption, for commands that may leave partial work.
     const fn resumed(&self) -> Option<&'static str> {
         match self {
@@ -420,8 +428,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(log) => log,
         Err(failure) => return run::end(&context, Err(failure)),
     };
-    let resumed = cli.command.resumed();
-    run::to_end(context, log, resumed, |context| async move {
+    let on_signal = cli.command.on_signal();
+    run::to_end(context, log, on_signal, |context| async move {
         dispatch(cli.command, &context).await
     })
 }

@@ -55,12 +55,21 @@ fn folding(context: &Context) -> Option<Folding> {
     }
 }
 
+/// The result of a command that a signal stops.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OnSignal {
+    /// The command ends as intended.
+    Done,
+    /// The command is interrupted, with the hint for the user.
+    Interrupted(Option<&'static str>),
+}
+
 /// Runs a command, shows its events, and writes them to `log`. A panic counts as a failure; the
-/// panic hook has reported it already. `resumed` is the hint after an interruption.
+/// panic hook has reported it already.
 pub(super) fn to_end<F>(
     mut context: Context,
     log: Option<EventLog>,
-    resumed: Option<&str>,
+    on_signal: OnSignal,
     command: impl FnOnce(Context) -> F,
 ) -> ExitCode
 where
@@ -98,7 +107,7 @@ where
         let command = watched(command(context), ComputeLimits::default(), move |excess| {
             stop(&alarm, excess);
         });
-        let result = until_interrupted(command, resumed).await;
+        let result = until_interrupted(command, on_signal).await;
         // `until_interrupted` compares numbers of tasks, so the task that shows the events must run
         // until it returns.
         drop(events);
@@ -132,7 +141,7 @@ fn stop(context: &Context, excess: Excess) {
 /// work. Tasks that clean up elsewhere, such as a build on an engine, get a short time to finish.
 async fn until_interrupted(
     command: impl Future<Output = Result<Exit, Failure>>,
-    resumed: Option<&str>,
+    on_signal: OnSignal,
 ) -> Result<Exit, Failure> {
     let interrupted = listen();
     let tasks = || {
@@ -157,10 +166,11 @@ async fn until_interrupted(
     // A timeout does not change the result.
     drop(tokio::time::timeout(CLEANUP, idle).await);
     let interrupted = Failure::interrupted();
-    Err(match resumed {
-        Some(hint) => interrupted.hint(hint),
-        None => interrupted,
-    })
+    match on_signal {
+        OnSignal::Done => Ok(Exit::Done),
+        OnSignal::Interrupted(Some(hint)) => Err(interrupted.hint(hint)),
+        OnSignal::Interrupted(None) => Err(interrupted),
+    }
 }
 
 /// Listens for ^C, SIGTERM and SIGHUP in a separate task, so that a signal is received even while

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(value_name = "DIR", default_value = ".golden/registry")]
     pub directory: PathBuf,
     /// Address to listen on; port 0 chooses a free port, which is printed.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
     pub addr: SocketAddr,
     /// File with the users and the bcrypt hashes of their passwords (htpasswd -B).
     #[arg(long, value_name = "FILE")]
@@ -38,7 +38,7 @@ pub struct Args {
     /// Refuse every deletion.
     #[arg(long)]
     pub no_delete: bool,
-    /// Remove the blobs that no image needs, and exit.
+    /// Remove the blobs that no image needs and that are older than an hour, and exit.
     #[arg(long, conflicts_with_all = ["addr", "htpasswd", "tls_cert", "read_only", "no_delete"])]
     pub gc: bool,
 }
@@ -46,10 +46,10 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let path = |path: &Path| context.cwd.join(path);
-    let store = Store::open(&path(&args.directory))?;
     if args.gc {
-        return collect(&store, context);
+        return collect(&Store::existing(&path(&args.directory))?, context);
     }
+    let store = Store::open(&path(&args.directory))?;
     let users = args
         .htpasswd
         .map(|file| Users::read(&path(&file)))
@@ -84,13 +84,28 @@ fn collect(store: &Store, context: &Context) -> Result<Exit, Failure> {
     if context.format == OutputFormat::Json {
         context.out.json(&collected);
     } else {
-        let blobs = count(
-            usize::try_from(collected.blobs).unwrap_or(usize::MAX),
-            "blob",
-        );
-        context
-            .out
-            .data(&format!("removed {blobs} ({})\n", bytes(collected.bytes)));
+        let removed = count(collected.blobs, "blob");
+        let size = bytes(collected.bytes);
+        context.out.data(&format!("removed {removed} ({size})\n"));
+        if collected.kept_blobs > 0 {
+            let kept = count(collected.kept_blobs, "blob");
+            let size = bytes(collected.kept_bytes);
+            context.out.message(&format!(
+                "kept {kept} ({size}) that no image needs yet, because they are younger than an hour"
+            ));
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Parses `ADDRESS:PORT`. Of the names, only `localhost` is accepted, because others may have
+/// several addresses.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let number = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
+    number.as_deref().unwrap_or(text).parse().map_err(|_| {
+        "write an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000; localhost is 127.0.0.1"
+            .to_owned()
+    })
 }

@@ -9,6 +9,7 @@ use super::removal::{prove_gone, remove_leftover};
 use super::superseded::remove_superseded;
 use super::untag::untag;
 use crate::image::{Inventory, children};
+use crate::observe::Absent;
 use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
 use crate::registry::referrers::subject_of;
@@ -23,7 +24,10 @@ pub async fn examine(repo: &Repo, references: &[Reference]) -> Result<Vec<Delete
     for reference in references {
         let target = reference.target();
         let raw = repo.manifest(&target).await?;
-        let raw = raw.ok_or_else(|| Error::Missing(reference.clone()))?;
+        let Some(raw) = raw else {
+            let absent = Absent::find(repo, reference).await;
+            return Err(Error::Missing(Box::new(absent)));
+        };
         let subject = subjects
             .entry(raw.digest.clone())
             .or_insert_with(|| DeleteSubject::bare(reference.clone(), raw));
@@ -72,7 +76,7 @@ pub async fn everything(repo: &Repo) -> Result<Vec<Reference>, Error> {
     Ok(tags.keys().map(|tag| repo.name().tag(tag)).collect())
 }
 
-/// Fails if the deletion would also affect tags that the user did not name.
+/// Fails if other tags point to the digest, unless `all_tags`, or if a tagged index needs it.
 pub fn check(subject: &DeleteSubject, all_tags: bool) -> Result<(), Error> {
     let DeleteSubject {
         reference,

@@ -26,9 +26,6 @@ pub enum Error {
     /// A registry could not be reached, or rejected the request.
     #[error(transparent)]
     Registry(#[from] registry::Error),
-    /// The image does not exist.
-    #[error("{0} does not exist")]
-    Missing(Reference),
     /// The destination has this version with other content.
     #[error("{repository}:{tag}: {because}")]
     Refused {
@@ -63,7 +60,7 @@ impl Error {
                 vec!["a version is immutable; promote the image under a new version".to_owned()]
             }
             Self::Unsettled(unsettled) => vec![unsettled.hint().to_owned()],
-            Self::Missing(_) | Self::Unmerged(_) => Vec::new(),
+            Self::Unmerged(_) => Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::attached::Attached;
+use crate::observe::Absent;
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Reference, Repository, Tag, Target};
 use crate::registry::{self, Repo};
@@ -17,8 +18,8 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] registry::Error),
     /// The tag or digest does not exist.
-    #[error("{0} does not exist")]
-    Missing(Reference),
+    #[error(transparent)]
+    Missing(Box<Absent>),
     /// The repository does not exist.
     #[error("repository {0} not found")]
     NoRepository(Repository),
@@ -106,6 +107,7 @@ impl Error {
             } => {
                 vec!["restore the tags with `golden rollback` or `golden promote`".to_owned()]
             }
+            Self::Missing(absent) => absent.hints(),
             _ => Vec::new(),
         }
     }

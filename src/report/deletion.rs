@@ -4,11 +4,12 @@ use super::Out;
 use super::text::count;
 use crate::publish::attached::Attached;
 use crate::publish::delete::Deleted;
-use crate::reference::Repository;
+use crate::reference::{Repository, Tag};
+use crate::tags::TagList;
 
 /// Shows that the registry frees the space of deleted content later.
 pub fn garbage_collection(out: &Out) {
-    out.message("the registry frees the space at its next garbage collection (stop the registry during the collection, or restart it afterwards)");
+    out.message("the registry frees the space at its next garbage collection: `golden serve DIR --gc` for one that golden serves; stop another registry during the collection, or restart it afterwards");
 }
 
 /// Prints the images of an index and the attached artifacts that are deleted too, one per line.
@@ -52,6 +53,26 @@ pub fn attached_artifact(repository: &Repository, attached: &Attached) -> String
         (false, true) => format!("{repository}@{digest} ({kind})"),
         (false, false) => format!("{repository}@{digest} ({kind}: {tags})"),
     }
+}
+
+/// The moving tags among the tags that deletions remove with a digest.
+#[must_use]
+pub fn moving(deleted: &[Deleted]) -> Vec<String> {
+    let with_digest = deleted.iter().filter(|one| !one.untagged);
+    let moving = with_digest.flat_map(|one| {
+        let all = TagList::new(&one.tags, None, &[]);
+        let variants = all.variants();
+        let lists = variants
+            .iter()
+            .map(|variant| TagList::new(&one.tags, Some(variant), &[]));
+        let lists: Vec<TagList> = lists.chain([all]).collect();
+        let is_version = move |tag: &Tag| {
+            let mut versions = lists.iter().flat_map(TagList::versions);
+            versions.any(|version| version.tag == *tag)
+        };
+        one.tags.iter().filter(move |tag| !is_version(tag))
+    });
+    moving.map(ToString::to_string).collect()
 }
 
 /// Describes a deletion in one line.
@@ -105,6 +126,13 @@ pub fn deletions(out: &Out, deleted: &[Deleted], dry_run: bool) {
             (false, false) => "deleted",
         };
         out.data(&format!("{did} {}\n", deletion(one)));
+    }
+    let moving = moving(deleted);
+    if !dry_run && !moving.is_empty() {
+        out.message(&format!(
+            "moving tags were deleted too: {}; to point them to an earlier version: golden rollback IMAGE --to VERSION",
+            moving.join(", ")
+        ));
     }
     if !dry_run && deleted.iter().any(|one| !one.untagged) {
         garbage_collection(out);

@@ -11,13 +11,17 @@ use crate::reference::Digest;
 /// The minimum age of a removed blob. The manifest of a younger one may not be uploaded yet.
 const YOUNG: Duration = Duration::from_hours(1);
 
-/// The removed blobs.
+/// The blobs that no image needs.
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Collected {
-    /// The number of blobs.
-    pub blobs: u64,
+    /// The number of removed blobs.
+    pub blobs: usize,
     /// Their total size in bytes.
     pub bytes: u64,
+    /// The number of blobs that are kept because they are younger than an hour.
+    pub kept_blobs: usize,
+    /// Their total size in bytes.
+    pub kept_bytes: u64,
 }
 
 impl Store {
@@ -68,10 +72,16 @@ impl Store {
                 let data = file.metadata()?;
                 let is_old = data.modified()?.elapsed().is_ok_and(|age| age > YOUNG);
                 // A file whose name is not a digest is left by an interrupted program; it stays.
-                if is_old && digest.is_ok_and(|digest| !needed.contains(&digest)) {
+                if digest.is_err() || digest.is_ok_and(|digest| needed.contains(&digest)) {
+                    continue;
+                }
+                if is_old {
                     std::fs::remove_file(file.path())?;
                     collected.blobs += 1;
                     collected.bytes += data.len();
+                } else {
+                    collected.kept_blobs += 1;
+                    collected.kept_bytes += data.len();
                 }
             }
         }

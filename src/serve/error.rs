@@ -37,6 +37,12 @@ pub enum Error {
         /// The reason, such as a missing file.
         what: String,
     },
+    /// The directory is a file.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// A directory without images cannot be cleaned up.
+    #[error("{} is not the directory of a registry: it has no file oci-layout", .0.display())]
+    NoStore(PathBuf),
     /// A line of the htpasswd file is not valid.
     #[error("{}:{line}: {what}", path.display())]
     Users {
@@ -78,8 +84,11 @@ impl Error {
             Self::Users { .. } => {
                 vec!["create the file with: htpasswd -Bbn USER PASSWORD".to_owned()]
             }
-            Self::NotALayout { .. } => {
+            Self::NotALayout { .. } | Self::NotADirectory(_) => {
                 vec!["choose an empty directory, or one that does not exist".to_owned()]
+            }
+            Self::NoStore(_) => {
+                vec!["name the directory that `golden serve DIR` serves".to_owned()]
             }
             Self::Listen { .. } | Self::File { .. } | Self::Certificate { .. } => Vec::new(),
         }

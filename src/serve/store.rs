@@ -76,6 +76,9 @@ impl Store {
                 source,
             }
         };
+        if std::fs::metadata(root).is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::NotADirectory(root.to_owned()));
+        }
         std::fs::create_dir_all(root).map_err(failed("create"))?;
         let marker = root.join("oci-layout");
         if !marker.exists() {
@@ -107,6 +110,14 @@ impl Store {
             what: source.to_string(),
         })?;
         Ok(store)
+    }
+
+    /// Opens an existing layout. Fails if the directory is not one.
+    pub fn existing(root: &Path) -> Result<Self, Error> {
+        if root.join("oci-layout").is_file() {
+            return Self::open(root);
+        }
+        Err(Error::NoStore(root.to_owned()))
     }
 
     /// The directory of the layout.

@@ -34,6 +34,49 @@ fn a_digest_with_other_tags_is_refused_with_a_list_of_them() {
 }
 
 #[test]
+fn the_loss_of_moving_tags_is_shown() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image(
+        "team/app",
+        "a",
+        &["1.1.0", "1.1", "1", "latest", "1.1.0-alpine", "alpine"],
+    );
+    registry.image("team/app", "b", &["1.0.0"]);
+    let golden = Golden::new();
+    let name = reference(&registry, "team/app:1.1.0");
+    let run = golden.run(&["delete", &name, "--all-tags"]).exit(2);
+    let expected = "it would delete 1 digest with 6 tags, also the moving tags 1, 1.1, alpine, latest; use --yes";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    let run = golden
+        .run(&["delete", &name, "--all-tags", "--yes"])
+        .exit(0);
+    let expected = "moving tags were deleted too: 1, 1.1, alpine, latest; to point them to an earlier version: golden rollback IMAGE --to VERSION";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    let name = reference(&registry, "team/app:1.0.0");
+    let run = golden.run(&["delete", &name, "--yes"]).exit(0);
+    assert!(!run.stderr.contains("moving"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("`golden serve DIR --gc`"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_missing_tag_is_reported_with_those_that_exist() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    registry.image("team/app", "a", &["1.1.0"]);
+    let name = reference(&registry, "team/app:1.1.9");
+    let copy = reference(&registry, "copy/app:1.1.9");
+    for args in [&["delete", &name, "--yes"][..], &["promote", &name, &copy]] {
+        let run = Golden::new().run(args).exit(1);
+        let expected = "has no tag `1.1.9`; it has: 1.1.0";
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        assert!(run.stderr.contains("did you mean"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn all_tags_deletes_the_digest() {
     let registry = FakeRegistry::start(Behaviour::default());
     let digest = registry.image("team/app", "a", &FOUR);
@@ -228,7 +271,7 @@ fn a_missing_tag_or_digest_is_an_error() {
         .run(&["delete", &reference(&registry, "app:9"), "--yes"])
         .exit(1);
     assert!(
-        run.stderr.contains("app:9 does not exist"),
+        run.stderr.contains("app on ") && run.stderr.contains("has no tag `9`; it has: 1"),
         "{}",
         run.stderr
     );

@@ -561,6 +561,10 @@ fn garbage_collection_keeps_images() {
     }
     let run = served.golden.run(&["serve", "registry", "--gc"]).exit(0);
     assert_eq!(run.stdout, "removed 1 blob (18 B)\n");
+    assert_eq!(
+        run.stderr,
+        "kept 1 blob (26 B) that no image needs yet, because they are younger than an hour\n"
+    );
     assert!(!file(&lost).exists() && file(&fresh).exists());
     assert_eq!(
         served
@@ -568,6 +572,47 @@ fn garbage_collection_keeps_images() {
             .body,
         "layer"
     );
+}
+
+#[test]
+fn only_the_directory_of_a_registry_is_cleaned_up_or_served() {
+    let golden = Golden::new().file("file", "");
+    let run = golden.run(&["serve", "empty", "--gc"]).exit(2);
+    insta::assert_snapshot!(run.stderr.replace(golden.path().to_str().unwrap(), "."), @r"
+    error: ./empty is not the directory of a registry: it has no file oci-layout
+      help: name the directory that `golden serve DIR` serves
+    ");
+    assert!(!golden.path().join("empty").exists());
+    let run = golden.run(&["serve", "file"]).exit(2);
+    insta::assert_snapshot!(run.stderr.replace(golden.path().to_str().unwrap(), "."), @r"
+    error: ./file is not a directory
+      help: choose an empty directory, or one that does not exist
+    ");
+    let run = golden.run(&["serve", "--addr", "example.com:0"]).exit(2);
+    assert!(
+        run.stderr.contains("such as 127.0.0.1:5000"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_stopped_server_ends_without_an_error() {
+    let golden = Golden::new();
+    let mut command = golden.command(&["serve", "registry", "--addr", "localhost:0"]);
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    assert!(line.starts_with("http://127.0.0.1:"), "{line}");
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("error"), "{stderr}");
 }
 
 #[test]
