@@ -13,7 +13,6 @@ use golden::help::TOPICS;
 use regex::Regex;
 
 use crate::support::served::Served;
-use crate::support::services;
 use crate::support::snapshot::redacted;
 use crate::support::workspace::Golden;
 
@@ -58,25 +57,19 @@ fn blocks(page: &str, info: &str) -> Vec<String> {
     blocks
 }
 
-/// The workspace of the guide's excerpts: the first two TOML blocks of its first chapter, and one
-/// with mistakes. Its registry contains only the base image.
+/// The workspaces of the guide's excerpts, from the TOML blocks of its first chapter: `bases`, whose
+/// image the reader publishes first, and `work`. The registry is empty.
 fn workspace(registry: &Served) -> Golden {
     let local = |text: &str| text.replace("localhost:5000", registry.host());
     let page = read("src/help/getting-started.md");
     let (files, images) = (blocks(&page, "toml workspace"), blocks(&page, "toml image"));
-    let base = services::base_busybox().split_once('/').unwrap().1;
-    let golden = Golden::new()
-        .env("DOCKER_HOST", services::docker_host())
+    Golden::new()
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
         .env("SOURCE_DATE_EPOCH", "0")
         .file("work/golden.toml", local(&files[0]))
-        .image("work/app", &local(&images[0]).replace("base/busybox:1.36", base))
-        .file("broken/golden.toml", "")
-        .file("broken/image.toml", "[image]\nname = \"app\"\nversion = \"1.2\"\nbase = \"debian:12\"\n\n[lables]\nowner = \"me\"\n\n[config]\nexpose = [70000]\n");
-    let copy = format!("{}/{base}", registry.host());
-    golden
-        .run(&["promote", services::base_busybox(), &copy])
-        .exit(0);
-    golden
+        .image("work/app", &local(&images[1]))
+        .file("bases/golden.toml", "")
+        .image("bases/os", &images[0])
 }
 
 /// The output of a command, both streams in the order in which a terminal shows them.
@@ -94,7 +87,7 @@ fn run(golden: &Golden, registry: &Served, line: &str) -> String {
     let mut shell = Command::new("sh");
     // A command that names a directory is run next to the workspaces, the others in the guide's
     // own.
-    let outside = ["golden init", " -w ", "cd first"]
+    let outside = ["golden init", " -w ", "cd first", "cp -r team"]
         .iter()
         .any(|part| line.contains(part));
     shell.args(["-c", &command]);
@@ -297,6 +290,8 @@ fn every_link_leads_to_a_file() {
 fn the_picture_shows_a_real_run() {
     let registry = Served::start(&[]);
     let golden = workspace(&registry);
+    let base = "golden -w bases build --push --registry localhost:5000";
+    run(&golden, &registry, base);
     let mut numbers = Numbers::default();
     let commands = [
         "golden plan app",
