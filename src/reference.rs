@@ -35,7 +35,7 @@ pub enum Error {
     #[error("`{0}` is not a registry host (expected name[:port], an IPv4 address, or [IPv6])")]
     Host(String),
     /// The path contains upper-case letters.
-    #[error("repository `{0}` must be lower case")]
+    #[error("repository `{0}` must be lower case: write `{lower}`", lower = .0.to_lowercase())]
     UpperCase(String),
     /// The path violates the grammar in another way.
     #[error(
@@ -52,11 +52,23 @@ pub enum Error {
     Tag(String),
     /// The digest is not `sha256:` with 64, `sha384:` with 96 or `sha512:` with 128 lower-case hex
     /// digits.
-    #[error("`{0}` is not a digest (expected sha256: and 64 lower-case hex digits)")]
+    #[error("{}", not_a_digest(.0))]
     Digest(String),
     /// Docker reads 64 hex digits as an image ID, so a repository cannot have such a name.
     #[error("`{0}` is an image ID, not a repository name")]
     Identifier(String),
+}
+
+/// The message about a text that is not a digest. Tables show the first 12 digits of a digest.
+fn not_a_digest(text: &str) -> String {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    if (7..64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return format!(
+            "`{text}` is only the start of a digest: write the tag instead, or the whole digest, which \
+             `golden ls REPOSITORY --format json` shows"
+        );
+    }
+    format!("`{text}` is not a digest (expected sha256: and 64 lower-case hex digits)")
 }
 
 /// Fails if the text is a URL, for a place that requires a reference or a part of one.

@@ -370,7 +370,8 @@ fn matching_keys<'a>(
                     keys.iter().copied(),
                 ) {
                     Some(similar) => error.hint(format!("did you mean `{similar}`?")),
-                    None if keys.is_empty() => error.hint("no image has a base in a registry"),
+                    None if keys.is_empty() => error
+                        .hint("no image has a base in a registry; `golden graph` shows the bases"),
                     None => error.hint(format!("the bases are {}", keys.join(", "))),
                 },
             );

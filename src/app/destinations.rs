@@ -4,12 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::settings::Settings;
+use super::settings::{Settings, variable};
 use crate::config_files::WorkspaceSpec;
 use crate::resolve::Destination;
 use crate::secret::redact_userinfo;
 use crate::suggest::closest;
 use crate::workspace::Workspace;
+
+/// The variable with the registry of commands without `--registry`.
+const VARIABLE: &str = "GOLDEN_REGISTRY";
 
 /// All `[[registry]]` tables of golden.toml.
 #[must_use]
@@ -69,7 +72,17 @@ pub fn chosen(
     }
     let mut destinations: Vec<Destination> = Vec::new();
     for text in &settings.registries {
-        let destination = find(text, &known)?;
+        let destination = find(text, &known).map_err(|error| {
+            // The user may not know that the variable is set.
+            let is_set = variable(&settings.env, VARIABLE) == Some(text.as_str());
+            match error {
+                Error::Invalid { message, hints } if is_set => Error::Invalid {
+                    message: format!("{VARIABLE}: {message}"),
+                    hints,
+                },
+                error => error,
+            }
+        })?;
         if !destinations.contains(&destination) {
             destinations.push(destination);
         }

@@ -9,6 +9,7 @@ use super::settings::Settings;
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::reference::{Reference, Repository, RepositoryPath};
 use crate::resolve::Destination;
+use crate::suggest::closest;
 use crate::workspace::discover;
 use crate::workspace::load;
 
@@ -95,6 +96,24 @@ impl WorkspaceNames {
     #[must_use]
     pub fn may_have(&self, argument: &str) -> bool {
         name_of(argument).is_some_and(|name| !self.images.contains(&name))
+    }
+
+    /// The hint for an argument that has the form of an image name, but is not one of the images of
+    /// the workspace. Such an argument means an image of Docker Hub. `None` for other arguments, or
+    /// without images.
+    #[must_use]
+    pub fn not_an_image(&self, argument: &str) -> Option<String> {
+        let name = name_of(argument).filter(|name| !name.as_str().contains('/'))?;
+        if self.images.is_empty() || self.images.contains(&name) || argument.starts_with("oci:") {
+            return None;
+        }
+        let images = self.images.iter().map(RepositoryPath::as_str);
+        let similar = closest(name.as_str(), images);
+        let similar = similar.map(|similar| format!("; did you mean `{similar}`?"));
+        Some(format!(
+            "`{name}` is not an image of this workspace, so it means docker.io/library/{name}{}",
+            similar.unwrap_or_default()
+        ))
     }
 
     /// The references of an argument: for the name of a workspace image, one in each selected

@@ -19,9 +19,10 @@ use crate::tags::Variant;
 /// The rules of `--keep` and `--older-than`. Fails if both are omitted or the age is invalid.
 pub fn rules(keep: Option<usize>, older_than: Option<&str>, now: i64) -> Result<PruneRules, Error> {
     if keep.is_none() && older_than.is_none() {
-        return Err(Error::invalid(
-            "specify what to prune: --keep N, --older-than AGE, or both",
-        ));
+        return Err(
+            Error::invalid("specify what to prune: --keep N, --older-than AGE, or both")
+                .hint("`golden prune --keep 5 --dry-run` shows what it would delete"),
+        );
     }
     let age = older_than.map(age).transpose()?;
     Ok(PruneRules {

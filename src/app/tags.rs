@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 
 use super::error::Error;
-use crate::reference::Tag;
+use crate::reference::{Reference, Tag};
 use crate::tags::{self, Move, PublishedContent, TagList, TagRules, Variant};
 
 /// The request to decide about the tags of a version.
@@ -37,7 +37,15 @@ pub struct DecidedTags {
 /// Decides about the tags of a version. Fails if the version, the variant or an extra tag is
 /// invalid, or if the existing tags cannot be read.
 pub async fn decide(request: TagsRequest, cwd: &Path) -> Result<DecidedTags, Error> {
-    let version = tags::version_argument(&request.version).map_err(Error::invalid)?;
+    let version = tags::version_argument(&request.version).map_err(|error| {
+        let text = request.version.as_str();
+        let invalid = Error::invalid(error);
+        if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.parse::<Reference>().is_ok() {
+            invalid.hint(format!("`golden ls {text}` lists the tags of an image"))
+        } else {
+            invalid
+        }
+    })?;
     let variant: Option<Variant> = match request.variant.as_str() {
         "" => None,
         text => Some(text.parse().map_err(Error::invalid)?),

@@ -11,7 +11,7 @@ pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<
     }
     if !context.terminal {
         return Err(Failure::usage(format!(
-            "refusing to {what} without confirmation: stdin is not a terminal (use --yes)"
+            "stdin is not a terminal, so golden cannot ask: it would {what}; use --yes"
         )));
     }
     context.out.prompt(&format!("{what}. Continue? [y/N] "));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GlobalArgs;
 use crate::app::settings::variable;
@@ -32,6 +33,29 @@ pub struct Context {
     pub now: i64,
     /// The values of the global options.
     pub globals: GlobalArgs,
+    /// The hints that are shown only if the command fails.
+    pub later_hints: LaterHints,
+}
+
+/// Hints about arguments, which matter only if the command fails.
+#[derive(Debug, Clone, Default)]
+pub struct LaterHints(Arc<Mutex<Vec<String>>>);
+
+impl LaterHints {
+    /// Adds hints.
+    pub fn extend(&self, hints: impl IntoIterator<Item = String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(hints);
+    }
+
+    /// All hints.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 impl Context {

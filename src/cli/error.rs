@@ -61,7 +61,11 @@ impl Failure {
     /// Prints the error and the hints.
     pub fn show(&self, context: &super::Context) {
         if let Some(error) = &self.error {
-            crate::report::failure(&context.out, error.as_ref(), &self.hints);
+            let mut hints = self.hints.clone();
+            if self.exit == Exit::Failed {
+                hints.extend(context.later_hints.all());
+            }
+            crate::report::failure(&context.out, error.as_ref(), &hints);
         }
     }
 

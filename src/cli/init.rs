@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
+use super::next_steps::shell_word;
 use crate::app::spec_schema;
 use crate::report::OutputFormat;
 use crate::workspace::discover;
@@ -65,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let option = if is_current {
             String::new()
         } else {
-            format!(" -w {}", args.dir.display())
+            format!(" -w {}", shell_word(&args.dir.display().to_string()))
         };
         context.out.message(&format!(
             "next: golden{option} check, then golden{option} build"

@@ -16,7 +16,7 @@ use crate::report::{OutputFormat, deletion, pruning};
 /// Delete old versions from the registry by retention rules.
 ///
 /// A digest that a moving tag points to is never deleted, nor a digest that a kept version shares.
-/// For --keep, a pre-release counts as old if at least N stable versions are higher.
+/// With --keep N, a pre-release is deleted only if at least N stable versions are higher.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Images of the workspace, or repositories [default: all images].

@@ -68,6 +68,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         print_json(&document, context);
         return Ok(Exit::Done);
     }
+    if rollback.moving_tags() == 0 && rollback.edits.is_empty() {
+        let image = shell_word(&args.image);
+        let note = format!("nothing to do: the moving tags of {image} already point to {version}");
+        context.events.note(None, note);
+        print_json(&document, context);
+        return Ok(Exit::Done);
+    }
     let question = report::rollback::question(&args.image, &version, &rollback);
     confirm(context, args.yes, &question).await?;
     rollback.execute(&session).await?;
@@ -82,7 +89,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             files => format!("commit {}, then ", files.join(" and ")),
         };
         let (program, image) = (in_workspace(context), shell_word(&args.image));
-        let next = format!("rolled back; next: {commit}{program} verify {image}");
+        let next =
+            format!("the moving tags point to {version}; next: {commit}{program} verify {image}");
         context.events.note(None, next);
     }
     print_json(&document, context);

@@ -98,6 +98,10 @@ pub async fn names(
     if names.found.has_errors() && arguments.iter().any(|argument| names.may_have(argument)) {
         show(context, &names.found, &names.sources)?;
     }
+    let hints = arguments
+        .iter()
+        .filter_map(|argument| names.not_an_image(argument));
+    context.later_hints.extend(hints);
     Ok(names)
 }
 

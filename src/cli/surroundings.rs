@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use super::context::LaterHints;
 use super::{ColorChoice, Context, GlobalArgs};
 use crate::event::Events;
 use crate::report::out::OutputStyle;
@@ -44,6 +45,7 @@ pub(super) fn read(globals: GlobalArgs, program: String) -> Option<Context> {
         terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
         env,
         globals,
+        later_hints: LaterHints::default(),
     })
 }
 

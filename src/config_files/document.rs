@@ -124,6 +124,9 @@ pub fn parse<'t>(
                 let message = format!("strings need quotes: {}", word.corrected());
                 found.push(Diagnostic::error("spec.syntax", message).at(file, word.span, ""));
             }
+            None if error.message() == "duplicate key" => {
+                found.push(duplicate(file, text, span));
+            }
             None => {
                 found.push(
                     Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""),
@@ -132,6 +135,41 @@ pub fn parse<'t>(
         }
     }
     None
+}
+
+/// The diagnostic about a key that is written twice. The first one is the same key in a shorter text
+/// that is valid up to the second one.
+fn duplicate(file: &Path, text: &str, span: Range<usize>) -> Diagnostic {
+    let key = text.get(span.clone()).unwrap_or_default();
+    let message = format!("the key `{key}` is written twice");
+    let diagnostic = Diagnostic::error("spec.syntax", message).at(file, span.clone(), "");
+    let line = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
+    let (before, _) = DeTable::parse_recoverable(&text[..line]);
+    match last_key(before.get_ref(), key.trim_matches(['"', '\''])) {
+        Some(first) => diagnostic.at(file, first, "first written here"),
+        None => diagnostic,
+    }
+}
+
+/// The span of the last key with this name, at any depth.
+fn last_key(table: &SpecTable<'_>, name: &str) -> Option<Range<usize>> {
+    let mut last: Option<Range<usize>> = None;
+    let mut add = |span: Range<usize>| {
+        if last.as_ref().is_none_or(|last| last.start < span.start) {
+            last = Some(span);
+        }
+    };
+    for (key, value) in table {
+        if key.get_ref() == name {
+            add(key.span());
+        }
+        each_table(value, &mut |table| {
+            if let Some((key, _)) = table.get_key_value(name) {
+                add(key.span());
+            }
+        });
+    }
+    last
 }
 
 fn shifted_span(span: &Range<usize>) -> Range<usize> {

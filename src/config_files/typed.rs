@@ -26,6 +26,7 @@ where
     let mut table = table;
     let mut errors = 0;
     let mut last: Option<Diagnostic> = None;
+    let mut removed: Vec<Range<usize>> = Vec::new();
     loop {
         let fault = match T::deserialize(Root(&table)) {
             Ok(value) => {
@@ -50,7 +51,11 @@ where
             found.push(diagnostic);
             return T::default();
         }
-        last = Some(diagnostic);
+        // A table that lacks an entry only because its value was rejected is not a second mistake.
+        let is_consequence = matches!(fault.kind, FaultKind::Other(_))
+            && removed.iter().any(|earlier| holds(&span, earlier));
+        last = (!is_consequence).then_some(diagnostic);
+        removed.push(span);
     }
 }
 

@@ -75,8 +75,10 @@ impl TryFrom<String> for AnyVersion {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let describe = |error| format!("`{text}` is not a version of semver 2.0.0: {error}");
-        semver::Version::parse(&text).map(Self).map_err(describe)
+        semver::Version::parse(&text)
+            .or_else(|_| crate::tags::version(&text))
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -181,20 +181,22 @@ fn directives(text: &str) -> Vec<(String, String)> {
 }
 
 fn escape(directives: &[(String, String)]) -> Result<char, Error> {
-    let Some((_, value)) = directives.iter().find(|(name, _)| name == "escape") else {
+    // The directives are the first lines, one in each.
+    let mut lines = (1..).zip(directives);
+    let Some((line, (_, value))) = lines.find(|(_, (name, _))| name == "escape") else {
         return Ok('\\');
     };
     match value.as_str() {
         "\\" => Ok('\\'),
         "`" => Ok('`'),
         _ => Err(Error {
-            line: 1,
+            line,
             kind: ErrorKind::Escape(value.clone()),
         }),
     }
 }
 
-/// A line that its continuations are joined to.
+/// A logical line: a line joined with its continuation lines.
 #[derive(Default)]
 struct Logical {
     text: String,

@@ -159,6 +159,10 @@ fn a_text_that_docker_refuses_is_refused_with_its_line() {
         ("FROM a\nRUN", "line 2: RUN needs an argument"),
         ("RUN <<E\nx\n", "line 2: the here-document `E` has no end"),
         (
+            "# syntax=docker/dockerfile:1\n# escape=x\nFROM a",
+            "line 2: the directive `escape` must be a backslash or a backtick, not `x`",
+        ),
+        (
             "# escape=x\nFROM a",
             "line 1: the directive `escape` must be a backslash or a backtick, not `x`",
         ),

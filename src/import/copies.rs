@@ -285,7 +285,7 @@ impl Importer<'_> {
                 let unusual = unusual_mode(entry);
                 if entry.kind == ContextKind::Directory {
                     let mode = placement.mode.unwrap_or(entry.mode);
-                    // Directories of a source get this mode in any case.
+                    // The mode of a directory without a table of its own.
                     let given = placement
                         .mode
                         .map_or(0o755, |mode| mode | ((mode & 0o444) >> 2));
@@ -302,7 +302,7 @@ impl Importer<'_> {
         }
         if tables.len() > MAX_TABLES {
             return Err(format!(
-                "its files have modes that need more than {MAX_TABLES} [[files]]"
+                "more than {MAX_TABLES} of its files and directories need a [[files]] of their own for their mode"
             ));
         }
         Ok(tables)

@@ -85,8 +85,10 @@ pub struct PruneVerdict {
 /// The reason for the decision about a version. It is displayed as a clause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PruneReason {
-    /// The version is one of this many that are kept.
-    Newest(usize),
+    /// The version is one of this many stable ones that are kept.
+    Highest(usize),
+    /// The version is a pre-release, and fewer stable versions than this are higher.
+    PreRelease(usize),
     /// The version is not one of this many that are kept.
     BeyondKeep(usize),
     /// The version is older than the limit.
@@ -104,8 +106,15 @@ pub enum PruneReason {
 impl std::fmt::Display for PruneReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Newest(1) => f.write_str("newest"),
-            Self::Newest(keep) => write!(f, "newest {keep}"),
+            Self::Highest(1) => f.write_str("the highest stable version"),
+            Self::Highest(keep) => write!(f, "one of the highest {keep} stable versions"),
+            Self::PreRelease(1) => f.write_str("a pre-release, and no stable version is higher"),
+            Self::PreRelease(keep) => {
+                write!(
+                    f,
+                    "a pre-release, and fewer than {keep} stable versions are higher"
+                )
+            }
             Self::BeyondKeep(keep) => write!(f, "beyond --keep {keep}"),
             Self::Older(limit) => write!(f, "older than {limit}"),
             Self::Newer(limit) => write!(f, "newer than {limit}"),
@@ -288,7 +297,8 @@ fn one_variant(
         let is_stable = tagged.version.pre.is_empty();
         let (prune, because) = match rules.older_than {
             // Pre-releases are not counted; one is deleted once enough stable versions are higher.
-            _ if stable < rules.keep => (false, PruneReason::Newest(rules.keep)),
+            _ if stable < rules.keep && is_stable => (false, PruneReason::Highest(rules.keep)),
+            _ if stable < rules.keep => (false, PruneReason::PreRelease(rules.keep)),
             Some(limit) => match version.created {
                 Some(created_at) if limit.is_exceeded(created_at) => {
                     (true, PruneReason::Older(limit))

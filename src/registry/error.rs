@@ -151,6 +151,21 @@ impl Error {
         }
     }
 
+    /// Adds to a 403 that the request had no login.
+    pub(super) fn deny_without_login(&mut self) {
+        let host = self.host().to_owned();
+        self.message = self.message_with("no login was used".to_owned());
+        self.hint = Some(format!(
+            "run `docker login {host}`, if you have an account there"
+        ));
+    }
+
+    /// The host of the registry.
+    fn host(&self) -> &str {
+        let url_host = self.url.split('/').nth(2).unwrap_or_default();
+        self.registry.as_deref().unwrap_or(url_host)
+    }
+
     /// True if the registry reports that content which a manifest references is missing.
     #[must_use]
     pub fn misses_content(&self) -> bool {
@@ -245,8 +260,7 @@ impl Error {
     /// The hints for the user, one per line.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
-        let url_host = self.url.split('/').nth(2).unwrap_or_default();
-        let host = self.registry.as_deref().unwrap_or(url_host);
+        let host = self.host();
         if let Some(hint) = &self.hint {
             return vec![hint.clone()];
         }
@@ -266,6 +280,8 @@ impl Error {
             FailureKind::Digest => "a proxy in front of the registry changes the content, or the registry's storage is damaged".to_owned(),
             FailureKind::Incomplete => "golden stopped because a missing version may be the highest; a proxy or a cache in front of the registry may be the cause".to_owned(),
             FailureKind::Malformed => "check that this is a registry; a proxy or a captive portal may have answered instead".to_owned(),
+            FailureKind::Server => "the registry failed: try again later, or ask its administrator, whose log has the cause".to_owned(),
+            FailureKind::NotFound if self.code.is_none() => format!("check that {host} is a registry, and that the path is right"),
             _ => return Vec::new(),
         };
         vec![hint]

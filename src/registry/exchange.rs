@@ -31,6 +31,10 @@ pub(super) struct Call<'a> {
     may_leave: bool,
 }
 
+/// Marks the response to a request that had no credential.
+#[derive(Clone, Copy)]
+struct WithoutLogin;
+
 impl<'a> Call<'a> {
     pub(super) fn new(method: Method, url: Url, scope: AuthScope) -> Self {
         Self {
@@ -66,12 +70,15 @@ impl<'a> Call<'a> {
     /// The error for an unexpected response.
     pub(super) async fn refuse(&self, response: Response) -> Error {
         let after = retry_after(response.headers());
+        let without_login = response.extensions().get::<WithoutLogin>().is_some();
         let (status, shown) = (response.status().as_u16(), redact_url(response.url()));
         let body = masked_body(response, ERROR_BODY).await;
-        Error {
-            retry_after: after,
-            ..Error::answered(self.method.as_str(), &shown, status, &body)
+        let mut error = Error::answered(self.method.as_str(), &shown, status, &body);
+        error.retry_after = after;
+        if without_login && error.kind == FailureKind::Denied {
+            error.deny_without_login();
         }
+        error
     }
 
     /// The error for a response without a body.
@@ -149,6 +156,10 @@ impl Registry {
         loop {
             let response = self.follow(call, sending.header()).await?;
             if response.status() != 401 || !ours || !self.is_ours(response.url())? {
+                let mut response = response;
+                if sending.header().is_none() {
+                    response.extensions_mut().insert(WithoutLogin);
+                }
                 inner
                     .auth
                     .accepted(sending, response.status().as_u16())

@@ -26,6 +26,7 @@ fn summary(outdated: usize, all: usize, pinned: usize, lost: usize) -> String {
     let next = match (outdated, outdated - pinned, lost) {
         (0, _, 0) if all == 0 => return "No image has a base in a registry.".to_owned(),
         (0, _, 0) => return "All bases match golden.lock.".to_owned(),
+        (0, _, 1..) => return format!("{lost} of {} could not be read.", count(all, "base")),
         (_, _, 1..) => format!("{lost} could not be read"),
         (_, 0, 0) => "write the new digest into the spec".to_owned(),
         (_, _, 0) if pinned == 0 => "run `golden update`".to_owned(),

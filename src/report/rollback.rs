@@ -49,8 +49,5 @@ pub fn question(image: &str, version: &Version, rollback: &PlannedRollback) -> S
     } else {
         format!(" and edit {}", files.join(", "))
     };
-    format!(
-        "roll {image} back to {version}: move {}{edit}",
-        count(tags, "tag")
-    )
+    format!("move {} of {image} to {version}{edit}", count(tags, "tag"))
 }

@@ -1,5 +1,6 @@
 //! The end of `build` and `push`: the failures and the summary table.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -48,6 +49,11 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
     } = built;
     let sources = &prepared.session.sources;
     let found = violations(ended);
+    let failed: BTreeSet<usize> = ended
+        .failures
+        .iter()
+        .map(|(position, _)| *position)
+        .collect();
     failures(out, sources, ended);
     if format == OutputFormat::Sarif {
         let gates = ended.reports.iter().flat_map(|report| &report.gates);
@@ -57,7 +63,7 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) 
     } else if format == OutputFormat::Json {
         out.json(&Summary::of(built));
     } else if !quiet {
-        out.data(&table(&ended.reports));
+        out.data(&table(&ended.reports, &failed));
         if let Some(totals) = totals(&ended.reports, ended.elapsed) {
             out.data(&format!("{totals}\n"));
         }
@@ -159,10 +165,16 @@ impl std::error::Error for NamedFailure {
 /// The columns of the table.
 pub(super) const COLUMNS: [&str; 5] = ["IMAGE", "OUTCOME", "RESULT", "SIZE", "TIME"];
 
-fn table(reports: &[ImageReport]) -> String {
+/// The table on a terminal. The errors of the images at the positions `failed` are shown above it.
+fn table(reports: &[ImageReport], failed: &BTreeSet<usize>) -> String {
     let mut table = TextTable::new(COLUMNS);
-    for row in rows(reports) {
-        table.row(row);
+    for (position, report) in reports.iter().enumerate() {
+        for mut row in rows(std::slice::from_ref(report)) {
+            if failed.contains(&position) {
+                "see the error above".clone_into(&mut row[2]);
+            }
+            table.row(row);
+        }
     }
     table.to_string()
 }

@@ -4,7 +4,7 @@ use super::Out;
 use super::table::TextTable;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::Digest;
-use crate::verify::VerifyFinding;
+use crate::verify::{Difference, VerifyFinding};
 
 /// The kind of an artifact; empty for an image or an index of images.
 fn artifact(finding: &VerifyFinding) -> String {
@@ -31,10 +31,10 @@ pub fn verified(out: &Out, findings: &[VerifyFinding]) {
         format!("{}{mark}{}", finding.repository, finding.target)
     };
     for finding in findings {
-        let word = if finding.differences.is_empty() {
-            "ok"
-        } else {
-            "differs"
+        let word = match finding.differences.as_slice() {
+            [] => "ok",
+            [Difference::Missing] => "missing",
+            _ => "differs",
         };
         table.row([
             word.to_owned(),
@@ -48,7 +48,9 @@ pub fn verified(out: &Out, findings: &[VerifyFinding]) {
         ]);
     }
     for finding in findings {
-        for difference in &finding.differences {
+        let differences = finding.differences.iter();
+        // The table says that a tag is missing.
+        for difference in differences.filter(|one| !matches!(one, Difference::Missing)) {
             out.error(&format!("{}: {difference}", name(finding)));
         }
     }

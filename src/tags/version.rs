@@ -135,10 +135,17 @@ fn explain(text: &str, error: &semver::Error) -> VersionError {
             };
         }
     }
-    VersionError::Other {
-        text: owned(),
-        why: error.to_string(),
-    }
+    let why = match parts.iter().find(|part| !number(part)) {
+        Some(_) if parts.len() == 1 => "a version is MAJOR.MINOR.PATCH, such as 1.2.3".to_owned(),
+        Some(&"") => {
+            "a number is missing; a version is MAJOR.MINOR.PATCH, such as 1.2.3".to_owned()
+        }
+        Some(part) => {
+            format!("`{part}` is not a number; a version is MAJOR.MINOR.PATCH, such as 1.2.3")
+        }
+        None => error.to_string(),
+    };
+    VersionError::Other { text: owned(), why }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ mod lifecycle;
 mod lists;
 mod logins;
 mod messages;
+mod mistakes;
 mod names;
 mod nested_indexes;
 mod next_version;

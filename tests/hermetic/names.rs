@@ -51,6 +51,31 @@ fn the_name_of_a_workspace_image_is_its_repository() {
     same("delete {} --repository --dry-run", 0);
 }
 
+/// A name without a host that is no image of the workspace means an image of Docker Hub.
+#[test]
+fn a_mistyped_image_name_is_explained() {
+    let golden = Golden::new()
+        .workspace("[[registry]]\nname = \"main\"\nhost = \"127.0.0.1:1\"\n")
+        .image("app", &IMAGE.replace("team/app", "webserver"))
+        .env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let hint = "`webserve` is not an image of this workspace, so it means docker.io/library/webserve; did you mean `webserver`?";
+    for command in [
+        "ls webserve",
+        "inspect webserve",
+        "delete webserve:1.0.0 --yes",
+        "new t --from webserve",
+        "impact webserve",
+    ] {
+        let run = golden.run(&command.split(' ').collect::<Vec<_>>()).exit(1);
+        assert!(run.stderr.contains(hint), "{command}: {}", run.stderr);
+    }
+    let run = golden.run(&["delete", "main", "--yes"]).exit(2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: `main` is a registry, not an image
+      help: `golden ls --registry main` lists its repositories
+    ");
+}
+
 #[test]
 fn a_deletion_by_the_name_of_an_image_deletes_in_every_selected_registry() {
     let (registry, golden) = setting();

@@ -26,6 +26,9 @@ pub enum Failed {
         /// The part of the spec that must be executed.
         needs: NeedsExecution,
     },
+    /// No engine can be used to load an image into.
+    #[error("{0}")]
+    NoEngineToLoad(#[source] Arc<crate::engine::Error>),
     /// The built image violates the policy.
     #[error("the built image violates the policy")]
     Policy {
@@ -102,6 +105,9 @@ impl Failed {
             Self::Engine(error) => error.hints(),
             Self::Docker(error) => error.hints(),
             Self::NoEngine { error, needs } => error.hints_for(needs),
+            Self::NoEngineToLoad(error) => {
+                error.hints_because("only --load needs it: without --load, no engine is needed")
+            }
             Self::Base { error, .. } => error.hints(),
             Self::Publish(error) => error.hints(),
             Self::NotBuilt { image } => {

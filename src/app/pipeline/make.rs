@@ -241,7 +241,8 @@ impl Run<'_> {
                 }
             }
             Artifact::Assembled(assembled) if self.options.load => {
-                let docker = self.engines.docker().await?;
+                let docker = self.engines.docker().await;
+                let docker = docker.map_err(Failed::NoEngineToLoad)?;
                 super::load::load(docker, assembled, names, self.registries).await?;
             }
             Artifact::Assembled(_) => match self.engines.fleet(&work.recipe.image) {
