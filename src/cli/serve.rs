@@ -91,7 +91,7 @@ fn collect(store: &Store, context: &Context) -> Result<Exit, Failure> {
             let kept = count(collected.kept_blobs, "blob");
             let size = bytes(collected.kept_bytes);
             context.out.message(&format!(
-                "kept {kept} ({size}) that no image needs yet, because they are younger than an hour"
+                "kept {kept} ({size}) that no image needs, but younger than an hour"
             ));
         }
     }
