@@ -76,12 +76,8 @@ pub fn decide(
             .filter(move |planned| (planned.role == TagRole::Extra) == is_extra);
         chosen.map(|planned| planned.tag.clone())
     };
-    let mut moving: Vec<Tag> = named(false).collect();
+    let moving: Vec<Tag> = named(false).collect();
     let extra = named(true).filter(|tag| existing.has(tag)).collect();
-    // After a revision, the plain tag of the version is also a moving tag.
-    if to.tag != *out.full() {
-        moving.retain(|tag| *tag != to.tag);
-    }
     let moves = |planned: &&PlannedTag| !matches!(planned.role, TagRole::Full | TagRole::Extra);
     let scope = |v: &Version| {
         out.tags
