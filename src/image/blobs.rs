@@ -103,3 +103,32 @@ impl AsyncRead for VerifiedFile {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_compared_with_its_digest_at_its_end() {
+        for (content, is_valid) in [("layer", true), ("later", false), ("", false)] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            let digest = Digest::of(b"layer");
+            let mut reader = VerifiedFile {
+                file: tokio::fs::File::from_std(file.reopen().unwrap()),
+                hash: Hasher::of(&digest),
+                digest,
+            };
+            // A read into an empty buffer is not the end of the file.
+            assert_eq!(reader.read(&mut []).await.unwrap(), 0, "{content}");
+            let mut read = Vec::new();
+            let end = reader.read_to_end(&mut read).await;
+            assert_eq!(read, content.as_bytes());
+            assert_eq!(end.is_ok(), is_valid, "{content}");
+        }
+    }
+}

@@ -103,3 +103,32 @@ async fn copy_blob(
     };
     Ok((blob.digest, upload))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_blobs_of_a_copy_are_counted_by_outcome() {
+        let mut copied = Copied::default();
+        for upload in [
+            Upload::Present,
+            Upload::Mounted,
+            Upload::Sent(3),
+            Upload::Mounted,
+            Upload::Sent(4),
+            Upload::Mounted,
+            Upload::Sent(5),
+            Upload::Sent(6),
+        ] {
+            copied.count(upload);
+        }
+        let Copied {
+            present,
+            mounted,
+            sent,
+            bytes,
+        } = copied;
+        assert_eq!((present, mounted, sent, bytes), (1, 3, 4, 18));
+    }
+}

@@ -133,6 +133,8 @@ mod tests {
             // The same layers: a parent, the same content, and a child that adds only settings.
             (image(&["a", "b"], &["1"], None), None),
             (image(&["a", "b"], &["1", "other"], None), None),
+            (image(&["a", "b"], &["x", "y", "z"], None), None),
+            (image(&["a", "b"], &["1", "2"], Some("other")), None),
             (image(&["a", "b"], &["1", "2", "3"], None), Some(Layers)),
             (image(&["a", "b"], &[], Some("base")), Some(Label)),
             (base.clone(), None),

@@ -152,12 +152,14 @@ async fn indexes_can_be_nested_eight_levels_deep() {
     let mut top = json!(memory.image("1.2.3", media::OCI_CONFIG));
     for depth in 1..=9 {
         let raw = memory.index(&[top]);
-        let (tree, config) = (
+        let (tree, config, platforms) = (
             Tree::whole(&memory, raw.clone()).await,
             first_config(&memory, &raw).await,
+            platforms(&memory, &raw).await,
         );
         assert_eq!(tree.is_ok(), depth <= 8, "{depth}");
         assert_eq!(config.is_ok(), depth <= 8, "{depth}");
+        assert_eq!(platforms.is_ok(), depth <= 8, "{depth}");
         top = json!(raw.descriptor());
     }
 }
@@ -346,4 +348,40 @@ async fn only_the_followed_entries_are_read() {
         let tree = Tree::load(&memory, top.clone(), follow).await.unwrap();
         assert_eq!(tree.children_first().count(), count, "{follow:?}");
     }
+}
+
+#[tokio::test]
+async fn a_description_has_the_size_and_the_creation_time() {
+    let (one, two) = ("2026-01-02T03:04:05Z", "2025-01-02T03:04:05Z");
+    for (label, own, expected) in [
+        (Some(one), two, Some(one)),
+        (Some(""), two, Some(two)),
+        (None, two, Some(two)),
+        (None, "0001-01-01T00:00:00Z", None),
+    ] {
+        let mut memory = Memory::default();
+        let labels = json!({ "org.opencontainers.image.created": label });
+        let config = json!({ "created": own, "config": { "Labels": labels } });
+        let layer = json!(Descriptor::of(media::OCI_LAYER, b"layer"));
+        let image = memory.with(&config, media::OCI_CONFIG, &[layer.clone(), layer]);
+        let raw = RawManifest::new(media::OCI_MANIFEST, memory.0[&image.digest].clone());
+        let described = Described::load(&memory, raw.clone()).await.unwrap();
+        assert_eq!(described.created(), expected, "{label:?} {own}");
+        let size = raw.bytes.len() + config.to_string().len() + b"layer".len();
+        assert_eq!(described.size(), size as u64);
+        assert_eq!(described.artifact_blobs(), []);
+    }
+}
+
+#[tokio::test]
+async fn the_layers_of_an_artifact_are_its_blobs() {
+    let mut memory = Memory::default();
+    let layer = Descriptor::of(media::OCI_LAYER, b"chart");
+    let kind = "application/vnd.cncf.helm.config.v1+json";
+    let chart = memory.with(&json!({}), kind, &[json!(layer)]);
+    let raw = RawManifest::new(media::OCI_MANIFEST, memory.0[&chart.digest].clone());
+    let described = Described::load(&memory, raw.clone()).await.unwrap();
+    assert_eq!(described.artifact_blobs(), [layer]);
+    assert_eq!(described.size(), (raw.bytes.len() + b"chart".len()) as u64);
+    assert_eq!(described.created(), None);
 }

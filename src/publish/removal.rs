@@ -233,3 +233,21 @@ async fn is_gone(repo: &Repo, reference: &Reference) -> Result<bool, Error> {
         Target::Digest(_) => Ok(true),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tags_that_were_not_restored_need_a_command() {
+        let hints = |restored| {
+            let tags = vec!["1.2".parse().unwrap()];
+            Error::Collateral { tags, restored }.hints()
+        };
+        assert_eq!(
+            hints(false),
+            ["restore the tags with `golden rollback` or `golden promote`"]
+        );
+        assert_eq!(hints(true), [""; 0]);
+    }
+}

@@ -72,6 +72,9 @@ mod tests {
             "latest",
             "1.2.14-rc.1",
             "1.2.3-slim",
+            "1.2.13x",
+            "1..9",
+            "1.3",
         ]
         .iter()
         .map(|tag| tag.parse().unwrap())

@@ -122,6 +122,9 @@ mod tests {
                     "https://a b",
                     "",
                     "https:/a.b",
+                    "https://a.b/\u{7}",
+                    "https:\\\\a.b",
+                    "https://a.b\\c",
                 ],
             ),
             (
