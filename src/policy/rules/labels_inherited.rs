@@ -1,6 +1,7 @@
 //! `labels.inherited`.
 
 use super::Rule;
+use crate::config_files::typed::bare_or_quoted;
 use crate::diagnostic::Severity;
 use crate::policy::compiled::CompiledPolicy;
 use crate::policy::finding::Finding;
@@ -67,7 +68,7 @@ fn check(_: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut Vec<Fi
             .key(&["labels", key], "")
             .help(format!(
                 "set it in [labels], or overwrite it with {} = \"\"",
-                super::toml_key(key)
+                bare_or_quoted(key)
             )),
         );
     }

@@ -1,6 +1,7 @@
 //! `labels.one_of`.
 
 use super::{Rule, known_label};
+use crate::config_files::quoted::quoted;
 use crate::diagnostic::Severity;
 use crate::policy::compiled::CompiledPolicy;
 use crate::policy::finding::Finding;
@@ -28,11 +29,12 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
             continue;
         }
         let help = closest(value, allowed.iter().map(String::as_str)).map_or_else(
-            || format!("the allowed values are {}", quoted(allowed)),
+            || format!("the allowed values are {}", list(allowed)),
             |similar| {
                 format!(
-                    "did you mean \"{similar}\"? The allowed values are {}",
-                    quoted(allowed)
+                    "did you mean {}? The allowed values are {}",
+                    quoted(similar),
+                    list(allowed)
                 )
             },
         );
@@ -47,7 +49,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
     }
 }
 
-fn quoted(values: &[String]) -> String {
-    let values: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+fn list(values: &[String]) -> String {
+    let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
     values.join(", ")
 }

@@ -104,19 +104,6 @@ const fn base_repository(base: &Base) -> Option<&Repository> {
     }
 }
 
-/// Writes a TOML key, with quotes if it needs them.
-fn toml_key(key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare {
-        key.to_owned()
-    } else {
-        format!("\"{key}\"")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! `required_labels`.
 
 use super::Rule;
+use crate::config_files::typed::bare_or_quoted;
 use crate::diagnostic::Severity;
 use crate::policy::compiled::CompiledPolicy;
 use crate::policy::finding::Finding;
@@ -36,7 +37,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
                 .required_by(&["required_labels", &index.to_string()])
                 .help(format!(
                     "add it to [labels]: {} = \"…\"",
-                    super::toml_key(label)
+                    bare_or_quoted(label)
                 ))
                 .foreign_help(format!(
                     "its publisher must set it, such as with LABEL {label}=\"…\" in the Dockerfile"
