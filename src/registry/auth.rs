@@ -100,6 +100,20 @@ enum Origin {
     Private(u8),
 }
 
+impl Origin {
+    /// The source of the next token, after a request with a token of this source was refused, or a
+    /// request without one. A token that is insufficient counts as the last one.
+    const fn after(refused: Option<Self>, insufficient: bool) -> Self {
+        match refused {
+            None | Some(Self::Shared | Self::Renewed) => Self::Fresh,
+            Some(_) if insufficient => Self::Private(MAX_PRIVATE + 1),
+            // If tokens are valid for a single request, another call may have used this one.
+            Some(Self::Fresh) => Self::Private(1),
+            Some(Self::Private(count)) => Self::Private(count + 1),
+        }
+    }
+}
+
 /// The Authorization header of the next request.
 pub(super) struct Sending {
     header: Option<String>,
@@ -324,13 +338,8 @@ impl Auth {
         sent: Sending,
         refused: Error,
     ) -> Result<Next, Error> {
-        let next = match (sent.header.is_some(), sent.origin) {
-            (false, _) | (true, Origin::Shared | Origin::Renewed) => Origin::Fresh,
-            (true, _) if bearer.insufficient => Origin::Private(MAX_PRIVATE + 1),
-            // If tokens are valid for a single request, another call may have used this one.
-            (true, Origin::Fresh) => Origin::Private(1),
-            (true, Origin::Private(count)) => Origin::Private(count + 1),
-        };
+        let refused_origin = sent.header.is_some().then_some(sent.origin);
+        let next = Origin::after(refused_origin, bearer.insufficient);
         let (header, origin) = (sent.header, sent.origin);
         let turn = match next {
             Origin::Private(count) if count > MAX_PRIVATE => {
@@ -686,5 +695,39 @@ mod tests {
         assert_eq!(catalog.scopes, set(&["registry:catalog:*"]));
         // No repository has this key.
         assert!(catalog.key.parse::<RepositoryPath>().is_err());
+    }
+
+    #[test]
+    fn few_tokens_are_requested_for_one_call_and_none_after_an_insufficient_one() {
+        use Origin::{Fresh, Private, Renewed, Shared};
+        let last = Private(MAX_PRIVATE + 1);
+        for (refused, usual, insufficient) in [
+            (None, Fresh, Fresh),
+            (Some(Shared), Fresh, Fresh),
+            (Some(Renewed), Fresh, Fresh),
+            (Some(Fresh), Private(1), last),
+            (Some(Private(1)), Private(2), last),
+            (Some(Private(2)), Private(3), last),
+        ] {
+            assert_eq!(Origin::after(refused, false), usual, "{refused:?}");
+            assert_eq!(Origin::after(refused, true), insufficient, "{refused:?}");
+        }
+        assert!(matches!(last, Private(count) if count > MAX_PRIVATE));
+    }
+
+    #[test]
+    fn only_the_rejected_login_is_not_sent_again() {
+        let login = |user: &str| Credential::Password {
+            user: user.to_owned(),
+            password: Secret::new("p".to_owned()),
+        };
+        let rejected = Error::local("rejected".to_owned());
+        let state = AuthState {
+            rejected: vec![(login("a"), rejected)],
+            ..AuthState::default()
+        };
+        let message = |user| state.rejection(&login(user)).map(|error| error.message);
+        assert_eq!(message("a").as_deref(), Some("rejected"));
+        assert_eq!(message("b"), None);
     }
 }
