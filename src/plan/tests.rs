@@ -6,7 +6,7 @@ use crate::reference::Tag;
 use crate::render::{PinnedBase, Rendered, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{
-    Base, Config, Family, FamilySource, Packages, Provenance, SpecLocations, TrustOptions,
+    Base, Config, Family, FamilySource, Packages, Provenance, RunStep, SpecLocations, TrustOptions,
 };
 use crate::snapshot::{ObservedRepository, Published};
 use crate::tags::{Rebuild, TagRules};
@@ -629,4 +629,114 @@ fn all_registries_of_an_image_get_the_same_decision() {
             "copy 1.2.3+r1 | same 1.2.3_r1, same 1.2.3, same 1.2, same 1, same latest | {behind}"
         )
     );
+}
+
+#[test]
+fn a_changed_step_is_named_by_its_name_or_its_number() {
+    let with_steps = |scripts: &[&str]| {
+        let mut recipe = recipe("1.2.3", "a", TagRules::default());
+        let steps = scripts.iter().zip([None, Some("install"), None]);
+        recipe.image.run = steps
+            .map(|(script, name)| RunStep {
+                name: name.map(str::to_owned),
+                script: (*script).to_owned(),
+                user: None,
+                secrets: Vec::new(),
+                ssh: false,
+                location: None,
+            })
+            .collect();
+        recipe
+    };
+    let was = parts::parts(&with_steps(&["a", "b", "c"]));
+    for (scripts, expected) in [
+        (["x", "b", "c"], "step 1"),
+        (["a", "x", "c"], "step install"),
+        (["a", "b", "x"], "step 3"),
+    ] {
+        let differences = parts::differences(&was, &with_steps(&scripts));
+        assert_eq!(differences, [expected], "{scripts:?}");
+        // The Dockerfile, which contains the steps, is named only if nothing else is.
+        let mut rendered = with_steps(&scripts);
+        rendered.rendered.dockerfile.push_str("RUN x");
+        assert_eq!(parts::differences(&was, &rendered), [expected]);
+        let mut rendered = with_steps(&["a", "b", "c"]);
+        rendered.rendered.dockerfile.push_str("RUN x");
+        assert_eq!(parts::differences(&was, &rendered), [parts::DOCKERFILE]);
+    }
+}
+
+#[test]
+fn a_withdrawn_revision_is_not_published_again_and_not_compared_with_other_inputs() {
+    let image = |rebuild| {
+        let rules = TagRules {
+            rebuild,
+            withdrawn: vec!["1.2.3+r1".parse::<Version>().unwrap().into()],
+            ..TagRules::default()
+        };
+        recipe("1.2.3", "a", rules)
+    };
+    for (rebuild, has, expected) in [
+        // The withdrawn revision has these inputs.
+        (
+            Rebuild::Revise,
+            "1.2.3=b 1.2.3_r1=a 1.2=b 1=b latest=b",
+            "skip 1.2.3+r1 |",
+        ),
+        // The latest valid revision has them.
+        (
+            Rebuild::Refuse,
+            "1.2.3=a 1.2.3_r1=b 1.2=a 1=a latest=a",
+            "skip 1.2.3 |",
+        ),
+        (Rebuild::Revise, "1.2.3=b 1.2.3_r1=c", "build 1.2.3+r2 |"),
+        (Rebuild::Refuse, "1.2.3=b 1.2.3_r1=c", "refuse 1.2.3 |"),
+    ] {
+        let found = planned(&image(rebuild), &[has], false);
+        assert!(found.starts_with(expected), "{has}: {found}");
+    }
+    // Without a registry, nothing prevents the build of a withdrawn version.
+    let rules = TagRules {
+        withdrawn: vec![Version::new(1, 2, 3).into()],
+        ..TagRules::default()
+    };
+    let found = planned(&recipe("1.2.3", "a", rules), &[], false);
+    assert_eq!(found, "build 1.2.3");
+}
+
+#[test]
+fn another_spelling_of_the_version_tag_is_not_its_tag() {
+    let image = recipe("1.2.3", "a", TagRules::default());
+    let found = planned(&image, &["v1.2.3=a 1.2=a 1=a latest=a"], false);
+    assert!(found.starts_with("copy 1.2.3 | "), "{found}");
+}
+
+#[test]
+fn the_reason_for_a_build_says_what_the_registries_have() {
+    let image = recipe("1.2.3", "a", TagRules::default());
+    for (registries, expected) in [
+        (&[][..], Reason::NothingPublished),
+        (&[""], Reason::NewVersion),
+        (&["1.2.2=b"], Reason::NewVersion),
+        (&["1.2.3"], Reason::Damaged(Version::new(1, 2, 3))),
+        (
+            &["1.2.3=b 1.2.3_r1"],
+            Reason::Damaged("1.2.3+r1".parse().unwrap()),
+        ),
+    ] {
+        let (recipes, mut observed) = (std::slice::from_ref(&image), Observed::default());
+        let mut destinations = Vec::new();
+        for (position, text) in registries.iter().enumerate() {
+            let destination: Destination = format!("r{position}.example.com").parse().unwrap();
+            let name = destination.repository(&image.image.name).unwrap();
+            observed.repositories.insert(name, repository(text));
+            destinations.push(destination);
+        }
+        let options = PlanOptions {
+            destinations,
+            force: false,
+        };
+        let found = plan(recipes, &observed, &options).unwrap();
+        assert_eq!(found.images[0].step.because(), [expected], "{registries:?}");
+    }
 }

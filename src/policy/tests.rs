@@ -7,9 +7,10 @@ use std::path::Path;
 use super::sizes::{LayerSize, PreviousSize};
 use super::*;
 use crate::diagnostic::{Class, Nowhere, Severity};
+use crate::reference::Digest;
 use crate::resolve::image::{
-    Certificate, Config, EnvValue, Family, FamilySource, Packages, Port, Protocol, Provenance,
-    SpecLocations, TrustOptions,
+    Certificate, Config, EnvValue, Family, FamilySource, Layout, Packages, Port, Protocol,
+    Provenance, SpecLocations, TrustOptions,
 };
 use crate::tags::TagRules;
 
@@ -250,6 +251,23 @@ fn a_base_must_be_pinned_by_digest() {
         findings_of(&policy(text), &[on("debian:12")], true),
         Vec::<String>::new()
     );
+    let layout = |pinned| {
+        image(Base::Layout(Layout {
+            written: "oci:base:app".to_owned(),
+            name: Some("app".to_owned()),
+            directory: "/base".into(),
+            media_type: crate::oci::media::OCI_MANIFEST.to_owned(),
+            digest: Digest::of(b"app"),
+            pinned,
+            platforms: BTreeMap::new(),
+        }))
+    };
+    assert_eq!(findings(text, layout(true)), Vec::<String>::new());
+    let not_pinned = ["base.require_digest: the base `oci:base:app` is not pinned by digest"];
+    assert_eq!(findings(text, layout(false)), not_pinned);
+    // golden.lock has no digests of layouts.
+    let found = findings_of(&policy(text), &[layout(false)], true);
+    assert_eq!(found, not_pinned);
 }
 
 #[test]
@@ -332,6 +350,12 @@ fn ports_outside_the_range_are_found() {
         findings(text, exposes(&[1024, 65535])),
         Vec::<String>::new()
     );
+    let one = "config = { ports = { min = 8080, max = 8080 } }";
+    assert_eq!(findings(one, exposes(&[8080])), Vec::<String>::new());
+    assert_eq!(
+        findings(one, exposes(&[8081])),
+        ["config.ports: port 8081/tcp is outside of 8080 to 8080"]
+    );
     assert_eq!(
         findings(text, exposes(&[80, 443, 8080])),
         ["config.ports: ports 80/tcp, 443/tcp are outside of 1024 to 65535"]
@@ -395,6 +419,12 @@ fn certificates_that_expire_soon_are_found() {
         findings(text, expires_in(29)),
         [
             "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expires in 29 days; the policy requires 30 days"
+        ]
+    );
+    assert_eq!(
+        findings(text, expires_in(0)),
+        [
+            "certs.min_days_left: the certificate `CN=Root` of certs/ca.crt expires in 0 days; the policy requires 30 days"
         ]
     );
     assert_eq!(
@@ -466,6 +496,30 @@ fn the_policy_sets_the_severity_of_a_rule() {
     assert_eq!(check_with("error").worst(), Some(Class::Policy));
     assert!(!check_with("warn").has_errors() && !check_with("warn").is_empty());
     assert!(check_with("off").is_empty());
+    let runtime = serde_json::json!({ "Labels": { "maintainer": "Base Team" } });
+    let config = serde_json::json!({ "config": runtime }).to_string();
+    let config = ImageConfig::parse(config.as_bytes()).unwrap();
+    let own = image(Base::Scratch);
+    for (level, severity) in [("error", Severity::Error), ("warn", Severity::Warning)] {
+        let policy = policy(&format!(
+            "severity = {{ 'labels.inherited' = \"{level}\" }}"
+        ));
+        let found = check_built(
+            &policy,
+            &Built {
+                name: "x",
+                known_as: &[],
+                now: NOW,
+                lacking: &[],
+                config: &config,
+                user_id: None,
+                image: Some(&own),
+                is_foreign: false,
+            },
+        );
+        let severities: Vec<Severity> = found.iter().map(|found| found.severity).collect();
+        assert_eq!(severities, [severity], "{level}");
+    }
 }
 
 #[test]
@@ -757,4 +811,97 @@ fn the_rules_about_sizes_have_severities_and_exceptions() {
     assert_eq!(sized(&exception("team/*", "2100-01-01"), &sizes), [""; 0]);
     assert_eq!(sized(&exception("other/*", "2100-01-01"), &sizes).len(), 1);
     assert_eq!(sized(&exception("team/*", "2000-01-01"), &sizes).len(), 1);
+}
+
+#[test]
+fn advice_about_labels_is_valid_toml() {
+    let advice = |text: &str, image: ResolvedImage| {
+        let facts = SpecFacts {
+            places: &Nowhere,
+            now: NOW,
+            is_locked: &|_| false,
+        };
+        let found = check_specs(&policy(text), &[image], &facts);
+        found.iter().next().unwrap().help.clone().unwrap()
+    };
+    for (key, written) in [
+        ("owner", "owner"),
+        ("a_b-C9", "a_b-C9"),
+        ("com.example.owner", "\"com.example.owner\""),
+        ("the \"owner\"", "'the \"owner\"'"),
+    ] {
+        let text = format!("required_labels = [{}]", toml::Value::from(key));
+        let found = advice(&text, image(Base::Scratch));
+        assert_eq!(found, format!("add it to [labels]: {written} = \"…\""));
+    }
+    let text = r#"labels = { size = { one_of = ["13\"", "15"] } }"#;
+    assert_eq!(
+        advice(text, label("size", "x")),
+        "the allowed values are '13\"', \"15\""
+    );
+    assert_eq!(
+        advice(text, label("size", "13")),
+        "did you mean '13\"'? The allowed values are '13\"', \"15\""
+    );
+}
+
+#[test]
+fn an_inherited_health_check_is_found() {
+    let runtime = |test: &[&str]| serde_json::json!({ "Healthcheck": { "Test": test } });
+    let inherited = runtime(&["CMD", "curl", "localhost"]);
+    let own = with(on("debian"), |image| {
+        image.config.healthcheck = Some(crate::oci::config::Healthcheck {
+            test: vec!["CMD".to_owned(), "true".to_owned()],
+            ..Default::default()
+        });
+    });
+    let child = image(Base::Workspace {
+        name: "parent".parse().unwrap(),
+        requirement: None,
+        variant: None,
+    });
+    let found = "config.healthcheck_inherited: the health check of the base is inherited: CMD curl localhost";
+    assert_eq!(built("", &inherited, Some(&on("debian"))), [found]);
+    for (runtime, image) in [
+        (&inherited, Some(&own)),
+        (&inherited, Some(&child)),
+        (&inherited, None),
+        (&runtime(&["NONE"]), Some(&on("debian"))),
+        (&runtime(&[]), Some(&on("debian"))),
+    ] {
+        assert_eq!(built("", runtime, image), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn advice_about_an_image_of_another_publisher_is_for_its_publisher() {
+    let config = ImageConfig::parse(b"{}").unwrap();
+    for (is_foreign, expected) in [
+        (false, "add it to [labels]: owner = \"…\""),
+        (
+            true,
+            "its publisher must set it, such as with LABEL owner=\"…\" in the Dockerfile",
+        ),
+    ] {
+        let lacking = ["has no signature".to_owned()];
+        let found = check_built(
+            &policy("required_labels = [\"owner\"]"),
+            &Built {
+                name: "host/app:1.2.3",
+                known_as: &[],
+                now: NOW,
+                lacking: &lacking,
+                config: &config,
+                user_id: None,
+                image: None,
+                is_foreign,
+            },
+        );
+        let of_rule = |rule: &str| found.iter().find(|found| found.rule == rule).unwrap();
+        let label = of_rule("required_labels");
+        assert_eq!(label.help.as_deref(), Some(expected));
+        assert_eq!(label.image.as_deref(), Some("host/app:1.2.3"));
+        let lacks = of_rule("published.require");
+        assert_eq!(lacks.message, "the image has no signature");
+    }
 }

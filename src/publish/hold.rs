@@ -250,3 +250,79 @@ pub(super) async fn look_at(
         .await?;
     Ok(found.into_iter().flatten().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_foreign_if_this_run_neither_found_nor_put_it() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let [tag, other]: [Tag; 2] = ["1.2", "1"].map(|tag| tag.parse().unwrap());
+        let previous = BTreeMap::from([(tag.clone(), digest("previous"))]);
+        let mut writes = Writes::new(previous, std::slice::from_ref(&tag), &digest("first"));
+        let is_foreign = |writes: &Writes, tag: &Tag, found: &str| {
+            writes.is_foreign(tag, &digest(found), &digest("expected"))
+        };
+        for (found, expected) in [
+            ("expected", false),
+            ("previous", false),
+            ("first", false),
+            ("another", true),
+        ] {
+            assert_eq!(is_foreign(&writes, &tag, found), expected, "{found}");
+        }
+        assert!(is_foreign(&writes, &other, "previous"));
+        assert!(is_foreign(&writes, &other, "first"));
+        writes.record(&tag, &digest("second"));
+        writes.record(&tag, &digest("second"));
+        let written = [(digest("first"), 1), (digest("second"), 2)];
+        assert_eq!(writes.written[&tag], written);
+        assert!(!is_foreign(&writes, &tag, "first"));
+        assert!(!is_foreign(&writes, &tag, "second"));
+        assert!(is_foreign(&writes, &tag, "another"));
+    }
+
+    #[test]
+    fn the_error_has_the_state_of_the_tag() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let (old, new) = (digest("old"), digest("new"));
+        for (found, cause, reads, expected) in [
+            (
+                None,
+                Cause::Late,
+                1,
+                format!("does not exist after 1 attempt over 30 s to move it to {new}"),
+            ),
+            (
+                Some(&old),
+                Cause::Late,
+                3,
+                format!("still points to {old} after 3 attempts over 30 s to move it to {new}"),
+            ),
+            (
+                Some(&old),
+                Cause::Foreign,
+                2,
+                format!(
+                    "points to {old} after 2 attempts over 30 s to move it to {new}: \
+                     another publisher moved it"
+                ),
+            ),
+        ] {
+            let unsettled = Unsettled {
+                repository: "h.example/app".parse().unwrap(),
+                tag: "1.2".parse().unwrap(),
+                expected: new.clone(),
+                found: found.cloned(),
+                reads,
+                seconds: 30,
+                cause,
+            };
+            assert_eq!(
+                unsettled.to_string(),
+                format!("h.example/app:1.2 {expected}")
+            );
+        }
+    }
+}

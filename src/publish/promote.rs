@@ -388,4 +388,35 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_promotion_moves_the_tag_zero_only_if_the_source_has_it() {
+        for (version, tags, variant, expected) in [
+            ("0.3.1", "0.3.1 0.3 0", None, true),
+            ("0.3.1", "0.3.1 0.3", None, false),
+            ("0.3.1", "0.3.1-alpine 0-alpine", Some("alpine"), true),
+            ("0.3.1", "0.3.1-alpine 0", Some("alpine"), false),
+            ("1.2.3", "1.2.3 0", None, false),
+        ] {
+            let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
+            let variant: Option<Variant> = variant.map(|name| name.parse().unwrap());
+            let found = rules(&version.parse().unwrap(), &tags, variant.as_ref());
+            assert_eq!(found.zero_major, expected, "{version} {tags:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_promotion_has_advice() {
+        let refused = Error::Refused {
+            repository: "h.example/app".parse().unwrap(),
+            tag: "1.2.3".parse().unwrap(),
+            because: MoveReason::Extra,
+        };
+        assert_eq!(
+            refused.hints(),
+            ["a version is immutable; promote the image under a new version"]
+        );
+        let missing = Error::Missing("h.example/app:1.2.3".parse().unwrap());
+        assert_eq!(missing.hints(), [""; 0]);
+    }
 }

@@ -402,4 +402,11 @@ mod tests {
         assert_eq!(going(tags, 0, Some(250)), "1.1.0 1.0.0");
         assert_eq!(going(tags, 3, Some(250)), "1.0.0");
     }
+
+    #[test]
+    fn a_creation_time_is_read_in_seconds() {
+        assert_eq!(seconds("1970-01-01T00:01:40Z"), Some(100));
+        assert_eq!(seconds("1970-01-01T01:00:02+01:00"), Some(2));
+        assert_eq!(seconds("yesterday"), None);
+    }
 }

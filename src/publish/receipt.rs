@@ -131,3 +131,41 @@ pub struct BaseReceipt {
     /// The pinned digest of the base.
     pub digest: Option<Digest>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_has_moved_if_it_now_points_to_the_published_digest() {
+        let [old, new] = ["old", "new"].map(|text| Digest::of(text.as_bytes()));
+        for (previous, digest, expected) in [
+            (None, Some(&new), true),
+            (Some(&old), Some(&new), true),
+            (Some(&new), Some(&new), false),
+            (Some(&old), Some(&old), false),
+            (None, Some(&old), false),
+            (None, None, false),
+        ] {
+            let receipt: Receipt = serde_json::from_value(serde_json::json!({
+                "schema": 1,
+                "image": "app",
+                "version": "1.2.3",
+                "repository": "h.example/app",
+                "digest": new,
+                "size": null,
+                "inputs": old,
+                "tags": [{ "tag": "1.2", "action": "keep", "previous": previous, "digest": digest }],
+                "engine": "none",
+                "durations": {},
+                "published": "2026-01-02T03:04:05Z",
+            }))
+            .unwrap();
+            assert_eq!(
+                receipt.has_moved_tags(),
+                expected,
+                "{previous:?} {digest:?}"
+            );
+        }
+    }
+}

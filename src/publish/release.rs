@@ -320,3 +320,92 @@ fn size(raw: &RawManifest) -> Option<u64> {
         Manifest::Index(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Descriptor, media};
+    use crate::tags::{MoveReason, TagRole};
+
+    #[test]
+    fn a_receipt_has_the_result_of_each_tag() {
+        let raw = RawManifest::new(media::OCI_MANIFEST, b"{}".to_vec());
+        let [old, other] = ["old", "other"].map(|text| Digest::of(text.as_bytes()));
+        let new = &raw.digest;
+        let tag: Tag = "1.2".parse().unwrap();
+        let keep = Action::Keep {
+            holder: semver::Version::new(1, 2, 4),
+            tag: "1.2.4".parse().unwrap(),
+        };
+        let (overtaken, stray) = (Correction::Overtaken, Correction::Stray);
+        for (action, was, now, expected) in [
+            (&Action::Create, None, None, ("create", Some(new))),
+            (&Action::Move, Some(&old), None, ("move", Some(new))),
+            (&Action::Move, Some(new), None, ("same", Some(new))),
+            (&keep, Some(&old), None, ("keep", Some(&old))),
+            (&keep, Some(new), None, ("keep", Some(new))),
+            (&Action::Refuse, Some(&old), None, ("keep", Some(&old))),
+            (
+                &Action::Move,
+                Some(&old),
+                Some((new, None)),
+                ("move", Some(new)),
+            ),
+            (
+                &Action::Move,
+                Some(&old),
+                Some((&other, Some(overtaken))),
+                ("keep", Some(&other)),
+            ),
+            (
+                &keep,
+                Some(&old),
+                Some((&other, Some(stray))),
+                ("move", Some(&other)),
+            ),
+        ] {
+            let decided = Move {
+                tag: tag.clone(),
+                role: TagRole::Minor,
+                action: action.clone(),
+                because: MoveReason::Extra,
+            };
+            let previous = was.map(|was| (tag.clone(), was.clone()));
+            let other_tag = Settled {
+                tag: "1".parse().unwrap(),
+                digest: other.clone(),
+                corrected: Some(stray),
+            };
+            let now = now.map(|(digest, corrected)| Settled {
+                tag: tag.clone(),
+                digest: digest.clone(),
+                corrected,
+            });
+            let settled: Vec<Settled> = [other_tag].into_iter().chain(now).collect();
+            let found = tag_receipt(&decided, &previous.into_iter().collect(), &raw, &settled);
+            let expected = TagReceipt {
+                tag: tag.clone(),
+                action: expected.0.to_owned(),
+                previous: was.cloned(),
+                digest: expected.1.cloned(),
+            };
+            assert_eq!(found, expected, "{action:?} {was:?} {settled:?}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_an_image_includes_its_manifest() {
+        let blob = |text: &str| Descriptor::of(media::OCI_LAYER, text.as_bytes());
+        let image = serde_json::json!({
+            "schemaVersion": 2, "config": blob("config"), "layers": [blob("1"), blob("22")],
+        });
+        let image = image.to_string().into_bytes();
+        let expected = image.len() as u64 + 6 + 1 + 2;
+        assert_eq!(
+            size(&RawManifest::new(media::OCI_MANIFEST, image)),
+            Some(expected)
+        );
+        let index = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+        assert_eq!(size(&RawManifest::new(media::OCI_INDEX, index)), None);
+    }
+}

@@ -249,5 +249,13 @@ mod tests {
             ["restore the tags with `golden rollback` or `golden promote`"]
         );
         assert_eq!(hints(true), [""; 0]);
+        let part = Error::Part {
+            reference: "h.example/app:1.2.3".parse().unwrap(),
+            tags: Vec::new(),
+        };
+        assert_eq!(
+            part.hints(),
+            ["delete the index; its images are deleted with it"]
+        );
     }
 }

@@ -738,4 +738,17 @@ mod tests {
             std::io::ErrorKind::WouldBlock
         );
     }
+
+    #[test]
+    fn an_unspecified_address_is_recognised_in_both_families() {
+        for (url, expected) in [
+            ("http://0.0.0.0:5000/", true),
+            ("http://[::]:5000/", true),
+            ("http://127.0.0.1/", false),
+            ("http://[::1]/", false),
+            ("http://registry.example.com/", false),
+        ] {
+            assert_eq!(is_unspecified(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 }

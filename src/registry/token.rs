@@ -255,6 +255,7 @@ mod tests {
                 until: Instant::now() + Duration::from_secs(seconds),
             };
             assert_eq!(token.is_fresh(), is_fresh, "{seconds}");
+            assert_eq!(token.header(), "Bearer t");
         }
     }
 

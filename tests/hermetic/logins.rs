@@ -412,3 +412,24 @@ fn a_base_is_read_with_the_settings_of_its_registry() {
     }
     run(&golden, &format!("verify {host}/base/app:1.2.3"), "").exit(0);
 }
+
+#[test]
+fn an_identity_token_is_not_sent_as_a_password() {
+    let registry = locked("Basic realm=\"r\"");
+    let auths = format!(
+        r#"{{"auths":{{"{}":{{"identitytoken":"tok3n-refresh"}}}}}}"#,
+        registry.host()
+    );
+    let run = Golden::new()
+        .file(".docker/config.json", auths)
+        .run(&["inspect", &format!("{}/golden/app:1.2.2", registry.host())]);
+    assert_ne!(run.code, 0);
+    assert!(
+        run.stderr.contains(
+            "the registry requires a user and a password, and only an identity token is known"
+        ),
+        "{}",
+        run.stderr
+    );
+    assert_no_login(&registry.server.seen(), "the registry");
+}

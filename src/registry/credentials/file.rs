@@ -321,6 +321,7 @@ mod tests {
                 "a",
                 Found::Nothing,
             ),
+            (r#"{"auths":{"h":{}}}"#, "h", "a", Found::Nothing),
             (
                 r#"{"auths":{"h":{"username":"u"}}}"#,
                 "h",
