@@ -168,10 +168,8 @@ async fn admit(
 async fn predecessor(repo: &Repo, planned: &PlannedDestination, content: &Content) -> Predecessor {
     let observed = planned.observed.as_ref();
     let digest = observed.and_then(|observed| {
-        let moving = planned.tags.iter().filter(|moving| moving.is_push());
-        moving
-            .filter_map(|moving| observed.digests.get(&moving.tag))
-            .next()
+        let mut moving = planned.tags.iter().filter(|moving| moving.is_push());
+        moving.find_map(|moving| observed.digests.get(&moving.tag))
     });
     match digest {
         Some(digest) => Predecessor::read(repo, digest, content).await,
