@@ -66,7 +66,6 @@ impl Content {
 
     /// Removes a blob from the disk, as a registry that lost it.
     pub(crate) fn lose(&self, repository: &str, digest: &str) {
-        #[expect(clippy::disallowed_methods, reason = "the test owns this file")]
         std::fs::remove_file(self.blob_path(repository, digest)).unwrap();
     }
 
