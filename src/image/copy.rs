@@ -112,14 +112,14 @@ mod tests {
     fn the_blobs_of_a_copy_are_counted_by_outcome() {
         let mut copied = Copied::default();
         for upload in [
-            Upload::Present,
-            Upload::Mounted,
-            Upload::Sent(3),
-            Upload::Mounted,
-            Upload::Sent(4),
-            Upload::Mounted,
-            Upload::Sent(5),
-            Upload::Sent(6),
+            BlobTransfer::Present,
+            BlobTransfer::Mounted,
+            BlobTransfer::Sent(3),
+            BlobTransfer::Mounted,
+            BlobTransfer::Sent(4),
+            BlobTransfer::Mounted,
+            BlobTransfer::Sent(5),
+            BlobTransfer::Sent(6),
         ] {
             copied.count(upload);
         }
