@@ -24,15 +24,23 @@ fn main() {
     // TARGET/PROFILE/build/golden-HASH/out
     let out = PathBuf::from(variable("OUT_DIR"));
     let profile = out.ancestors().nth(3).and_then(Path::file_name);
-    if profile.is_some_and(|profile| profile == "dist") && variable("CARGO_CFG_TARGET_OS") == "linux"
+    if profile.is_some_and(|profile| profile == "dist")
+        && variable("CARGO_CFG_TARGET_OS") == "linux"
     {
-        shrink(&out, variable("CARGO_CFG_TARGET_FEATURE").contains("crt-static"));
+        shrink(
+            &out,
+            variable("CARGO_CFG_TARGET_FEATURE").contains("crt-static"),
+        );
     }
 }
 
 /// Leaves out of the program what it never reads: 1.3 MB of tables that unwind the stack, as a panic
-/// aborts it, and in a static program most of 0.7 MB of relocations, in the compact format DT_RELR. In
-/// a dynamic one, that format needs glibc 2.36 or later.
+/// aborts it, and in a static program most of 0.7 MB of relocations, in a compact format that a dynamic
+/// program could use only with glibc 2.36 or later.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing else writes to the directory of the build"
+)]
 fn shrink(out: &Path, is_static: bool) {
     const UNWIND_TABLES: &str =
         "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame.*) } } INSERT AFTER .text;\n";

@@ -88,7 +88,7 @@ impl Audited {
 }
 
 /// The images that an argument selects.
-enum Target {
+enum AuditTarget {
     /// One image.
     Image(Reference),
     /// Every tag of a repository.
@@ -128,7 +128,7 @@ pub async fn audit(
     let mut audited = Audited::default();
     let mut images = audit.survey(&targets, settings, &mut audited).await?;
     for target in &targets {
-        if let Target::Image(reference) = target {
+        if let AuditTarget::Image(reference) = target {
             match audit.read(reference).await {
                 Ok(image) => images.push((reference.clone(), image)),
                 Err(error) => audited.failures.push(error),
@@ -161,7 +161,7 @@ pub async fn audit(
 
 /// The images of an argument: a reference, a repository without tag and digest, or a repository
 /// with `*` or `**`.
-fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<Target>, Error> {
+fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<AuditTarget>, Error> {
     if argument.contains('*') {
         let invalid = || {
             Error::invalid(format!("`{argument}` is not a glob over repositories"))
@@ -175,7 +175,7 @@ fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<Target>, Err
         let host: Host = host.parse().map_err(|_| invalid())?;
         let glob = GlobBuilder::new(glob).literal_separator(true).build();
         let glob = glob.map_err(|_| invalid())?.compile_matcher();
-        return Ok(vec![Target::Matching(host, glob)]);
+        return Ok(vec![AuditTarget::Matching(host, glob)]);
     }
     let references = names.references(argument)?.into_iter();
     let target = |reference: Reference| match reference {
@@ -183,8 +183,8 @@ fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<Target>, Err
             repository,
             tag: None,
             digest: None,
-        } => Target::Repository(repository),
-        image => Target::Image(image),
+        } => AuditTarget::Repository(repository),
+        image => AuditTarget::Image(image),
     };
     Ok(references.map(target).collect())
 }
@@ -246,16 +246,16 @@ impl Audit<'_> {
     /// Reads the repositories of the targets. Fails if a registry has no catalog.
     async fn survey(
         &self,
-        targets: &[Target],
+        targets: &[AuditTarget],
         settings: &Settings,
         audited: &mut Audited,
     ) -> Result<Vec<NamedImage>, Error> {
         let mut repositories: Vec<Repository> = Vec::new();
         for target in targets {
             match target {
-                Target::Image(_) => {}
-                Target::Repository(repository) => repositories.push(repository.clone()),
-                Target::Matching(host, glob) => {
+                AuditTarget::Image(_) => {}
+                AuditTarget::Repository(repository) => repositories.push(repository.clone()),
+                AuditTarget::Matching(host, glob) => {
                     let Some(all) = scan::catalog(&self.registries, host).await? else {
                         let message = format!("{host} has no list of its repositories");
                         return Err(Error::failed(message)
@@ -283,7 +283,7 @@ impl Audit<'_> {
         let scan = scan::scan(&self.registries, repositories, &cache).await;
         audited.problems = scan.problems;
         for target in targets {
-            if let Target::Repository(repository) = target
+            if let AuditTarget::Repository(repository) = target
                 && scan.empty.contains(repository)
             {
                 let repo = self.registries.repo(repository);

@@ -8,7 +8,7 @@ use super::import::{ImportedImage, PreparedImport, comment, prepare, text_of};
 use super::new::{NewSpec, shown};
 use super::settings::Settings;
 use crate::config_files::quoted::quoted;
-use crate::import::Options;
+use crate::import::ImportOptions;
 use crate::import::bake::{BakeError, BakeTarget, parse_compose, parse_hcl, parse_json};
 use crate::reference::Reference;
 use crate::tags::version_argument;
@@ -105,7 +105,7 @@ fn import(
     }
     let directory = fs::directory_of(bake).join(context);
     let file = directory.join(target.dockerfile.as_deref().unwrap_or("Dockerfile"));
-    let options = Options {
+    let options = ImportOptions {
         name: target.name.clone(),
         comment: comment(written),
         arguments: target.arguments.clone(),

@@ -87,7 +87,7 @@ pub async fn require(
     if signers.is_empty() || level == Some(&RuleLevel::Off) {
         return Ok(signed_by);
     }
-    let checker = Checker {
+    let checker = SignatureChecker {
         session,
         registries,
         trusted: TrustedKeys::of(&session.workspace.root, spec)?,
@@ -132,7 +132,7 @@ pub async fn require(
 }
 
 /// Verifies bases with the keys and programs of the tables that the policy names.
-struct Checker<'a> {
+struct SignatureChecker<'a> {
     session: &'a Session,
     registries: &'a Registries,
     trusted: TrustedKeys,
@@ -140,7 +140,7 @@ struct Checker<'a> {
     programs: Programs,
 }
 
-impl Checker<'_> {
+impl SignatureChecker<'_> {
     /// Verifies a base with all keys, and then with the programs.
     async fn verdict(&self, repository: &Repository, digest: &Digest) -> Result<Verdict, Error> {
         let is_named = |name: &String| self.signers.contains(name);

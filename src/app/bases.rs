@@ -19,7 +19,7 @@ use crate::workspace::lock::{Lock, LockedBase, key};
 /// The change of a base since golden.lock was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Change {
+pub enum LockedBaseChange {
     /// golden.lock has no entry for it.
     New,
     /// It points to another digest now.
@@ -34,7 +34,7 @@ pub struct Compared {
     /// The base as the spec writes it.
     pub base: String,
     /// The change since golden.lock was written.
-    pub change: Change,
+    pub change: LockedBaseChange,
     /// The entry in golden.lock.
     pub locked: Option<LockedBase>,
     /// The state in the registry.
@@ -61,7 +61,7 @@ impl Compared {
         let chosen = !self.pinned && self.current.reference.to_string() != self.base;
         match &self.locked {
             None => format!("not locked → {}", show(&self.current, chosen)),
-            Some(locked) if self.change == Change::Unchanged => show(locked, chosen),
+            Some(locked) if self.change == LockedBaseChange::Unchanged => show(locked, chosen),
             Some(locked) => format!("{} → {}", show(locked, chosen), show(&self.current, chosen)),
         }
     }
@@ -123,9 +123,9 @@ fn compare_pin(
         platforms: BTreeMap::new(),
     };
     let change = if same {
-        Change::Unchanged
+        LockedBaseChange::Unchanged
     } else {
-        Change::Moved
+        LockedBaseChange::Moved
     };
     Some(Compared {
         base,
@@ -149,7 +149,7 @@ pub fn record(
     for base in compared.iter().filter(|base| !base.pinned) {
         let new = match &base.locked {
             // A new date with the same digest does not change the file.
-            Some(locked) if base.change == Change::Unchanged => locked,
+            Some(locked) if base.change == LockedBaseChange::Unchanged => locked,
             _ => &base.current,
         };
         moved.extend(lock.replace(new.clone()));
@@ -162,7 +162,7 @@ pub fn record(
         let images = used.get(&locked.base).map(|(_, images)| images.clone());
         compared.push(Compared {
             base: locked.base.clone(),
-            change: Change::Moved,
+            change: LockedBaseChange::Moved,
             current: current.clone(),
             locked: Some(locked),
             images: images.unwrap_or_default(),
@@ -178,7 +178,7 @@ pub fn record(
 pub async fn require_signed(session: &Session, compared: &mut [Compared]) -> Result<(), Error> {
     let changed = compared
         .iter()
-        .filter(|base| base.change != Change::Unchanged);
+        .filter(|base| base.change != LockedBaseChange::Unchanged);
     let bases = changed.map(|base| {
         let LockedBase {
             reference, digest, ..
@@ -302,13 +302,13 @@ pub async fn compare(
         };
         let locked = session.workspace.lock.bases.get(&base).cloned();
         let change = match &locked {
-            None => Change::New,
+            None => LockedBaseChange::New,
             Some(locked)
                 if locked.digest == current.digest && locked.reference == current.reference =>
             {
-                Change::Unchanged
+                LockedBaseChange::Unchanged
             }
-            Some(_) => Change::Moved,
+            Some(_) => LockedBaseChange::Moved,
         };
         compared.push(Compared {
             base,

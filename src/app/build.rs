@@ -13,7 +13,7 @@ use super::gates::Gates;
 use super::lifecycle::{self, AnnouncedImages};
 use super::notify::{Moved, notify};
 use super::pipeline::ssh::{self, SshAgent};
-use super::pipeline::{Ended, Goal, Options, Run, proxies, secrets};
+use super::pipeline::{Ended, Goal, Run, RunOptions, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
 use super::readiness;
 use super::session::Session;
@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::work::Work;
 use crate::config_files::notify_table::NotifyEvent;
 use crate::config_files::workspace::{BuildCache, SbomTable};
-use crate::engine::{Artifact, DockerEnv, EngineKind};
+use crate::engine::{DockerEnv, EngineKind, ImageLocation};
 use crate::gates::GateSurroundings;
 use crate::image::{Blobs, FileReader};
 use crate::observe::ConfigCache;
@@ -62,7 +62,7 @@ pub struct BuildRequest {
 
 /// The result of a build.
 #[derive(Debug)]
-pub struct Built {
+pub struct FinishedBuild {
     /// The images and the decisions about them.
     pub prepared: Prepared,
     /// The results of the images.
@@ -75,7 +75,7 @@ pub struct Built {
 
 /// Builds the selected images and the images that they are built on. The failure of an image is a
 /// part of the result. Fails before any build starts if the request is not possible.
-pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Error> {
+pub async fn build(session: Session, request: BuildRequest) -> Result<FinishedBuild, Error> {
     let goal = match () {
         () if request.push => Goal::Publish,
         () if request.to.is_some() || request.load => Goal::Write,
@@ -102,7 +102,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
     prepared.write_lock()?;
     let is_local_only = !request.push && !request.load;
     let settings = &prepared.session.settings;
-    let options = Options {
+    let options = RunOptions {
         push: request.push,
         atomic: request.atomic,
         only_push: false,
@@ -126,7 +126,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
         Ok(Vec::new())
     };
     let places = write(&prepared, &ended, request.to, is_local_only).await?;
-    Ok(Built {
+    Ok(FinishedBuild {
         prepared,
         ended,
         places,
@@ -135,7 +135,7 @@ pub async fn build(session: Session, request: BuildRequest) -> Result<Built, Err
 }
 
 /// Publishes earlier builds of the selected images. Builds nothing.
-pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
+pub async fn push(session: Session, atomic: bool) -> Result<FinishedBuild, Error> {
     let request = RunRequest {
         engine: None,
         goal: Goal::Publish,
@@ -147,7 +147,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
     if atomic {
         readiness::refuse_any(&prepared.unready)?;
     }
-    let options = Options {
+    let options = RunOptions {
         push: true,
         atomic,
         only_push: true,
@@ -166,7 +166,7 @@ pub async fn push(session: Session, atomic: bool) -> Result<Built, Error> {
     };
     let ended = execute(&mut prepared, &options).await;
     let channels = after_publication(&prepared, &ended).await;
-    Ok(Built {
+    Ok(FinishedBuild {
         prepared,
         ended,
         channels,
@@ -216,7 +216,7 @@ async fn announce_lifecycle(prepared: &Prepared) {
 }
 
 /// Runs the prepared builds.
-pub(super) async fn execute(prepared: &mut Prepared, options: &Options) -> Ended {
+pub(super) async fn execute(prepared: &mut Prepared, options: &RunOptions) -> Ended {
     let unready = std::mem::take(&mut prepared.unready);
     let settings = &prepared.session.settings;
     let sbom = prepared.session.workspace.spec.sbom.as_ref();
@@ -371,8 +371,8 @@ async fn write(
         .iter()
         .filter(|(position, _)| is_written(position));
     let assembled = built.filter_map(|(position, built)| match &built.artifact {
-        Artifact::Assembled(image) => Some((*position, image)),
-        Artifact::Docker { .. } => None,
+        ImageLocation::Assembled(image) => Some((*position, image)),
+        ImageLocation::Docker { .. } => None,
     });
     let mut named = Vec::new();
     for (position, image) in assembled {

@@ -11,7 +11,7 @@ use crate::render::{PinnedBase, Recipe};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{FileKind, StepNeed};
 use crate::trust::provenance::{
-    BuildFacts, Checkout, ExternalParameters, LOCAL_BUILDER, Resource, SpecSource,
+    BuildFacts, ExternalParameters, LOCAL_BUILDER, Resource, SourceCheckout, SpecSource,
 };
 use crate::workspace::{fs, lock};
 
@@ -80,7 +80,7 @@ pub(super) fn of(
         },
         golden: GOLDEN.to_owned(),
         inputs: recipe.inputs.clone(),
-        checkout: Checkout {
+        checkout: SourceCheckout {
             uri,
             head: provenance.head.clone(),
             revision: provenance.revision.clone(),

@@ -7,7 +7,9 @@ use super::settings::Settings;
 use crate::assemble::Assembled;
 use crate::event::Events;
 use crate::image::{Blobs, FileReader, LayerError};
-use crate::inventory::{BaseLabels, Difference, Gap, ImageContent, PackageUpdate, layer_owners};
+use crate::inventory::{
+    BaseLabels, Gap, ImageContent, ImageDifference, PackageUpdate, layer_owners,
+};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::registry::Registries;
@@ -21,7 +23,7 @@ pub struct ComparedImages {
     /// The second image in full.
     pub to: String,
     /// The difference.
-    pub difference: Difference,
+    pub difference: ImageDifference,
     /// The difference of their bases, if it was requested and they differ.
     pub bases: Option<Box<Self>>,
     /// Each image with a damaged package database, and its gaps.
@@ -32,7 +34,7 @@ impl ComparedImages {
     /// Compares the content of two images.
     #[must_use]
     pub fn new((from, old): (String, ImageContent), (to, new): (String, ImageContent)) -> Self {
-        let difference = Difference::between(&old, &new);
+        let difference = ImageDifference::between(&old, &new);
         let gaps = [(from.clone(), old), (to.clone(), new)];
         let gaps = gaps.map(|(name, image)| (name, image.inventory.gaps));
         Self {
@@ -208,7 +210,7 @@ mod tests {
             to: "2".to_owned(),
             security: true,
         }]);
-        let is_marked = |difference: &Difference| difference.packages.changed[0].security;
+        let is_marked = |difference: &ImageDifference| difference.packages.changed[0].security;
         let shown = images.difference.base.diff.as_ref().unwrap();
         assert!(is_marked(&images.difference) && is_marked(shown));
         assert!(is_marked(&images.bases.unwrap().difference));

@@ -25,7 +25,7 @@ const LARGE_DIFFERENCE: Duration = Duration::from_mins(1);
 /// The subject of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Subject {
+pub enum CheckSubject {
     /// An engine that executes Dockerfiles.
     Engine,
     /// A registry.
@@ -38,7 +38,7 @@ pub enum Subject {
     Clock,
 }
 
-impl Subject {
+impl CheckSubject {
     /// The word for messages and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -112,7 +112,7 @@ pub enum Facts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// The subject.
-    pub subject: Subject,
+    pub subject: CheckSubject,
     /// The name of the engine, the registry or the directory.
     pub name: String,
     /// The result.
@@ -127,7 +127,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(subject: Subject, name: &str, health: Health, message: impl Into<String>) -> Self {
+    fn new(subject: CheckSubject, name: &str, health: Health, message: impl Into<String>) -> Self {
         Self {
             subject,
             name: name.to_owned(),
@@ -242,7 +242,7 @@ async fn member(member: &FleetEngine) -> Check {
 
 fn of_engine(name: &str, facts: Result<EngineFacts, engine::Error>, absent: Health) -> Check {
     match facts {
-        Ok(facts) => Check::new(Subject::Engine, name, Health::Ok, engine_line(&facts))
+        Ok(facts) => Check::new(CheckSubject::Engine, name, Health::Ok, engine_line(&facts))
             .facts(Facts::Engine(facts)),
         Err(error) => {
             let help = if absent == Health::Ok {
@@ -250,7 +250,7 @@ fn of_engine(name: &str, facts: Result<EngineFacts, engine::Error>, absent: Heal
             } else {
                 error.hints()
             };
-            Check::new(Subject::Engine, name, absent, error.to_string()).help(help)
+            Check::new(CheckSubject::Engine, name, absent, error.to_string()).help(help)
         }
     }
 }
@@ -287,7 +287,7 @@ async fn registry(registries: &Registries, to: &Destination, now: i64) -> (Check
         }
         Err(error) => {
             let check = Check::new(
-                Subject::Registry,
+                CheckSubject::Registry,
                 &name_of(to),
                 Health::Error,
                 error.to_string(),
@@ -356,12 +356,13 @@ fn of_registry(to: &Destination, facts: RegistryFacts) -> Check {
         Support::Unknown => "it does not report whether it lists referrers",
     };
     let message = format!("{login}; {deletion}; {referrers}");
-    Check::new(Subject::Registry, &name_of(to), Health::Ok, message).facts(Facts::Registry(facts))
+    Check::new(CheckSubject::Registry, &name_of(to), Health::Ok, message)
+        .facts(Facts::Registry(facts))
 }
 
 fn no_registry() -> Check {
     let message = "no registry is configured, so images are only built";
-    Check::new(Subject::Registry, "none", Health::Warning, message).help([
+    Check::new(CheckSubject::Registry, "none", Health::Warning, message).help([
         "add a [[registry]] to golden.toml, or use --registry HOST[:PORT][/NAMESPACE]".to_owned(),
     ])
 }
@@ -391,7 +392,7 @@ fn clock(host: &Host, theirs: SystemTime, now: i64, since: Duration) -> Check {
     } else {
         (Health::Ok, format!("it agrees with {host}"), None)
     };
-    Check::new(Subject::Clock, "clock", health, message)
+    Check::new(CheckSubject::Clock, "clock", health, message)
         .help(help)
         .facts(Facts::Clock { ahead: least })
 }
@@ -399,7 +400,7 @@ fn clock(host: &Host, theirs: SystemTime, now: i64, since: Duration) -> Check {
 /// git, which gives images their times, revisions and sources.
 async fn git_of(settings: &Settings, workspace: Option<&Workspace>) -> Check {
     let environment = settings.environment();
-    let check = |health, message: String| Check::new(Subject::Git, "git", health, message);
+    let check = |health, message: String| Check::new(CheckSubject::Git, "git", health, message);
     let install = "without git, images have no time, revision and source";
     let version = match git::program_version(&environment).await {
         Ok(version) => version,
@@ -430,19 +431,19 @@ fn disk(settings: &Settings, workspace: Option<&Workspace>) -> Check {
     let name = directory.display().to_string();
     let Some(free) = fs::free_bytes(directory) else {
         let message = "the system does not report the free space";
-        return Check::new(Subject::Disk, &name, Health::Ok, message);
+        return Check::new(CheckSubject::Disk, &name, Health::Ok, message);
     };
     let message = format!(
         "{:.1} GiB free",
         f64::from(u32::try_from(free >> 20).unwrap_or(u32::MAX)) / 1024.0
     );
     let check = if free < LITTLE_SPACE {
-        Check::new(Subject::Disk, &name, Health::Warning, message).help([
+        Check::new(CheckSubject::Disk, &name, Health::Warning, message).help([
             "layers are written to .golden and to the temporary directory: free some space"
                 .to_owned(),
         ])
     } else {
-        Check::new(Subject::Disk, &name, Health::Ok, message)
+        Check::new(CheckSubject::Disk, &name, Health::Ok, message)
     };
     check.facts(Facts::Disk { free })
 }

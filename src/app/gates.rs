@@ -12,7 +12,7 @@ use crate::config_files::gate_table::{GateEvent, GateTable};
 use crate::event::Events;
 use crate::gates::{self, GateReport, GateSurroundings, Placeholders, names_in};
 use crate::image::Blobs;
-use crate::inventory::{BillOfMaterials, DescribedImage, SbomFormat, layer_owners};
+use crate::inventory::{BillOfMaterials, SbomFormat, SbomSubject, layer_owners};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
@@ -212,7 +212,7 @@ async fn bill(
     let _turn = reader.turn().await;
     let content = reader.listed(&layers, subject.display, &gates.events).await;
     let content = content.map_err(|error| error.to_string())?;
-    let described = DescribedImage {
+    let described = SbomSubject {
         name: subject.name.rsplit('/').next().unwrap_or(subject.name),
         digest: &image.manifest.digest,
         config_digest: &Digest::of(&image.config),

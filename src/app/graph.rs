@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Session;
-use super::bases::{self, Change, UnavailableBase};
+use super::bases::{self, LockedBaseChange, UnavailableBase};
 use crate::resolve::image::Base;
 use crate::resolve::select;
 use crate::workspace::lock::key;
@@ -79,7 +79,7 @@ async fn moved(session: &Session) -> BTreeMap<String, bool> {
             moved.extend(
                 compared
                     .into_iter()
-                    .map(|base| (base.base, base.change != Change::Unchanged)),
+                    .map(|base| (base.base, base.change != LockedBaseChange::Unchanged)),
             );
             for UnavailableBase { base, error, .. } in lost {
                 let warning = format!("cannot determine whether {base} moved: {error}");

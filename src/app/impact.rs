@@ -142,7 +142,7 @@ pub async fn impact(query: &ImpactQuery, scope: &CommandScope) -> Result<Impact,
     let registries = scope.registries(&query.base)?;
     let cache = scope.settings.user_cache();
     // The base is read first, so that a wrong name fails before many requests are sent.
-    let mut bases = Bases {
+    let mut bases = BaseDigests {
         registries: &registries,
         scope,
         found: Vec::new(),
@@ -234,19 +234,19 @@ async fn repositories(
 }
 
 /// A manifest or index of the base, with the lineages of its images.
-struct KnownBase {
+struct BaseManifest {
     summary: ImpactBase,
     images: Vec<(Digest, Lineage)>,
 }
 
 /// Finds the digests of the base.
-struct Bases<'a> {
+struct BaseDigests<'a> {
     registries: &'a Registries,
     scope: &'a CommandScope,
-    found: Vec<KnownBase>,
+    found: Vec<BaseManifest>,
 }
 
-impl Bases<'_> {
+impl BaseDigests<'_> {
     /// Reads the base that a reference names now. Fails if it does not exist.
     async fn read(&mut self, reference: &Reference) -> Result<(), Error> {
         let repository = &reference.repository;
@@ -334,7 +334,7 @@ impl Bases<'_> {
     fn keep(&mut self, repository: &Repository, described: Described, tags: Vec<Tag>) {
         let images = described.images.iter();
         let images = images.filter_map(|image| Some((image.digest.clone(), lineage(image)?)));
-        self.found.push(KnownBase {
+        self.found.push(BaseManifest {
             images: images.collect(),
             summary: ImpactBase {
                 repository: repository.clone(),
@@ -431,7 +431,7 @@ impl<'a> Descendant<'a> {
 
 /// The image, if one of its platforms is built on one of the bases. The base with the most layers
 /// counts; among equals, the one that the label names.
-fn descendant<'a>(scanned: &'a ScannedImage, bases: &[KnownBase]) -> Option<Descendant<'a>> {
+fn descendant<'a>(scanned: &'a ScannedImage, bases: &[BaseManifest]) -> Option<Descendant<'a>> {
     let is_base = bases.iter().any(|base| {
         base.summary.digest == scanned.described.raw.digest
             || base.images.iter().any(|(_, base)| {

@@ -12,7 +12,7 @@ use super::session;
 use super::settings::Settings;
 use crate::config_files::format::format;
 use crate::dockerfile::parse;
-use crate::import::{self, ImportedLine, Options, Outcome};
+use crate::import::{self, ImportOptions, ImportedLine, InstructionOutcome};
 use crate::workspace::{build_context, fs};
 
 /// An imported image.
@@ -30,7 +30,8 @@ impl ImportedImage {
     /// True if every instruction is in the spec.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let is_left_out = |line: &ImportedLine| matches!(line.outcome, Outcome::LeftOut(_));
+        let is_left_out =
+            |line: &ImportedLine| matches!(line.outcome, InstructionOutcome::LeftOut(_));
         !self.lines.iter().any(is_left_out)
     }
 }
@@ -54,10 +55,10 @@ pub async fn dockerfile(
         None => fs::directory_of(&file).to_owned(),
     };
     let written = shown(&file, settings);
-    let options = Options {
+    let options = ImportOptions {
         name: spec.name.to_string(),
         comment: comment(&written),
-        ..Options::default()
+        ..ImportOptions::default()
     };
     let text = text_of(&file, &written)?;
     let prepared = prepare(settings, &written, &text, (&file, &directory), &options)?;
@@ -92,7 +93,7 @@ pub(super) fn prepare(
     written: &str,
     text: &str,
     paths: (&Path, &Path),
-    options: &Options,
+    options: &ImportOptions,
 ) -> Result<PreparedImport, Error> {
     let (file, directory) = paths;
     if !directory.is_dir() {
@@ -167,10 +168,10 @@ pub async fn existing(finder: &Finder<'_>, name: &str, from: &str) -> Result<New
     let spec = NewSpec::of(settings, name).await?;
     let located = finder.find(from).await?;
     let base = located.reference;
-    let options = Options {
+    let options = ImportOptions {
         name: spec.name.to_string(),
         comment: format!("The config is that of {base}."),
-        ..Options::default()
+        ..ImportOptions::default()
     };
     let text = import::on_image(&base, &located.chosen.config, &options);
     let text = format(&text)

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::referrers::{ReferrerNode, ReferrerReader, ReferrersOfImage};
 use super::scope::CommandScope;
 use crate::config_files::base::LayoutSpec;
-use crate::image::{Described, Inventory, describe};
+use crate::image::{Described, RepositoryInventory, describe};
 use crate::observe::Absent;
 use crate::oci::Descriptor;
 use crate::oci::artifact::ArtifactKind;
@@ -87,7 +87,7 @@ pub async fn registry(written: &str, scope: &CommandScope) -> Result<Inspected, 
     let Some(described) = describe(&repo, reference.target()).await? else {
         return Err(Box::new(Absent::find(&repo, &reference).await).into());
     };
-    let tags = Inventory::tags(&repo).await?;
+    let tags = RepositoryInventory::tags(&repo).await?;
     let same = tags
         .iter()
         .filter(|(_, found)| found.digest == described.raw.digest);

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::names::WorkspaceNames;
 use super::scope::CommandScope;
 use crate::event::Events;
-use crate::image::{Described, Inventory, describe};
+use crate::image::{Described, RepositoryInventory, describe};
 use crate::observe::Absent;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Host, Reference, Repository, RepositoryPath, Tag};
@@ -138,7 +138,7 @@ async fn tags(repo: &Repo, all: bool, events: &Events) -> Result<Vec<ListRow>, E
         return Err(Box::new(absent).into());
     };
     list.retain(|tag| all || ArtifactKind::of_tag(tag).is_none());
-    let tags = Inventory::heads(repo, list).await?;
+    let tags = RepositoryInventory::heads(repo, list).await?;
     let digests: BTreeSet<Digest> = tags.values().map(|found| found.digest.clone()).collect();
     let described: BTreeMap<Digest, Described> = stream::iter(digests)
         .map(|digest| async move {

@@ -85,7 +85,7 @@ pub async fn outdated(session: &Session) -> Result<PackageReport, Error> {
     session.require_registry()?;
     let registries = registries::of_session(session)?;
     let docker = connected(&session.settings).await?;
-    let checker = Checker {
+    let checker = PackageChecker {
         session,
         reader: IndexReader::new(&session.settings, &registries, &docker),
     };
@@ -183,12 +183,12 @@ fn to_record(image: &ImageUpdates) -> bool {
 }
 
 /// Compares the images of a session.
-struct Checker<'a> {
+struct PackageChecker<'a> {
     session: &'a Session,
     reader: IndexReader<'a>,
 }
 
-impl Checker<'_> {
+impl PackageChecker<'_> {
     async fn check(&self, image: &ResolvedImage) -> Checked {
         let name = image.display();
         match self.updates(image).await {

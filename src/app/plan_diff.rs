@@ -13,7 +13,7 @@ use super::pipeline::{Engines, Failed};
 use super::session::Session;
 use super::settings::Settings;
 use super::work::Planned;
-use crate::engine::{self, Artifact, Assembled, BuildOptions, EngineKind, embedded};
+use crate::engine::{self, Assembled, BuildOptions, EngineKind, ImageLocation, embedded};
 use crate::plan::{self, ContentSource};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registries;
@@ -117,8 +117,8 @@ async fn assemble(
     let built = engines.embedded.build(&one.recipe, &options, events);
     match Box::pin(built).await {
         Ok(built) => Ok(match built.artifact {
-            Artifact::Assembled(assembled) => Some(assembled),
-            Artifact::Docker { .. } => None,
+            ImageLocation::Assembled(assembled) => Some(assembled),
+            ImageLocation::Docker { .. } => None,
         }),
         Err(engine::Error::Embedded(error))
             if error.needs_execution()

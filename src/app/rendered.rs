@@ -14,7 +14,7 @@ use crate::oci::Content;
 use crate::oci::tar::{self, Entry, EntryKind};
 use crate::reference::{Digest, HashedWriter, Hasher};
 use crate::render::MARK;
-use crate::render::bake::{self, BAKE, BakeTarget};
+use crate::render::bake::{self, BAKE, RenderedTarget};
 use crate::workspace::fs;
 
 /// The state of a file below `--out`.
@@ -44,7 +44,7 @@ pub(super) struct Directories<'a> {
     /// The files that belong to an image, relative to `out`.
     expected: BTreeSet<String>,
     files: Vec<(String, RenderState)>,
-    targets: BTreeMap<String, Vec<BakeTarget>>,
+    targets: BTreeMap<String, Vec<RenderedTarget>>,
 }
 
 impl<'a> Directories<'a> {
@@ -91,7 +91,7 @@ impl<'a> Directories<'a> {
     }
 
     /// Adds an image to the bake file of the directory `name`.
-    pub(super) fn add_target(&mut self, name: &str, target: BakeTarget) {
+    pub(super) fn add_target(&mut self, name: &str, target: RenderedTarget) {
         self.targets
             .entry(name.to_owned())
             .or_default()

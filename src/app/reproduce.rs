@@ -22,7 +22,7 @@ use crate::assemble::{Assembled, can_assemble};
 use crate::config_files::policy::{LifecyclePolicy, Policy, RuleLevel};
 use crate::config_files::workspace::SigningTable;
 use crate::diagnostic::Severity;
-use crate::engine::{Artifact, BuildOptions, EngineKind};
+use crate::engine::{BuildOptions, EngineKind, ImageLocation};
 use crate::image::{self, children};
 use crate::oci::RawManifest;
 use crate::platform::Platform;
@@ -80,13 +80,13 @@ pub struct Reproduction {
     pub provenance: ProvenanceCheck,
     /// The result.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: ReproduceOutcome,
 }
 
 /// The comparison of a published image with its source.
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ReproduceOutcome {
     /// The new build has the same digest.
     Same,
     /// The new build has another digest.
@@ -121,12 +121,15 @@ impl Reproduction {
     /// True if the image is what its provenance says, as far as that can be compared.
     #[must_use]
     pub const fn is_confirmed(&self) -> bool {
-        matches!(self.outcome, Outcome::Same | Outcome::SameInputs { .. })
+        matches!(
+            self.outcome,
+            ReproduceOutcome::Same | ReproduceOutcome::SameInputs { .. }
+        )
     }
 }
 
 /// A published image, and the build that its provenance describes.
-struct Published {
+struct PublishedBuild {
     reference: Reference,
     repo: Repo,
     raw: RawManifest,
@@ -147,7 +150,7 @@ pub async fn reproduce(
         ..
     } = scope;
     let published = find(request, scope).await?;
-    let Published {
+    let PublishedBuild {
         reference,
         raw,
         recorded,
@@ -192,10 +195,10 @@ pub async fn reproduce(
     );
     let outcome = match is_embedded {
         true => rebuilt(&published, &prepared, work, because, settings, destinations).await?,
-        false if recorded.internal.inputs == work.recipe.inputs => Outcome::SameInputs {
+        false if recorded.internal.inputs == work.recipe.inputs => ReproduceOutcome::SameInputs {
             engine: engine.unwrap_or("docker").to_owned(),
         },
-        false => Outcome::OtherInputs {
+        false => ReproduceOutcome::OtherInputs {
             inputs: work.recipe.inputs.clone(),
             because,
         },
@@ -221,7 +224,10 @@ fn local(settings: &Settings) -> PathBuf {
 
 /// Reads the provenance statement of an image. Fails if golden attached none, or if no trusted key
 /// signed it although there is one for the image.
-async fn find(request: ReproduceRequest<'_>, scope: &CommandScope) -> Result<Published, Error> {
+async fn find(
+    request: ReproduceRequest<'_>,
+    scope: &CommandScope,
+) -> Result<PublishedBuild, Error> {
     let (repo, reference) = scope.repo(request.image)?;
     let workspace = scope.workspace.as_ref();
     let trusted = statement_keys(&scope.settings, workspace, request.key, repo.name())?;
@@ -254,7 +260,7 @@ async fn find(request: ReproduceRequest<'_>, scope: &CommandScope) -> Result<Pub
         };
         match RecordedBuild::parse(&statement.text) {
             Ok(recorded) => {
-                return Ok(Published {
+                return Ok(PublishedBuild {
                     reference,
                     repo,
                     raw,
@@ -294,8 +300,12 @@ fn unverified(reference: &Reference, statement: &FoundStatement) -> Error {
 }
 
 /// Opens the workspace of the checkout, with the image as the only selected one.
-async fn open(published: &Published, top: &Path, settings: &Settings) -> Result<Session, Error> {
-    let Published {
+async fn open(
+    published: &PublishedBuild,
+    top: &Path,
+    settings: &Settings,
+) -> Result<Session, Error> {
+    let PublishedBuild {
         reference,
         recorded,
         ..
@@ -386,7 +396,7 @@ fn selected(session: &Session) -> Result<&SessionImage, Error> {
 /// statement.
 async fn prepared(
     mut session: Session,
-    published: &Published,
+    published: &PublishedBuild,
     image: &ResolvedImage,
 ) -> Result<Prepared, Error> {
     // The other images are not built.
@@ -504,13 +514,13 @@ fn differences(
 
 /// Builds the image with the embedded engine, on its published base, and compares it.
 async fn rebuilt(
-    published: &Published,
+    published: &PublishedBuild,
     prepared: &Prepared,
     work: &Work,
     because: Vec<String>,
     settings: &Settings,
     destinations: &Destinations,
-) -> Result<Outcome, Error> {
+) -> Result<ReproduceOutcome, Error> {
     let options = BuildOptions {
         published_parent: published_parent(published, work),
         childless: true,
@@ -521,16 +531,16 @@ async fn rebuilt(
     let built = Box::pin(built)
         .await
         .map_err(super::pipeline::Failed::from)?;
-    let Artifact::Assembled(assembled) = &built.artifact else {
+    let ImageLocation::Assembled(assembled) = &built.artifact else {
         return Err(Error::failed("the image was not assembled"));
     };
     let digest = &published.raw.digest;
     let mut of_platform = assembled.images.iter().map(|image| &image.manifest.digest);
     if assembled.top.digest == *digest || of_platform.any(|own| own == digest) {
-        return Ok(Outcome::Same);
+        return Ok(ReproduceOutcome::Same);
     }
     let diff = compared(published, prepared, assembled, settings, destinations).await?;
-    Ok(Outcome::Different {
+    Ok(ReproduceOutcome::Different {
         rebuilt: assembled.top.digest.clone(),
         because,
         diff: Box::new(diff),
@@ -539,7 +549,7 @@ async fn rebuilt(
 
 /// The published image that an image of the workspace is built on, next to the image itself in its
 /// registry.
-fn published_parent(published: &Published, work: &Work) -> Option<Reference> {
+fn published_parent(published: &PublishedBuild, work: &Work) -> Option<Reference> {
     let parent = parent_of(&work.recipe.image)?;
     let name = work.recipe.base.name()?;
     let mut recorded = published.recorded.dependencies.iter();
@@ -554,7 +564,7 @@ fn published_parent(published: &Published, work: &Work) -> Option<Reference> {
 
 /// Compares the published image with the new build, on the first platform that differs.
 async fn compared(
-    published: &Published,
+    published: &PublishedBuild,
     prepared: &Prepared,
     assembled: &Assembled,
     settings: &Settings,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use semver::Version;
 use serde::Serialize;
 
-use self::descendants::{DescendantPlan, NamedImage};
+use self::descendants::{DescendantPlan, RequestedImage};
 use super::error::Error;
 use super::located::manifest_of;
 use super::scope::CommandScope;
@@ -149,7 +149,7 @@ impl PlannedRevocation {
     }
 
     /// Finds an image that the user names.
-    async fn find(&self, written: &str, reference: Reference) -> Result<NamedImage, Error> {
+    async fn find(&self, written: &str, reference: Reference) -> Result<RequestedImage, Error> {
         if reference.tag.is_none() && reference.digest.is_none() {
             let message = format!("`{written}` has neither a tag nor a digest");
             return Err(Error::invalid(message).hint(format!(
@@ -157,7 +157,7 @@ impl PlannedRevocation {
             )));
         }
         let raw = manifest_of(&self.registries.repo(&reference.repository), &reference).await?;
-        Ok(NamedImage { reference, raw })
+        Ok(RequestedImage { reference, raw })
     }
 
     /// Adds the revoked version to the spec of its image. Fails if the spec revokes a version that is

@@ -2,14 +2,14 @@
 
 use super::error::Error;
 use super::located::Finder;
-use crate::inventory::{BillOfMaterials, DescribedImage, Gap};
+use crate::inventory::{BillOfMaterials, Gap, SbomSubject};
 
 /// The bill of materials of an image. Fails if the image or one of its layers cannot be read. A
 /// damaged package database is a gap of the inventory.
 pub async fn bill(written: &str, finder: &Finder<'_>) -> Result<BillOfMaterials, Error> {
     let image = finder.find(written).await?;
     let content = image.listed_content(finder.settings).await?;
-    let described = DescribedImage {
+    let described = SbomSubject {
         name: &image.name,
         digest: &image.chosen.raw.digest,
         config_digest: &image.chosen.manifest.config.digest,

@@ -173,7 +173,7 @@ fn given_key(settings: &Settings, path: &Path) -> Result<TrustedKey, Error> {
 
 /// Verifies the signatures of images with the keys of a workspace.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct SignatureVerifier {
     /// The key of `--key`; it replaces all others.
     given: Option<TrustedKey>,
     trusted: TrustedKeys,
@@ -181,7 +181,7 @@ pub struct Verifier {
     own: Option<TrustedKey>,
 }
 
-impl Verifier {
+impl SignatureVerifier {
     /// Reads the keys: the file `given` if there is one, else those of the workspace. Fails if a key
     /// cannot be read.
     pub async fn of(

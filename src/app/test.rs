@@ -8,7 +8,7 @@ use super::build::{BuildRequest, examiner, execute, jobs, max_in_progress, need_
 use super::error::Error;
 use super::located::manifest_of;
 use super::names::WorkspaceNames;
-use super::pipeline::{Goal, Options, proxies};
+use super::pipeline::{Goal, RunOptions, proxies};
 use super::prepare::{RunRequest, logins, prepare};
 use super::readable::{ReadableImage, of_layout, published};
 use super::registries;
@@ -92,7 +92,7 @@ pub async fn workspace(session: Session, request: BuildRequest) -> Result<Tested
     .await?;
     need_passed(&prepared, &request)?;
     let settings = &prepared.session.settings;
-    let options = Options {
+    let options = RunOptions {
         push: false,
         atomic: false,
         only_push: false,

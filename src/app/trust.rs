@@ -17,13 +17,13 @@ use crate::workspace::fs;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct UserConfig {
-    trust: TrustTable,
+    trust: TrustSection,
 }
 
 /// `[trust]`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct TrustTable {
+struct TrustSection {
     /// Names or addresses of `[[engine]]`s that receive logins and secrets.
     engines: Vec<String>,
 }

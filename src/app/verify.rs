@@ -9,7 +9,7 @@ use super::published::Requirements;
 use super::registries;
 use super::session::{Session, check};
 use super::settings::Settings;
-use super::signatures::Verifier;
+use super::signatures::SignatureVerifier;
 use crate::publish::Receipt;
 use crate::reference::{Digest, Reference, Repository, RepositoryPath, Tag, Target};
 use crate::registry::{Registries, Repo};
@@ -32,7 +32,7 @@ pub struct VerifyRequest {
     /// Also read and hash configs and layers.
     pub deep: bool,
     /// Also verify signatures, with these keys.
-    pub signatures: Option<Verifier>,
+    pub signatures: Option<SignatureVerifier>,
     /// The artifacts that published images must have.
     pub requirements: Option<Requirements>,
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::overlay::Overlay;
 use super::owners;
-use super::tree::{Attributes, Tree, TreeNode};
+use super::tree::{Attributes, FileTree, TreeNode};
 use super::{AssembleStop, Error};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::render::FilesOnBase;
@@ -18,7 +18,7 @@ use crate::resolve::image::{FileEntry, FileKind};
 /// unchanged, so that the archive is not empty. A missing working directory is included, because
 /// Podman's builder loses the one that `WORKDIR` creates; but not if the image installs packages,
 /// because they may create it with another owner.
-pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<FilesOnBase, AssembleStop> {
+pub fn placed(image: &ResolvedImage, tree: FileTree<'_>) -> Result<FilesOnBase, AssembleStop> {
     let mut overlay = Overlay::new(tree);
     let mut entries = place(image, tree, &mut overlay)?;
     if let Some(workdir) = image
@@ -51,7 +51,7 @@ pub fn placed(image: &ResolvedImage, tree: Tree<'_>) -> Result<FilesOnBase, Asse
 /// Places the files of an image in the order of the spec, and returns their entries.
 pub fn place(
     image: &ResolvedImage,
-    base: Tree<'_>,
+    base: FileTree<'_>,
     overlay: &mut Overlay<'_>,
 ) -> Result<Vec<Entry>, AssembleStop> {
     let mut placing = Placing {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tree::{Attributes, Tree, TreeNode, Unread, ancestors, resolve};
+use super::tree::{Attributes, FileTree, TreeNode, Unread, ancestors, resolve};
 use super::{AssembleStop, Error};
 use crate::oci::tar::{Entry, EntryKind};
 use crate::oci::{Bytes, Content};
@@ -27,7 +27,7 @@ pub struct TrustLayer {
 /// A base and the layers that are being written on it.
 #[derive(Debug)]
 pub struct Overlay<'a> {
-    base: Tree<'a>,
+    base: FileTree<'a>,
     /// The nodes of all placed entries, by path.
     placed: BTreeMap<String, TreeNode>,
     /// The entries of the current layer, by path.
@@ -39,7 +39,7 @@ pub struct Overlay<'a> {
 impl<'a> Overlay<'a> {
     /// Creates an overlay without placed entries.
     #[must_use]
-    pub const fn new(base: Tree<'a>) -> Self {
+    pub const fn new(base: FileTree<'a>) -> Self {
         Self {
             base,
             placed: BTreeMap::new(),
@@ -50,7 +50,7 @@ impl<'a> Overlay<'a> {
 
     /// Creates an overlay on a base with its layer of trusted certificates.
     #[must_use]
-    pub fn above(base: Tree<'a>, trust: &TrustLayer) -> Self {
+    pub fn above(base: FileTree<'a>, trust: &TrustLayer) -> Self {
         Self {
             placed: trust.placed.clone(),
             ..Self::new(base)

@@ -1,13 +1,17 @@
 //! Looks up owners by name in the base's own `/etc/passwd` and `/etc/group`.
 
 use super::overlay::Overlay;
-use super::tree::Tree;
+use super::tree::FileTree;
 use super::{AssembleStop, Error};
 use crate::resolve::image::FileOwner;
 
 /// The user id and group id of an owner. `path` is the file to own, for the error. Fails if the
 /// base has no such name.
-pub fn resolve(owner: &FileOwner, base: Tree<'_>, path: &str) -> Result<(u32, u32), AssembleStop> {
+pub fn resolve(
+    owner: &FileOwner,
+    base: FileTree<'_>,
+    path: &str,
+) -> Result<(u32, u32), AssembleStop> {
     let (user, group) = match owner {
         FileOwner::Numeric { uid, gid } => return Ok((*uid, *gid)),
         FileOwner::Named { user, group } => (user, group.as_deref()),
@@ -38,14 +42,14 @@ pub fn resolve(owner: &FileOwner, base: Tree<'_>, path: &str) -> Result<(u32, u3
 }
 
 /// The id of a user by name. None if `/etc/passwd` does not contain the name.
-pub fn user_id(tree: Tree<'_>, user: &str) -> Result<Option<u32>, AssembleStop> {
+pub fn user_id(tree: FileTree<'_>, user: &str) -> Result<Option<u32>, AssembleStop> {
     Ok(find(tree, "etc/passwd", user)?
         .as_deref()
         .and_then(|line| field(line, 2)))
 }
 
 /// The id of a group by name or number.
-fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, AssembleStop> {
+fn number_of_group(group: &str, base: FileTree<'_>) -> Result<Option<u32>, AssembleStop> {
     if let Ok(gid) = group.parse() {
         return Ok(Some(gid));
     }
@@ -55,7 +59,7 @@ fn number_of_group(group: &str, base: Tree<'_>) -> Result<Option<u32>, AssembleS
 }
 
 /// The line that begins with a name.
-fn find(base: Tree<'_>, file: &str, name: &str) -> Result<Option<String>, AssembleStop> {
+fn find(base: FileTree<'_>, file: &str, name: &str) -> Result<Option<String>, AssembleStop> {
     let content = Overlay::new(base)
         .read(file)?
         .unwrap_or_else(|| Vec::new().into());

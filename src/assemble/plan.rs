@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::base::BaseImage;
 use super::image::{AssembledImage, Layer, LayerSource};
 use super::overlay::{Overlay, TrustLayer};
-use super::tree::Tree;
+use super::tree::FileTree;
 use super::{AssembleStop, Error, can_assemble, certificates, files, runtime};
 use crate::config_files::workspace::Format;
 use crate::oci::config::HistoryEntry;
@@ -75,7 +75,7 @@ impl Output {
 pub fn trust(
     family: Family,
     trusted: &[Certificate],
-    tree: Tree<'_>,
+    tree: FileTree<'_>,
 ) -> Result<TrustLayer, AssembleStop> {
     let mut overlay = Overlay::new(tree);
     certificates::place(family, trusted, &mut overlay)?;
@@ -88,7 +88,7 @@ pub fn assemble(
     image: &ResolvedImage,
     late_labels: &BTreeMap<String, String>,
     base: &BaseImage,
-    tree: Tree<'_>,
+    tree: FileTree<'_>,
     trust: Option<&TrustLayer>,
     output: Output,
 ) -> Result<Assembly, AssembleStop> {

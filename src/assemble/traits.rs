@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::AssembleStop;
 use super::overlay::Overlay;
-use super::tree::{Tree, TreeNode, Unread};
+use super::tree::{FileTree, TreeNode, Unread};
 use crate::resolve::image::Family;
 
 /// The paths of each family's package manager.
@@ -80,7 +80,7 @@ pub struct Traits {
 
 /// The evidence for the family.
 #[derive(Debug, Default)]
-struct Evidence {
+struct FamilyEvidence {
     /// The family that the os-release names.
     named: Option<Family>,
     managers: BTreeSet<Family>,
@@ -90,7 +90,7 @@ struct Evidence {
 }
 
 /// Detects the traits of a base. Requires all layers, because each of them may change the result.
-pub fn traits(tree: Tree<'_>) -> Result<Traits, AssembleStop> {
+pub fn traits(tree: FileTree<'_>) -> Result<Traits, AssembleStop> {
     if !tree.complete {
         return Err(Unread::Layers.into());
     }
@@ -104,12 +104,12 @@ pub fn traits(tree: Tree<'_>) -> Result<Traits, AssembleStop> {
         Ok(false)
     };
     let (id, like) = os_release(&overlay)?;
-    let mut evidence = Evidence {
+    let mut evidence = FamilyEvidence {
         named: id.iter().chain(&like).find_map(|name| family_of(name)),
         other_manager: any(OTHER_MANAGERS)?,
         certificates_tool: any(CERTIFICATES_TOOL)?,
         trust_tool: any(TRUST_TOOL)?,
-        ..Evidence::default()
+        ..FamilyEvidence::default()
     };
     for (family, programs) in MANAGERS {
         if any(programs)? {
@@ -124,7 +124,7 @@ pub fn traits(tree: Tree<'_>) -> Result<Traits, AssembleStop> {
     })
 }
 
-impl Evidence {
+impl FamilyEvidence {
     /// The family. A base with neither a package manager nor a trust tool is static, whatever its
     /// os-release says: a distroless Debian image has no tool that reads Debian's directories.
     fn family(&self) -> Option<Family> {
@@ -182,7 +182,7 @@ fn family_of(distribution: &str) -> Option<Family> {
 }
 
 /// The key stores that are regular files.
-fn key_stores(tree: Tree<'_>, overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
+fn key_stores(tree: FileTree<'_>, overlay: &Overlay<'_>) -> Result<Vec<String>, AssembleStop> {
     let named = tree.layers.iter().flat_map(|layer| layer.entries.keys());
     let paths: BTreeSet<&String> = named
         .filter(|path| KEY_STORES.iter().any(|end| path.ends_with(end)))
@@ -223,7 +223,7 @@ mod tests {
             };
             index.entries.insert(path.to_owned(), node);
         }
-        traits(Tree {
+        traits(FileTree {
             layers: &[Arc::new(index)],
             complete: true,
         })
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn traits_require_all_layers() {
-        let stopped = traits(Tree {
+        let stopped = traits(FileTree {
             layers: &[],
             complete: false,
         });

@@ -132,14 +132,14 @@ pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
 
 /// A base's file tree, as far as it was read.
 #[derive(Debug, Clone, Copy)]
-pub struct Tree<'a> {
+pub struct FileTree<'a> {
     /// The layers that were read, the top one first.
     pub layers: &'a [Arc<LayerIndex>],
     /// True if there is no further layer below.
     pub complete: bool,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> FileTree<'a> {
     /// The file that a hard link without content refers to.
     #[must_use]
     pub fn hard_link(&self, path: &str) -> Option<&'a str> {
@@ -347,7 +347,7 @@ mod tests {
             ]),
             layer(&["f e", "f g"]),
         ];
-        let all = Tree {
+        let all = FileTree {
             layers: &layers,
             complete: true,
         };
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(all.list("a").unwrap(), BTreeSet::from(["new", "old"]));
         assert_eq!(all.list("c").unwrap(), BTreeSet::from(["mine"]));
         assert_eq!(all.list("").unwrap(), BTreeSet::from(["a", "c", "d", "g"]));
-        let top = Tree {
+        let top = FileTree {
             layers: &layers[..1],
             complete: false,
         };
@@ -394,7 +394,7 @@ mod tests {
             "d usr",
             "d usr/bin",
         ])];
-        let tree = Tree {
+        let tree = FileTree {
             layers: &layers,
             complete: true,
         };
@@ -419,7 +419,7 @@ mod tests {
             .map(|n| format!("l{0}/../l{0} l{n}", n + 1))
             .collect::<Vec<_>>();
         let links = [layer(&links.iter().map(String::as_str).collect::<Vec<_>>())];
-        let tree = Tree {
+        let tree = FileTree {
             layers: &links,
             complete: true,
         };

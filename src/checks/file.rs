@@ -9,7 +9,7 @@ use super::verdict::Mismatch;
 use super::{ImageFacts, LARGEST_CONTENT};
 use crate::config_files::byte_size::ByteSize;
 use crate::config_files::values::OwnerSpec;
-use crate::inventory::{FileKind, Merged};
+use crate::inventory::{LayerFileKind, Merged};
 use crate::reference::Digest;
 use crate::resolve::image_test::{FileExpectation, FileProperties};
 
@@ -21,7 +21,7 @@ const GROUP: &str = "/etc/group";
 fn content(found: Option<FoundPath<'_>>) -> Option<(Digest, u64)> {
     match found? {
         FoundPath::Entry(file) => match &file.kind {
-            FileKind::File { size, digest } => Some((digest.clone()?, *size)),
+            LayerFileKind::File { size, digest } => Some((digest.clone()?, *size)),
             _ => None,
         },
         FoundPath::ImpliedDirectory => None,
@@ -227,7 +227,7 @@ fn no_content(found: Option<FoundPath<'_>>) -> String {
 fn link_target(found: FoundPath<'_>) -> Option<&str> {
     match found {
         FoundPath::Entry(file) => match &file.kind {
-            FileKind::Symlink { target } => Some(target),
+            LayerFileKind::Symlink { target } => Some(target),
             _ => None,
         },
         FoundPath::ImpliedDirectory => None,

@@ -1,6 +1,6 @@
 //! Finds a path in the files of an image, and follows symbolic links.
 
-use crate::inventory::{FileKind, ImageFile, Merged};
+use crate::inventory::{LayerFile, LayerFileKind, Merged};
 
 /// The maximum number of links on the way to a file, as on Linux.
 const MOST_LINKS: usize = 40;
@@ -18,7 +18,7 @@ pub(super) enum LastLink {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FoundPath<'a> {
     /// An entry of a layer.
-    Entry(&'a ImageFile),
+    Entry(&'a LayerFile),
     /// A directory without an entry of its own: a layer contains only files in it.
     ImpliedDirectory,
 }
@@ -45,11 +45,11 @@ impl FoundPath<'_> {
         match self {
             Self::ImpliedDirectory => "dir",
             Self::Entry(file) => match file.kind {
-                FileKind::Directory => "dir",
-                FileKind::File { .. } => "file",
-                FileKind::Symlink { .. } => "link",
-                FileKind::Link { .. } => "a hard link to a file that is not in the image",
-                FileKind::Special => "a device, a pipe or a socket",
+                LayerFileKind::Directory => "dir",
+                LayerFileKind::File { .. } => "file",
+                LayerFileKind::Symlink { .. } => "link",
+                LayerFileKind::Link { .. } => "a hard link to a file that is not in the image",
+                LayerFileKind::Special => "a device, a pipe or a socket",
             },
         }
     }
@@ -71,8 +71,8 @@ pub(super) fn find<'a>(files: &'a Merged, path: &str, last: LastLink) -> Option<
         reached.push(next);
         let is_last = open.is_empty();
         match at(files, &reached.join("/"))? {
-            FoundPath::Entry(ImageFile {
-                kind: FileKind::Symlink { target },
+            FoundPath::Entry(LayerFile {
+                kind: LayerFileKind::Symlink { target },
                 ..
             }) if !is_last || last == LastLink::Follow => {
                 links += 1;
@@ -85,7 +85,9 @@ pub(super) fn find<'a>(files: &'a Merged, path: &str, last: LastLink) -> Option<
                 }
                 open.extend(components(target));
             }
-            FoundPath::Entry(file) if !is_last && file.kind != FileKind::Directory => return None,
+            FoundPath::Entry(file) if !is_last && file.kind != LayerFileKind::Directory => {
+                return None;
+            }
             _ => {}
         }
     }

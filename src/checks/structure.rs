@@ -14,7 +14,7 @@ use crate::config_files::structure::{
     CommandCheck, ExistenceCheck, ExpectedValue, GoPattern, MetadataCheck, Patterns,
     StructureCheck, expand,
 };
-use crate::inventory::{FileKind, Merged};
+use crate::inventory::{LayerFileKind, Merged};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
 use crate::resolve::image_test::{ContainerCommand, StructureTest};
@@ -214,10 +214,10 @@ fn mode_text(found: FoundPath<'_>) -> Option<String> {
     let kind = match found {
         FoundPath::ImpliedDirectory => "d",
         FoundPath::Entry(file) => match file.kind {
-            FileKind::Directory => "d",
-            FileKind::File { .. } => "",
-            FileKind::Symlink { .. } => "L",
-            FileKind::Link { .. } | FileKind::Special => return None,
+            LayerFileKind::Directory => "d",
+            LayerFileKind::File { .. } => "",
+            LayerFileKind::Symlink { .. } => "L",
+            LayerFileKind::Link { .. } | LayerFileKind::Special => return None,
         },
     };
     let bits = permission_bits(found);

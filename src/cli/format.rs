@@ -37,16 +37,16 @@ pub(crate) fn document(command: clap::Command) -> clap::Command {
         .value_name("FORMAT")
         .help(format!("Output format [default: {}]", known[0].as_str()))
         .help_heading("Output options")
-        .value_parser(Listed(known));
+        .value_parser(ListedFormats(known));
     command.arg(argument)
 }
 
 /// Lists the formats but accepts every value. [`choose`] checks it later, because `--format` may
 /// also come before the command.
 #[derive(Debug, Clone)]
-struct Listed(&'static [OutputFormat]);
+struct ListedFormats(&'static [OutputFormat]);
 
-impl TypedValueParser for Listed {
+impl TypedValueParser for ListedFormats {
     type Value = String;
 
     fn parse_ref(

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use super::exit::Exit;
-use crate::app::build::Built;
+use crate::app::build::FinishedBuild;
 use crate::app::channels::ChannelRow;
 use crate::app::pipeline::{ImageOutcome, ImageReport};
 use crate::app::prepare::Prepared;
@@ -13,7 +13,7 @@ use crate::report::{self, OutputFormat, step_summary};
 use crate::workspace::fs;
 
 /// Shows the outcome of a run, and returns its exit code.
-pub(super) async fn summarise(context: &Context, built: &mut Built) -> Exit {
+pub(super) async fn summarise(context: &Context, built: &mut FinishedBuild) -> Exit {
     let exit = Exit::of(&built.ended);
     github(context, built).await;
     report::summary(&context.out, context.format, context.globals.quiet, built);
@@ -42,11 +42,11 @@ pub(super) async fn summarise(context: &Context, built: &mut Built) -> Exit {
 }
 
 /// Writes the summary and the outputs of a step of GitHub Actions. A failure is a warning.
-async fn github(context: &Context, built: &Built) {
+async fn github(context: &Context, built: &FinishedBuild) {
     if context.var("GITHUB_ACTIONS") != Some("true") {
         return;
     }
-    let Built {
+    let FinishedBuild {
         prepared, ended, ..
     } = built;
     append(context, "GITHUB_OUTPUT", async || {
@@ -131,11 +131,11 @@ fn push_command(context: &Context, prepared: &Prepared) -> String {
 }
 
 /// Shows the next steps for the built images.
-pub(super) fn built(context: &Context, built: &Built) {
+pub(super) fn built(context: &Context, built: &FinishedBuild) {
     if context.format != OutputFormat::Text || context.globals.quiet {
         return;
     }
-    let Built {
+    let FinishedBuild {
         prepared, ended, ..
     } = built;
     let is_built = |report: &&ImageReport| report.outcome == ImageOutcome::Built;

@@ -7,7 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::unavailable::show_unavailable;
 use super::{packages, session};
-use crate::app::bases::{self, Change, Compared, UnavailableBase};
+use crate::app::bases::{self, Compared, LockedBaseChange, UnavailableBase};
 use crate::report::{self, OutputFormat};
 
 /// List bases that changed since golden.lock (exit 5 if there are any).
@@ -40,7 +40,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return packages::outdated(&session, context).await;
     }
     let (compared, lost) = bases::compare(&session, &args.bases).await?;
-    let outdated = compared.iter().any(|base| base.change != Change::Unchanged);
+    let outdated = compared
+        .iter()
+        .any(|base| base.change != LockedBaseChange::Unchanged);
     let exit = match (lost.is_empty(), outdated) {
         (false, _) => Exit::Failed,
         (true, false) => Exit::Done,

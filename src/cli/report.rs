@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Summary<'a> {
+struct ReportSummary<'a> {
     index: String,
     images: usize,
     #[serde(flatten)]
@@ -55,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let index = args.out.join(INDEX).display().to_string();
     let images = report.images.len();
     if context.format == OutputFormat::Json {
-        context.out.json(&Summary {
+        context.out.json(&ReportSummary {
             index,
             images,
             files,

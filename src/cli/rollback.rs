@@ -79,15 +79,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     confirm(context, args.yes, &question).await?;
     rollback.execute(&session).await?;
     if context.format != OutputFormat::Json && !args.no_edit {
-        let files: Vec<String> = rollback
-            .edits
-            .iter()
-            .map(|edit| edit.file.display().to_string())
-            .collect();
-        let commit = match files.as_slice() {
-            [] => String::new(),
-            files => format!("commit {}, then ", files.join(" and ")),
-        };
+        let commit = report::rollback::commit_first(&rollback.edits);
         let (program, image) = (in_workspace(context), shell_word(&args.image));
         let next =
             format!("the moving tags point to {version}; next: {commit}{program} verify {image}");

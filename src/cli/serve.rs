@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(value_name = "DIR", default_value = ".golden/registry")]
     pub directory: PathBuf,
     /// Address to listen on; port 0 chooses a free port, which is printed.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = serve::address)]
     pub addr: SocketAddr,
     /// File with the users and the bcrypt hashes of their passwords (htpasswd -B).
     #[arg(long, value_name = "FILE")]
@@ -96,16 +96,4 @@ fn collect(store: &Store, context: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// Parses `ADDRESS:PORT`. Of the names, only `localhost` is accepted, because others may have
-/// several addresses.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let number = text
-        .strip_prefix("localhost:")
-        .map(|port| format!("127.0.0.1:{port}"));
-    number.as_deref().unwrap_or(text).parse().map_err(|_| {
-        "write an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000; localhost is 127.0.0.1"
-            .to_owned()
-    })
 }

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::selection::SelectionArgs;
 use super::session::{self, destinations_of, names};
 use crate::app::published::Requirements;
-use crate::app::signatures::Verifier;
+use crate::app::signatures::SignatureVerifier;
 use crate::app::verify::{VerifyRequest, is_reference, named_references, workspace_images};
 use crate::report::{self, OutputFormat};
 use crate::verify::VerifyFinding;
@@ -61,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .or(alone.as_ref());
     let settings = context.settings();
     let signatures = if args.signed {
-        Some(Verifier::of(&settings, workspace, args.key.as_deref()).await?)
+        Some(SignatureVerifier::of(&settings, workspace, args.key.as_deref()).await?)
     } else {
         None
     };

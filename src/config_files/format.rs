@@ -13,9 +13,12 @@ const INDENT: usize = 4;
 /// The text of a spec file in the standard layout. Fails if `text` is not TOML.
 pub fn format(text: &str) -> Result<String, TomlError> {
     let mut document: DocumentMut = text.replace("\r\n", "\n").parse()?;
-    let end = comments(&format!("{}\n", raw(document.trailing())), Gap::AsWritten);
+    let end = comments(
+        &format!("{}\n", raw(document.trailing())),
+        BlankLines::AsWritten,
+    );
     let table = document.as_table_mut();
-    let mut layout = Layout {
+    let mut layout = FormatState {
         first_header: if values(table) { None } else { position(table) },
     };
     layout.entries(table, "");
@@ -26,7 +29,7 @@ pub fn format(text: &str) -> Result<String, TomlError> {
 
 /// The blank lines before a comment, a key or a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gap {
+enum BlankLines {
     /// None: it is the first line of its table or of the file.
     None,
     /// One if there is at least one.
@@ -36,18 +39,18 @@ enum Gap {
 }
 
 /// The state of formatting a file.
-struct Layout {
+struct FormatState {
     /// The position of the first header, if no key comes before it.
     first_header: Option<isize>,
 }
 
-impl Layout {
+impl FormatState {
     /// Formats the keys of a table, and the tables below it. `path` is the start of dotted keys.
     fn entries(&mut self, table: &mut Table, path: &str) {
         let mut gap = if path.is_empty() {
-            Gap::None
+            BlankLines::None
         } else {
-            Gap::AsWritten
+            BlankLines::AsWritten
         };
         for (mut key, item) in table.iter_mut() {
             let name = format!("{path}{}", key.display_repr());
@@ -55,12 +58,12 @@ impl Layout {
                 Item::None => {}
                 Item::Value(value) => {
                     entry(&mut key, value, path, gap);
-                    gap = Gap::AsWritten;
+                    gap = BlankLines::AsWritten;
                 }
                 Item::Table(inner) if inner.is_dotted() => {
                     key.fmt();
                     self.entries(inner, &format!("{name}."));
-                    gap = Gap::AsWritten;
+                    gap = BlankLines::AsWritten;
                 }
                 Item::Table(inner) => {
                     key.fmt();
@@ -78,7 +81,11 @@ impl Layout {
     fn table(&mut self, table: &mut Table) {
         if !table.is_implicit() {
             let is_first = table.position() == self.first_header;
-            let gap = if is_first { Gap::None } else { Gap::One };
+            let gap = if is_first {
+                BlankLines::None
+            } else {
+                BlankLines::One
+            };
             let decor = table.decor_mut();
             let before = comments(decor.prefix().map_or("", raw), gap);
             let after = decor.suffix().map_or("", raw);
@@ -115,13 +122,13 @@ fn raw(text: &toml_edit::RawString) -> &str {
 }
 
 /// Formats the comments before a key or a header. `text` ends with the indentation.
-fn comments(text: &str, gap: Gap) -> String {
+fn comments(text: &str, gap: BlankLines) -> String {
     let mut lines: Vec<&str> = text.split('\n').map(str::trim).collect();
     lines.pop();
-    let (mut out, mut blank) = (String::new(), gap == Gap::One);
+    let (mut out, mut blank) = (String::new(), gap == BlankLines::One);
     for line in lines {
         if line.is_empty() {
-            blank |= gap != Gap::None || !out.is_empty();
+            blank |= gap != BlankLines::None || !out.is_empty();
             continue;
         }
         if std::mem::take(&mut blank) {
@@ -146,7 +153,7 @@ fn comment_after(text: &str, blanks: usize) -> String {
 }
 
 /// Formats `key = value`. A comment after it keeps its column if possible.
-fn entry(key: &mut KeyMut<'_>, value: &mut Value, path: &str, gap: Gap) {
+fn entry(key: &mut KeyMut<'_>, value: &mut Value, path: &str, gap: BlankLines) {
     let decor = key.leaf_decor();
     let before = decor.prefix().map_or("", raw).to_owned();
     let indentation = before.rsplit('\n').next().unwrap_or_default();

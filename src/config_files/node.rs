@@ -34,9 +34,9 @@ impl<'de> Deserializer<'de> for Root<'_, '_> {
 }
 
 /// A value, read as any type.
-struct Node<'t, 'i>(&'t Value<'i>);
+struct AnyValue<'t, 'i>(&'t Value<'i>);
 
-impl Node<'_, '_> {
+impl AnyValue<'_, '_> {
     /// Reads the value as the type that it has.
     fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0.get_ref() {
@@ -61,7 +61,7 @@ impl Node<'_, '_> {
     }
 }
 
-impl<'de> Deserializer<'de> for Node<'_, '_> {
+impl<'de> Deserializer<'de> for AnyValue<'_, '_> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -149,20 +149,20 @@ fn integer<'de, V: Visitor<'de>>(number: &DeInteger<'_>, visitor: V) -> Result<V
 }
 
 fn entries<'de, V: Visitor<'de>>(table: &SpecTable<'_>, visitor: V) -> Result<V::Value, Fault> {
-    visitor.visit_map(Entries {
+    visitor.visit_map(UnreadEntries {
         left: table.iter(),
         value: None,
     })
 }
 
 /// The entries of a table that are not read yet.
-struct Entries<'t, 'i, I> {
+struct UnreadEntries<'t, 'i, I> {
     left: I,
     /// The value of the last key.
     value: Option<&'t Value<'i>>,
 }
 
-impl<'de, 't, 'i: 't, I> MapAccess<'de> for Entries<'t, 'i, I>
+impl<'de, 't, 'i: 't, I> MapAccess<'de> for UnreadEntries<'t, 'i, I>
 where
     I: Iterator<Item = (&'t Spanned<Cow<'i, str>>, &'t Value<'i>)>,
 {
@@ -206,6 +206,6 @@ impl<'de, 't, 'i: 't, I: Iterator<Item = &'t Value<'i>>> SeqAccess<'de> for Item
 
 /// Reads a value. An error about the whole value has its place.
 fn read<'de, S: DeserializeSeed<'de>>(value: &Value<'_>, seed: S) -> Result<S::Value, Fault> {
-    let read = seed.deserialize(Node(value));
+    let read = seed.deserialize(AnyValue(value));
     read.map_err(|fault| fault.at(value.span()))
 }

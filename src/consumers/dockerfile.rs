@@ -1,7 +1,7 @@
 //! The `FROM` lines of Dockerfiles.
 
 use super::{Editable, EditablePart, ImageUse, parsed};
-use crate::dockerfile::{Dockerfile, Instruction, Keyword, Source, parse, stages};
+use crate::dockerfile::{Dockerfile, Instruction, Keyword, StageBase, parse, stages};
 
 pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
     let dockerfile = parse(text).map_err(|error| error.to_string())?;
@@ -12,9 +12,9 @@ pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
     for stage in &stages {
         let from = &stage.from;
         let image = match &from.source {
-            Source::Scratch | Source::Stage(_) => continue,
-            Source::Image(name) => parsed(name),
-            Source::Unknown(error) => Err(error.to_string()),
+            StageBase::Scratch | StageBase::Stage(_) => continue,
+            StageBase::Image(name) => parsed(name),
+            StageBase::Unknown(error) => Err(error.to_string()),
         };
         let editable = if from.written.contains('$') {
             argument(&dockerfile, &from.written, &written)

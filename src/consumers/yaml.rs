@@ -10,7 +10,7 @@ use super::{Editable, EditablePart, ImageUse, parsed};
 const LONGEST_VARIABLE: usize = 4_096;
 
 /// A key with a scalar value on one line.
-struct Entry<'t> {
+struct ScalarEntry<'t> {
     /// The column of the key. In a flow, the depth counts instead.
     indent: usize,
     key: &'t str,
@@ -79,7 +79,7 @@ pub(super) fn kubernetes(text: &str) -> Vec<ImageUse> {
     found
 }
 
-fn image(entry: &Entry<'_>) -> Option<ImageUse> {
+fn image(entry: &ScalarEntry<'_>) -> Option<ImageUse> {
     if entry.value.is_empty() {
         return None;
     }
@@ -157,8 +157,8 @@ fn with_defaults(text: &str) -> (Result<String, String>, Option<Editable>) {
 }
 
 /// The keys of a file with their values. Text blocks and comments are skipped.
-fn entries(text: &str) -> Vec<Entry<'_>> {
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+fn entries(text: &str) -> Vec<ScalarEntry<'_>> {
+    let mut entries: Vec<ScalarEntry<'_>> = Vec::new();
     let mut block: Option<usize> = None;
     let mut flow = Flow::default();
     let mut offset = 0;
@@ -195,7 +195,7 @@ fn add_line<'t>(
     content: &'t str,
     start: usize,
     flow: &mut Flow,
-    entries: &mut Vec<Entry<'t>>,
+    entries: &mut Vec<ScalarEntry<'t>>,
 ) -> Option<usize> {
     let at = line_indent(content);
     let Some((key, after)) = key(&content[at..]) else {
@@ -214,7 +214,7 @@ fn add_line<'t>(
         scalar(content, value_at)
     };
     let value = &content[range.clone()];
-    entries.push(Entry {
+    entries.push(ScalarEntry {
         indent: at,
         key,
         value,
@@ -248,7 +248,13 @@ struct Flow {
 
 impl Flow {
     /// Adds the keys of a line from `at` on.
-    fn add<'t>(&mut self, content: &'t str, at: usize, start: usize, entries: &mut Vec<Entry<'t>>) {
+    fn add<'t>(
+        &mut self,
+        content: &'t str,
+        at: usize,
+        start: usize,
+        entries: &mut Vec<ScalarEntry<'t>>,
+    ) {
         let mut at = at;
         while let Some(c) = content[at..].chars().next() {
             let rest = &content[at..];
@@ -276,7 +282,7 @@ impl Flow {
         content: &'t str,
         at: usize,
         start: usize,
-        entries: &mut Vec<Entry<'t>>,
+        entries: &mut Vec<ScalarEntry<'t>>,
     ) -> usize {
         let Some((key, after)) = key(&content[at..]) else {
             return after_quote(content, flow_scalar(content, at));
@@ -287,7 +293,7 @@ impl Flow {
         } else {
             flow_scalar(content, value_at)
         };
-        entries.push(Entry {
+        entries.push(ScalarEntry {
             indent: self.base + self.depth,
             key,
             value: &content[range.clone()],

@@ -5,7 +5,7 @@ use std::str::Chars;
 
 use regex::Regex;
 
-use super::scope::{Scope, TooLarge, Value};
+use super::scope::{Scope, ScopeValue, TooLarge};
 
 /// The longest result, in bytes.
 const MAX_LENGTH: usize = 64 << 10;
@@ -46,12 +46,12 @@ pub enum Error {
 }
 
 /// Evaluates a word: removes quotes and escape characters, and replaces variables.
-pub fn word(text: &str, escape: char, scope: &Scope) -> Result<Value, Error> {
+pub fn word(text: &str, escape: char, scope: &Scope) -> Result<ScopeValue, Error> {
     Lexer::new(text, escape, scope, Quotes::Removed).all()
 }
 
 /// Replaces variables in a text in which quotes have no meaning: the content of a here-document.
-pub fn here_document(text: &str, escape: char, scope: &Scope) -> Result<Value, Error> {
+pub fn here_document(text: &str, escape: char, scope: &Scope) -> Result<ScopeValue, Error> {
     Lexer::new(text, escape, scope, Quotes::Kept).all()
 }
 
@@ -80,13 +80,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn all(mut self) -> Result<Value, Error> {
+    fn all(mut self) -> Result<ScopeValue, Error> {
         self.until(None)
     }
 
     /// Evaluates the text up to `stop`, which is consumed, or up to the end.
-    fn until(&mut self, stop: Option<char>) -> Result<Value, Error> {
-        let mut out = Value::default();
+    fn until(&mut self, stop: Option<char>) -> Result<ScopeValue, Error> {
+        let mut out = ScopeValue::default();
         while let Some(c) = self.chars.next() {
             match c {
                 c if Some(c) == stop => return checked(out),
@@ -107,7 +107,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// An escape character. In a here-document, it escapes only `$` and itself.
-    fn escaped(&mut self, out: &mut Value) {
+    fn escaped(&mut self, out: &mut ScopeValue) {
         let Some(next) = self.chars.peek().copied() else {
             if self.quotes == Quotes::Kept {
                 out.push(self.escape);
@@ -122,11 +122,11 @@ impl<'a> Lexer<'a> {
         out.push(next);
     }
 
-    fn single_quoted(&mut self, out: &mut Value) -> Result<(), Error> {
+    fn single_quoted(&mut self, out: &mut ScopeValue) -> Result<(), Error> {
         for c in self.chars.by_ref() {
             if c == '\'' {
                 // Empty quotes are an empty text, not nothing.
-                out.append(Value::text(""));
+                out.append(ScopeValue::text(""));
                 return Ok(());
             }
             out.push(c);
@@ -134,11 +134,11 @@ impl<'a> Lexer<'a> {
         Err(Error::OpenQuote('\''))
     }
 
-    fn double_quoted(&mut self, out: &mut Value) -> Result<(), Error> {
+    fn double_quoted(&mut self, out: &mut ScopeValue) -> Result<(), Error> {
         while let Some(c) = self.chars.next() {
             match c {
                 '"' => {
-                    out.append(Value::text(""));
+                    out.append(ScopeValue::text(""));
                     return Ok(());
                 }
                 '$' => out.append(self.dollar()?),
@@ -161,11 +161,11 @@ impl<'a> Lexer<'a> {
     }
 
     /// The value after a `$`.
-    fn dollar(&mut self) -> Result<Value, Error> {
+    fn dollar(&mut self) -> Result<ScopeValue, Error> {
         if self.chars.next_if_eq(&'{').is_none() {
             let name = self.name();
             if name.is_empty() {
-                return Ok(Value::text("$"));
+                return Ok(ScopeValue::text("$"));
             }
             return Ok(self.scope.value(&name).unwrap_or_default());
         }
@@ -179,7 +179,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The value of `${NAME…}`, after the brace.
-    fn braced(&mut self) -> Result<Value, Error> {
+    fn braced(&mut self) -> Result<ScopeValue, Error> {
         let name = self.name();
         if name.is_empty() {
             return Err(Error::Substitution(String::new()));
@@ -208,15 +208,15 @@ impl<'a> Lexer<'a> {
     fn alternative(
         &mut self,
         name: &str,
-        value: Option<Value>,
+        value: Option<ScopeValue>,
         operator: Option<char>,
         is_set: bool,
-    ) -> Result<Value, Error> {
+    ) -> Result<ScopeValue, Error> {
         let word = self.until(Some('}'))?;
         let value = value.unwrap_or_default();
         match operator {
             Some('-') => Ok(if is_set { value } else { word }),
-            Some('+') => Ok(if is_set { word } else { Value::default() }),
+            Some('+') => Ok(if is_set { word } else { ScopeValue::default() }),
             Some('?') if is_set => Ok(value),
             Some('?') => Err(Error::Required {
                 name: name.to_owned(),
@@ -227,7 +227,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The value of `${NAME#PATTERN}`, `%`, `##`, `%%`, `/` and `//`, after the operator.
-    fn pattern(&mut self, value: Option<&Value>, operator: char) -> Result<Value, Error> {
+    fn pattern(&mut self, value: Option<&ScopeValue>, operator: char) -> Result<ScopeValue, Error> {
         let is_double = self.chars.next_if_eq(&operator).is_some();
         let mut pattern = String::new();
         let mut replacement = None;
@@ -247,8 +247,8 @@ impl<'a> Lexer<'a> {
         if text.len() > MAX_LENGTH || pattern.len() > MAX_PATTERN {
             return Err(Error::TooLong);
         }
-        let Some(pattern) = Pattern::of(&pattern) else {
-            return Ok(Value::text(text));
+        let Some(pattern) = ShellPattern::of(&pattern) else {
+            return Ok(ScopeValue::text(text));
         };
         let replaced = match operator {
             '#' => without_prefix(&text, &pattern, is_double)?,
@@ -258,7 +258,7 @@ impl<'a> Lexer<'a> {
                 replaced(&text, &pattern, &replacement, is_double)?
             }
         };
-        Ok(Value::text(replaced))
+        Ok(ScopeValue::text(replaced))
     }
 
     /// The name of a variable: letters, digits and `_`, or one special character.
@@ -285,7 +285,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-fn checked(value: Value) -> Result<Value, Error> {
+fn checked(value: ScopeValue) -> Result<ScopeValue, Error> {
     if value.len() > MAX_LENGTH {
         Err(Error::TooLong)
     } else {
@@ -293,14 +293,14 @@ fn checked(value: Value) -> Result<Value, Error> {
     }
 }
 
-fn known(value: &Value) -> Result<String, Error> {
+fn known(value: &ScopeValue) -> Result<String, Error> {
     value
         .known()
         .map_err(|name| Error::Unknown(name.to_owned()))
 }
 
 /// True if a value is not empty. Fails if only the base decides it.
-fn is_not_empty(value: &Value) -> Result<bool, Error> {
+fn is_not_empty(value: &ScopeValue) -> Result<bool, Error> {
     match value.known() {
         Ok(text) => Ok(!text.is_empty()),
         Err(_) if value.has_text() => Ok(true),
@@ -309,7 +309,7 @@ fn is_not_empty(value: &Value) -> Result<bool, Error> {
 }
 
 /// True if a variable is set. Fails if only the base decides it.
-fn is_known_to_exist(value: &Value) -> Result<bool, Error> {
+fn is_known_to_exist(value: &ScopeValue) -> Result<bool, Error> {
     match value.only_inherited() {
         Some(name) => Err(Error::Unknown(name.to_owned())),
         None => Ok(true),
@@ -328,9 +328,9 @@ enum PatternPart {
 }
 
 /// A shell pattern with `*`, `?` and `\`.
-struct Pattern(Vec<PatternPart>);
+struct ShellPattern(Vec<PatternPart>);
 
-impl Pattern {
+impl ShellPattern {
     /// Parses a pattern. `None` if a `\` ends it, so that it matches nothing.
     fn of(text: &str) -> Option<Self> {
         let mut parts = Vec::new();
@@ -372,13 +372,13 @@ impl Pattern {
 }
 
 /// The text without the shortest or longest start that matches.
-fn without_prefix(text: &str, pattern: &Pattern, is_longest: bool) -> Result<String, Error> {
+fn without_prefix(text: &str, pattern: &ShellPattern, is_longest: bool) -> Result<String, Error> {
     let found = pattern.regex(is_longest, true)?.find(text);
     Ok(text[found.map_or(0, |found| found.end())..].to_owned())
 }
 
 /// The text without the shortest or longest end that matches.
-fn without_suffix(text: &str, pattern: Pattern, is_longest: bool) -> Result<String, Error> {
+fn without_suffix(text: &str, pattern: ShellPattern, is_longest: bool) -> Result<String, Error> {
     let reversed: String = text.chars().rev().collect();
     let rest = without_prefix(&reversed, &pattern.reversed(), is_longest)?;
     Ok(rest.chars().rev().collect())
@@ -388,7 +388,7 @@ fn without_suffix(text: &str, pattern: Pattern, is_longest: bool) -> Result<Stri
 /// not empty.
 fn replaced(
     text: &str,
-    pattern: &Pattern,
+    pattern: &ShellPattern,
     replacement: &str,
     is_every: bool,
 ) -> Result<String, Error> {

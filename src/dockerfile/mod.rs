@@ -20,8 +20,8 @@ pub use here_document::HereDocument;
 pub use instruction::{Dockerfile, Flag, Instruction, Keyword};
 pub use pairs::Pair;
 pub use parse::{Error, ErrorKind, parse};
-pub use scope::{Scope, TooLarge, Value};
-pub use stages::{From, Source, Stage, stages};
+pub use scope::{Scope, ScopeValue, TooLarge};
+pub use stages::{From, Stage, StageBase, stages};
 
 #[cfg(test)]
 mod tests;

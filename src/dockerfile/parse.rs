@@ -88,7 +88,7 @@ pub fn parse(text: &str) -> Result<Dockerfile, Error> {
         let kind = ErrorKind::TooLong;
         return Err(Error { line: 1, kind });
     }
-    let mut lines = Lines {
+    let mut lines = SourceLines {
         rest: &text[text_start..],
         offset: text_start,
         number: 0,
@@ -110,7 +110,7 @@ pub fn parse(text: &str) -> Result<Dockerfile, Error> {
 }
 
 /// The lines of a text, with their numbers and offsets.
-struct Lines<'t> {
+struct SourceLines<'t> {
     rest: &'t str,
     offset: usize,
     /// The number of the last line, from 1.
@@ -119,15 +119,15 @@ struct Lines<'t> {
 
 /// One line, without its line break.
 #[derive(Clone, Copy)]
-struct Line<'t> {
+struct SourceLine<'t> {
     text: &'t str,
     /// The text with its line break.
     whole: &'t str,
     offset: usize,
 }
 
-impl<'t> Lines<'t> {
-    fn next(&mut self) -> Result<Option<Line<'t>>, Error> {
+impl<'t> SourceLines<'t> {
+    fn next(&mut self) -> Result<Option<SourceLine<'t>>, Error> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -141,7 +141,7 @@ impl<'t> Lines<'t> {
             return Err(self.error(ErrorKind::LongLine));
         }
         let text = whole.trim_end_matches(['\r', '\n']);
-        Ok(Some(Line {
+        Ok(Some(SourceLine {
             text,
             whole,
             offset,
@@ -221,7 +221,10 @@ impl Logical {
 }
 
 /// The next instruction; `None` at the end.
-fn next_instruction(lines: &mut Lines<'_>, escape: char) -> Result<Option<Instruction>, Error> {
+fn next_instruction(
+    lines: &mut SourceLines<'_>,
+    escape: char,
+) -> Result<Option<Instruction>, Error> {
     while let Some(line) = lines.next()? {
         let start = lines.number;
         let text = line.text.trim_start();
@@ -350,7 +353,7 @@ fn flag_word(text: &str) -> (String, usize) {
 }
 
 /// Reads the here-documents that a line opens.
-fn here_documents(line: &str, lines: &mut Lines<'_>) -> Result<Vec<HereDocument>, Error> {
+fn here_documents(line: &str, lines: &mut SourceLines<'_>) -> Result<Vec<HereDocument>, Error> {
     let mut documents = here_document::opened_by(line);
     for document in &mut documents {
         loop {

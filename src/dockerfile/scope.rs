@@ -19,7 +19,7 @@ const PLATFORM_ARGUMENTS: [&str; 8] = [
 
 /// The value of a variable: text, and values that the base image defines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Value(pub(super) Vec<Piece>);
+pub struct ScopeValue(pub(super) Vec<Piece>);
 
 /// A part of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Piece {
     Inherited(String),
 }
 
-impl Value {
+impl ScopeValue {
     /// A literal text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
@@ -99,8 +99,8 @@ pub struct TooLarge;
 /// The variables at one point of a Dockerfile.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    arguments: IndexMap<String, Option<Value>>,
-    env: IndexMap<String, Value>,
+    arguments: IndexMap<String, Option<ScopeValue>>,
+    env: IndexMap<String, ScopeValue>,
     /// The length of all names and values, in bytes.
     size: usize,
     /// True if a variable that is not set here may be set by the base.
@@ -120,7 +120,7 @@ impl Scope {
     /// The scope before the first `FROM`, with the build arguments of the platform.
     pub(super) fn of_platform() -> Self {
         let declared =
-            PLATFORM_ARGUMENTS.map(|name| (name.to_owned(), Some(Value::inherited(name))));
+            PLATFORM_ARGUMENTS.map(|name| (name.to_owned(), Some(ScopeValue::inherited(name))));
         Self {
             arguments: IndexMap::from(declared),
             size: PLATFORM_ARGUMENTS.iter().map(|name| 2 * name.len()).sum(),
@@ -130,19 +130,19 @@ impl Scope {
 
     /// The build arguments that are declared.
     #[must_use]
-    pub const fn arguments(&self) -> &IndexMap<String, Option<Value>> {
+    pub const fn arguments(&self) -> &IndexMap<String, Option<ScopeValue>> {
         &self.arguments
     }
 
     /// The environment variables.
     #[must_use]
-    pub const fn env(&self) -> &IndexMap<String, Value> {
+    pub const fn env(&self) -> &IndexMap<String, ScopeValue> {
         &self.env
     }
 
     /// Declares a build argument. Fails if all values together are too long.
-    pub fn declare(&mut self, name: String, value: Option<Value>) -> Result<(), TooLarge> {
-        let size = |value: &Option<Value>| value.as_ref().map_or(0, Value::len);
+    pub fn declare(&mut self, name: String, value: Option<ScopeValue>) -> Result<(), TooLarge> {
+        let size = |value: &Option<ScopeValue>| value.as_ref().map_or(0, ScopeValue::len);
         let old = self.arguments.get(&name);
         let old = old.map_or(0, |value| name.len() + size(value));
         self.size = total(self.size - old + name.len() + size(&value))?;
@@ -151,7 +151,7 @@ impl Scope {
     }
 
     /// Sets an environment variable. Fails if all values together are too long.
-    pub fn set(&mut self, name: String, value: Value) -> Result<(), TooLarge> {
+    pub fn set(&mut self, name: String, value: ScopeValue) -> Result<(), TooLarge> {
         let old = self.env.get(&name);
         let old = old.map_or(0, |value| name.len() + value.len());
         self.size = total(self.size - old + name.len() + value.len())?;
@@ -161,14 +161,14 @@ impl Scope {
 
     /// The value of a variable; an environment variable overrides a build argument.
     #[must_use]
-    pub fn value(&self, name: &str) -> Option<Value> {
+    pub fn value(&self, name: &str) -> Option<ScopeValue> {
         if let Some(value) = self.env.get(name) {
             return Some(value.clone());
         }
         match self.arguments.get(name) {
             Some(Some(value)) => Some(value.clone()),
             // The base may have a variable of this name.
-            _ if self.has_base => Some(Value::inherited(name)),
+            _ if self.has_base => Some(ScopeValue::inherited(name)),
             _ => None,
         }
     }
@@ -183,7 +183,7 @@ const fn total(size: usize) -> Result<usize, TooLarge> {
     }
 }
 
-impl Value {
+impl ScopeValue {
     /// True if the value contains a text that is not empty.
     pub(super) fn has_text(&self) -> bool {
         let is_text = |piece: &Piece| matches!(piece, Piece::Text(text) if !text.is_empty());

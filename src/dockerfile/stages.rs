@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::expand;
 use super::instruction::{Dockerfile, Instruction, Keyword};
 use super::parse::{Error, ErrorKind};
-use super::scope::{Scope, TooLarge, Value};
+use super::scope::{Scope, ScopeValue, TooLarge};
 
 /// A build stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub struct From {
     /// The position of the written base in the file, in bytes.
     pub position: Range<usize>,
     /// The base that the defaults of the build arguments give.
-    pub source: Source,
+    pub source: StageBase,
     /// The value of `--platform`, as written.
     pub platform: Option<String>,
 }
 
 /// The base of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum StageBase {
     /// The empty image.
     Scratch,
     /// An earlier stage, by its position.
@@ -90,7 +90,7 @@ fn declare(
 ) -> Result<(), ErrorKind> {
     for (name, default) in instruction.build_arguments(escape) {
         let value = match (arguments.get(&name), default) {
-            (Some(value), _) => Some(Value::text(value)),
+            (Some(value), _) => Some(ScopeValue::text(value)),
             (None, Some(word)) => Some(expanded(&word, escape, scope)?),
             (None, None) => None,
         };
@@ -108,7 +108,7 @@ fn too_large(name: &str, error: TooLarge) -> ErrorKind {
 }
 
 /// Evaluates a word.
-fn expanded(word: &str, escape: char, scope: &Scope) -> Result<Value, ErrorKind> {
+fn expanded(word: &str, escape: char, scope: &Scope) -> Result<ScopeValue, ErrorKind> {
     expand::word(word, escape, scope).map_err(|source| ErrorKind::Expand {
         word: word.to_owned(),
         source,
@@ -137,8 +137,10 @@ fn stage(
         known.map_err(expand::Error::Unknown)
     });
     let source = match text {
-        Err(error) => Source::Unknown(error),
-        Ok(text) if text.is_empty() => Source::Unknown(expand::Error::Unknown(written.to_owned())),
+        Err(error) => StageBase::Unknown(error),
+        Ok(text) if text.is_empty() => {
+            StageBase::Unknown(expand::Error::Unknown(written.to_owned()))
+        }
         Ok(text) => source(text, before),
     };
     Ok(Stage {
@@ -155,12 +157,12 @@ fn stage(
 }
 
 /// The base with this name: a stage hides an image of the same name.
-fn source(text: String, before: &[Stage]) -> Source {
+fn source(text: String, before: &[Stage]) -> StageBase {
     let lower = text.to_ascii_lowercase();
     let is_named = |stage: &Stage| stage.name.as_deref() == Some(lower.as_str());
     match before.iter().rposition(is_named) {
-        Some(stage) => Source::Stage(stage),
-        None if text == "scratch" => Source::Scratch,
-        None => Source::Image(text),
+        Some(stage) => StageBase::Stage(stage),
+        None if text == "scratch" => StageBase::Scratch,
+        None => StageBase::Image(text),
     }
 }

@@ -195,7 +195,7 @@ fn positions_lead_to_the_text_of_the_file() {
         (from.line, &text[from.position.clone()]),
         (3, "debian:${V}")
     );
-    assert_eq!(from.source, Source::Image("debian:1".to_owned()));
+    assert_eq!(from.source, StageBase::Image("debian:1".to_owned()));
     assert_eq!(from.platform.as_deref(), Some("x"));
     assert_eq!(stages[0].instructions, 2..3);
 }
@@ -205,18 +205,18 @@ fn stages_resolve_arguments_and_names() {
     let text = "ARG A=alpine\nARG B=$A:3\nARG C\nFROM ${B} AS Base\nFROM base\nFROM scratch\n\
                 FROM ${C:-x}\nFROM $C\nFROM a-$TARGETARCH\nFROM ${A%ine}\n";
     let (_, stages) = stages(&parsed(text), &BTreeMap::new()).unwrap();
-    let sources: Vec<&Source> = stages.iter().map(|stage| &stage.from.source).collect();
-    let unknown = |name: &str| Source::Unknown(expand::Error::Unknown(name.to_owned()));
+    let sources: Vec<&StageBase> = stages.iter().map(|stage| &stage.from.source).collect();
+    let unknown = |name: &str| StageBase::Unknown(expand::Error::Unknown(name.to_owned()));
     assert_eq!(
         sources,
         [
-            &Source::Image("alpine:3".to_owned()),
-            &Source::Stage(0),
-            &Source::Scratch,
-            &Source::Image("x".to_owned()),
+            &StageBase::Image("alpine:3".to_owned()),
+            &StageBase::Stage(0),
+            &StageBase::Scratch,
+            &StageBase::Image("x".to_owned()),
             &unknown("$C"),
             &unknown("TARGETARCH"),
-            &Source::Image("alp".to_owned()),
+            &StageBase::Image("alp".to_owned()),
         ]
     );
     for (text, expected) in [
@@ -305,10 +305,10 @@ fn forms_are_lists_or_texts() {
 fn words_are_evaluated_as_docker_does() {
     let mut scope = Scope::default();
     for (name, value) in [("A", "one"), ("E", ""), ("P", "a/b.tar.gz"), ("L", "é\nb")] {
-        scope.set(name.to_owned(), Value::text(value)).unwrap();
+        scope.set(name.to_owned(), ScopeValue::text(value)).unwrap();
     }
     for (name, value) in [("B", Some("two")), ("A", Some("hidden")), ("C", None)] {
-        let value = value.map(Value::text);
+        let value = value.map(ScopeValue::text);
         scope.declare(name.to_owned(), value).unwrap();
     }
     for (text, expected) in [
@@ -354,7 +354,7 @@ fn words_are_evaluated_as_docker_does() {
     ] {
         let value = word(text, '\\', &scope);
         assert_eq!(
-            value.as_ref().map(Value::known),
+            value.as_ref().map(ScopeValue::known),
             Ok(Ok(expected.to_owned())),
             "{text}"
         );
@@ -399,7 +399,7 @@ fn values_of_the_base_remain_visible() {
 #[test]
 fn values_do_not_grow_without_bound() {
     let mut scope = Scope::default();
-    let start = Value::text("x".repeat(1000));
+    let start = ScopeValue::text("x".repeat(1000));
     scope.set("A".to_owned(), start).unwrap();
     for _ in 0..9 {
         let value = word("$A$A$A", '\\', &scope);
@@ -430,7 +430,7 @@ fn the_values_of_all_variables_have_a_limit() {
 #[test]
 fn substitutions_in_long_values_end_quickly() {
     let mut scope = Scope::default();
-    let long = Value::text("ab".repeat(30_000));
+    let long = ScopeValue::text("ab".repeat(30_000));
     scope.set("X".to_owned(), long).unwrap();
     let start = Instant::now();
     for (text, length) in [

@@ -25,8 +25,8 @@ pub(crate) use self::layout::layout_platforms;
 pub(super) use self::scan::scan as scan_layer;
 
 use self::memo::Memo;
-use super::{Artifact, BuildOptions, BuiltImage, EngineKind};
-use crate::assemble::tree::{LayerIndex, Tree, Unread};
+use super::{BuildOptions, BuiltImage, EngineKind, ImageLocation};
+use crate::assemble::tree::{FileTree, LayerIndex, Unread};
 use crate::assemble::{
     AssembleStop, Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Traits,
     TrustLayer, assemble, can_assemble, files, owners, traits, trust,
@@ -268,7 +268,7 @@ impl Embedded {
                 .await?
         };
         let work =
-            |tree: Tree<'_>| assemble(image, &late, base, tree, trust.as_deref(), self.output);
+            |tree: FileTree<'_>| assemble(image, &late, base, tree, trust.as_deref(), self.output);
         let mut assembly = self
             .read_for(base, &mut indexes, &name, events, work)
             .await?;
@@ -283,7 +283,7 @@ impl Embedded {
         base: &BaseImage,
         events: &Events,
     ) -> Result<FilesOnBase, Error> {
-        let work = |tree: Tree<'_>| files::placed(image, tree);
+        let work = |tree: FileTree<'_>| files::placed(image, tree);
         self.read_for(base, &mut Vec::new(), &image.display(), events, work)
             .await
     }
@@ -297,7 +297,7 @@ impl Embedded {
         name: &str,
         events: &Events,
     ) -> Result<Option<u32>, Error> {
-        let work = |tree: Tree<'_>| owners::user_id(tree, user);
+        let work = |tree: FileTree<'_>| owners::user_id(tree, user);
         self.read_for(image, &mut Vec::new(), name, events, work)
             .await
     }
@@ -337,7 +337,7 @@ impl Embedded {
             .collect();
         let work = async {
             let mut indexes = Vec::new();
-            let work = |tree: Tree<'_>| trust(family, certificates, tree);
+            let work = |tree: FileTree<'_>| trust(family, certificates, tree);
             let trust = self
                 .read_for(base, &mut indexes, name, events, work)
                 .await?;
@@ -354,13 +354,13 @@ impl Embedded {
         indexes: &mut Vec<Arc<LayerIndex>>,
         name: &str,
         events: &Events,
-        work: impl Fn(Tree<'_>) -> Result<T, AssembleStop>,
+        work: impl Fn(FileTree<'_>) -> Result<T, AssembleStop>,
     ) -> Result<T, Error> {
         let diff_ids = base.config.diff_ids().unwrap_or_default();
         let mut wanted = BTreeSet::new();
         loop {
             let left = base.layers.len() - indexes.len();
-            let needed = match work(Tree {
+            let needed = match work(FileTree {
                 layers: indexes,
                 complete: left == 0,
             }) {
@@ -460,7 +460,7 @@ impl Embedded {
                 .map(|image| image.platform.clone())
                 .collect(),
             config,
-            artifact: Artifact::Assembled(assembled),
+            artifact: ImageLocation::Assembled(assembled),
         })
     }
 }

@@ -20,8 +20,8 @@ use super::daemon::archive;
 use super::daemon::tls::TlsDirectory;
 use super::error::trust_hint;
 use super::{
-    Artifact, BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineFacts,
-    EngineKind, EngineTrust, Error, Timeouts, fit,
+    BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineFacts, EngineKind,
+    EngineTrust, Error, ImageLocation, Timeouts, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::{Events, Step};
@@ -427,7 +427,7 @@ impl Fleet {
         ))
         .await?;
         let built = docker.build(&fitted, allowed, events).await?;
-        let Artifact::Docker { id } = built.artifact else {
+        let ImageLocation::Docker { id } = built.artifact else {
             unreachable!("a Docker Engine stores the image that it builds")
         };
         let part = part(id);
@@ -551,7 +551,7 @@ impl Fleet {
             engine: EngineKind::Docker,
             platforms: recipe.image.platforms.clone(),
             config,
-            artifact: Artifact::Assembled(assembled),
+            artifact: ImageLocation::Assembled(assembled),
         })
     }
 

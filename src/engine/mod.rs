@@ -80,12 +80,12 @@ pub struct BuiltImage {
     /// The config of the first platform. The policy is checked against it.
     pub config: ImageConfig,
     /// The location of the image content.
-    pub artifact: Artifact,
+    pub artifact: ImageLocation,
 }
 
 /// The location of a built image.
 #[derive(Debug, Clone)]
-pub enum Artifact {
+pub enum ImageLocation {
     /// The image is in a Docker Engine.
     Docker {
         /// The image ID: the digest of the config.

@@ -16,7 +16,7 @@ const CONCURRENT: usize = 8;
 
 /// All content of an image, with the source of each blob.
 #[derive(Debug)]
-pub struct Content {
+pub struct ImageBlobs {
     /// The manifest or index that tags point to.
     pub top: RawManifest,
     /// The manifests below `top`. A manifest comes after all manifests that it references.
@@ -35,7 +35,7 @@ pub struct Predecessor {
 impl Predecessor {
     /// Reads the manifests of the image `digest`, if that costs fewer requests than it saves for
     /// `content`. Errors are ignored: the blobs are then requested one by one.
-    pub async fn read(from: &Repo, digest: &Digest, content: &Content) -> Self {
+    pub async fn read(from: &Repo, digest: &Digest, content: &ImageBlobs) -> Self {
         if !content.has_more_layers_than_manifests() {
             return Self::default();
         }
@@ -96,7 +96,7 @@ const REPAIRS: [(Duration, Repair); 4] = [
     (Duration::from_secs(1), Repair::Everything),
 ];
 
-impl Content {
+impl ImageBlobs {
     /// The content of an assembled image. Foreign layers are omitted, and a blob that several
     /// platforms share is listed once.
     #[must_use]

@@ -17,14 +17,14 @@ const CONCURRENCY: usize = 8;
 
 /// Every tag of a repository, and the children of every tagged index.
 #[derive(Debug, Clone, Default)]
-pub struct Inventory {
+pub struct RepositoryInventory {
     /// The descriptor that each tag points to.
     pub tags: BTreeMap<Tag, Descriptor>,
     /// The digests of all manifests below each tagged index, at all levels.
     pub children: BTreeMap<Digest, BTreeSet<Digest>>,
 }
 
-impl Inventory {
+impl RepositoryInventory {
     /// Reads a repository before a deletion. Fails if the tag list is incomplete: a tag that the
     /// registry serves but does not list may point to the manifest to be deleted. Tags that are
     /// deleted concurrently are omitted, and build caches, which do not keep a manifest.

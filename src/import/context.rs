@@ -24,7 +24,7 @@ pub struct ContextEntry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextKind {
     /// A regular file.
-    File(Content),
+    File(ContextContent),
     /// A directory.
     Directory,
     /// A symbolic link to this target.
@@ -33,7 +33,7 @@ pub enum ContextKind {
 
 /// The kind of content of a file, as far as the import depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum ContextContent {
     /// A PEM file with certificates and without keys.
     Certificates,
     /// A tar archive, also a compressed one, which `ADD` unpacks.

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::context::{
-    Content, ContextEntry, ContextKind, FILES, MODES, joined, parent, unusual_mode,
+    ContextContent, ContextEntry, ContextKind, FILES, MODES, joined, parent, unusual_mode,
 };
-use super::draft::{FileContent, FileDraft};
+use super::draft::{DraftContent, FileDraft};
 use super::owners::owner;
 use super::reach::is_at_or_below;
 use super::scripts::make_directory;
 use super::shell::quoted;
-use super::state::{Importer, Outcome, shown};
+use super::state::{Importer, InstructionOutcome, shown};
 use crate::config_files::values::Mode;
 use crate::dockerfile::{Instruction, Keyword, expand};
 use crate::resolve::image::Certificate;
@@ -42,7 +42,7 @@ struct Placement {
 /// One source of an instruction.
 #[derive(Debug)]
 struct PlacedFile {
-    content: FileContent,
+    content: DraftContent,
     /// The path in the context; `None` for a here-document.
     path: Option<String>,
     target: String,
@@ -51,10 +51,10 @@ struct PlacedFile {
 
 impl Importer<'_> {
     /// `COPY` and `ADD`. Fails with the reason why it is left out.
-    pub(super) fn copy(&mut self, instruction: &Instruction) -> Result<Outcome, String> {
+    pub(super) fn copy(&mut self, instruction: &Instruction) -> Result<InstructionOutcome, String> {
         let placement = self.placement(instruction)?;
         if self.pend_certificates(&placement) {
-            return Ok(Outcome::Declared);
+            return Ok(InstructionOutcome::Declared);
         }
         let tables = self.tables(&placement)?;
         let targets: Vec<String> = tables.iter().flat_map(|table| self.paths(table)).collect();
@@ -62,10 +62,10 @@ impl Importer<'_> {
             self.add_directories(&placement);
             self.draft.files.extend(tables);
             self.targets.extend(targets);
-            Outcome::Declared
+            InstructionOutcome::Declared
         } else {
             self.place_for_step(instruction, &placement, tables);
-            Outcome::Step
+            InstructionOutcome::Step
         };
         for file in &placement.files {
             self.copies.extend(file.path.clone());
@@ -152,7 +152,7 @@ impl Importer<'_> {
                 text
             };
             return Ok(vec![PlacedFile {
-                content: FileContent::Text(text),
+                content: DraftContent::Text(text),
                 path: None,
                 target: document.name.clone(),
                 is_directory: false,
@@ -172,7 +172,8 @@ impl Importer<'_> {
         for one in selected {
             let entry = self.context.entries.get(&one.path);
             if instruction.keyword == Keyword::Add
-                && entry.is_some_and(|entry| entry.kind == ContextKind::File(Content::Archive))
+                && entry
+                    .is_some_and(|entry| entry.kind == ContextKind::File(ContextContent::Archive))
             {
                 return Err(format!(
                     "`{source}` is an archive, which golden does not unpack; unpack it in the build context"
@@ -190,7 +191,7 @@ impl Importer<'_> {
                 ));
             }
             files.push(PlacedFile {
-                content: FileContent::Source(self.context.destination(&path)),
+                content: DraftContent::Source(self.context.destination(&path)),
                 path: Some(path),
                 target: one.path.rsplit('/').next().unwrap_or_default().to_owned(),
                 is_directory: one.is_directory,
@@ -230,7 +231,7 @@ impl Importer<'_> {
                 .and_then(|path| self.context.entries.get(path));
             TRUST.contains(&parent(&file.target))
                 && entry.is_some_and(|entry| {
-                    entry.kind == ContextKind::File(Content::Certificates)
+                    entry.kind == ContextKind::File(ContextContent::Certificates)
                         && placement.mode.unwrap_or(entry.mode) == 0o644
                 })
                 && file.path.as_deref().is_some_and(|path| {
@@ -255,7 +256,7 @@ impl Importer<'_> {
     fn tables(&self, placement: &Placement) -> Result<Vec<FileDraft>, String> {
         let mut tables = Vec::new();
         for file in &placement.files {
-            let table = |content: FileContent, target: String, mode: Option<u32>| FileDraft {
+            let table = |content: DraftContent, target: String, mode: Option<u32>| FileDraft {
                 content,
                 target,
                 mode,
@@ -291,12 +292,12 @@ impl Importer<'_> {
                         .map_or(0o755, |mode| mode | ((mode & 0o444) >> 2));
                     if mode != given {
                         let target = format!("{target}/");
-                        tables.push(table(FileContent::Directory, target, Some(mode)));
+                        tables.push(table(DraftContent::Directory, target, Some(mode)));
                     }
                 } else if unusual.is_some() {
                     let path = self.context.destination(&joined(path, name));
                     let mode = placement.mode.or(unusual);
-                    tables.push(table(FileContent::Source(path), target, mode));
+                    tables.push(table(DraftContent::Source(path), target, mode));
                 }
             }
         }
@@ -312,9 +313,9 @@ impl Importer<'_> {
     fn paths(&self, table: &FileDraft) -> Vec<String> {
         let target = table.target.trim_end_matches('/');
         let source = match &table.content {
-            FileContent::Directory => return Vec::new(),
-            FileContent::Text(_) => return vec![target.to_owned()],
-            FileContent::Source(source) => joined("", source),
+            DraftContent::Directory => return Vec::new(),
+            DraftContent::Text(_) => return vec![target.to_owned()],
+            DraftContent::Source(source) => joined("", source),
         };
         let path = source.strip_prefix(FILES).unwrap_or_default();
         let path = path.trim_start_matches('/');
@@ -336,7 +337,7 @@ impl Importer<'_> {
             || (self.draft.install.is_empty() && self.steps.is_empty());
         let directories = tables
             .iter()
-            .filter(|table| table.content == FileContent::Directory)
+            .filter(|table| table.content == DraftContent::Directory)
             .map(|table| &table.target);
         let created = match placement.owner {
             Some(_) => self.missing(&placement.destination),
@@ -443,7 +444,7 @@ impl Importer<'_> {
         let is_needed = |file: &FileDraft| {
             let path = file.target.trim_end_matches('/');
             let is_parent = is_at_or_below(&workdir, path);
-            let is_plain = file.content == FileContent::Directory
+            let is_plain = file.content == DraftContent::Directory
                 && file.owner.is_none()
                 && file.mode.is_none();
             !(is_plain && is_parent && !owned.iter().any(|target| is_at_or_below(target, path)))

@@ -20,7 +20,7 @@ pub(super) struct Draft {
     pub(super) platforms: Vec<String>,
     pub(super) labels: IndexMap<String, String>,
     pub(super) env: IndexMap<String, EnvValue>,
-    pub(super) config: Config,
+    pub(super) config: DraftConfig,
     pub(super) trust: Vec<String>,
     pub(super) install: Vec<String>,
     pub(super) files: Vec<FileDraft>,
@@ -29,7 +29,7 @@ pub(super) struct Draft {
 
 /// `[config]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Config {
+pub(super) struct DraftConfig {
     pub(super) expose: Vec<String>,
     pub(super) user: Option<String>,
     pub(super) workdir: Option<String>,
@@ -38,12 +38,12 @@ pub(super) struct Config {
     pub(super) volumes: Vec<String>,
     pub(super) stop_signal: Option<String>,
     pub(super) shell: Option<Vec<String>>,
-    pub(super) healthcheck: Option<Healthcheck>,
+    pub(super) healthcheck: Option<DraftHealthcheck>,
 }
 
 /// `healthcheck` in `[config]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Healthcheck {
+pub(super) struct DraftHealthcheck {
     pub(super) test: Vec<String>,
     /// The other keys with their TOML values.
     pub(super) options: Vec<(&'static str, String)>,
@@ -52,7 +52,7 @@ pub(super) struct Healthcheck {
 /// One `[[files]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FileDraft {
-    pub(super) content: FileContent,
+    pub(super) content: DraftContent,
     pub(super) target: String,
     pub(super) mode: Option<u32>,
     pub(super) owner: Option<String>,
@@ -60,7 +60,7 @@ pub(super) struct FileDraft {
 
 /// The content of one `[[files]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum FileContent {
+pub(super) enum DraftContent {
     /// An empty directory.
     #[default]
     Directory,
@@ -157,7 +157,7 @@ fn variable(value: &EnvValue) -> String {
     format!("{{ {} }}", shown.join(", "))
 }
 
-impl fmt::Display for Config {
+impl fmt::Display for DraftConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lists = |items: &[String]| (!items.is_empty()).then(|| list(items));
         let text = |text: &Option<String>| text.as_deref().map(string);
@@ -198,7 +198,7 @@ impl fmt::Display for Config {
     }
 }
 
-impl fmt::Display for Healthcheck {
+impl fmt::Display for DraftHealthcheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{ test = {}", list(&self.test))?;
         for (name, value) in &self.options {
@@ -212,10 +212,10 @@ impl fmt::Display for FileDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\n[[files]]\n")?;
         match &self.content {
-            FileContent::Directory => {}
+            DraftContent::Directory => {}
             // A path is not a template.
-            FileContent::Source(path) => writeln!(f, "source = {}", string(path))?,
-            FileContent::Text(text) => writeln!(f, "content = {}", string(text))?,
+            DraftContent::Source(path) => writeln!(f, "source = {}", string(path))?,
+            DraftContent::Text(text) => writeln!(f, "content = {}", string(text))?,
         }
         writeln!(f, "target = {}", string(&self.target))?;
         if let Some(mode) = self.mode {

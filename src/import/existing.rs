@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::draft::{Draft, Healthcheck, with_comment};
-use super::state::Options;
+use super::draft::{Draft, DraftHealthcheck, with_comment};
+use super::state::ImportOptions;
 use crate::config_files::config::Invocation;
 use crate::config_files::quoted::quoted;
 use crate::config_files::values::EnvValue;
@@ -24,7 +24,7 @@ const IDENTITY: [&str; 9] = [
 
 /// The text of image.toml for an image on `base`, which has this config.
 #[must_use]
-pub fn on_image(base: &str, config: &ImageConfig, options: &Options) -> String {
+pub fn on_image(base: &str, config: &ImageConfig, options: &ImportOptions) -> String {
     let mut draft = Draft {
         name: options.name.clone(),
         version: "0.1.0".to_owned(),
@@ -72,7 +72,7 @@ pub fn on_image(base: &str, config: &ImageConfig, options: &Options) -> String {
     with_comment(&draft, &options.comment)
 }
 
-fn healthcheck(config: &ImageConfig) -> Option<Healthcheck> {
+fn healthcheck(config: &ImageConfig) -> Option<DraftHealthcheck> {
     let check = config
         .healthcheck()
         .filter(|check| !check.test.is_empty())?;
@@ -92,7 +92,7 @@ fn healthcheck(config: &ImageConfig) -> Option<Healthcheck> {
     let options = options
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    Some(Healthcheck {
+    Some(DraftHealthcheck {
         options: options.collect(),
         test: check.test,
     })
@@ -126,10 +126,10 @@ mod tests {
             "Healthcheck": { "Test": ["CMD-SHELL", "true"], "Interval": 30_000_000_000_u64, "Retries": 3 },
         } });
         let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
-        let options = Options {
+        let options = ImportOptions {
             name: "app".to_owned(),
             comment: "On app.".to_owned(),
-            ..Options::default()
+            ..ImportOptions::default()
         };
         let text = on_image("registry.example.com/app:1", &config, &options);
         insta::assert_snapshot!(crate::config_files::format::format(&text).unwrap());
@@ -142,7 +142,11 @@ mod tests {
                 "Test": ["CMD", "true"], "StartInterval": interval,
             } } });
             let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
-            let text = on_image("registry.example.com/app:1", &config, &Options::default());
+            let text = on_image(
+                "registry.example.com/app:1",
+                &config,
+                &ImportOptions::default(),
+            );
             assert_eq!(text.contains("healthcheck"), is_declared, "{text}");
         }
     }

@@ -8,10 +8,10 @@ const MAX_LENGTH: usize = 1 << 20;
 
 /// The rules of a `.dockerignore`, in order.
 #[derive(Debug, Clone, Default)]
-pub struct IgnoreRules(Vec<Rule>);
+pub struct IgnoreRules(Vec<IgnoreRule>);
 
 #[derive(Debug, Clone)]
-struct Rule {
+struct IgnoreRule {
     /// True for a rule that begins with `!`.
     includes: bool,
     pattern: Regex,
@@ -32,7 +32,8 @@ impl IgnoreRules {
     pub fn excludes(&self, path: &str) -> bool {
         let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
         let candidates: Vec<&str> = parents.chain([path]).collect();
-        let decides = |rule: &&Rule| candidates.iter().any(|path| rule.pattern.is_match(path));
+        let decides =
+            |rule: &&IgnoreRule| candidates.iter().any(|path| rule.pattern.is_match(path));
         self.0
             .iter()
             .rev()
@@ -47,7 +48,7 @@ impl IgnoreRules {
     }
 }
 
-fn rule(line: &str) -> Option<Rule> {
+fn rule(line: &str) -> Option<IgnoreRule> {
     if line.starts_with('#') {
         return None;
     }
@@ -64,7 +65,7 @@ fn rule(line: &str) -> Option<Rule> {
         return None;
     }
     let pattern = Regex::new(&regex(&parts.join("/"))).ok()?;
-    Some(Rule { includes, pattern })
+    Some(IgnoreRule { includes, pattern })
 }
 
 /// The regular expression of a pattern.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::BuildContext;
 use super::draft::{Draft, with_comment};
 use super::pending::Workdir;
-use super::state::{ImportedLine, Importer, Options, Outcome, shown};
+use super::state::{ImportOptions, ImportedLine, Importer, InstructionOutcome, shown};
 use crate::config_files::quoted::quoted;
 use crate::dockerfile::{
-    self, Dockerfile, Instruction, Keyword, Scope, Source, Stage, Value, expand,
+    self, Dockerfile, Instruction, Keyword, Scope, ScopeValue, Stage, StageBase, expand,
 };
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -89,7 +89,7 @@ impl Error {
 pub fn import(
     dockerfile: &Dockerfile,
     context: &BuildContext,
-    options: &Options,
+    options: &ImportOptions,
 ) -> Result<Import, Error> {
     let (outer, stages) = dockerfile::stages(dockerfile, &options.arguments)?;
     let stage = chosen(&stages, options.stage.as_deref())?;
@@ -105,10 +105,10 @@ pub fn import(
     for (_, instruction) in instructions.filter(of_stage) {
         let outcome = match instruction.keyword {
             Keyword::From => importer.platform(stage),
-            Keyword::Arg if instruction.line < first => Outcome::Declared,
+            Keyword::Arg if instruction.line < first => InstructionOutcome::Declared,
             _ => importer
                 .instruction(instruction)
-                .unwrap_or_else(Outcome::LeftOut),
+                .unwrap_or_else(InstructionOutcome::LeftOut),
         };
         if importer.steps.len() > MAX_STEPS {
             return Err(Error::TooManySteps {
@@ -162,7 +162,7 @@ impl<'a> Importer<'a> {
     fn new(
         dockerfile: &Dockerfile,
         context: &'a BuildContext,
-        options: &'a Options,
+        options: &'a ImportOptions,
         outer: Scope,
     ) -> Self {
         let special = dockerfile.instructions.iter().filter(|instruction| {
@@ -202,65 +202,70 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn from(&mut self, stage: &Stage, stages: &[Stage], options: &Options) -> Result<(), Error> {
+    fn from(
+        &mut self,
+        stage: &Stage,
+        stages: &[Stage],
+        options: &ImportOptions,
+    ) -> Result<(), Error> {
         let invalid = |reason: String| Error::Base {
             line: stage.from.line,
             written: stage.from.written.clone(),
             reason,
         };
         match &stage.from.source {
-            Source::Scratch => {
+            StageBase::Scratch => {
                 self.draft.base = quoted("scratch");
                 self.scope.has_base = false;
                 self.user = Some("root".to_owned());
                 self.workdir = Workdir::Known("/".to_owned());
             }
-            Source::Image(text) if options.bases.contains_key(text) => {
+            StageBase::Image(text) if options.bases.contains_key(text) => {
                 self.draft.base.clone_from(&options.bases[text]);
             }
-            Source::Image(text) => {
+            StageBase::Image(text) => {
                 let reference: Reference = text
                     .parse()
                     .map_err(|error: crate::reference::Error| invalid(error.to_string()))?;
                 self.family = family::of(&reference);
                 self.draft.base = quoted(text);
             }
-            Source::Stage(_) => return Err(Error::Stages(names(stages))),
-            Source::Unknown(expand::Error::Unknown(_)) => {
+            StageBase::Stage(_) => return Err(Error::Stages(names(stages))),
+            StageBase::Unknown(expand::Error::Unknown(_)) => {
                 let reason = "its build argument has no default, or depends on the platform";
                 return Err(invalid(reason.to_owned()));
             }
-            Source::Unknown(error) => return Err(invalid(error.to_string())),
+            StageBase::Unknown(error) => return Err(invalid(error.to_string())),
         }
         Ok(())
     }
 
     /// The outcome of `FROM`, whose `--platform` becomes `platforms`.
-    fn platform(&mut self, stage: &Stage) -> Outcome {
+    fn platform(&mut self, stage: &Stage) -> InstructionOutcome {
         let Some(platform) = &stage.from.platform else {
-            return Outcome::Declared;
+            return InstructionOutcome::Declared;
         };
         if platform.contains("TARGETPLATFORM") || platform.contains("BUILDPLATFORM") {
-            return Outcome::Declared;
+            return InstructionOutcome::Declared;
         }
         let value = expand::word(platform, self.escape, &self.outer);
         let known = value.ok().and_then(|value| value.known().ok());
         match known.and_then(|text| text.parse::<Platform>().ok()) {
             Some(platform) => {
                 self.draft.platforms = vec![platform.to_string()];
-                Outcome::Declared
+                InstructionOutcome::Declared
             }
-            None => Outcome::LeftOut(format!("the platform `{platform}` is not known")),
+            None => InstructionOutcome::LeftOut(format!("the platform `{platform}` is not known")),
         }
     }
 
     /// Imports one instruction of the stage. Fails with the reason why it is left out.
-    fn instruction(&mut self, instruction: &Instruction) -> Result<Outcome, String> {
+    fn instruction(&mut self, instruction: &Instruction) -> Result<InstructionOutcome, String> {
         match instruction.keyword {
             Keyword::Add | Keyword::Copy => self.copy(instruction),
             Keyword::Run => self.run(instruction),
-            Keyword::Arg => self.argument(instruction).map(|()| Outcome::Declared),
-            Keyword::From => Ok(Outcome::Declared),
+            Keyword::Arg => self.argument(instruction).map(|()| InstructionOutcome::Declared),
+            Keyword::From => Ok(InstructionOutcome::Declared),
             Keyword::Maintainer => Err(
                 "the field `author` has no key in a spec; use the label org.opencontainers.image.authors"
                     .to_owned(),
@@ -268,7 +273,7 @@ impl<'a> Importer<'a> {
             Keyword::Onbuild => {
                 Err("golden images have no triggers; add the instruction to the images that are built on this one".to_owned())
             }
-            _ => self.metadata(instruction).map(|()| Outcome::Declared),
+            _ => self.metadata(instruction).map(|()| InstructionOutcome::Declared),
         }
     }
 
@@ -276,7 +281,7 @@ impl<'a> Importer<'a> {
     fn argument(&mut self, instruction: &Instruction) -> Result<(), String> {
         for (name, default) in instruction.build_arguments(self.escape) {
             let value = match (self.arguments.get(&name), default) {
-                (Some(value), _) => Some(Value::text(value)),
+                (Some(value), _) => Some(ScopeValue::text(value)),
                 (None, Some(word)) => Some(self.value(&word)?),
                 (None, None) => self.outer.arguments().get(&name).cloned().flatten(),
             };
@@ -286,7 +291,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn finished(mut self, options: &Options) -> Import {
+    fn finished(mut self, options: &ImportOptions) -> Import {
         self.declare_pending_certificates();
         let steps = std::mem::take(&mut self.steps);
         self.draft.run = steps.into_iter().map(|step| self.step(step)).collect();

@@ -1,6 +1,6 @@
 //! The instructions that change only the config of the image.
 
-use super::draft::Healthcheck;
+use super::draft::DraftHealthcheck;
 use super::state::{Importer, env_text};
 use crate::config_files::config::Exposed;
 use crate::config_files::config::Invocation;
@@ -188,7 +188,7 @@ impl Importer<'_> {
             }
             _ => return Err("it is neither `NONE` nor `CMD`".to_owned()),
         };
-        self.draft.config.healthcheck = Some(Healthcheck { test, options });
+        self.draft.config.healthcheck = Some(DraftHealthcheck { test, options });
         Ok(())
     }
 }

@@ -23,11 +23,11 @@ mod shell;
 mod state;
 mod steps;
 
-pub use context::{BuildContext, Content, ContextEntry, ContextKind};
+pub use context::{BuildContext, ContextContent, ContextEntry, ContextKind};
 pub use existing::on_image;
 pub use ignore::IgnoreRules;
 pub use importer::{Error, Import, import};
-pub use state::{ImportedLine, Options, Outcome};
+pub use state::{ImportOptions, ImportedLine, InstructionOutcome};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Recognises the installation of packages in a `RUN`.
 
-use super::shell::Command;
+use super::shell::ShellCommand;
 use crate::resolve::image::Family;
 use crate::resolve::packages::check_install;
 
@@ -36,7 +36,7 @@ enum Meaning {
 /// The declared parts of a script. `None` if the script has none, or if the spec would give another
 /// result: the installation leaves caches or adds recommended packages, or a command before it
 /// could matter.
-pub(super) fn recognise(commands: &[Command]) -> Option<Recognised> {
+pub(super) fn recognise(commands: &[ShellCommand]) -> Option<Recognised> {
     let mut found = Recognised::default();
     let mut settings = Vec::new();
     let mut is_clean = false;

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::scripts::Body;
-use crate::dockerfile::Value;
+use crate::dockerfile::ScopeValue;
 
 /// The working directory at one place of a Dockerfile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,9 +35,9 @@ pub(super) struct PendingStep {
     pub(super) user: Option<String>,
     pub(super) workdir: Workdir,
     /// The environment at its place.
-    pub(super) env: IndexMap<String, Value>,
+    pub(super) env: IndexMap<String, ScopeValue>,
     /// The build arguments at its place.
-    pub(super) arguments: IndexMap<String, Option<Value>>,
+    pub(super) arguments: IndexMap<String, Option<ScopeValue>>,
     pub(super) secrets: Vec<String>,
     pub(super) ssh: bool,
     /// The directories that a later `WORKDIR` creates, deepest first. golden creates them before the

@@ -5,7 +5,7 @@ use std::mem;
 use std::path::Path;
 
 use super::context::joined;
-use super::shell::Command;
+use super::shell::ShellCommand;
 
 /// Commands that read and change only the paths in their words.
 const LOCAL: [&str; 9] = [
@@ -30,7 +30,7 @@ const DIRECTORIES: [&str; 14] = [
 
 /// True if commands that run in `workdir` may read or change `path`, or a directory above it. The
 /// working directory is `None` if it is that of the base.
-pub(super) fn may_reach(commands: &[Command], workdir: Option<&str>, path: &str) -> bool {
+pub(super) fn may_reach(commands: &[ShellCommand], workdir: Option<&str>, path: &str) -> bool {
     let mut workdir = workdir.map(str::to_owned);
     // The directory of `cd -`.
     let mut previous = None;
@@ -104,7 +104,7 @@ fn begins_with_attribute(name: &str, words: &[String]) -> bool {
 }
 
 /// True if the working directory may change the result of commands.
-pub(super) fn may_use_workdir(commands: &[Command]) -> bool {
+pub(super) fn may_use_workdir(commands: &[ShellCommand]) -> bool {
     let mut commands = commands.iter();
     while let Some(command) = commands.next() {
         let Some((name, words)) = command.words.as_ref().and_then(|words| words.split_first())
@@ -135,7 +135,7 @@ pub(super) fn may_use_workdir(commands: &[Command]) -> bool {
 }
 
 /// True if commands may use the directory that the `cd` before them has left.
-fn may_return(commands: &[Command]) -> bool {
+fn may_return(commands: &[ShellCommand]) -> bool {
     for command in commands {
         if command.text.contains("OLDPWD") {
             return true;

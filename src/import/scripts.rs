@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::reach::{may_reach, may_use_workdir};
-use super::shell::{Command, commands, is_and_list, quoted, quoted_words};
+use super::shell::{ShellCommand, commands, is_and_list, quoted, quoted_words};
 use crate::config_files::config::Invocation;
 use crate::dockerfile::{HereDocument, Instruction};
 
@@ -14,7 +14,7 @@ pub(super) struct Body {
     /// True if a command that fails must not end the script.
     continues: bool,
     /// The commands of the text, once they are needed; `None` if they cannot be split.
-    commands: OnceCell<Option<Vec<Command>>>,
+    commands: OnceCell<Option<Vec<ShellCommand>>>,
 }
 
 impl Body {
@@ -52,7 +52,7 @@ impl Body {
         self.commands().is_none_or(may_use_workdir)
     }
 
-    fn commands(&self) -> Option<&[Command]> {
+    fn commands(&self) -> Option<&[ShellCommand]> {
         let commands = self.commands.get_or_init(|| commands(&self.text));
         commands.as_deref()
     }

@@ -2,7 +2,7 @@
 
 /// A command of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Command {
+pub(super) struct ShellCommand {
     /// Its text, with quotes and variables.
     pub(super) text: String,
     /// Its words without quotes; `None` if the command is more than words: it has a pipe, a
@@ -18,14 +18,14 @@ const KEYWORDS: [&str; 13] = [
 
 /// The commands of a script in which each runs only if the one before it succeeds. `None` for every
 /// other script. Commands may be separated by `;` after `set -e`.
-pub(super) fn commands(script: &str) -> Option<Vec<Command>> {
+pub(super) fn commands(script: &str) -> Option<Vec<ShellCommand>> {
     let mut splitter = Splitter::default();
     let mut chars = script.chars().peekable();
     while let Some(c) = chars.next() {
         splitter.add(c, chars.peek().copied(), &mut chars)?;
     }
     splitter.end()?;
-    let is_compound = |command: &Command| {
+    let is_compound = |command: &ShellCommand| {
         let first = command.text.split_whitespace().next().unwrap_or_default();
         KEYWORDS.contains(&first) || first.starts_with(['{', '('])
     };
@@ -36,7 +36,7 @@ pub(super) fn commands(script: &str) -> Option<Vec<Command>> {
 
 #[derive(Default)]
 struct Splitter {
-    commands: Vec<Command>,
+    commands: Vec<ShellCommand>,
     text: String,
     words: Vec<String>,
     /// True between the first and the last character of a word.
@@ -163,7 +163,7 @@ impl Splitter {
         }
         self.stops |= sets_errexit(&words);
         let words = (!std::mem::take(&mut self.is_complex)).then_some(words);
-        self.commands.push(Command { text, words });
+        self.commands.push(ShellCommand { text, words });
         Some(())
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn texts(script: &str) -> Option<Vec<String>> {
-        let shown = |command: Command| match command.words {
+        let shown = |command: ShellCommand| match command.words {
             Some(words) => words.join("|"),
             None => format!("<{}>", command.text),
         };

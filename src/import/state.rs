@@ -9,12 +9,12 @@ use super::context::{BuildContext, joined};
 use super::draft::Draft;
 use super::pending::{PendingStep, Workdir};
 use crate::config_files::values::EnvValue;
-use crate::dockerfile::{Instruction, Scope, Value, expand};
+use crate::dockerfile::{Instruction, Scope, ScopeValue, expand};
 use crate::resolve::image::Family;
 
 /// The settings of an import.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct ImportOptions {
     /// The name of the image.
     pub name: String,
     /// A comment at the top of the spec.
@@ -41,12 +41,12 @@ pub struct ImportedLine {
     /// The instruction on one line.
     pub instruction: String,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: InstructionOutcome,
 }
 
 /// The outcome of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum InstructionOutcome {
     /// The spec declares it.
     Declared,
     /// It is a step, or a part of it is one.
@@ -55,7 +55,7 @@ pub enum Outcome {
     LeftOut(String),
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for InstructionOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Declared => f.write_str("declared"),
@@ -121,7 +121,7 @@ pub(super) struct Importer<'a> {
 
 impl Importer<'_> {
     /// Evaluates a word. Fails with a reason.
-    pub(super) fn value(&self, word: &str) -> Result<Value, String> {
+    pub(super) fn value(&self, word: &str) -> Result<ScopeValue, String> {
         expand::word(word, self.escape, &self.scope).map_err(|error| self.reason(&error))
     }
 
@@ -132,7 +132,7 @@ impl Importer<'_> {
     }
 
     /// The text of a value. Fails if it depends on the base.
-    pub(super) fn known(&self, value: &Value) -> Result<String, String> {
+    pub(super) fn known(&self, value: &ScopeValue) -> Result<String, String> {
         value
             .known()
             .map_err(|name| self.reason(&expand::Error::Unknown(name.to_owned())))
@@ -167,7 +167,7 @@ impl Importer<'_> {
 /// The value of a variable in the spec.
 pub(super) fn env_text(
     name: &str,
-    value: &Value,
+    value: &ScopeValue,
     known: Result<String, String>,
 ) -> Result<EnvValue, String> {
     if value.known().is_err()

@@ -1,6 +1,6 @@
 //! `RUN`: packages and certificates are declared where possible; the rest becomes steps.
 
-use super::draft::{FileContent, FileDraft, RunDraft};
+use super::draft::{DraftContent, FileDraft, RunDraft};
 use super::mounts::Mounts;
 use super::owners::owner;
 use super::packages::{Recognised, recognise};
@@ -8,11 +8,11 @@ use super::pending::{PendingStep, Workdir};
 use super::reach::is_at_or_below;
 use super::scripts::{self, Body};
 use super::shell::{commands, quoted, quoted_words};
-use super::state::{Importer, Outcome};
+use super::state::{Importer, InstructionOutcome};
 use crate::config_files::config::Invocation;
 use crate::config_files::values::EnvValue;
 use crate::config_files::values::is_root;
-use crate::dockerfile::{HereDocument, Instruction, Value};
+use crate::dockerfile::{HereDocument, Instruction, ScopeValue};
 use crate::resolve::image::Family;
 
 /// The longest name of a step, in characters.
@@ -26,7 +26,7 @@ const USUAL: [&str; 16] = [
 
 impl Importer<'_> {
     /// `RUN`. Fails with the reason why it is left out.
-    pub(super) fn run(&mut self, instruction: &Instruction) -> Result<Outcome, String> {
+    pub(super) fn run(&mut self, instruction: &Instruction) -> Result<InstructionOutcome, String> {
         let mounts = self.mounts(instruction)?;
         let has_default_shell = self.shell.is_none();
         let script = match instruction.form() {
@@ -43,16 +43,16 @@ impl Importer<'_> {
         let Some(found) = found.filter(|found| self.can_declare(found, instruction.line)) else {
             let body = scripts::body(instruction, self.shell.as_deref());
             self.push_run(scripts::name(instruction), body, mounts);
-            return Ok(Outcome::Step);
+            return Ok(InstructionOutcome::Step);
         };
         self.declare(&found);
         if found.rest.is_empty() {
-            return Ok(Outcome::Declared);
+            return Ok(InstructionOutcome::Declared);
         }
         let text = found.rest.join(" && ");
         let body = scripts::of_text(&text, self.shell.as_deref());
         self.push_run(scripts::short(&text), body, Mounts::default());
-        Ok(Outcome::Step)
+        Ok(InstructionOutcome::Step)
     }
 
     /// A step of a `RUN`, which may use the user and the working directory at its place.
@@ -67,7 +67,10 @@ impl Importer<'_> {
     }
 
     /// The commands with the values of variables in words such as `curl=$VERSION`.
-    fn with_values(&self, commands: Vec<super::shell::Command>) -> Vec<super::shell::Command> {
+    fn with_values(
+        &self,
+        commands: Vec<super::shell::ShellCommand>,
+    ) -> Vec<super::shell::ShellCommand> {
         let words = |text: &str| -> Option<Vec<String>> {
             let is_plain = !text.contains(['|', '<', '>', '(', '`', '&', ';']);
             let words = text.split_whitespace();
@@ -143,7 +146,7 @@ impl Importer<'_> {
         for (source, target) in std::mem::take(&mut self.certificates) {
             self.targets.insert(target.clone());
             self.draft.files.push(FileDraft {
-                content: FileContent::Source(self.context.destination(&source)),
+                content: DraftContent::Source(self.context.destination(&source)),
                 target,
                 ..FileDraft::default()
             });
@@ -284,7 +287,7 @@ impl Importer<'_> {
             }
             match step.env.get(name) {
                 Some(value) => lines.extend(self.restored(name, value, last)),
-                None => match self.restored(name, &Value::inherited(name), last) {
+                None => match self.restored(name, &ScopeValue::inherited(name), last) {
                     Some(line) => lines.push(line),
                     None => unset.push(name.clone()),
                 },
@@ -307,7 +310,7 @@ impl Importer<'_> {
     }
 
     /// The command that gives a variable its earlier value.
-    fn restored(&self, name: &str, value: &Value, last: &EnvValue) -> Option<String> {
+    fn restored(&self, name: &str, value: &ScopeValue, last: &EnvValue) -> Option<String> {
         match (self.known(value), value.around(name), last) {
             (Ok(text), _, EnvValue::Set(last)) if text == *last => None,
             (

@@ -24,7 +24,7 @@ fn context() -> BuildContext {
             .entries
             .insert(path.to_owned(), ContextEntry { mode, kind });
     };
-    let file = || ContextKind::File(Content::Other);
+    let file = || ContextKind::File(ContextContent::Other);
     for path in [
         "requirements.txt",
         "package.json",
@@ -38,13 +38,13 @@ fn context() -> BuildContext {
     add("entrypoint.sh", 0o755, file());
     add("src/main.py", 0o755, file());
     add("src/current", 0o777, ContextKind::Link("lib".to_owned()));
-    let certificate = ContextKind::File(Content::Certificates);
+    let certificate = ContextKind::File(ContextContent::Certificates);
     add("certs/corp.crt", 0o644, certificate.clone());
     add("certs/Team+CA.pem", 0o644, certificate);
     add(
         "vendor/tool.tar.gz",
         0o644,
-        ContextKind::File(Content::Archive),
+        ContextKind::File(ContextContent::Archive),
     );
     add("modes/private", 0o600, file());
     add("modes/plain", 0o644, file());
@@ -54,10 +54,10 @@ fn context() -> BuildContext {
 }
 
 fn imported(text: &str) -> Result<Import, Error> {
-    let options = Options {
+    let options = ImportOptions {
         name: "app".to_owned(),
         comment: "Imported.".to_owned(),
-        ..Options::default()
+        ..ImportOptions::default()
     };
     import(&parse(text)?, &context(), &options)
 }
@@ -142,9 +142,9 @@ fn a_dockerfile_with_too_many_steps_is_refused_at_the_instruction_that_adds_one(
 #[test]
 fn a_stage_on_another_stage_is_refused_as_one_of_several_stages() {
     let text = "FROM golang:1.23 AS build\nRUN make\nFROM build AS last\nRUN make check\n";
-    let options = Options {
+    let options = ImportOptions {
         stage: Some("last".to_owned()),
-        ..Options::default()
+        ..ImportOptions::default()
     };
     let error = import(&parse(text).unwrap(), &context(), &options).unwrap_err();
     let stages = ["build on line 1", "last on line 3"].map(str::to_owned);

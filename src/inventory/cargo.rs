@@ -18,7 +18,7 @@ const SHOWN: usize = 32;
 const KEYS: [&str; 2] = ["{\"packages\"", "{\"format\""];
 
 #[derive(Deserialize)]
-struct List {
+struct CrateList {
     packages: Vec<Crate>,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<PackageList, String> {
     if json.len() as u64 > LONGEST {
         return Err("its list of crates is too long".to_owned());
     }
-    let list: List = serde_json::from_slice(&json)
+    let list: CrateList = serde_json::from_slice(&json)
         .map_err(|error| format!("its list of crates is damaged: {error}"))?;
     let used = list
         .packages

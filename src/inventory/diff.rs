@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::layer::{FileKind, ImageFile};
+use super::layer::{LayerFile, LayerFileKind};
 use super::merged::{Inventory, Merged};
 use super::package::PackageKind;
 use crate::oci::ImageConfig;
@@ -38,7 +38,7 @@ pub struct ImageContent {
 
 /// The difference between two images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct ImageDifference {
     /// The base in the labels.
     pub base: BaseChange,
     /// The config.
@@ -69,7 +69,7 @@ pub struct BaseChange {
     pub to: Option<BaseLabels>,
     /// The difference of the bases, if it was requested and they differ.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub diff: Option<Box<Difference>>,
+    pub diff: Option<Box<ImageDifference>>,
 }
 
 /// The base of an image, as its labels name it.
@@ -175,7 +175,7 @@ pub struct FileDescription {
     pub path: String,
     /// The properties.
     #[serde(flatten)]
-    pub file: FileProperties,
+    pub file: ComparedProperties,
 }
 
 /// A file that differs.
@@ -185,12 +185,12 @@ pub struct FileChange {
     pub path: String,
     /// The properties in both images.
     #[serde(flatten)]
-    pub file: Change<FileProperties>,
+    pub file: Change<ComparedProperties>,
 }
 
 /// The properties of a file that are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FileProperties {
+pub struct ComparedProperties {
     /// The type: `file`, `directory`, `symlink`, `link` or `special`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -220,7 +220,7 @@ pub struct SizeChange {
     pub change: i128,
 }
 
-impl Difference {
+impl ImageDifference {
     /// Compares two images.
     #[must_use]
     pub fn between(from: &ImageContent, to: &ImageContent) -> Self {
@@ -404,14 +404,14 @@ fn versions(inventory: &Inventory) -> BTreeMap<(PackageKind, &str), BTreeSet<Str
 }
 
 fn files(
-    from: &BTreeMap<String, ImageFile>,
-    to: &BTreeMap<String, ImageFile>,
+    from: &BTreeMap<String, LayerFile>,
+    to: &BTreeMap<String, LayerFile>,
 ) -> Entries<FileDescription, FileChange> {
-    let entry = |(path, file): (&String, &ImageFile)| FileDescription {
+    let entry = |(path, file): (&String, &LayerFile)| FileDescription {
         path: format!("/{path}"),
         file: properties(file),
     };
-    let change = |path: &String, from: &ImageFile, to: &ImageFile| FileChange {
+    let change = |path: &String, from: &LayerFile, to: &LayerFile| FileChange {
         path: format!("/{path}"),
         file: Change {
             from: properties(from),
@@ -421,18 +421,18 @@ fn files(
     compared(from, to, entry, change)
 }
 
-fn properties(file: &ImageFile) -> FileProperties {
+fn properties(file: &LayerFile) -> ComparedProperties {
     let (kind, size, digest, target) = match &file.kind {
-        FileKind::Directory => ("directory", None, None, None),
-        FileKind::File { size, digest } => {
+        LayerFileKind::Directory => ("directory", None, None, None),
+        LayerFileKind::File { size, digest } => {
             let digest = digest.as_ref().map(ToString::to_string);
             ("file", Some(*size), digest, None)
         }
-        FileKind::Symlink { target } => ("symlink", None, None, Some(target.clone())),
-        FileKind::Link { target } => ("link", None, None, Some(format!("/{target}"))),
-        FileKind::Special => ("special", None, None, None),
+        LayerFileKind::Symlink { target } => ("symlink", None, None, Some(target.clone())),
+        LayerFileKind::Link { target } => ("link", None, None, Some(format!("/{target}"))),
+        LayerFileKind::Special => ("special", None, None, None),
     };
-    FileProperties {
+    ComparedProperties {
         kind,
         mode: format!("{:04o}", file.mode),
         owner: format!("{}:{}", file.uid, file.gid),
@@ -501,12 +501,13 @@ mod tests {
             size,
         };
         let config = config.unwrap();
-        let same = Difference::between(&content(config.clone(), 1), &content(config.clone(), 2));
+        let same =
+            ImageDifference::between(&content(config.clone(), 1), &content(config.clone(), 2));
         assert!(same.is_empty());
         assert_eq!(same.size.change, 1);
         let other =
             ImageConfig::parse(br#"{"os": "linux", "config": {"Env": ["A=2"], "User": "1"}}"#);
-        let differing = Difference::between(&content(config, 1), &content(other.unwrap(), 1));
+        let differing = ImageDifference::between(&content(config, 1), &content(other.unwrap(), 1));
         assert!(!differing.is_empty());
         assert_eq!(differing.config.env.changed[0].value.to, "2");
         assert_eq!(differing.config.settings.added[0].name, "User");

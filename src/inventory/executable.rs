@@ -12,8 +12,8 @@ use std::io::{self, Write};
 use flate2::Decompress;
 use memchr::memmem;
 
-use self::elf::{Header, Section};
-use self::kept::{Kept, PLACES, Places};
+use self::elf::{ElfHeader, Section};
+use self::kept::{Kept, ListStarts, PLACES};
 use super::package_list::PackageList;
 use super::{cargo, go};
 
@@ -45,18 +45,18 @@ const CARGO: &[u8] = b".dep-v0\0";
 #[derive(Debug, Default)]
 pub(super) struct Executable {
     is_other: bool,
-    header: Option<Header>,
+    header: Option<ElfHeader>,
     /// The newest bytes, and the position of the first one.
     window: Vec<u8>,
     start: u64,
     table: Kept,
-    go: Places,
+    go: ListStarts,
     /// The pointers to the texts of Go before 1.18, and the texts. These come before the pointers,
     /// so everything that looks like such a text is kept.
-    go_pointers: Places,
-    go_versions: Places,
-    go_modules: Places,
-    cargo: Places,
+    go_pointers: ListStarts,
+    go_versions: ListStarts,
+    go_modules: ListStarts,
+    cargo: ListStarts,
     /// The places of the names of sections.
     go_names: Vec<u64>,
     cargo_names: Vec<u64>,
@@ -108,7 +108,7 @@ impl Executable {
     /// Searches the window, and drops the bytes that are not needed any more.
     fn search(&mut self, is_end: bool) {
         if self.header.is_none() {
-            let header = Header::parse(&self.window).filter(|_| self.window.starts_with(MAGIC));
+            let header = ElfHeader::parse(&self.window).filter(|_| self.window.starts_with(MAGIC));
             let Some(header) = header else {
                 self.is_other = true;
                 self.window = Vec::new();
@@ -183,7 +183,7 @@ impl Executable {
     }
 
     /// The section with a name, if its name was seen at `places` and it has a content.
-    fn named(header: &Header, sections: &[Section], places: &[u64]) -> Option<Section> {
+    fn named(header: &ElfHeader, sections: &[Section], places: &[u64]) -> Option<Section> {
         let names = sections.get(header.names)?;
         let known = |section: &&Section| {
             let place = names.offset.saturating_add(section.name);
@@ -193,7 +193,7 @@ impl Executable {
     }
 
     /// The modules of Go. Without a section, the information is in data that can be written.
-    fn go_modules(&self, header: &Header, sections: &[Section]) -> Option<PackageList> {
+    fn go_modules(&self, header: &ElfHeader, sections: &[Section]) -> Option<PackageList> {
         let Some(section) = Self::named(header, sections, &self.go_names) else {
             let mut places = self.go.iter().filter(|place| {
                 let mut segments = header.segments.iter();
@@ -216,11 +216,11 @@ impl Executable {
     }
 
     /// The modules in build information of any version of Go.
-    fn go_list(&self, header: &Header, information: &[u8]) -> Result<PackageList, String> {
+    fn go_list(&self, header: &ElfHeader, information: &[u8]) -> Result<PackageList, String> {
         let Some(pointers) = go::Pointers::parse(information) else {
             return go::read(information);
         };
-        let text = |address, among: &Places| {
+        let text = |address, among: &ListStarts| {
             // Programs that were built without modules have no list.
             if header.is_zero(address) {
                 return Some(Vec::new());
@@ -246,7 +246,7 @@ impl Executable {
     }
 
     /// The crates that `cargo auditable` listed.
-    fn crates(&self, header: &Header, sections: &[Section]) -> Option<PackageList> {
+    fn crates(&self, header: &ElfHeader, sections: &[Section]) -> Option<PackageList> {
         let section = Self::named(header, sections, &self.cargo_names)?;
         let place = self
             .cargo

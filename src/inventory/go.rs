@@ -166,7 +166,7 @@ fn module(path: &str, version: &str) -> Package {
 /// Adds the modules of the list. A line `=>` replaces the module before it.
 fn add_modules(text: &str, packages: &mut Vec<Package>) {
     let (mut modules, mut main, mut program) = (Vec::<Package>::new(), None, None);
-    let mut settings = Settings::default();
+    let mut settings = BuildSettings::default();
     for line in text.lines() {
         let fields: Vec<&str> = line.split('\t').collect();
         match fields[..] {
@@ -203,13 +203,13 @@ fn add_modules(text: &str, packages: &mut Vec<Package>) {
 
 /// The settings of a build that identify its source.
 #[derive(Default)]
-struct Settings {
+struct BuildSettings {
     revision: Option<String>,
     time: Option<String>,
     linked: Option<String>,
 }
 
-impl Settings {
+impl BuildSettings {
     fn add(&mut self, setting: &str) {
         match setting.split_once('=') {
             Some(("vcs.revision", revision)) => self.revision = Some(revision.to_owned()),

@@ -75,7 +75,7 @@ fn has_extension(path: &str, extensions: &[&str]) -> bool {
 
 /// Reads an archive and the archives in it.
 pub(super) fn read(path: &str, bytes: &[u8]) -> PackageList {
-    let mut reader = Reader {
+    let mut reader = JarReader {
         packages: PackageList::default(),
         left: UNPACKED,
     };
@@ -85,13 +85,13 @@ pub(super) fn read(path: &str, bytes: &[u8]) -> PackageList {
     reader.packages
 }
 
-struct Reader {
+struct JarReader {
     packages: PackageList,
     /// The number of bytes that may still be unpacked.
     left: u64,
 }
 
-impl Reader {
+impl JarReader {
     fn archive(&mut self, path: &str, bytes: &[u8], levels: u8) -> Result<(), String> {
         let zip = Zip::open(bytes)?;
         let wanted = |name: &str| name == MANIFEST || is_properties(name) || is_archive(name);
@@ -367,7 +367,7 @@ mod tests {
             (599, 599, "a.jar: it is not read, because"),
         ] {
             let packages = PackageList::default();
-            let mut reader = Reader { packages, left };
+            let mut reader = JarReader { packages, left };
             reader.archive("c.jar", &written(&files), LEVELS).unwrap();
             assert_eq!(reader.left, rest);
             let found = reader.packages.problem.unwrap();
@@ -377,7 +377,7 @@ mod tests {
         for (name, rest) in [("a.sar", 1800), ("=a.sar", 1800), ("a.jar", 1200)] {
             let packages = PackageList::default();
             let left = 1800;
-            let mut reader = Reader { packages, left };
+            let mut reader = JarReader { packages, left };
             let archive = written(&[(name, &content)]);
             reader.archive("c.jar", &archive, LEVELS).unwrap();
             assert_eq!(reader.left, rest, "{name}");

@@ -24,7 +24,7 @@ const ENTRY: u64 = 256;
 
 /// The content of a file in an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FileKind {
+pub enum LayerFileKind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -59,7 +59,7 @@ pub enum HashedFiles {
 
 /// A file, a directory or a link in an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageFile {
+pub struct LayerFile {
     /// The permission bits with set-id and sticky.
     pub mode: u32,
     /// The user id.
@@ -67,13 +67,13 @@ pub struct ImageFile {
     /// The group id.
     pub gid: u64,
     /// The content.
-    pub kind: FileKind,
+    pub kind: LayerFileKind,
 }
 
 /// The changes of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LayerFiles {
-    pub(super) files: BTreeMap<String, ImageFile>,
+    pub(super) files: BTreeMap<String, LayerFile>,
     pub(super) whiteouts: BTreeSet<String>,
     pub(super) opaque: BTreeSet<String>,
     /// The total size of the regular files, in bytes. A hard link counts nothing.
@@ -138,10 +138,10 @@ impl LayerReader {
         self.files.readings.remove(&path);
         let kind = self.kind(entry, &path)?;
         let header = entry.header();
-        let file = ImageFile {
+        let file = LayerFile {
             // Tools write different modes for symbolic links, which have none.
             mode: match kind {
-                FileKind::Symlink { .. } => 0o777,
+                LayerFileKind::Symlink { .. } => 0o777,
                 _ => header.mode()? & 0o7777,
             },
             uid: header.uid()?,
@@ -150,17 +150,23 @@ impl LayerReader {
         };
         let weight = self.files.readings.get(&path).map_or(0, Reading::weight);
         let target = match &file.kind {
-            FileKind::Symlink { target } | FileKind::Link { target } => target.len() as u64,
+            LayerFileKind::Symlink { target } | LayerFileKind::Link { target } => {
+                target.len() as u64
+            }
             _ => 0,
         };
         self.files.files.insert(path, file);
         Ok(weight + target)
     }
 
-    fn kind<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> io::Result<FileKind> {
+    fn kind<R: Read>(
+        &mut self,
+        entry: &mut tar::Entry<'_, R>,
+        path: &str,
+    ) -> io::Result<LayerFileKind> {
         Ok(match entry.header().entry_type() {
-            tar::EntryType::Directory => FileKind::Directory,
-            tar::EntryType::Symlink => FileKind::Symlink {
+            tar::EntryType::Directory => LayerFileKind::Directory,
+            tar::EntryType::Symlink => LayerFileKind::Symlink {
                 target: link_text(entry, path)?,
             },
             tar::EntryType::Link => {
@@ -170,13 +176,13 @@ impl LayerReader {
                 }
                 match self.files.files.get(&target) {
                     Some(file) => file.kind.clone(),
-                    None => FileKind::Link { target },
+                    None => LayerFileKind::Link { target },
                 }
             }
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                 self.regular(entry, path)?
             }
-            _ => FileKind::Special,
+            _ => LayerFileKind::Special,
         })
     }
 
@@ -185,7 +191,7 @@ impl LayerReader {
         &mut self,
         entry: &mut tar::Entry<'_, R>,
         path: &str,
-    ) -> io::Result<FileKind> {
+    ) -> io::Result<LayerFileKind> {
         let size = entry.size();
         self.files.size = self.files.size.saturating_add(size);
         let is_hashed = self.hashed == HashedFiles::All || is_certificate(path);
@@ -210,7 +216,7 @@ impl LayerReader {
             .readings
             .extend(reading.map(|reading| (path.to_owned(), reading)));
         let digest = hasher.map(Hasher::finish);
-        Ok(FileKind::File { size, digest })
+        Ok(LayerFileKind::File { size, digest })
     }
 
     /// Copies the content of a file, and hashes it if that is required.

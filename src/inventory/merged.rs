@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::certificates::is_certificate;
-use super::layer::{FileKind, ImageFile, LayerFiles};
+use super::layer::{LayerFile, LayerFileKind, LayerFiles};
 use super::package::Package;
 use super::reading::{Database, Reading};
 use super::release::Release;
@@ -14,7 +14,7 @@ use crate::reference::Digest;
 /// The files of an image.
 #[derive(Debug, Clone, Default)]
 pub struct Merged {
-    files: BTreeMap<String, ImageFile>,
+    files: BTreeMap<String, LayerFile>,
     /// Hard links share one reading: a layer can have very many of them.
     pub(super) readings: BTreeMap<String, Arc<Reading>>,
     /// The paths that the image's own layers have written last.
@@ -36,9 +36,9 @@ pub struct LayerContent {
 const LARGEST: usize = 5;
 
 /// The largest regular files, with their sizes in bytes, the largest first.
-fn largest(files: &BTreeMap<String, ImageFile>) -> Vec<(String, u64)> {
+fn largest(files: &BTreeMap<String, LayerFile>) -> Vec<(String, u64)> {
     let sizes = files.iter().filter_map(|(path, file)| match &file.kind {
-        FileKind::File { size, .. } => Some((path, *size)),
+        LayerFileKind::File { size, .. } => Some((path, *size)),
         _ => None,
     });
     let mut sizes: Vec<_> = sizes.map(|(path, size)| (Reverse(size), path)).collect();
@@ -125,15 +125,15 @@ impl Merged {
             .extend(readings.map(|(path, reading)| (path, Arc::new(reading))));
     }
 
-    fn insert(&mut self, path: String, mut file: ImageFile) {
+    fn insert(&mut self, path: String, mut file: LayerFile) {
         // A file above is replaced by the directory that the path needs.
         for (at, _) in path.match_indices('/') {
             let above = self.files.get(&path[..at]);
-            if above.is_some_and(|above| above.kind != FileKind::Directory) {
+            if above.is_some_and(|above| above.kind != LayerFileKind::Directory) {
                 self.remove(&path[..at]);
             }
         }
-        if let FileKind::Link { target } = &file.kind {
+        if let LayerFileKind::Link { target } = &file.kind {
             let reading = self.readings.get(target).cloned();
             if let Some(linked) = self.files.get(target) {
                 file.kind = linked.kind.clone();
@@ -144,7 +144,7 @@ impl Merged {
         } else {
             self.readings.remove(&path);
         }
-        if file.kind != FileKind::Directory {
+        if file.kind != LayerFileKind::Directory {
             self.remove_below(&path);
         }
         self.files.insert(path, file);
@@ -178,7 +178,7 @@ impl Merged {
 
     /// The files, by path.
     #[must_use]
-    pub const fn files(&self) -> &BTreeMap<String, ImageFile> {
+    pub const fn files(&self) -> &BTreeMap<String, LayerFile> {
         &self.files
     }
 
@@ -211,7 +211,9 @@ impl Merged {
             .iter()
             .filter(|(path, _)| self.own.contains(*path) || is_certificate(path));
         let files = listed.filter_map(|(path, file)| match &file.kind {
-            FileKind::File { digest, .. } => Some(digest.clone().map(|one| (path.clone(), one))),
+            LayerFileKind::File { digest, .. } => {
+                Some(digest.clone().map(|one| (path.clone(), one)))
+            }
             _ => None,
         });
         let files = files.collect::<Option<Vec<_>>>()?;

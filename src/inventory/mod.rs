@@ -37,14 +37,15 @@ mod zip;
 
 pub use bill_reader::{ListedPackage, listed_packages};
 pub use diff::{
-    BaseChange, BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription,
-    FileProperties, ImageContent, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
+    BaseChange, BaseLabels, ComparedProperties, ConfigDifference, Entries, FileChange,
+    FileDescription, ImageContent, ImageDifference, NamedChange, NamedValue, PackageChange,
+    PackageEntry, SizeChange,
 };
-pub use layer::{FileKind, HashedFiles, ImageFile, LayerFiles};
+pub use layer::{HashedFiles, LayerFile, LayerFileKind, LayerFiles};
 pub use merged::{Gap, Inventory, LayerContent, LayerOwner, ListedContent, Merged};
 pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;
-pub use sbom::{BillOfMaterials, DescribedImage, SbomFormat, media_type as sbom_media_type};
+pub use sbom::{BillOfMaterials, SbomFormat, SbomSubject, media_type as sbom_media_type};
 pub use updates::{PackageUpdate, managers, parse as parse_updates, script as update_script};
 pub use version_order::compare_versions;

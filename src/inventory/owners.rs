@@ -8,14 +8,14 @@ use crate::oci::ImageConfig;
 use crate::render::{INPUTS, steps};
 
 /// An entry in the history of an image.
-struct Step<'h> {
+struct HistoryStep<'h> {
     text: &'h str,
     has_layer: bool,
     /// True if golden placed the files or certificates of a spec with it.
     is_placed: bool,
 }
 
-impl<'h> Step<'h> {
+impl<'h> HistoryStep<'h> {
     /// Reads an entry. `is_from_golden` is true if golden made the image.
     fn of(entry: &'h Value, is_from_golden: bool) -> Self {
         let text = entry.get("created_by").and_then(Value::as_str);
@@ -35,13 +35,13 @@ impl<'h> Step<'h> {
 pub fn layer_owners(config: &ImageConfig, count: usize) -> Vec<LayerOwner> {
     let history = config.as_object().get("history").and_then(Value::as_array);
     let is_from_golden = config.label(INPUTS).is_some();
-    let steps: Vec<Step<'_>> = history
+    let steps: Vec<HistoryStep<'_>> = history
         .into_iter()
         .flatten()
-        .map(|entry| Step::of(entry, is_from_golden))
+        .map(|entry| HistoryStep::of(entry, is_from_golden))
         .collect();
     let start = own_start(&steps);
-    let owner = |(position, step): (usize, &Step<'_>)| {
+    let owner = |(position, step): (usize, &HistoryStep<'_>)| {
         step.has_layer
             .then_some(if step.is_placed && position >= start {
                 LayerOwner::Image
@@ -60,7 +60,7 @@ pub fn layer_owners(config: &ImageConfig, count: usize) -> Vec<LayerOwner> {
 /// The position of the first step of the image itself. Each build by golden ends with an entry of
 /// its own if golden assembled the image, and with the labels if an engine built it. The built-in
 /// templates place no layer after the labels, so a layer above the last end is not of its build.
-fn own_start(steps: &[Step<'_>]) -> usize {
+fn own_start(steps: &[HistoryStep<'_>]) -> usize {
     let is_end = |position: usize| {
         let next = steps.get(position + 1).and_then(|next| label(next.text));
         match label(steps[position].text) {

@@ -17,13 +17,13 @@ const TABLE: &str = "Packages";
 const LARGEST: u64 = 64 << 20;
 
 /// Receives the headers of packages from a database, one at a time.
-struct Blobs<'a> {
+struct HeaderReceiver<'a> {
     packages: &'a mut PackageList,
     /// The part of [`LARGEST`] that is not used yet.
     left: u64,
 }
 
-impl Blobs<'_> {
+impl HeaderReceiver<'_> {
     /// Adds the package of a header.
     fn add(&mut self, header: &[u8]) {
         match header::package(header) {
@@ -45,9 +45,9 @@ impl Blobs<'_> {
 }
 
 /// Reads a database with the reader of its format.
-fn read_with(format: impl FnOnce(&[u8], &mut Blobs<'_>), bytes: &[u8]) -> PackageList {
+fn read_with(format: impl FnOnce(&[u8], &mut HeaderReceiver<'_>), bytes: &[u8]) -> PackageList {
     let mut packages = PackageList::default();
-    let mut blobs = Blobs {
+    let mut blobs = HeaderReceiver {
         packages: &mut packages,
         left: LARGEST,
     };
@@ -149,7 +149,7 @@ pub(super) mod tests {
     /// Damages each byte of a database in several ways, and cuts it at each place. The list must
     /// have all packages, or a problem.
     pub(super) fn assert_damage_is_noticed(
-        format: fn(&[u8], &mut Blobs<'_>),
+        format: fn(&[u8], &mut HeaderReceiver<'_>),
         whole: &[u8],
         packages: usize,
     ) {

@@ -25,7 +25,7 @@ pub const fn media_type(format: SbomFormat) -> &'static str {
 
 /// An image whose bill of materials is made.
 #[derive(Debug, Clone, Copy)]
-pub struct DescribedImage<'a> {
+pub struct SbomSubject<'a> {
     /// The name of the image, without registry and tag.
     pub name: &'a str,
     /// The digest of its manifest.
@@ -58,7 +58,7 @@ pub struct BillOfMaterials {
 impl BillOfMaterials {
     /// Lists the content of an image. A damaged package database is a gap of the inventory.
     #[must_use]
-    pub fn of(image: DescribedImage<'_>, content: ListedContent) -> Self {
+    pub fn of(image: SbomSubject<'_>, content: ListedContent) -> Self {
         let created = image.config.as_object().get("created");
         Self {
             name: image.name.to_owned(),

@@ -223,7 +223,7 @@ fn only_certificates_are_hashed_for_a_bill_of_materials() {
         LayerOwner::Base,
     );
     assert_eq!(names(&merged), ["a 1"]);
-    let file = |size: u64, digest| FileKind::File { size, digest };
+    let file = |size: u64, digest| LayerFileKind::File { size, digest };
     assert_eq!(merged.files()["b"].kind, file(1, None));
     let digest = crate::reference::Digest::of(b"2");
     assert_eq!(merged.files()[certificate].kind, file(1, Some(digest)));

@@ -22,20 +22,20 @@ pub fn compare_versions(kind: Option<PackageKind>, a: &str, b: &str) -> Ordering
             PackageKind::Deb
         }
     };
-    let (a, b) = (Parts::of(a), Parts::of(b));
+    let (a, b) = (VersionParts::of(a), VersionParts::of(b));
     let epochs = a.epoch.is_some() && b.epoch.is_some();
     let revisions = a.revision.is_some() && b.revision.is_some();
     compare(kind, &a.text(epochs, revisions), &b.text(epochs, revisions))
 }
 
 /// The parts of `EPOCH:VERSION-REVISION`.
-struct Parts<'a> {
+struct VersionParts<'a> {
     epoch: Option<u64>,
     version: &'a str,
     revision: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> VersionParts<'a> {
     fn of(text: &'a str) -> Self {
         let (epoch, rest) = match text.split_once(':') {
             Some((epoch, rest)) => (epoch.parse().ok(), rest),

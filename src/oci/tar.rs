@@ -153,13 +153,13 @@ fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io
     need(size <= OCTAL_11, "size", &size.to_string());
     need(uid <= OCTAL_7, "uid", &uid.to_string());
     if !records.is_empty() {
-        let header = Header {
+        let header = UstarHeader {
             name: "PaxHeaders",
             flag: b'x',
             size: records.len() as u64,
             mtime,
             mode: 0o644,
-            ..Header::default()
+            ..UstarHeader::default()
         };
         out.write_all(&header.bytes())?;
         out.write_all(&records)?;
@@ -170,7 +170,7 @@ fn write_header(out: &mut dyn Write, entry: &Entry, size: u64, mtime: u64) -> io
     let (prefix, name) = place.unwrap_or(("", ascii_start(&path)));
     let (uid, gid, size) = (fits(uid, OCTAL_7), fits(gid, OCTAL_7), fits(size, OCTAL_11));
     let mode = entry.mode & 0o7777;
-    let header = Header {
+    let header = UstarHeader {
         prefix,
         name,
         link: ascii_start(link),
@@ -220,7 +220,7 @@ fn pax_record(key: &str, value: &str) -> Vec<u8> {
 
 /// The fields of a ustar header. Every value must fit its field.
 #[derive(Default)]
-struct Header<'a> {
+struct UstarHeader<'a> {
     prefix: &'a str,
     name: &'a str,
     link: &'a str,
@@ -232,7 +232,7 @@ struct Header<'a> {
     gid: u64,
 }
 
-impl Header<'_> {
+impl UstarHeader<'_> {
     /// Encodes the header as one block.
     fn bytes(&self) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];

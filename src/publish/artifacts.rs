@@ -11,9 +11,9 @@ use super::{Error, PublishJob};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::config_files::SbomFormat;
 use crate::config_files::policy::RequiredArtifact;
-use crate::engine::Artifact;
+use crate::engine::ImageLocation;
 use crate::image::{self, FileReader};
-use crate::inventory::{BillOfMaterials, DescribedImage, Gap, layer_owners, sbom_media_type};
+use crate::inventory::{BillOfMaterials, Gap, SbomSubject, layer_owners, sbom_media_type};
 use crate::oci::{ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::Digest;
@@ -226,7 +226,7 @@ async fn content(
     raw: &RawManifest,
     manifest: &ImageManifest,
 ) -> Result<(ImageConfig, Vec<Layer>), Error> {
-    if let Some(Artifact::Assembled(Assembled { images, .. })) =
+    if let Some(ImageLocation::Assembled(Assembled { images, .. })) =
         job.built.map(|built| &built.artifact)
         && let Some(own) = images.iter().find(|own| own.manifest.digest == raw.digest)
         && let Ok(config) = ImageConfig::parse(&own.config)
@@ -256,7 +256,7 @@ async fn bill(
     let layers: Vec<_> = layers.into_iter().zip(owners).collect();
     let content = files.listed(&layers, job.image(), job.events).await?;
     let path = repo.path().as_str();
-    let described = DescribedImage {
+    let described = SbomSubject {
         name: path.rsplit('/').next().unwrap_or(path),
         digest: &raw.digest,
         config_digest: &manifest.config.digest,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::image::Inventory;
+use crate::image::RepositoryInventory;
 use crate::oci::RawManifest;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Tag};
@@ -31,7 +31,7 @@ pub struct Attached {
 /// Returns them in the order of discovery.
 pub(super) async fn attached(
     repo: &Repo,
-    inventory: &Inventory,
+    inventory: &RepositoryInventory,
     going: impl IntoIterator<Item = &Digest>,
 ) -> Result<Vec<Attached>, Error> {
     let mut open: Vec<Digest> = going.into_iter().cloned().collect();
@@ -83,7 +83,7 @@ pub(super) async fn attached(
 /// they are skipped.
 async fn attached_to(
     repo: &Repo,
-    inventory: &Inventory,
+    inventory: &RepositoryInventory,
     subject: &Digest,
 ) -> Result<Vec<RawManifest>, Error> {
     let mut attached_to = Vec::new();
@@ -101,7 +101,7 @@ async fn attached_to(
 }
 
 /// True if only tags of tools point to `digest`, and no index that remains references it.
-fn is_free(inventory: &Inventory, digest: &Digest) -> bool {
+fn is_free(inventory: &RepositoryInventory, digest: &Digest) -> bool {
     inventory
         .naming(digest)
         .iter()
@@ -110,12 +110,12 @@ fn is_free(inventory: &Inventory, digest: &Digest) -> bool {
 }
 
 /// True if an index of images references `digest`. Lists of referrers do not count.
-fn is_part(inventory: &Inventory, digest: &Digest) -> bool {
+fn is_part(inventory: &RepositoryInventory, digest: &Digest) -> bool {
     !needing(inventory, digest).is_empty()
 }
 
 /// The tags of the indexes of images that reference `digest`. Lists of referrers do not count.
-pub(super) fn needing(inventory: &Inventory, digest: &Digest) -> Vec<Tag> {
+pub(super) fn needing(inventory: &RepositoryInventory, digest: &Digest) -> Vec<Tag> {
     let is_list = |tag: &Tag| {
         matches!(
             ArtifactKind::of_tag(tag),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::{Error, PublishJob};
-use crate::engine::Artifact;
+use crate::engine::ImageLocation;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
 use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, Reason};
@@ -268,10 +268,10 @@ fn is_same(
     found: &RawManifest,
 ) -> Result<bool, Error> {
     match (job.built.map(|built| &built.artifact), &job.planned.step) {
-        (Some(Artifact::Docker { id }), _) => {
+        (Some(ImageLocation::Docker { id }), _) => {
             Ok(*id == found.digest || config_of(planned, found)?.as_ref() == Some(id))
         }
-        (Some(Artifact::Assembled(assembled)), _) => Ok(assembled.top.digest == found.digest),
+        (Some(ImageLocation::Assembled(assembled)), _) => Ok(assembled.top.digest == found.digest),
         (None, PlanStep::Copy { digest, .. }) => Ok(*digest == found.digest),
         (None, _) => Ok(false),
     }

@@ -8,7 +8,7 @@ pub use super::removal::{DeleteSubject, Deleted, Error};
 use super::removal::{prove_gone, remove_leftover};
 use super::superseded::remove_superseded;
 use super::untag::untag;
-use crate::image::{Inventory, children};
+use crate::image::{RepositoryInventory, children};
 use crate::observe::Absent;
 use crate::reference::{Digest, Reference, Tag, Target};
 use crate::registry::Repo;
@@ -35,7 +35,7 @@ pub async fn examine(repo: &Repo, references: &[Reference]) -> Result<Vec<Delete
             subject.named.insert(tag);
         }
     }
-    let inventory = Inventory::read(repo).await?;
+    let inventory = RepositoryInventory::read(repo).await?;
     let going: BTreeSet<Digest> = subjects.keys().cloned().collect();
     for (digest, subject) in &mut subjects {
         subject.tags = inventory.naming(digest);
@@ -72,7 +72,7 @@ pub async fn everything(repo: &Repo) -> Result<Vec<Reference>, Error> {
     let list = repo.find_tags().await?;
     let list = list.ok_or_else(|| Error::NoRepository(repo.name().clone()))?;
     // A tag that is listed but cannot be read has nothing to delete.
-    let tags = Inventory::heads(repo, list).await?;
+    let tags = RepositoryInventory::heads(repo, list).await?;
     Ok(tags.keys().map(|tag| repo.name().tag(tag)).collect())
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::hold::{Look, Unsettled, look_at, put_and_hold};
 use super::superseded::remove_superseded;
 use crate::event::Events;
-use crate::image::{Inventory, children, copy};
+use crate::image::{RepositoryInventory, children, copy};
 use crate::observe;
 use crate::oci::RawManifest;
 use crate::oci::lifecycle::{ANNOUNCEMENT, END_OF_LIFE};
@@ -229,20 +229,20 @@ pub async fn point_all(to: &Repo, raw: &RawManifest, tags: &[Tag]) -> Result<boo
 
 /// An artifact that refers to a promoted image, and how the source lists it.
 #[derive(Debug)]
-pub struct Attached {
+pub struct PromotedArtifact {
     raw: RawManifest,
-    listed: Listed,
+    listed: ListedBy,
 }
 
 #[derive(Debug)]
-enum Listed {
+enum ListedBy {
     /// In the list of referrers, with this entry.
     Referrer(Referrer),
     /// Under a tag that cosign derives from the digest.
     Tag(Tag),
 }
 
-impl Attached {
+impl PromotedArtifact {
     /// The digest of the artifact.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
@@ -253,7 +253,7 @@ impl Attached {
 /// Finds the artifacts that refer to `raw` or to one of its images, and recursively the artifacts
 /// that refer to those, such as the signature of an SBOM. Reads the referrers API or its fallback
 /// tag, and the tags of cosign. Writes nothing.
-pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<Attached>, Error> {
+pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<PromotedArtifact>, Error> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open = vec![raw.clone()];
@@ -273,15 +273,15 @@ pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<Attached>, E
             // The end of life of an image in one repository is not that of its copy.
             if let Some(raw) = raw.filter(|raw| !is_lifecycle(raw)) {
                 open.push(raw.clone());
-                let listed = Listed::Referrer(referrer);
-                found.push(Attached { raw, listed });
+                let listed = ListedBy::Referrer(referrer);
+                found.push(PromotedArtifact { raw, listed });
             }
         }
         for tag in tags_of_tools(&subject.digest).into_iter().skip(1) {
             if let Some(raw) = from.manifest(&tag).await? {
                 open.push(raw.clone());
-                let listed = Listed::Tag(tag);
-                found.push(Attached { raw, listed });
+                let listed = ListedBy::Tag(tag);
+                found.push(PromotedArtifact { raw, listed });
             }
         }
     }
@@ -303,17 +303,17 @@ fn is_lifecycle(raw: &RawManifest) -> bool {
 pub async fn copy_attached(
     from: &Repo,
     to: &Repo,
-    attached: Vec<Attached>,
+    attached: Vec<PromotedArtifact>,
     events: &Events,
 ) -> Result<Vec<Digest>, Error> {
     let mut copied: Vec<Digest> = Vec::new();
     let mut superseded = Vec::new();
     // All referrers of a digest are listed in one write.
     let mut referrers: BTreeMap<Digest, Vec<(RawManifest, Option<Referrer>)>> = BTreeMap::new();
-    for Attached { raw, listed } in attached {
+    for PromotedArtifact { raw, listed } in attached {
         let digest = raw.digest.clone();
         let is_copied = match listed {
-            Listed::Referrer(entry) => {
+            ListedBy::Referrer(entry) => {
                 copy(from, to, &raw, events).await?;
                 match subject_of(&raw) {
                     Some(subject) => {
@@ -324,7 +324,7 @@ pub async fn copy_attached(
                 }
                 true
             }
-            Listed::Tag(tag) => match cosign::copy(from, to, &raw, &tag, events).await? {
+            ListedBy::Tag(tag) => match cosign::copy(from, to, &raw, &tag, events).await? {
                 SignatureCopy::Complete(replaced) => {
                     superseded.extend(replaced);
                     true
@@ -353,7 +353,7 @@ pub async fn copy_attached(
 
 /// The tags of the source that point to `digest`, except the tags of tools.
 pub async fn tags_of(from: &Repo, digest: &Digest) -> Result<Vec<Tag>, Error> {
-    let tags = Inventory::tags(from).await?;
+    let tags = RepositoryInventory::tags(from).await?;
     let naming = tags
         .into_iter()
         .filter(|(_, found)| found.digest == *digest);

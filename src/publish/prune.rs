@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::attached::{Attached, needing};
 use super::delete::{self, DeleteSubject, Deleted};
-use crate::image::{Inventory, describe};
+use crate::image::{RepositoryInventory, describe};
 use crate::observe::{self, ConfigCache};
 use crate::reference::{Digest, Reference, Repository, Tag};
 use crate::registry::{self, Repo};
@@ -199,8 +199,8 @@ pub async fn examine(
 
 /// Reads a repository. If a tag points to a version that the list of tags lacks, the list is read
 /// again; the call fails if it stays incomplete.
-async fn read_complete(repo: &Repo) -> Result<Inventory, registry::Error> {
-    let inventory = Inventory::read(repo).await?;
+async fn read_complete(repo: &Repo) -> Result<RepositoryInventory, registry::Error> {
+    let inventory = RepositoryInventory::read(repo).await?;
     let digests: BTreeMap<Tag, Digest> = inventory
         .tags
         .iter()
@@ -213,7 +213,7 @@ async fn read_complete(repo: &Repo) -> Result<Inventory, registry::Error> {
         return Ok(inventory);
     }
     repo.complete_tags(&claimed).await?;
-    Inventory::read(repo).await
+    RepositoryInventory::read(repo).await
 }
 
 fn seconds(text: &str) -> Option<i64> {
@@ -241,7 +241,7 @@ pub async fn prune(repo: &Repo, pruning: &Pruning) -> Result<Vec<Deleted>, delet
 
 /// Applies the rules. A version is deleted only if every tag of its digest is a version to delete.
 fn decide(
-    inventory: &Inventory,
+    inventory: &RepositoryInventory,
     known: &BTreeSet<Variant>,
     created: &BTreeMap<Digest, Option<i64>>,
     rules: PruneRules,
@@ -277,7 +277,7 @@ fn decide(
 }
 
 fn one_variant(
-    inventory: &Inventory,
+    inventory: &RepositoryInventory,
     variant: Option<&Variant>,
     created: &BTreeMap<Digest, Option<i64>>,
     rules: PruneRules,
@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn going_of(tags: &str, known: &[&str], keep: usize, newer_than: Option<i64>) -> String {
-        let mut inventory = Inventory::default();
+        let mut inventory = RepositoryInventory::default();
         let mut created = BTreeMap::new();
         for pair in tags.split(' ') {
             let (tag, content) = pair.split_once('=').unwrap();

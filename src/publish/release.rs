@@ -11,7 +11,7 @@ use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
 use super::settle::{Correction, Settled, settle};
 use super::upload::Uploaded;
 use super::{Error, PublishJob};
-use crate::engine::{Artifact, EngineKind};
+use crate::engine::{EngineKind, ImageLocation};
 use crate::event::Step;
 use crate::oci::{ImageConfig, Manifest, RawManifest, rfc3339};
 use crate::reference::{Digest, Tag};
@@ -197,10 +197,10 @@ fn report(job: &PublishJob<'_>, settled: &[Settled]) {
 /// Errors are ignored: the cache is optional.
 async fn remember(job: &PublishJob<'_>, destination: &PublishTarget<'_>, raw: &RawManifest) {
     let own = match job.built.map(|built| &built.artifact) {
-        Some(Artifact::Assembled(assembled)) => assembled.config_of(raw),
+        Some(ImageLocation::Assembled(assembled)) => assembled.config_of(raw),
         _ => None,
     };
-    if let Some(Artifact::Assembled(assembled)) = job.built.map(|built| &built.artifact)
+    if let Some(ImageLocation::Assembled(assembled)) = job.built.map(|built| &built.artifact)
         && !job.attachments.is_empty()
         && assembled.top.digest == raw.digest
     {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::image::Inventory;
+use crate::image::RepositoryInventory;
 use crate::oci::artifact::ArtifactKind;
 use crate::reference::{Digest, Tag};
 use crate::registry::referrers::Superseded;
@@ -39,7 +39,7 @@ async fn remove(repo: &Repo, replaced: &[Superseded]) -> Result<(), Error> {
     let mut tags = repo.complete_tags(&siblings(&listed)).await?;
     tags.retain(may_point_to_it);
     tags.extend(replaced.iter().map(|one| one.tag.clone()));
-    let heads = Inventory::heads(repo, tags).await?;
+    let heads = RepositoryInventory::heads(repo, tags).await?;
     let used: BTreeSet<&Digest> = heads.values().map(|head| &head.digest).collect();
     for one in replaced {
         if !used.contains(&one.digest) {

@@ -8,9 +8,9 @@ use super::artifacts::attach;
 use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
 use super::{Error, Gatekeeper, PublishJob};
-use crate::engine::Artifact;
+use crate::engine::ImageLocation;
 use crate::event::Step;
-use crate::image::{Content, Predecessor};
+use crate::image::{ImageBlobs, Predecessor};
 use crate::oci::RawManifest;
 use crate::plan::{ContentSource, PlanStep, PlannedDestination};
 use crate::reference::{Digest, Reference, Tag};
@@ -132,7 +132,7 @@ pub async fn upload<'a>(
 async fn admit(
     job: &PublishJob<'_>,
     destinations: &[PublishTarget<'_>],
-    content: Option<&Content>,
+    content: Option<&ImageBlobs>,
     gatekeeper: &dyn Gatekeeper,
     admitted: &mut BTreeSet<Digest>,
 ) -> Result<bool, Error> {
@@ -165,7 +165,11 @@ async fn admit(
 }
 
 /// The image that the most specific existing tag to move points to.
-async fn predecessor(repo: &Repo, planned: &PlannedDestination, content: &Content) -> Predecessor {
+async fn predecessor(
+    repo: &Repo,
+    planned: &PlannedDestination,
+    content: &ImageBlobs,
+) -> Predecessor {
     let observed = planned.observed.as_ref();
     let digest = observed.and_then(|observed| {
         let mut moving = planned.tags.iter().filter(|moving| moving.is_push());
@@ -216,7 +220,7 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
-    content: Option<&Content>,
+    content: Option<&ImageBlobs>,
 ) -> Result<RawManifest, Error> {
     let Some(content) = content else {
         let built = job.built.map(|built| &built.artifact);
@@ -242,16 +246,16 @@ async fn put_immutable_tag(
 /// The ID of the image that an engine pushes, if there is no content to send. Fails if artifacts are
 /// attached to the image: the engine would put its tag before them.
 fn pushed_by_engine<'a>(
-    built: Option<&'a Artifact>,
+    built: Option<&'a ImageLocation>,
     is_attached_to: bool,
     image: &str,
 ) -> Result<&'a Digest, Error> {
     match built {
-        Some(Artifact::Docker { .. }) if is_attached_to => {
+        Some(ImageLocation::Docker { .. }) if is_attached_to => {
             Err(Error::NotExported(image.to_owned()))
         }
-        Some(Artifact::Docker { id }) => Ok(id),
-        Some(Artifact::Assembled(_)) | None => Err(Error::NotBuilt(image.to_owned())),
+        Some(ImageLocation::Docker { id }) => Ok(id),
+        Some(ImageLocation::Assembled(_)) | None => Err(Error::NotBuilt(image.to_owned())),
     }
 }
 
@@ -325,16 +329,18 @@ async fn through_engine(
 }
 
 /// The content to send; `None` if the engine sends it or if there is nothing to send.
-async fn content_of(job: &PublishJob<'_>) -> Result<Option<Content>, Error> {
+async fn content_of(job: &PublishJob<'_>) -> Result<Option<ImageBlobs>, Error> {
     match (job.built.map(|built| &built.artifact), &job.planned.step) {
-        (Some(Artifact::Assembled(assembled)), _) => Ok(Some(Content::assembled(assembled))),
+        (Some(ImageLocation::Assembled(assembled)), _) => {
+            Ok(Some(ImageBlobs::assembled(assembled)))
+        }
         (None, PlanStep::Copy { from, digest, .. }) => {
             let repo = job.registries.repo(from);
             let found = repo.manifest(digest).await?;
             let top = found.ok_or_else(|| Error::Vanished(from.digest(digest)))?;
-            Ok(Some(Content::published(&repo, top).await?))
+            Ok(Some(ImageBlobs::published(&repo, top).await?))
         }
-        (Some(Artifact::Docker { .. }) | None, _) => Ok(None),
+        (Some(ImageLocation::Docker { .. }) | None, _) => Ok(None),
     }
 }
 
@@ -345,7 +351,7 @@ mod tests {
     #[test]
     fn an_engine_pushes_only_images_that_nothing_is_attached_to() {
         let id = Digest::of(b"config");
-        let docker = Artifact::Docker { id: id.clone() };
+        let docker = ImageLocation::Docker { id: id.clone() };
         let pushed = |built, is_attached_to| {
             let found = pushed_by_engine(built, is_attached_to, "app:1.2.3");
             found.cloned().map_err(|error| error.to_string())

@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::bearer::{Bearer, basic_header};
-use super::credentials::{Absent, Credential, Credentials, Login, Lookup};
+use super::credentials::{Credential, Credentials, Login, Lookup, NoLogin};
 use super::error::{Error, FailureKind};
 use super::http::Http;
 use super::token::{self, Token};
@@ -386,7 +386,7 @@ impl Auth {
             .await?;
         if matches!(found, Lookup::Found(_)) && !http.may_carry_login(&to) {
             let host = &self.host;
-            return Ok(Lookup::Absent(Absent {
+            return Ok(Lookup::Absent(NoLogin {
                 why: format!("the login for {host} was not used: it is not sent in clear text"),
                 hint: Some(format!(
                     "use https, or add `--insecure-registry {host}` to send the login in clear text"

@@ -69,7 +69,7 @@ impl Repo {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<Box<dyn AsyncRead + Send + Unpin>, Error> {
-        let mut reading = Reading {
+        let mut reading = BlobReading {
             registry: self.registry.clone(),
             call: self.blob_call(Method::GET, &descriptor.digest)?,
             descriptor: descriptor.clone(),
@@ -94,7 +94,7 @@ impl Repo {
 }
 
 /// The state of a blob that is being read.
-struct Reading {
+struct BlobReading {
     registry: Registry,
     call: Call<'static>,
     descriptor: Descriptor,
@@ -105,7 +105,7 @@ struct Reading {
     attempts: Attempts,
 }
 
-impl Reading {
+impl BlobReading {
     /// Requests the remaining bytes.
     async fn connect(&mut self) -> Result<(), Error> {
         let mut call = self.call.clone();

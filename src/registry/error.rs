@@ -76,12 +76,12 @@ pub struct Error {
 
 /// The error envelope of the distribution spec.
 #[derive(Deserialize)]
-struct Envelope {
-    errors: Vec<Item>,
+struct ErrorEnvelope {
+    errors: Vec<ErrorItem>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct ErrorItem {
     #[serde(default)]
     code: serde_json::Value,
     #[serde(default)]
@@ -323,7 +323,7 @@ fn read_body(body: &[u8], details: bool) -> (Option<String>, String) {
         serde_json::Value::String(text) => clean(text),
         other => clean(&other.to_string()),
     };
-    let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
+    let Ok(envelope) = serde_json::from_slice::<ErrorEnvelope>(body) else {
         let shown = String::from_utf8_lossy(body);
         let html = shown.trim_start().starts_with('<');
         return (

@@ -32,7 +32,7 @@ const MOST_EMPTY_PAGES: usize = 100;
 
 /// A page of a list: `{"tags": […]}` or `{"repositories": […]}`.
 #[derive(Deserialize)]
-struct Page {
+struct ListPage {
     #[serde(default, alias = "repositories", deserialize_with = "list_or_null")]
     tags: Option<Vec<String>>,
     /// The repository of a list of tags.
@@ -48,7 +48,7 @@ fn list_or_null<'de, D: Deserializer<'de>>(
     Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
 }
 
-impl Page {
+impl ListPage {
     fn entries(self) -> Result<Vec<String>, String> {
         match self {
             Self {
@@ -328,7 +328,7 @@ fn time(limit: Duration) -> String {
 }
 
 /// Parses a page. A captive portal answers 200 with an HTML page.
-fn read(call: &Call<'_>, fetched: &Fetched) -> Result<Page, Error> {
+fn read(call: &Call<'_>, fetched: &Fetched) -> Result<ListPage, Error> {
     serde_json::from_slice(&fetched.body).map_err(|error| {
         let page = fetched.body.trim_ascii_start().starts_with(b"<");
         call.malformed(if page {
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_a_list_is_an_error() {
-        let entries = |text: &str| serde_json::from_str::<Page>(text).unwrap().entries();
+        let entries = |text: &str| serde_json::from_str::<ListPage>(text).unwrap().entries();
         assert_eq!(entries(r#"{"name":"a","tags":null}"#), Ok(Vec::new()));
         assert_eq!(entries(r#"{"name":"a"}"#), Ok(Vec::new()));
         assert_eq!(

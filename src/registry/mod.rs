@@ -41,7 +41,7 @@ use crate::reference::{Digest, Host, RepositoryPath, Tag};
 
 pub use self::blob::RemoteBlob;
 pub use self::credentials::Credential;
-use self::credentials::{Absent, Lookup};
+use self::credentials::{Lookup, NoLogin};
 pub use self::env::{RegistryEnv, RetryPolicy};
 pub use self::error::{Error, FailureKind};
 pub use self::http::web_client;
@@ -242,7 +242,7 @@ impl Registries {
         let registry = self.at(host);
         let http = &registry.inner.http;
         if !http.may_carry_login(&http.own()?) {
-            return Ok(Lookup::Absent(Absent {
+            return Ok(Lookup::Absent(NoLogin {
                 why: "the registry uses plain HTTP, so no login is sent".to_owned(),
                 hint: None,
             }));

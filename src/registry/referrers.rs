@@ -39,12 +39,12 @@ pub struct Superseded {
 }
 
 /// The index under a fallback tag. Its entries keep their original text.
-struct List {
+struct FallbackIndex {
     fields: BTreeMap<String, Box<RawValue>>,
     entries: Vec<Referrer>,
 }
 
-impl List {
+impl FallbackIndex {
     /// Parses an index; returns `None` if the text is not an index.
     fn read(text: &[u8]) -> Option<Self> {
         let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
@@ -100,7 +100,7 @@ impl List {
 
 /// True if a response is a list of referrers. Some registries answer unknown URLs with a page.
 pub(super) fn is_list(body: &[u8]) -> bool {
-    List::read(body).is_some()
+    FallbackIndex::read(body).is_some()
 }
 
 impl Repo {
@@ -162,7 +162,7 @@ impl Repo {
                 }
                 Err(error) => return Err(error),
             };
-            let Some(page) = List::read(&fetched.body) else {
+            let Some(page) = FallbackIndex::read(&fetched.body) else {
                 // Some registries answer unknown URLs with an HTML page.
                 let malformed =
                     || call.malformed("the next page of the list of referrers is not an index");
@@ -190,11 +190,14 @@ impl Repo {
 
     /// The list under the fallback tag, with the digest of its index; empty if the tag does not
     /// exist.
-    async fn fallback_list(&self, subject: &Digest) -> Result<(Option<Digest>, List), Error> {
+    async fn fallback_list(
+        &self,
+        subject: &Digest,
+    ) -> Result<(Option<Digest>, FallbackIndex), Error> {
         let Some(raw) = self.manifest(&fallback_tag(subject)?).await? else {
-            return Ok((None, List::empty()));
+            return Ok((None, FallbackIndex::empty()));
         };
-        let list = List::read(&raw.bytes);
+        let list = FallbackIndex::read(&raw.bytes);
         let malformed = || {
             let message = "the list of referrers under the fallback tag is not an index";
             self.error(FailureKind::Malformed, &raw.digest, message)
@@ -267,7 +270,7 @@ impl Repo {
     async fn change_list(
         &self,
         subject: &Digest,
-        change: impl Fn(&List) -> Option<Vec<Referrer>>,
+        change: impl Fn(&FallbackIndex) -> Option<Vec<Referrer>>,
     ) -> Result<Vec<Superseded>, Error> {
         let tag = fallback_tag(subject)?;
         let mut polling = self.registry.polling();
@@ -373,7 +376,7 @@ mod tests {
         );
         let text =
             format!(r#"{{"manifests":[{foreign}],"schemaVersion":2,"annotations":{{"a":  "b"}}}}"#);
-        let list = List::read(text.as_bytes()).unwrap();
+        let list = FallbackIndex::read(text.as_bytes()).unwrap();
         let manifest = RawManifest::new(
             media::OCI_MANIFEST,
             br#"{"artifactType":"application/y"}"#.to_vec(),
@@ -395,11 +398,11 @@ mod tests {
             written.contains(r#""artifactType":"application/y""#),
             "{written}"
         );
-        assert!(List::read(b"<html>").is_none());
-        assert!(List::read(b"{}").is_none());
-        assert!(List::read(br#"{"mediaType":"application/x","manifests":[]}"#).is_none());
+        assert!(FallbackIndex::read(b"<html>").is_none());
+        assert!(FallbackIndex::read(b"{}").is_none());
+        assert!(FallbackIndex::read(br#"{"mediaType":"application/x","manifests":[]}"#).is_none());
         assert_eq!(
-            List::read(br#"{"manifests":null}"#).map(|list| list.entries.len()),
+            FallbackIndex::read(br#"{"manifests":null}"#).map(|list| list.entries.len()),
             Some(0)
         );
     }

@@ -38,7 +38,7 @@ pub(super) fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, 
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth()
     } else {
-        let verifier = Verifier::new(&roots, provider)?;
+        let verifier = CertificateVerifier::new(&roots, provider)?;
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
@@ -54,12 +54,12 @@ pub(super) fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, 
 /// webpki rejects a CA as a server certificate; curl, skopeo and Docker accept it if it equals a
 /// root.
 #[derive(Debug)]
-pub(crate) struct Verifier {
+pub(crate) struct CertificateVerifier {
     usual: Arc<WebPkiServerVerifier>,
     roots: Vec<CertificateDer<'static>>,
 }
 
-impl Verifier {
+impl CertificateVerifier {
     /// Creates a verifier that trusts `roots`. Fails if no root can be used.
     pub(crate) fn new(
         roots: &[CertificateDer<'static>],
@@ -95,7 +95,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -262,7 +262,7 @@ mod tests {
     fn a_root_is_accepted_as_server_certificate_for_its_name_while_it_is_valid() {
         let (own, other) = (own_root(&["registry.corp"]), own_root(&["registry.corp"]));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new(std::slice::from_ref(&own), provider).unwrap();
+        let verifier = CertificateVerifier::new(std::slice::from_ref(&own), provider).unwrap();
         let verify = |certificate: &CertificateDer<'_>, name: &str, year: u64| {
             let now = UnixTime::since_unix_epoch(Duration::from_hours((year - 1970) * 8766));
             let name = ServerName::try_from(name.to_owned()).unwrap();

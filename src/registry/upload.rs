@@ -67,7 +67,7 @@ impl Repo {
         self.push(descriptor, source, self.is_absent()).await
     }
 
-    /// BlobTransfers a blob unless the repository has it. A small blob that is new is not requested first.
+    /// Uploads a blob unless the repository has it. A small blob that is new is not requested first.
     async fn push(
         &self,
         descriptor: &Descriptor,

@@ -18,7 +18,7 @@ const OF_THE_COMMIT: [&str; 2] = [
 
 /// One image of a rendered directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BakeTarget {
+pub struct RenderedTarget {
     /// The name of the target; it may contain any character.
     pub name: String,
     /// The file name of the Dockerfile.
@@ -35,7 +35,7 @@ pub struct BakeTarget {
 
 /// Writes the file for the images of one directory; `kept` are targets of an earlier file.
 #[must_use]
-pub fn bake(targets: &[BakeTarget], kept: Map<String, Value>) -> String {
+pub fn bake(targets: &[RenderedTarget], kept: Map<String, Value>) -> String {
     let mut names: BTreeSet<String> = kept.keys().cloned().collect();
     let mut all: BTreeMap<String, Value> = kept.into_iter().collect();
     for target in targets {
@@ -126,18 +126,18 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn target(name: &str) -> BakeTarget {
-        BakeTarget {
+    fn target(name: &str) -> RenderedTarget {
+        RenderedTarget {
             name: name.to_owned(),
             dockerfile: "Dockerfile".to_owned(),
-            ..BakeTarget::default()
+            ..RenderedTarget::default()
         }
     }
 
     #[test]
     fn each_image_has_a_target_and_a_group_has_them_all() {
         let text = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        let first = BakeTarget {
+        let first = RenderedTarget {
             args: text("GOLDEN_LF", "\n"),
             labels: text("a=b", "${HOME} %{x}"),
             platforms: vec!["linux/arm64".to_owned()],
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn targets_of_other_images_are_kept() {
-        let other = BakeTarget {
+        let other = RenderedTarget {
             dockerfile: "Dockerfile.slim".to_owned(),
             ..target("app.slim")
         };
@@ -174,7 +174,7 @@ mod tests {
                 .into();
             comparable(
                 bake(
-                    &[BakeTarget {
+                    &[RenderedTarget {
                         labels,
                         ..target("app")
                     }],

@@ -50,7 +50,7 @@ const USUAL_DIRECTORIES: &[&str] = &[
 
 /// A file, a directory or a link of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct CopyItem {
     /// The path in the image, without a leading `/`.
     pub(super) path: String,
     pub(super) mode: u32,
@@ -60,7 +60,7 @@ pub(super) struct Item {
 
 /// The knowledge about the directories of the base.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Directories<'a> {
+pub(super) enum BaseDirectories<'a> {
     /// All exist except these.
     AllExcept(&'a BTreeSet<String>),
     /// The base has no directory.
@@ -69,7 +69,7 @@ pub(super) enum Directories<'a> {
     Usual,
 }
 
-impl Directories<'_> {
+impl BaseDirectories<'_> {
     fn has(self, path: &str) -> bool {
         match self {
             Self::AllExcept(missing) => !missing.contains(path),
@@ -111,7 +111,7 @@ pub(super) enum Creation {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Arrangement {
     /// The entries of the archive.
-    pub(super) archive: Vec<Item>,
+    pub(super) archive: Vec<CopyItem>,
     /// True if `COPY` could place more files of the archive, but with too many instructions.
     pub(super) is_large: bool,
     /// The directories for `RUN mkdir -p`.
@@ -150,9 +150,9 @@ impl CopyGroup {
 /// Arranges files. `context` is the directory for them in the build context, and `names` are those
 /// that the builder can give to them.
 pub(super) fn arrange(
-    items: Vec<Item>,
+    items: Vec<CopyItem>,
     context: &str,
-    directories: Directories<'_>,
+    directories: BaseDirectories<'_>,
     creation: Creation,
     names: CopyNames,
 ) -> Arrangement {
@@ -162,12 +162,13 @@ pub(super) fn arrange(
         .map(|item| item.path.clone())
         .collect();
     let exists = |path: &str| path.is_empty() || own.contains(path) || directories.has(path);
-    let is_copied = |item: &Item| {
+    let is_copied = |item: &CopyItem| {
         let (directory, _) = item.path.rsplit_once('/').unwrap_or_default();
         let all_exist = || exists(directory) && above(directory).all(exists);
         is_expressible(item, names) && (creation != Creation::Impossible || all_exist())
     };
-    let (copied, archive): (Vec<Item>, Vec<Item>) = items.clone().into_iter().partition(is_copied);
+    let (copied, archive): (Vec<CopyItem>, Vec<CopyItem>) =
+        items.clone().into_iter().partition(is_copied);
     let mut copies = groups(copied, context);
     if copies.len() > MOST_COPIES || copies.iter().any(|copy| copy.sources.len() > MOST_SOURCES) {
         return Arrangement {
@@ -199,7 +200,7 @@ pub(super) fn arrange(
 
 /// True if `COPY` can express an item: it is a file without set-id and sticky bits, and the builder
 /// can give it its name. No line of a Dockerfile can contain control characters.
-fn is_expressible(item: &Item, names: CopyNames) -> bool {
+fn is_expressible(item: &CopyItem, names: CopyNames) -> bool {
     let is_file = matches!(item.kind, EntryKind::File(_));
     let can_be_named = !item.path.contains(char::is_control) && names.has(&item.path);
     is_file && item.mode <= 0o777 && can_be_named
@@ -237,8 +238,8 @@ fn deepest(directories: &BTreeSet<String>) -> Vec<String> {
     directories.iter().filter(is_deepest).cloned().collect()
 }
 
-fn directory(path: &str) -> Item {
-    Item {
+fn directory(path: &str) -> CopyItem {
+    CopyItem {
         path: path.to_owned(),
         mode: DIRECTORY_MODE,
         owner: FileOwner::ROOT,
@@ -248,7 +249,7 @@ fn directory(path: &str) -> Item {
 
 /// Groups files with the same directory, owner and mode, in the order of the spec. A file whose
 /// name in the context differs has a group of its own.
-fn groups(items: Vec<Item>, context: &str) -> Vec<CopyGroup> {
+fn groups(items: Vec<CopyItem>, context: &str) -> Vec<CopyGroup> {
     let mut names = BTreeSet::new();
     let mut groups: Vec<CopyGroup> = Vec::new();
     let mut by_key: BTreeMap<(String, String, u32), usize> = BTreeMap::new();
@@ -315,8 +316,8 @@ mod tests {
     use super::*;
     use crate::oci::Content;
 
-    fn file(path: &str, mode: u32, uid: u32) -> Item {
-        Item {
+    fn file(path: &str, mode: u32, uid: u32) -> CopyItem {
+        CopyItem {
             path: path.to_owned(),
             mode,
             owner: FileOwner::Numeric { uid, gid: uid },
@@ -324,8 +325,8 @@ mod tests {
         }
     }
 
-    fn link(path: &str) -> Item {
-        Item {
+    fn link(path: &str) -> CopyItem {
+        CopyItem {
             kind: EntryKind::Symlink("x".to_owned()),
             ..file(path, 0o777, 0)
         }
@@ -333,7 +334,7 @@ mod tests {
 
     /// An arrangement as one line per instruction.
     fn shown(arrangement: &Arrangement) -> Vec<String> {
-        let paths = |items: &[Item]| {
+        let paths = |items: &[CopyItem]| {
             let all: Vec<String> = items
                 .iter()
                 .map(|item| format!("{}:{:o}", item.path, item.mode))
@@ -375,7 +376,7 @@ mod tests {
             file("top", 0o644, 7),
         ];
         let arranged = |names| {
-            let known = Directories::AllExcept(&missing);
+            let known = BaseDirectories::AllExcept(&missing);
             let items = items.clone();
             shown(&arrange(items, "files", known, Creation::Archive, names))
         };
@@ -411,7 +412,7 @@ mod tests {
             .iter()
             .map(|path| (*path).to_owned())
             .collect();
-        let known = Directories::AllExcept(&missing);
+        let known = BaseDirectories::AllExcept(&missing);
         let copies = [
             "copy 644  files/a/b/c /a/b/c",
             "copy 755 9:9 files/a/x/y/z /a/x/y/z",
@@ -434,7 +435,7 @@ mod tests {
             file("app/lib/data", 0o644, 0),
             file("app/bin/run", 0o755, 0),
         ];
-        let (known, creation) = (Directories::None, Creation::Archive);
+        let (known, creation) = (BaseDirectories::None, Creation::Archive);
         let arranged = arrange(items, "files", known, creation, CopyNames::Any);
         assert_eq!(
             shown(&arranged),
@@ -456,7 +457,7 @@ mod tests {
         };
         let missing = BTreeSet::new();
         let arranged = |directories, files| {
-            let known = Directories::AllExcept(&missing);
+            let known = BaseDirectories::AllExcept(&missing);
             let items = items(directories, files);
             arrange(items, "files", known, Creation::Archive, CopyNames::Any)
         };

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::copies::{self, Arrangement, CopyGroup, Creation, Directories, Item};
-use super::form::{ContextFiles, Form};
-use super::instruction::{Instruction, ScriptForm};
+use super::copies::{self, Arrangement, BaseDirectories, CopyGroup, CopyItem, Creation};
+use super::form::{ContextFiles, DockerfileForm};
+use super::instruction::{RenderedInstruction, ScriptForm};
 use crate::oci::Content;
 use crate::oci::tar::{Entry, EntryKind};
 use crate::resolve::image::{Base, Family, FileEntry, FileKind, FileOwner};
@@ -75,7 +75,7 @@ struct Group {
 
 impl PlacedFiles {
     /// The files and certificates of an image for a form of its Dockerfile.
-    pub(super) fn of(image: &ResolvedImage, form: &Form<'_>) -> Self {
+    pub(super) fn of(image: &ResolvedImage, form: &DockerfileForm<'_>) -> Self {
         let mut placed = Self {
             has_content: form.files != ContextFiles::Later,
             is_listed: form.syntax.has_copy_modes(),
@@ -84,7 +84,9 @@ impl PlacedFiles {
         };
         let items = match form.files {
             ContextFiles::Later => last_of_each_path(image).into_iter().map(item).collect(),
-            ContextFiles::OnBase(files) => files.entries.iter().cloned().map(Item::from).collect(),
+            ContextFiles::OnBase(files) => {
+                files.entries.iter().cloned().map(CopyItem::from).collect()
+            }
             ContextFiles::AsWritten => placed.as_written(image),
         };
         placed.files = if form.syntax.has_copy_modes() {
@@ -110,7 +112,7 @@ impl PlacedFiles {
     }
 
     /// Groups the files of an image as the spec lists them, and returns those with numeric owners.
-    fn as_written(&mut self, image: &ResolvedImage) -> Vec<Item> {
+    fn as_written(&mut self, image: &ResolvedImage) -> Vec<CopyItem> {
         let (numeric, mut named): (Vec<&FileEntry>, Vec<&FileEntry>) = last_of_each_path(image)
             .into_iter()
             .partition(|file| matches!(file.owner, FileOwner::Numeric { .. }));
@@ -161,20 +163,20 @@ impl PlacedFiles {
     }
 
     /// The instructions that place the files.
-    pub(super) fn instructions(&self, scripts: ScriptForm) -> Vec<Instruction> {
+    pub(super) fn instructions(&self, scripts: ScriptForm) -> Vec<RenderedInstruction> {
         let archive = files_archive(&self.suffix);
         let mut out = Vec::new();
         if self.is_listed {
             out.extend(listing(&self.files, &archive));
         }
         if !self.archive().is_empty() {
-            out.push(Instruction::Add {
+            out.push(RenderedInstruction::Add {
                 source: archive,
                 target: "/".to_owned(),
             });
         }
         out.extend(copy_instructions(&self.files, scripts));
-        out.extend(self.named.iter().map(|group| Instruction::Copy {
+        out.extend(self.named.iter().map(|group| RenderedInstruction::Copy {
             owner: group.owner.clone(),
             mode: None,
             sources: vec![format!("{}/", group.directory)],
@@ -184,8 +186,8 @@ impl PlacedFiles {
     }
 
     /// The instructions that place the certificates.
-    pub(super) fn certificate_instructions(&self, scripts: ScriptForm) -> Vec<Instruction> {
-        let add = (!self.certificates.archive.is_empty()).then(|| Instruction::Add {
+    pub(super) fn certificate_instructions(&self, scripts: ScriptForm) -> Vec<RenderedInstruction> {
+        let add = (!self.certificates.archive.is_empty()).then(|| RenderedInstruction::Add {
             source: certificates_archive(&self.suffix),
             target: "/".to_owned(),
         });
@@ -195,8 +197,8 @@ impl PlacedFiles {
     }
 
     /// The instructions that place the keys and the sources of the repositories of packages.
-    pub(super) fn repository_instructions(&self, scripts: ScriptForm) -> Vec<Instruction> {
-        let add = (!self.repositories.archive.is_empty()).then(|| Instruction::Add {
+    pub(super) fn repository_instructions(&self, scripts: ScriptForm) -> Vec<RenderedInstruction> {
+        let add = (!self.repositories.archive.is_empty()).then(|| RenderedInstruction::Add {
             source: repositories_archive(&self.suffix),
             target: "/".to_owned(),
         });
@@ -208,7 +210,7 @@ impl PlacedFiles {
     /// The entries of the archive of files. The numbers of named owners are not known.
     fn archive(&self) -> Vec<Entry> {
         let placeholders = self.named.iter().flat_map(Group::placeholders);
-        let entries = self.files.archive.iter().map(Item::entry);
+        let entries = self.files.archive.iter().map(CopyItem::entry);
         entries.chain(placeholders).collect()
     }
 
@@ -225,10 +227,20 @@ impl PlacedFiles {
             })
         };
         let mut context: Vec<Entry> = Vec::new();
-        let certificates = self.certificates.archive.iter().map(Item::entry).collect();
+        let certificates = self
+            .certificates
+            .archive
+            .iter()
+            .map(CopyItem::entry)
+            .collect();
         context.extend(archive(&certificates_archive(&self.suffix), certificates));
         context.extend(self.certificates.copies.iter().flat_map(sources));
-        let repositories = self.repositories.archive.iter().map(Item::entry).collect();
+        let repositories = self
+            .repositories
+            .archive
+            .iter()
+            .map(CopyItem::entry)
+            .collect();
         context.extend(archive(&repositories_archive(&self.suffix), repositories));
         context.extend(self.repositories.copies.iter().flat_map(sources));
         if self.has_content {
@@ -307,10 +319,10 @@ pub(super) fn certificate_paths(image: &ResolvedImage) -> Vec<String> {
 /// The instructions for files that a package manager or a tool reads. `directory` is the directory
 /// in the context.
 fn arranged(
-    items: Vec<Item>,
+    items: Vec<CopyItem>,
     directory: &str,
     image: &ResolvedImage,
-    form: &Form<'_>,
+    form: &DockerfileForm<'_>,
 ) -> Arrangement {
     if !form.syntax.has_copy_modes() {
         return Arrangement {
@@ -320,8 +332,8 @@ fn arranged(
     }
     // The layers of a base are not read only to find the directories of these files.
     let (known, creation) = match image.family {
-        Family::Static => (Directories::None, Creation::Archive),
-        _ => (Directories::Usual, Creation::Step),
+        Family::Static => (BaseDirectories::None, Creation::Archive),
+        _ => (BaseDirectories::Usual, Creation::Step),
     };
     let mut arranged = copies::arrange(items, "", known, creation, form.copy_names());
     for (source, _) in arranged
@@ -335,8 +347,8 @@ fn arranged(
     arranged
 }
 
-fn certificate_items(image: &ResolvedImage) -> Vec<Item> {
-    let file = |path: &str, content: &str| Item {
+fn certificate_items(image: &ResolvedImage) -> Vec<CopyItem> {
+    let file = |path: &str, content: &str| CopyItem {
         path: path.trim_start_matches('/').to_owned(),
         mode: 0o644,
         owner: FileOwner::ROOT,
@@ -359,7 +371,7 @@ fn certificate_items(image: &ResolvedImage) -> Vec<Item> {
                 .certificates
                 .iter()
                 .map(|certificate| certificate.pem.as_str());
-            let mut items: Vec<Item> = certificate_paths(image)
+            let mut items: Vec<CopyItem> = certificate_paths(image)
                 .iter()
                 .zip(pems)
                 .map(|(path, pem)| file(path, pem))
@@ -370,8 +382,8 @@ fn certificate_items(image: &ResolvedImage) -> Vec<Item> {
     }
 }
 
-fn repository_items(image: &ResolvedImage) -> Vec<Item> {
-    let item = |path: &str, content: Content| Item {
+fn repository_items(image: &ResolvedImage) -> Vec<CopyItem> {
+    let item = |path: &str, content: Content| CopyItem {
         path: path.trim_start_matches('/').to_owned(),
         mode: 0o644,
         owner: FileOwner::ROOT,
@@ -404,14 +416,17 @@ fn last_of_each_path(image: &ResolvedImage) -> Vec<&FileEntry> {
 }
 
 /// The directories that the base has for certain, and the way to create others.
-fn knowledge<'a>(image: &ResolvedImage, form: &Form<'a>) -> (Directories<'a>, Creation) {
+fn knowledge<'a>(
+    image: &ResolvedImage,
+    form: &DockerfileForm<'a>,
+) -> (BaseDirectories<'a>, Creation) {
     let known = match form.files {
-        _ if matches!(image.base, Base::Scratch) => Directories::None,
+        _ if matches!(image.base, Base::Scratch) => BaseDirectories::None,
         // A package that is removed may take its directories with it.
         ContextFiles::OnBase(files) if image.packages.remove.is_empty() => {
-            Directories::AllExcept(&files.missing)
+            BaseDirectories::AllExcept(&files.missing)
         }
-        _ => Directories::Usual,
+        _ => BaseDirectories::Usual,
     };
     let creation = match form.files {
         _ if executes_before_files(image) => Creation::Step,
@@ -427,8 +442,8 @@ fn executes_before_files(image: &ResolvedImage) -> bool {
     image.has_packages() || has_tool
 }
 
-fn item(file: &FileEntry) -> Item {
-    Item {
+fn item(file: &FileEntry) -> CopyItem {
+    CopyItem {
         path: file.path.trim_start_matches('/').to_owned(),
         mode: file.mode,
         owner: file.owner.clone(),
@@ -436,7 +451,7 @@ fn item(file: &FileEntry) -> Item {
     }
 }
 
-impl From<Entry> for Item {
+impl From<Entry> for CopyItem {
     fn from(entry: Entry) -> Self {
         let Entry {
             path,
@@ -454,7 +469,7 @@ impl From<Entry> for Item {
     }
 }
 
-impl Item {
+impl CopyItem {
     /// The entry of an archive. An owner name, whose number is not known, becomes root.
     fn entry(&self) -> Entry {
         let (uid, gid) = match self.owner {
@@ -486,12 +501,12 @@ impl Item {
 }
 
 /// The comment that lists the content of the archive.
-fn listing(files: &Arrangement, archive: &str) -> Vec<Instruction> {
+fn listing(files: &Arrangement, archive: &str) -> Vec<RenderedInstruction> {
     let items = &files.archive;
     if items.is_empty() {
         return Vec::new();
     }
-    let is_directory = |item: &Item| item.kind == EntryKind::Directory;
+    let is_directory = |item: &CopyItem| item.kind == EntryKind::Directory;
     let heading = if files.is_large {
         format!("{archive} has all files, because each COPY is a layer:")
     } else if items.iter().all(is_directory) {
@@ -502,20 +517,20 @@ fn listing(files: &Arrangement, archive: &str) -> Vec<Instruction> {
     let more = items.len().saturating_sub(LISTED);
     let more = (more > 0).then(|| format!("  and {more} more"));
     std::iter::once(heading)
-        .chain(items.iter().take(LISTED).map(Item::listed))
+        .chain(items.iter().take(LISTED).map(CopyItem::listed))
         .chain(more)
-        .map(Instruction::Comment)
+        .map(RenderedInstruction::Comment)
         .collect()
 }
 
 /// `RUN mkdir -p` for missing directories, and the `COPY` instructions.
-fn copy_instructions(arranged: &Arrangement, scripts: ScriptForm) -> Vec<Instruction> {
+fn copy_instructions(arranged: &Arrangement, scripts: ScriptForm) -> Vec<RenderedInstruction> {
     let directories = &arranged.directories;
-    let create = (!directories.is_empty()).then(|| Instruction::MakeDirectories {
+    let create = (!directories.is_empty()).then(|| RenderedInstruction::MakeDirectories {
         paths: directories.iter().map(|path| format!("/{path}")).collect(),
         form: scripts,
     });
-    let copy = |group: &CopyGroup| Instruction::Copy {
+    let copy = |group: &CopyGroup| RenderedInstruction::Copy {
         owner: group.owner.clone(),
         mode: Some(group.mode),
         sources: group.sources.iter().map(|(name, _)| name.clone()).collect(),

@@ -94,14 +94,14 @@ pub struct Standalone<'a> {
 }
 
 impl<'a> Standalone<'a> {
-    pub(super) const fn form(&self) -> Form<'a> {
+    pub(super) const fn form(&self) -> DockerfileForm<'a> {
         let Self {
             base,
             traits,
             files,
             suffix,
         } = *self;
-        Form {
+        DockerfileForm {
             base,
             traits,
             files,
@@ -114,7 +114,7 @@ impl<'a> Standalone<'a> {
 
 /// A form of a Dockerfile.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Form<'a> {
+pub(super) struct DockerfileForm<'a> {
     /// The base as shown to users.
     pub(super) base: Option<&'a str>,
     pub(super) traits: Option<&'a BaseTraits>,
@@ -125,7 +125,7 @@ pub(super) struct Form<'a> {
     pub(super) standalone: bool,
 }
 
-impl Form<'_> {
+impl DockerfileForm<'_> {
     /// The names that `COPY` can give to a file. Buildah may also build a form without golden.
     pub(super) const fn copy_names(&self) -> CopyNames {
         match self.syntax {

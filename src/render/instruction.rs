@@ -13,7 +13,7 @@ use crate::resolve::image::{Healthcheck, Invocation, Port};
 
 /// A part of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum RenderedPiece {
     /// Literal text.
     Text(String),
     /// The value of a variable or a build argument.
@@ -34,12 +34,12 @@ pub(super) enum ScriptForm {
 
 /// An instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Instruction {
+pub(super) enum RenderedInstruction {
     /// A comment of one line.
     Comment(String),
     Arg {
         name: String,
-        default: Option<Vec<Piece>>,
+        default: Option<Vec<RenderedPiece>>,
     },
     /// `FROM scratch`.
     FromScratch,
@@ -47,11 +47,11 @@ pub(super) enum Instruction {
     From(String),
     Env {
         key: String,
-        value: Vec<Piece>,
+        value: Vec<RenderedPiece>,
     },
     Label {
         key: String,
-        value: Vec<Piece>,
+        value: Vec<RenderedPiece>,
     },
     /// Unpacks a tar of the context.
     Add {
@@ -81,11 +81,11 @@ pub(super) enum Instruction {
         script: String,
         form: ScriptForm,
     },
-    User(Vec<Piece>),
-    Workdir(Vec<Piece>),
+    User(Vec<RenderedPiece>),
+    Workdir(Vec<RenderedPiece>),
     Expose(Vec<Port>),
     Volume(Vec<String>),
-    StopSignal(Vec<Piece>),
+    StopSignal(Vec<RenderedPiece>),
     Shell(Vec<String>),
     Healthcheck {
         check: Healthcheck,
@@ -104,7 +104,7 @@ const LINE_FEED: &str = "GOLDEN_LF";
 /// The build argument that holds a carriage return.
 const CARRIAGE_RETURN: &str = "GOLDEN_CR";
 
-impl Piece {
+impl RenderedPiece {
     /// Splits a text into pieces. Line breaks become build arguments, since an instruction cannot
     /// contain them.
     pub(super) fn of(text: &str) -> Vec<Self> {
@@ -121,7 +121,7 @@ impl Piece {
         pieces
     }
 
-    /// The build arguments that [`Piece::of`] needs for these texts, with their values.
+    /// The build arguments that [`RenderedPiece::of`] needs for these texts, with their values.
     pub(super) fn line_breaks<'a>(
         texts: impl Iterator<Item = &'a str> + Clone,
     ) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -132,7 +132,7 @@ impl Piece {
     }
 }
 
-impl Instruction {
+impl RenderedInstruction {
     /// The longest comment, in characters.
     pub(super) const LONGEST_COMMENT: usize = text::LONGEST_COMMENT;
 
@@ -150,7 +150,7 @@ impl Instruction {
     }
 }
 
-impl Display for Instruction {
+impl Display for RenderedInstruction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Comment(text) => {
@@ -247,7 +247,7 @@ impl Display for Instruction {
 }
 
 /// Writes `ENV` or `LABEL` with a key and a value.
-fn pair(f: &mut Formatter<'_>, keyword: &str, name: &str, value: &[Piece]) -> fmt::Result {
+fn pair(f: &mut Formatter<'_>, keyword: &str, name: &str, value: &[RenderedPiece]) -> fmt::Result {
     let start = format!("{keyword} {}=", key(name));
     write!(f, "{start}{}", text::value(start.len(), value))
 }

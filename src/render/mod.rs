@@ -22,7 +22,7 @@ pub use self::templates::Templates;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::form::Form;
+use self::form::DockerfileForm;
 use self::instruction::ScriptForm;
 use self::instruction::healthcheck_test as test_of;
 use crate::oci::tar::Entry;
@@ -75,11 +75,11 @@ impl Recipe {
         files: &FilesOnBase,
         syntax: Syntax,
     ) -> Result<Self, Error> {
-        let form = Form {
+        let form = DockerfileForm {
             traits: Some(traits),
             files: ContextFiles::OnBase(files),
             syntax,
-            ..Form::default()
+            ..DockerfileForm::default()
         };
         let rendered = Renderer::new(&self.templates).form(&self.image, &form)?;
         Ok(Self {
@@ -149,7 +149,7 @@ impl<'t> Renderer<'t> {
     /// Renders an image in the form for its inputs digest, which does not depend on the base. Fails
     /// as [`render`] does.
     pub fn render(&self, image: &ResolvedImage) -> Result<Rendered, Error> {
-        self.form(image, &Form::default())
+        self.form(image, &DockerfileForm::default())
     }
 
     /// Renders an image for a build without golden. Fails as [`render`] does.
@@ -161,7 +161,7 @@ impl<'t> Renderer<'t> {
         self.form(image, &how.form())
     }
 
-    fn form(&self, image: &ResolvedImage, form: &Form<'_>) -> Result<Rendered, Error> {
+    fn form(&self, image: &ResolvedImage, form: &DockerfileForm<'_>) -> Result<Rendered, Error> {
         let placed = files::PlacedFiles::of(image, form);
         let (sections, options) = sections::Sections::of(image, &placed, form)?;
         Ok(Rendered {

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Error;
 use super::files::PlacedFiles;
-use super::form::Form;
-use super::instruction::{Instruction, Piece, ScriptForm};
+use super::form::DockerfileForm;
+use super::instruction::{RenderedInstruction, RenderedPiece, ScriptForm};
 use crate::config_files::values::is_root;
 use crate::reference::Reference;
 use crate::resolve::image::{Base, EnvValue, Family, Invocation, Packages, RunStep};
@@ -16,7 +16,7 @@ use crate::resolve::{ResolvedImage, package_sources, packages};
 /// The variables of a template. A comment at the top of each built-in template documents them.
 #[derive(Debug, Serialize)]
 pub(super) struct Sections {
-    image: Facts,
+    image: TemplateImage,
     header: String,
     from: String,
     root: String,
@@ -54,7 +54,7 @@ struct PackageLists {
 
 /// The variable `image` of a template.
 #[derive(Debug, Serialize)]
-struct Facts {
+struct TemplateImage {
     name: String,
     version: String,
     variant: Option<String>,
@@ -65,7 +65,7 @@ struct Facts {
 
 /// Build arguments and labels that are passed to the build next to the Dockerfile.
 #[derive(Debug, Default)]
-pub(super) struct BuildOptions {
+pub(super) struct BuildArguments {
     /// True if the Dockerfile is built without golden: then a missing argument must be an error.
     standalone: bool,
     pub(super) build_args: BTreeMap<String, String>,
@@ -98,11 +98,11 @@ impl Sections {
     pub(super) fn of(
         image: &ResolvedImage,
         placed: &PlacedFiles,
-        form: &Form<'_>,
-    ) -> Result<(Self, BuildOptions), Error> {
-        let mut options = BuildOptions {
+        form: &DockerfileForm<'_>,
+    ) -> Result<(Self, BuildArguments), Error> {
+        let mut options = BuildArguments {
             standalone: form.standalone,
-            ..BuildOptions::default()
+            ..BuildArguments::default()
         };
         let scratch = matches!(image.base, Base::Scratch);
         let users = StepUsers::of(image, form, scratch);
@@ -110,7 +110,7 @@ impl Sections {
         let workdir = image.config.workdir.iter();
         let workdir = lines(
             workdir
-                .flat_map(|path| options.argument(path, Instruction::Workdir))
+                .flat_map(|path| options.argument(path, RenderedInstruction::Workdir))
                 .collect::<Vec<_>>(),
         );
         let (steps, current) = steps(image, &users, form.scripts());
@@ -142,25 +142,27 @@ impl Sections {
     }
 }
 
-impl BuildOptions {
+impl BuildArguments {
     /// Splits a text into pieces; line breaks become build arguments.
-    fn pieces(&self, text: &str) -> Vec<Piece> {
+    fn pieces(&self, text: &str) -> Vec<RenderedPiece> {
         let required = |piece| match piece {
-            Piece::Variable(name) if self.standalone => Piece::Required(name, BUILD_WITH_BAKE),
+            RenderedPiece::Variable(name) if self.standalone => {
+                RenderedPiece::Required(name, BUILD_WITH_BAKE)
+            }
             other => other,
         };
-        Piece::of(text).into_iter().map(required).collect()
+        RenderedPiece::of(text).into_iter().map(required).collect()
     }
 
     /// Declares the build arguments for the line breaks in these texts.
     fn line_breaks<'a>(
         &mut self,
         texts: impl Iterator<Item = &'a str> + Clone,
-    ) -> Vec<Instruction> {
+    ) -> Vec<RenderedInstruction> {
         let mut declared = Vec::new();
-        for (name, value) in Piece::line_breaks(texts) {
+        for (name, value) in RenderedPiece::line_breaks(texts) {
             self.build_args.insert(name.to_owned(), value.to_owned());
-            declared.push(Instruction::Arg {
+            declared.push(RenderedInstruction::Arg {
                 name: name.to_owned(),
                 default: None,
             });
@@ -169,7 +171,11 @@ impl BuildOptions {
     }
 
     /// An instruction with one argument.
-    fn argument(&mut self, text: &str, make: fn(Vec<Piece>) -> Instruction) -> Vec<Instruction> {
+    fn argument(
+        &mut self,
+        text: &str,
+        make: fn(Vec<RenderedPiece>) -> RenderedInstruction,
+    ) -> Vec<RenderedInstruction> {
         let mut lines = self.line_breaks(std::iter::once(text));
         lines.push(make(self.pieces(text)));
         lines
@@ -178,7 +184,7 @@ impl BuildOptions {
 
 /// The first comment. The path of the spec is not part of the inputs, so only a Dockerfile for users
 /// names it.
-fn header(image: &ResolvedImage, form: &Form<'_>) -> String {
+fn header(image: &ResolvedImage, form: &DockerfileForm<'_>) -> String {
     let image_name = image.display();
     let mark = super::MARK;
     let start = if form.standalone {
@@ -188,18 +194,18 @@ fn header(image: &ResolvedImage, form: &Form<'_>) -> String {
         format!("{image_name}, {mark}.")
     };
     let whole = format!("{start} {NEEDS}");
-    let comments = if whole.chars().count() > Instruction::LONGEST_COMMENT {
+    let comments = if whole.chars().count() > RenderedInstruction::LONGEST_COMMENT {
         vec![start, NEEDS.to_owned()]
     } else {
         vec![whole]
     };
-    lines(comments.into_iter().map(Instruction::Comment))
+    lines(comments.into_iter().map(RenderedInstruction::Comment))
 }
 
 /// The users of the steps and of the final image.
 struct StepUsers<'a> {
     /// `USER 0:0` before the first step, if the user of the base may not be root.
-    root: Option<Instruction>,
+    root: Option<RenderedInstruction>,
     /// The user of the base; `None` if unknown.
     base: Option<&'a str>,
     standalone: bool,
@@ -207,13 +213,13 @@ struct StepUsers<'a> {
 }
 
 impl<'a> StepUsers<'a> {
-    fn of(image: &ResolvedImage, form: &Form<'a>, scratch: bool) -> Self {
+    fn of(image: &ResolvedImage, form: &DockerfileForm<'a>, scratch: bool) -> Self {
         let executes = image.needs_execution()
             || (!image.certificates.is_empty() && image.family != Family::Static);
         let base = form.traits.map(|traits| traits.user.as_str());
         let needed =
             !scratch && (executes || image.config.workdir.is_some()) && !base.is_some_and(is_root);
-        let root = needed.then(|| Instruction::User(literal(ROOT)));
+        let root = needed.then(|| RenderedInstruction::User(literal(ROOT)));
         Self {
             root,
             base,
@@ -233,7 +239,7 @@ impl<'a> StepUsers<'a> {
 
     /// The instructions that restore the user of the base after the steps; `current` ran the last
     /// step. Empty if the user has not changed.
-    fn restore(&self, current: &str, options: &mut BuildOptions) -> Vec<Instruction> {
+    fn restore(&self, current: &str, options: &mut BuildArguments) -> Vec<RenderedInstruction> {
         let changed = self.root.is_some() || current != self.first();
         if changed && !self.scratch {
             self.restored(options)
@@ -244,45 +250,47 @@ impl<'a> StepUsers<'a> {
 
     /// The instructions that set the user of the image to the user of the base; an empty user stays
     /// empty.
-    fn restored(&self, options: &mut BuildOptions) -> Vec<Instruction> {
+    fn restored(&self, options: &mut BuildArguments) -> Vec<RenderedInstruction> {
         let name = BASE_USER.to_owned();
         let (default, user) = match self.base {
             Some(base) if self.standalone => {
                 let declared = options.line_breaks(std::iter::once(base));
-                let arg = Instruction::Arg {
+                let arg = RenderedInstruction::Arg {
                     name: name.clone(),
                     default: Some(options.pieces(base)),
                 };
-                let user = set_user(vec![Piece::Variable(name)]);
+                let user = set_user(vec![RenderedPiece::Variable(name)]);
                 return declared.into_iter().chain([arg]).chain(user).collect();
             }
-            None if self.standalone => (None, Piece::Required(name.clone(), GIVE_BASE_USER)),
-            _ => (None, Piece::Variable(name.clone())),
+            None if self.standalone => {
+                (None, RenderedPiece::Required(name.clone(), GIVE_BASE_USER))
+            }
+            _ => (None, RenderedPiece::Variable(name.clone())),
         };
-        std::iter::once(Instruction::Arg { name, default })
+        std::iter::once(RenderedInstruction::Arg { name, default })
             .chain(set_user(vec![user]))
             .collect()
     }
 }
 
 /// The instruction that sets a user, with a comment for hadolint if it may be a name.
-fn set_user(user: Vec<Piece>) -> Vec<Instruction> {
+fn set_user(user: Vec<RenderedPiece>) -> Vec<RenderedInstruction> {
     let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == ':');
-    let is_numeric = matches!(user.as_slice(), [Piece::Text(text)] if is_number(text));
-    let comment = (!is_numeric).then(|| Instruction::Comment(NAMED_USER.to_owned()));
+    let is_numeric = matches!(user.as_slice(), [RenderedPiece::Text(text)] if is_number(text));
+    let comment = (!is_numeric).then(|| RenderedInstruction::Comment(NAMED_USER.to_owned()));
     comment
         .into_iter()
-        .chain([Instruction::User(user)])
+        .chain([RenderedInstruction::User(user)])
         .collect()
 }
 
 /// A value of one piece; `text` has no line breaks.
-fn literal(text: &str) -> Vec<Piece> {
-    vec![Piece::Text(text.to_owned())]
+fn literal(text: &str) -> Vec<RenderedPiece> {
+    vec![RenderedPiece::Text(text.to_owned())]
 }
 
 /// Joins instructions, one per line.
-fn lines(instructions: impl IntoIterator<Item = Instruction>) -> String {
+fn lines(instructions: impl IntoIterator<Item = RenderedInstruction>) -> String {
     instructions
         .into_iter()
         .map(|instruction| instruction.to_string())
@@ -290,8 +298,8 @@ fn lines(instructions: impl IntoIterator<Item = Instruction>) -> String {
         .join("\n")
 }
 
-fn facts(image: &ResolvedImage, scratch: bool) -> Facts {
-    Facts {
+fn facts(image: &ResolvedImage, scratch: bool) -> TemplateImage {
+    TemplateImage {
         name: image.name.to_string(),
         version: image.version.to_string(),
         variant: image.variant.as_ref().map(ToString::to_string),
@@ -339,7 +347,7 @@ fn package_lists(image: &ResolvedImage) -> PackageLists {
 /// a build argument.
 fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
     let (note, default) = match &image.base {
-        Base::Scratch => return Instruction::FromScratch.to_string(),
+        Base::Scratch => return RenderedInstruction::FromScratch.to_string(),
         // The build passes the digest, and the inputs digest includes it separately.
         Base::Reference(reference) => (
             None,
@@ -373,20 +381,20 @@ fn from(image: &ResolvedImage, shown: Option<&str>) -> String {
         }
     };
     let default = shown.map_or(default, str::to_owned);
-    let arg = Instruction::Arg {
+    let arg = RenderedInstruction::Arg {
         name: BASE.to_owned(),
         default: Some(literal(&default)),
     };
     lines(
-        note.map(Instruction::Comment)
+        note.map(RenderedInstruction::Comment)
             .into_iter()
-            .chain([arg, Instruction::From(BASE.to_owned())]),
+            .chain([arg, RenderedInstruction::From(BASE.to_owned())]),
     )
 }
 
 /// The `ENV` instructions before the steps and those after the last step. A variable that is set
 /// late is empty during the steps, so that it keeps its position.
-fn env(image: &ResolvedImage, options: &mut BuildOptions) -> Result<(String, String), Error> {
+fn env(image: &ResolvedImage, options: &mut BuildArguments) -> Result<(String, String), Error> {
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let mut late_texts = Vec::new();
     let environment = image.environment();
@@ -395,8 +403,8 @@ fn env(image: &ResolvedImage, options: &mut BuildOptions) -> Result<(String, Str
             EnvValue::Set(text) => vec![text.as_str()],
             EnvValue::Extend { prepend, append } => vec![prepend.as_str(), append.as_str()],
         };
-        let holds = texts.iter().all(|text| Instruction::holds(text));
-        let variable = Instruction::Env {
+        let holds = texts.iter().all(|text| RenderedInstruction::holds(text));
+        let variable = RenderedInstruction::Env {
             key: key.clone(),
             value: env_pieces(image, key, value, options)?,
         };
@@ -407,7 +415,7 @@ fn env(image: &ResolvedImage, options: &mut BuildOptions) -> Result<(String, Str
         late.push(variable);
         late_texts.extend(texts);
         if matches!(value, EnvValue::Set(_)) {
-            early.push(Instruction::Env {
+            early.push(RenderedInstruction::Env {
                 key: key.clone(),
                 value: literal(""),
             });
@@ -421,8 +429,8 @@ fn env_pieces(
     image: &ResolvedImage,
     key: &str,
     value: &EnvValue,
-    options: &BuildOptions,
-) -> Result<Vec<Piece>, Error> {
+    options: &BuildArguments,
+) -> Result<Vec<RenderedPiece>, Error> {
     let (prepend, append) = match value {
         EnvValue::Set(text) => return Ok(options.pieces(text)),
         EnvValue::Extend { prepend, append } => (prepend, append),
@@ -436,7 +444,7 @@ fn env_pieces(
     }
     Ok([
         options.pieces(prepend),
-        vec![Piece::Variable(key.to_owned())],
+        vec![RenderedPiece::Variable(key.to_owned())],
         options.pieces(append),
     ]
     .concat())
@@ -453,8 +461,8 @@ fn add_certificates(
         // instruction makes a build by another engine fail.
         let note = "only golden's embedded engine can append them to the trust store of this base";
         return lines([
-            Instruction::Comment(note.to_owned()),
-            Instruction::Add {
+            RenderedInstruction::Comment(note.to_owned()),
+            RenderedInstruction::Add {
                 source: "certificates.need-the-embedded-engine".to_owned(),
                 target: "/".to_owned(),
             },
@@ -469,7 +477,7 @@ fn steps(image: &ResolvedImage, users: &StepUsers<'_>, form: ScriptForm) -> (Str
     let mut current = users.first();
     for (number, step) in image.run.iter().enumerate() {
         let user = step.user.as_deref().unwrap_or(ROOT);
-        let mut instructions = vec![Instruction::Comment(match &step.name {
+        let mut instructions = vec![RenderedInstruction::Comment(match &step.name {
             Some(name) if !name.trim().is_empty() => name.clone(),
             _ => format!("step {}", number + 1),
         })];
@@ -485,8 +493,8 @@ fn steps(image: &ResolvedImage, users: &StepUsers<'_>, form: ScriptForm) -> (Str
 }
 
 /// The instruction that runs a step.
-pub(super) fn run_instruction(step: &RunStep, form: ScriptForm) -> Instruction {
-    Instruction::Run {
+pub(super) fn run_instruction(step: &RunStep, form: ScriptForm) -> RenderedInstruction {
+    RenderedInstruction::Run {
         secrets: step.secrets.clone(),
         ssh: step.ssh,
         readable: !is_root(step.user.as_deref().unwrap_or(ROOT)),
@@ -497,49 +505,49 @@ pub(super) fn run_instruction(step: &RunStep, form: ScriptForm) -> Instruction {
 
 /// The instructions that make a build without golden fail if it would lose labels that a Dockerfile
 /// cannot hold.
-fn guard(options: &mut BuildOptions) -> Vec<Instruction> {
+fn guard(options: &mut BuildArguments) -> Vec<RenderedInstruction> {
     if !options.standalone || options.api_labels.is_empty() {
         return Vec::new();
     }
     options.build_args.insert(BAKE.to_owned(), "1".to_owned());
-    let required = vec![Piece::Required(BAKE.to_owned(), BUILD_WITH_BAKE)];
+    let required = vec![RenderedPiece::Required(BAKE.to_owned(), BUILD_WITH_BAKE)];
     vec![
-        Instruction::Arg {
+        RenderedInstruction::Arg {
             name: BAKE.to_owned(),
             default: None,
         },
-        Instruction::Arg {
+        RenderedInstruction::Arg {
             name: format!("{BAKE}_GIVEN"),
             default: Some(required),
         },
     ]
 }
 
-fn labels(image: &ResolvedImage, options: &mut BuildOptions) -> String {
+fn labels(image: &ResolvedImage, options: &mut BuildArguments) -> String {
     let (held, others): (Vec<_>, Vec<_>) = image
         .labels
         .iter()
-        .partition(|(key, _)| Instruction::holds_key(key));
+        .partition(|(key, _)| RenderedInstruction::holds_key(key));
     options.api_labels.extend(
         others
             .into_iter()
             .map(|(key, value)| (key.clone(), value.clone())),
     );
     let declared = options.line_breaks(held.iter().map(|(_, value)| value.as_str()));
-    let label = |(key, value): (&String, &String)| Instruction::Label {
+    let label = |(key, value): (&String, &String)| RenderedInstruction::Label {
         key: key.clone(),
         value: options.pieces(value),
     };
-    let held: Vec<Instruction> = held.into_iter().map(label).collect();
+    let held: Vec<RenderedInstruction> = held.into_iter().map(label).collect();
     lines(declared.into_iter().chain(held).chain(guard(options)))
 }
 
 /// The config section. It comes last, so that it does not affect the steps.
 fn config(
     image: &ResolvedImage,
-    form: &Form<'_>,
-    restore: &[Instruction],
-    options: &mut BuildOptions,
+    form: &DockerfileForm<'_>,
+    restore: &[RenderedInstruction],
+    options: &mut BuildArguments,
 ) -> String {
     let config = &image.config;
     let of_base = form
@@ -563,14 +571,14 @@ fn config(
     };
     let mut out = Vec::new();
     if !config.expose.is_empty() {
-        out.push(Instruction::Expose(config.expose.clone()));
+        out.push(RenderedInstruction::Expose(config.expose.clone()));
     }
     if let Some(signal) = &config.stop_signal {
-        out.extend(options.argument(signal, Instruction::StopSignal));
+        out.extend(options.argument(signal, RenderedInstruction::StopSignal));
     }
-    out.extend(config.shell.clone().map(Instruction::Shell));
+    out.extend(config.shell.clone().map(RenderedInstruction::Shell));
     if !config.volumes.is_empty() {
-        out.push(Instruction::Volume(config.volumes.clone()));
+        out.push(RenderedInstruction::Volume(config.volumes.clone()));
     }
     match &config.user {
         Some(user) => {
@@ -581,23 +589,23 @@ fn config(
     }
     let of_base = form.traits.and_then(|traits| traits.healthcheck.as_ref());
     let check = config.healthcheck.as_ref().map(|check| check.on(of_base));
-    out.extend(check.map(|check| Instruction::Healthcheck {
+    out.extend(check.map(|check| RenderedInstruction::Healthcheck {
         check,
         shell: shell.clone(),
     }));
     if let Some(entrypoint) = config.entrypoint.as_ref().map(invocation) {
         out.extend(shell_form_comment(&entrypoint));
-        out.push(Instruction::Entrypoint(entrypoint, shell.clone()));
+        out.push(RenderedInstruction::Entrypoint(entrypoint, shell.clone()));
     }
     if let Some(cmd) = config.cmd.as_ref().map(invocation) {
         out.extend(shell_form_comment(&cmd));
-        out.push(Instruction::Cmd(cmd, shell));
+        out.push(RenderedInstruction::Cmd(cmd, shell));
     }
     lines(out)
 }
 
 /// A comment for hadolint above a command in shell form, which its rule DL3025 rejects.
-fn shell_form_comment(invocation: &Invocation) -> Option<Instruction> {
+fn shell_form_comment(invocation: &Invocation) -> Option<RenderedInstruction> {
     let is_shell_form = matches!(invocation, Invocation::Shell(_));
-    is_shell_form.then(|| Instruction::Comment(SHELL_FORM.to_owned()))
+    is_shell_form.then(|| RenderedInstruction::Comment(SHELL_FORM.to_owned()))
 }

@@ -23,7 +23,7 @@ pub enum SpecPart {
 
 /// The position of an instruction, as a builder reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Position {
+pub enum StepPosition {
     /// BuildKit: the number of instructions after it in its stage that change the file system.
     FromEnd {
         /// The name that BuildKit gives to the stage; `None` if there is only one.
@@ -44,11 +44,11 @@ pub enum Position {
 
 /// The instructions of a Dockerfile, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Instructions(Vec<Parsed>);
+pub struct Instructions(Vec<ParsedInstruction>);
 
 /// One instruction of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Parsed {
+struct ParsedInstruction {
     /// The number of its stage, from 1; 0 before the first `FROM`.
     stage: usize,
     /// The name of its stage.
@@ -93,7 +93,7 @@ impl Instructions {
                 "ADD" | "COPY" => part_of_source(&words),
                 _ => None,
             };
-            all.push(Parsed {
+            all.push(ParsedInstruction {
                 stage,
                 stage_name: stage_name.clone(),
                 has_layer: ["RUN", "ADD", "COPY", "WORKDIR"].contains(&keyword.as_str()),
@@ -105,15 +105,15 @@ impl Instructions {
 
     /// The part of the spec that an instruction comes from. `None` if the template adds it.
     #[must_use]
-    pub fn part(&self, position: &Position) -> Option<SpecPart> {
+    pub fn part(&self, position: &StepPosition) -> Option<SpecPart> {
         let found = match position {
-            Position::Overall(number) => self.0.get(number.checked_sub(1)?),
-            Position::InStage { stage, number } => self
+            StepPosition::Overall(number) => self.0.get(number.checked_sub(1)?),
+            StepPosition::InStage { stage, number } => self
                 .0
                 .iter()
                 .filter(|one| one.stage == *stage)
                 .nth(number.checked_sub(1)?),
-            Position::FromEnd { stage, after } => self
+            StepPosition::FromEnd { stage, after } => self
                 .0
                 .iter()
                 .rev()
@@ -124,7 +124,7 @@ impl Instructions {
     }
 }
 
-impl Parsed {
+impl ParsedInstruction {
     /// True if it is in the stage with this name in BuildKit.
     fn is_in(&self, stage: Option<&str>) -> bool {
         match (stage, &self.stage_name) {
@@ -254,20 +254,20 @@ mod tests {
             Some(SpecPart::Run(2)),
         ];
         for (n, part) in parts.into_iter().enumerate() {
-            let from_end = Position::FromEnd {
+            let from_end = StepPosition::FromEnd {
                 stage: None,
                 after: 7 - n,
             };
             assert_eq!(all.part(&from_end), part, "{n}");
-            assert_eq!(all.part(&Position::Overall(n + 4)), part, "{n}");
-            let in_stage = Position::InStage {
+            assert_eq!(all.part(&StepPosition::Overall(n + 4)), part, "{n}");
+            let in_stage = StepPosition::InStage {
                 stage: 1,
                 number: n + 3,
             };
             assert_eq!(all.part(&in_stage), part, "{n}");
         }
-        assert_eq!(all.part(&Position::Overall(0)), None);
-        assert_eq!(all.part(&Position::Overall(99)), None);
+        assert_eq!(all.part(&StepPosition::Overall(0)), None);
+        assert_eq!(all.part(&StepPosition::Overall(99)), None);
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
                     RUN [\"/bin/sh\",\"-ec\",\"make\"]\nCOPY [\"<<x\", \"/\"]\nRUN [\"other\"]\n";
         let all = Instructions::of(text, &image);
         let at = |stage: &str, after| {
-            all.part(&Position::FromEnd {
+            all.part(&StepPosition::FromEnd {
                 stage: Some(stage.to_owned()),
                 after,
             })
@@ -288,8 +288,8 @@ mod tests {
             (at("stage-1", 0), at("tools", 0), at("tools", 2)),
             (None, None, None)
         );
-        assert_eq!(all.part(&Position::Overall(6)), Some(SpecPart::Run(0)));
-        let podman = Position::InStage {
+        assert_eq!(all.part(&StepPosition::Overall(6)), Some(SpecPart::Run(0)));
+        let podman = StepPosition::InStage {
             stage: 2,
             number: 3,
         };

@@ -11,7 +11,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 use super::heredoc;
-use super::instruction::{Instruction, ScriptForm, wrapped};
+use super::instruction::{RenderedInstruction, ScriptForm, wrapped};
 use crate::resolve::LONGEST_EXPRESSION;
 use crate::resolve::repetition::{Variables, repeats_a_list};
 
@@ -40,12 +40,12 @@ const FUEL: u64 = 1_000_000;
 
 /// The reason why an expression or statement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Excess {
+enum RefusedPart {
     Length,
     RepeatedList,
 }
 
-impl Excess {
+impl RefusedPart {
     fn of(inside: &str) -> Option<Self> {
         if inside.len() > LONGEST_EXPRESSION {
             return Some(Self::Length);
@@ -54,7 +54,7 @@ impl Excess {
     }
 }
 
-impl std::fmt::Display for Excess {
+impl std::fmt::Display for RefusedPart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Length => write!(
@@ -69,7 +69,7 @@ impl std::fmt::Display for Excess {
 }
 
 /// The line of the first expression or statement that is refused, also within raw text.
-fn excess(text: &str) -> Option<(usize, Excess)> {
+fn excess(text: &str) -> Option<(usize, RefusedPart)> {
     let mut rest = text;
     while let Some(open) = ["{{", "{%", "{#"]
         .iter()
@@ -82,7 +82,7 @@ fn excess(text: &str) -> Option<(usize, Excess)> {
             continue;
         }
         let length = length(inside);
-        if let Some(excess) = Excess::of(&inside[..length]) {
+        if let Some(excess) = RefusedPart::of(&inside[..length]) {
             let before = text.len() - rest.len() + open;
             return Some((text[..before].matches('\n').count() + 1, excess));
         }
@@ -252,7 +252,7 @@ impl From<BTreeMap<String, String>> for Templates {
 /// The filter `run`: writes a script as a RUN instruction.
 fn run(script: &str, form: ScriptForm) -> String {
     let script = script.trim_matches('\n').to_owned();
-    Instruction::Run {
+    RenderedInstruction::Run {
         secrets: Vec::new(),
         ssh: false,
         readable: false,

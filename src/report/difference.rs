@@ -9,15 +9,15 @@ use super::text::{bytes, growth, more, one_line};
 use crate::app::diff::ComparedImages;
 use crate::app::plan_diff::{DiffResult, PlannedDiff};
 use crate::inventory::{
-    BaseLabels, ConfigDifference, Difference, Entries, FileChange, FileDescription, FileProperties,
-    NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
+    BaseLabels, ComparedProperties, ConfigDifference, Entries, FileChange, FileDescription,
+    ImageDifference, NamedChange, NamedValue, PackageChange, PackageEntry, SizeChange,
 };
 
 /// The most files that are shown of each kind of change.
 const FILES: usize = 100;
 
 /// One line about a difference: a sign, the name, and the value or both values.
-struct Line {
+struct DifferenceLine {
     sign: char,
     name: String,
     values: String,
@@ -105,8 +105,10 @@ pub fn markdown(compared: &ComparedImages) -> String {
 }
 
 /// The parts that differ: their title, their lines, and a note about lines that are not shown.
-fn sections(difference: &Difference) -> Vec<(&'static str, Vec<Line>, Option<String>)> {
-    let Difference {
+fn sections(
+    difference: &ImageDifference,
+) -> Vec<(&'static str, Vec<DifferenceLine>, Option<String>)> {
+    let ImageDifference {
         base,
         config,
         packages,
@@ -115,7 +117,7 @@ fn sections(difference: &Difference) -> Vec<(&'static str, Vec<Line>, Option<Str
     } = difference;
     let mut base_lines = Vec::new();
     if base.from != base.to {
-        base_lines.push(Line {
+        base_lines.push(DifferenceLine {
             sign: '~',
             name: "base".to_owned(),
             values: arrow(&base_text(base.from.as_ref()), &base_text(base.to.as_ref())),
@@ -147,15 +149,15 @@ fn base_text(base: Option<&BaseLabels>) -> String {
     parts.join("@")
 }
 
-fn package_lines(packages: &Entries<PackageEntry, PackageChange>) -> Vec<Line> {
+fn package_lines(packages: &Entries<PackageEntry, PackageChange>) -> Vec<DifferenceLine> {
     let entry = |sign| {
-        move |package: &PackageEntry| Line {
+        move |package: &PackageEntry| DifferenceLine {
             sign,
             name: package.name.clone(),
             values: package.version.clone(),
         }
     };
-    let changed = |package: &PackageChange| Line {
+    let changed = |package: &PackageChange| DifferenceLine {
         sign: '~',
         name: package.name.clone(),
         values: format!(
@@ -167,7 +169,7 @@ fn package_lines(packages: &Entries<PackageEntry, PackageChange>) -> Vec<Line> {
     lines(packages, usize::MAX, entry('+'), entry('-'), changed)
 }
 
-fn config_lines(config: &ConfigDifference) -> Vec<Line> {
+fn config_lines(config: &ConfigDifference) -> Vec<DifferenceLine> {
     let parts = [
         ("env ", &config.env),
         ("label ", &config.labels),
@@ -176,13 +178,13 @@ fn config_lines(config: &ConfigDifference) -> Vec<Line> {
     let mut all = Vec::new();
     for (prefix, part) in parts {
         let entry = |sign| {
-            move |one: &NamedValue| Line {
+            move |one: &NamedValue| DifferenceLine {
                 sign,
                 name: format!("{prefix}{}", one.name),
                 values: value(&one.value),
             }
         };
-        let changed = |one: &NamedChange| Line {
+        let changed = |one: &NamedChange| DifferenceLine {
             sign: '~',
             name: format!("{prefix}{}", one.name),
             values: arrow(&value(&one.value.from), &value(&one.value.to)),
@@ -192,15 +194,15 @@ fn config_lines(config: &ConfigDifference) -> Vec<Line> {
     all
 }
 
-fn file_lines(files: &Entries<FileDescription, FileChange>) -> Vec<Line> {
+fn file_lines(files: &Entries<FileDescription, FileChange>) -> Vec<DifferenceLine> {
     let entry = |sign| {
-        move |one: &FileDescription| Line {
+        move |one: &FileDescription| DifferenceLine {
             sign,
             name: one.path.clone(),
             values: described(&one.file),
         }
     };
-    let changed = |one: &FileChange| Line {
+    let changed = |one: &FileChange| DifferenceLine {
         sign: '~',
         name: one.path.clone(),
         values: changes(&one.file.from, &one.file.to),
@@ -211,14 +213,14 @@ fn file_lines(files: &Entries<FileDescription, FileChange>) -> Vec<Line> {
 fn lines<T, C>(
     entries: &Entries<T, C>,
     limit: usize,
-    added: impl Fn(&T) -> Line,
-    removed: impl Fn(&T) -> Line,
-    changed: impl Fn(&C) -> Line,
-) -> Vec<Line> {
+    added: impl Fn(&T) -> DifferenceLine,
+    removed: impl Fn(&T) -> DifferenceLine,
+    changed: impl Fn(&C) -> DifferenceLine,
+) -> Vec<DifferenceLine> {
     let changed = entries.changed.iter().take(limit).map(changed);
     let added = entries.added.iter().take(limit).map(added);
     let removed = entries.removed.iter().take(limit).map(removed);
-    let mut lines: Vec<Line> = changed.chain(added).chain(removed).collect();
+    let mut lines: Vec<DifferenceLine> = changed.chain(added).chain(removed).collect();
     for line in &mut lines {
         line.name = one_line(&line.name).into_owned();
         line.values = one_line(&line.values).into_owned();
@@ -227,7 +229,7 @@ fn lines<T, C>(
 }
 
 /// A file in one line, without what is usual.
-fn described(file: &FileProperties) -> String {
+fn described(file: &ComparedProperties) -> String {
     let mut parts = Vec::new();
     match (&file.target, file.size) {
         (Some(target), _) => parts.push(format!("→ {target}")),
@@ -244,7 +246,7 @@ fn described(file: &FileProperties) -> String {
 }
 
 /// The properties of a file that differ.
-fn changes(from: &FileProperties, to: &FileProperties) -> String {
+fn changes(from: &ComparedProperties, to: &ComparedProperties) -> String {
     let mut parts = Vec::new();
     let mut note = |name: &str, from: &str, to: &str| {
         if from != to {

@@ -8,7 +8,7 @@ use super::table::TextTable;
 use crate::app::bake::{ImportedTarget, ImportedTargets};
 use crate::app::import::ImportedImage;
 use crate::app::new::NewImage;
-use crate::import::Outcome;
+use crate::import::InstructionOutcome;
 
 /// Shows a new image and the next step.
 pub fn created(out: &Out, format: OutputFormat, image: &NewImage) {
@@ -120,9 +120,9 @@ fn targets_json(imported: &ImportedTargets) -> Value {
 fn image_json(image: &ImportedImage) -> Value {
     let lines = image.lines.iter().map(|line| {
         let (outcome, reason) = match &line.outcome {
-            Outcome::Declared => ("declared", None),
-            Outcome::Step => ("step", None),
-            Outcome::LeftOut(reason) => ("left_out", Some(reason)),
+            InstructionOutcome::Declared => ("declared", None),
+            InstructionOutcome::Step => ("step", None),
+            InstructionOutcome::LeftOut(reason) => ("left_out", Some(reason)),
         };
         let mut value = json!({
             "line": line.line,

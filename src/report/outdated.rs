@@ -3,14 +3,14 @@
 use super::Out;
 use super::table::TextTable;
 use super::text::count;
-use crate::app::bases::{Change, Compared};
+use crate::app::bases::{Compared, LockedBaseChange};
 
 /// Shows the bases that changed since golden.lock, and the next step. `lost` is the number of
 /// bases that could not be read.
 pub fn outdated(out: &Out, compared: &[Compared], lost: usize) {
     let changed: Vec<&Compared> = compared
         .iter()
-        .filter(|base| base.change != Change::Unchanged)
+        .filter(|base| base.change != LockedBaseChange::Unchanged)
         .collect();
     let mut table = TextTable::default();
     for base in &changed {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::difference;
-use crate::app::reproduce::{Outcome, Reproduction};
+use crate::app::reproduce::{ReproduceOutcome, Reproduction};
 
 /// The result in one line, and the differences below it.
 #[must_use]
@@ -19,11 +19,11 @@ pub fn reproduction(result: &Reproduction) -> String {
     // Writing into a String cannot fail.
     let mut text = String::new();
     let reasons = match &result.outcome {
-        Outcome::Same => {
+        ReproduceOutcome::Same => {
             let _ = writeln!(text, "{image}: the commit {commit} gives the same digest");
             &[][..]
         }
-        Outcome::SameInputs { engine } => {
+        ReproduceOutcome::SameInputs { engine } => {
             let _ = writeln!(
                 text,
                 "{image}: the commit {commit} has the same inputs; the digests were not compared, \
@@ -31,14 +31,14 @@ pub fn reproduction(result: &Reproduction) -> String {
             );
             &[][..]
         }
-        Outcome::OtherInputs { inputs, because } => {
+        ReproduceOutcome::OtherInputs { inputs, because } => {
             let _ = writeln!(
                 text,
                 "{image}: the commit {commit} has other inputs, {inputs}"
             );
             because.as_slice()
         }
-        Outcome::Different {
+        ReproduceOutcome::Different {
             rebuilt, because, ..
         } => {
             let _ = writeln!(
@@ -56,7 +56,7 @@ pub fn reproduction(result: &Reproduction) -> String {
         (None, Some(problem)) => writeln!(text, "  the provenance statement {problem}"),
         (None, None) => Ok(()),
     };
-    if let Outcome::Different { diff, .. } = &result.outcome {
+    if let ReproduceOutcome::Different { diff, .. } = &result.outcome {
         let _ = write!(text, "\n{}", difference::text(diff));
     }
     text

@@ -5,7 +5,7 @@ use semver::Version;
 use super::Out;
 use super::table::TextTable;
 use super::text::count;
-use crate::app::rollback::{PlannedRollback, RollbackRow};
+use crate::app::rollback::{FileEdit, PlannedRollback, RollbackRow};
 use crate::publish::rollback::Returned;
 use crate::reference::Digest;
 
@@ -33,6 +33,19 @@ pub fn show(out: &Out, rollback: &PlannedRollback) {
         out.data(&edit.diff);
     }
     out.data(&table.to_string());
+}
+
+/// The first part of the next step: to commit the edited files; empty without an edit.
+#[must_use]
+pub fn commit_first(edits: &[FileEdit]) -> String {
+    let files: Vec<String> = edits
+        .iter()
+        .map(|edit| edit.file.display().to_string())
+        .collect();
+    match files.as_slice() {
+        [] => String::new(),
+        files => format!("commit {}, then ", files.join(" and ")),
+    }
 }
 
 /// The question of the confirmation.

@@ -10,7 +10,7 @@ use super::text::{bytes, count, duration};
 use super::{
     Out, OutputFormat, conceal, diagnostics, failure, gated, json, sarif, tested, unavailable,
 };
-use crate::app::build::Built;
+use crate::app::build::FinishedBuild;
 use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::engine;
@@ -28,7 +28,7 @@ struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn of(built: &'a Built) -> Self {
+    fn of(built: &'a FinishedBuild) -> Self {
         Self {
             images: &built.ended.reports,
             places: &built.places,
@@ -38,13 +38,13 @@ impl<'a> Summary<'a> {
 
 /// The content of the file of `--metadata-file`.
 #[must_use]
-pub fn metadata(built: &Built) -> String {
+pub fn metadata(built: &FinishedBuild) -> String {
     json::with_schema(&Summary::of(built))
 }
 
 /// Shows the failures and the summary. With `quiet`, the summary is not shown as text.
-pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Built) {
-    let Built {
+pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut FinishedBuild) {
+    let FinishedBuild {
         prepared, ended, ..
     } = built;
     let sources = &prepared.session.sources;

@@ -2,7 +2,7 @@
 
 use super::Out;
 use super::table::TextTable;
-use crate::app::bases::{Change, Compared};
+use crate::app::bases::{Compared, LockedBaseChange};
 use crate::workspace::lock::FILE;
 
 /// Shows the compared bases, and the entries that were removed from golden.lock.
@@ -12,7 +12,7 @@ pub fn updated(out: &Out, compared: &[Compared], removed: &[String]) {
     let mut table = TextTable::default();
     for base in compared
         .iter()
-        .filter(|base| base.change != Change::Unchanged)
+        .filter(|base| base.change != LockedBaseChange::Unchanged)
     {
         table.row([base.base.clone(), base.line()]);
     }
@@ -22,7 +22,7 @@ pub fn updated(out: &Out, compared: &[Compared], removed: &[String]) {
     out.data(&table.to_string());
     let unchanged = compared
         .iter()
-        .filter(|base| base.change == Change::Unchanged)
+        .filter(|base| base.change == LockedBaseChange::Unchanged)
         .count();
     let changed = compared.len() - unchanged;
     out.message(&format!(
@@ -31,7 +31,7 @@ pub fn updated(out: &Out, compared: &[Compared], removed: &[String]) {
     ));
     for base in pinned
         .iter()
-        .filter(|base| base.change != Change::Unchanged)
+        .filter(|base| base.change != LockedBaseChange::Unchanged)
     {
         out.message(&format!(
             "{} is pinned in the spec of {}; to follow its tag, pin {}",

@@ -5,7 +5,7 @@
 
 /// A part of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token<'s> {
+enum ExpressionToken<'s> {
     /// A string; its content is skipped.
     Text,
     /// A number, a name or a path of names.
@@ -36,35 +36,39 @@ pub fn repeats_a_list(expression: &str, variables: Variables) -> bool {
     let at = |index: usize| tokens.get(index).copied();
     tokens.iter().enumerate().any(|(index, token)| {
         let before = |steps: usize| index.checked_sub(steps).and_then(at);
-        let is_product = !matches!(before(1), None | Some(Token::Sign('(' | ',')));
+        let is_product = !matches!(before(1), None | Some(ExpressionToken::Sign('(' | ',')));
         let left = match before(1) {
-            Some(Token::Text) => false,
-            Some(Token::Word(word)) => is_list(word) || before(2) == Some(Token::Sign('|')),
+            Some(ExpressionToken::Text) => false,
+            Some(ExpressionToken::Word(word)) => {
+                is_list(word) || before(2) == Some(ExpressionToken::Sign('|'))
+            }
             _ => true,
         };
-        let start = index + 1 + usize::from(at(index + 1) == Some(Token::Sign('-')));
+        let start = index + 1 + usize::from(at(index + 1) == Some(ExpressionToken::Sign('-')));
         let right = match at(start) {
-            Some(Token::Text) => false,
-            Some(Token::Word(word)) => is_list(word) || at(start + 1) == Some(Token::Sign('(')),
+            Some(ExpressionToken::Text) => false,
+            Some(ExpressionToken::Word(word)) => {
+                is_list(word) || at(start + 1) == Some(ExpressionToken::Sign('('))
+            }
             _ => true,
         };
-        *token == Token::Sign('*') && is_product && (left || right)
+        *token == ExpressionToken::Sign('*') && is_product && (left || right)
     })
 }
 
-fn tokens(expression: &str) -> Vec<Token<'_>> {
+fn tokens(expression: &str) -> Vec<ExpressionToken<'_>> {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
     let mut tokens = Vec::new();
     let mut rest = expression.trim_start();
     while let Some(first) = rest.chars().next() {
         let (token, length) = match first {
-            '"' | '\'' => (Token::Text, string(rest, first)),
-            '*' if rest.starts_with("**") => (Token::Power, 2),
+            '"' | '\'' => (ExpressionToken::Text, string(rest, first)),
+            '*' if rest.starts_with("**") => (ExpressionToken::Power, 2),
             c if is_word(c) => {
                 let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                (Token::Word(&rest[..length]), length)
+                (ExpressionToken::Word(&rest[..length]), length)
             }
-            other => (Token::Sign(other), other.len_utf8()),
+            other => (ExpressionToken::Sign(other), other.len_utf8()),
         };
         tokens.push(token);
         rest = rest[length..].trim_start();

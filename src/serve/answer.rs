@@ -83,7 +83,7 @@ pub(super) fn add(answer: &mut Answer, name: HeaderName, value: impl AsRef<str>)
 
 /// The reason why a request is refused, with an error code of the distribution spec.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct RequestRefusal {
     pub(super) status: StatusCode,
     code: &'static str,
     message: String,
@@ -91,7 +91,7 @@ pub(super) struct Refusal {
     pub(super) headers: Vec<(HeaderName, String)>,
 }
 
-impl Refusal {
+impl RequestRefusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -118,7 +118,7 @@ impl Refusal {
     }
 }
 
-impl From<std::io::Error> for Refusal {
+impl From<std::io::Error> for RequestRefusal {
     fn from(error: std::io::Error) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode};
 
-use super::answer::{Answer, DIGEST, Refusal, empty, set, streamed};
+use super::answer::{Answer, DIGEST, RequestRefusal, empty, set, streamed};
 use super::query::is_known;
 use super::range::{ByteRange, part};
 use super::store::{Store, blocking};
@@ -29,7 +29,7 @@ pub(super) async fn read(
     digest: &Digest,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let path = store.blob_path(digest);
     let opened = blocking(move || {
         let file = File::open(path)?;
@@ -63,7 +63,7 @@ fn content(
     tag: &str,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let requested = text(&RANGE).filter(|_| text(&IF_RANGE).is_none_or(|known| known == tag));
     let (status, range) = match part(requested, length) {
@@ -71,10 +71,12 @@ fn content(
         ByteRange::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
         ByteRange::Outside => {
             let message = format!("the blob has {length} bytes");
-            return Err(
-                Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", message)
-                    .header(CONTENT_RANGE, format!("bytes */{length}")),
-            );
+            return Err(RequestRefusal::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "RANGE_INVALID",
+                message,
+            )
+            .header(CONTENT_RANGE, format!("bytes */{length}")));
         }
     };
     let size = range.end - range.start;
@@ -125,7 +127,7 @@ pub(super) async fn delete(
     store: &Arc<Store>,
     repository: &RepositoryPath,
     digest: &Digest,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let (store, repository, digest) = (store.clone(), repository.clone(), digest.clone());
     let removed = blocking(move || {
         let manifests = store.read(|index| {
@@ -151,7 +153,7 @@ pub(super) async fn delete(
         Ok(false) => Err(unknown()),
         Err(other) => {
             let message = format!("an image of {other} needs this blob");
-            Err(Refusal::new(
+            Err(RequestRefusal::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "UNSUPPORTED",
                 message,
@@ -181,8 +183,8 @@ fn needs(
     )
 }
 
-fn unknown() -> Refusal {
-    Refusal::new(
+fn unknown() -> RequestRefusal {
+    RequestRefusal::new(
         StatusCode::NOT_FOUND,
         "BLOB_UNKNOWN",
         "blob unknown to the registry",

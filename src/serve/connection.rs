@@ -143,3 +143,15 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
         .map_err(|error| wrong(certificate, error.to_string()))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+/// Parses the address to listen on, `ADDRESS:PORT`. Of the names, only `localhost` is accepted,
+/// because others may have several addresses.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let number = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
+    number.as_deref().unwrap_or(text).parse().map_err(|_| {
+        "write an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000; localhost is 127.0.0.1"
+            .to_owned()
+    })
+}

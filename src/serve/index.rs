@@ -174,7 +174,7 @@ impl StoreIndex {
 
     /// Writes `index.json`; the same entries always give the same bytes.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut lines = Lines(format!(
+        let mut lines = JsonList(format!(
             "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[",
             media::OCI_INDEX
         ));
@@ -189,7 +189,7 @@ impl StoreIndex {
                 entry.write(lines.next(), format_args!("{repository}@{digest}"));
             }
         }
-        let Lines(mut text) = lines;
+        let JsonList(mut text) = lines;
         text.push(']');
         let mut annotations = self.annotations.clone();
         if !self.empty.is_empty() {
@@ -287,9 +287,9 @@ impl StoreIndex {
 }
 
 /// A JSON list that is being written.
-struct Lines(String);
+struct JsonList(String);
 
-impl Lines {
+impl JsonList {
     /// Adds a comma if needed, and returns the text for the next item.
     fn next(&mut self) -> &mut String {
         if !self.0.ends_with('[') {

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use hyper::header::LINK;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refusal, document, set};
+use super::answer::{Answer, RequestRefusal, document, set};
 use super::query::Query;
 use super::store::Store;
 use crate::reference::RepositoryPath;
@@ -15,7 +15,7 @@ pub(super) fn tags(
     store: &Store,
     repository: &RepositoryPath,
     query: &Query,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let names = store.read(|index| {
         let tags = index
             .repository(repository)
@@ -24,7 +24,7 @@ pub(super) fn tags(
         tags.or_else(|| index.knows(repository).then(Vec::new))
     })?;
     let Some(names) = names else {
-        return Err(Refusal::new(
+        return Err(RequestRefusal::new(
             StatusCode::NOT_FOUND,
             "NAME_UNKNOWN",
             "repository unknown to the registry",
@@ -38,7 +38,7 @@ pub(super) fn tags(
 }
 
 /// `GET /v2/_catalog`
-pub(super) fn catalog(store: &Store, query: &Query) -> Result<Answer, Refusal> {
+pub(super) fn catalog(store: &Store, query: &Query) -> Result<Answer, RequestRefusal> {
     let names = store.read(|index| index.names().into_iter().map(ToString::to_string).collect())?;
     let (page, link) = page(names, "/v2/_catalog", query)?;
     Ok(linked(&json!({ "repositories": page }), link))
@@ -58,7 +58,7 @@ fn page(
     mut names: Vec<String>,
     path: &str,
     query: &Query,
-) -> Result<(Vec<String>, Option<String>), Refusal> {
+) -> Result<(Vec<String>, Option<String>), RequestRefusal> {
     let key = |name: &str| (name.to_ascii_lowercase(), name.to_owned());
     names.sort_by_key(|name| key(name));
     if let Some(last) = query.get("last") {
@@ -68,7 +68,7 @@ fn page(
         return Ok((names, None));
     };
     let count: usize = count.parse().map_err(|_| {
-        Refusal::new(
+        RequestRefusal::new(
             StatusCode::BAD_REQUEST,
             "PAGINATION_NUMBER_INVALID",
             "the parameter n is not a number",

@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, L
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 
-use super::answer::{Answer, Body, DIGEST, Refusal, add, empty, set, with_body};
+use super::answer::{Answer, Body, DIGEST, RequestRefusal, add, empty, set, with_body};
 use super::index::{ManifestEntry, RepositoryContents, StoreIndex};
 use super::query::{Query, is_known};
 use super::store::{MANIFEST_LIMIT, Store, blocking};
@@ -63,7 +63,7 @@ pub(super) fn read(
     target: &Target,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let entry = find(store, repository, target)?.ok_or_else(|| unknown(target))?;
     let tag = format!("\"{}\"", entry.digest);
     let mut answer = if is_known(headers, &tag) {
@@ -156,7 +156,7 @@ pub(super) async fn store(
     target: &Target,
     query: &Query,
     request: Request<Body>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let tags = tags(target, query)?;
     let media_type = media_type(request.headers());
     let limited = Limited::new(
@@ -175,7 +175,7 @@ pub(super) async fn store(
         Target::Digest(digest) if digest.is_of(&bytes) => digest.clone(),
         Target::Digest(digest) => {
             let message = format!("the manifest does not have the digest {digest}");
-            return Err(Refusal::new(
+            return Err(RequestRefusal::new(
                 StatusCode::BAD_REQUEST,
                 "DIGEST_INVALID",
                 message,
@@ -191,7 +191,7 @@ pub(super) async fn store(
             check_complete(&shared, &view)?;
             shared.keep_manifest(&entry.digest, &bytes)?;
             index.put(&path, &entry, &new_tags);
-            Ok::<_, Refusal>(())
+            Ok::<_, RequestRefusal>(())
         })
     })
     .await?;
@@ -214,7 +214,7 @@ pub(super) async fn store(
 }
 
 /// The tags in the path or query of a `PUT`.
-fn tags(target: &Target, query: &Query) -> Result<Vec<Tag>, Refusal> {
+fn tags(target: &Target, query: &Query) -> Result<Vec<Tag>, RequestRefusal> {
     match target {
         Target::Tag(tag) => Ok(vec![tag.clone()]),
         Target::Digest(_) => query
@@ -222,7 +222,7 @@ fn tags(target: &Target, query: &Query) -> Result<Vec<Tag>, Refusal> {
             .map(str::parse)
             .collect::<Result<_, crate::reference::Error>>()
             .map_err(|error| {
-                Refusal::new(StatusCode::BAD_REQUEST, "TAG_INVALID", error.to_string())
+                RequestRefusal::new(StatusCode::BAD_REQUEST, "TAG_INVALID", error.to_string())
             }),
     }
 }
@@ -239,7 +239,7 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     )
 }
 
-fn checked_type(header: Option<String>, view: &ManifestView) -> Result<String, Refusal> {
+fn checked_type(header: Option<String>, view: &ManifestView) -> Result<String, RequestRefusal> {
     let known = [
         media::OCI_MANIFEST,
         media::OCI_INDEX,
@@ -281,11 +281,11 @@ fn checked_type(header: Option<String>, view: &ManifestView) -> Result<String, R
 }
 
 /// Refuses a manifest whose blobs or images are not stored. Its subject may be uploaded later.
-fn check_complete(store: &Store, view: &ManifestView) -> Result<(), Refusal> {
+fn check_complete(store: &Store, view: &ManifestView) -> Result<(), RequestRefusal> {
     for descriptor in view.blobs().chain(view.children()) {
         if store.blob_size(&descriptor.digest)?.is_none() {
             let message = format!("{} does not exist in this registry", descriptor.digest);
-            return Err(Refusal::new(
+            return Err(RequestRefusal::new(
                 StatusCode::BAD_REQUEST,
                 "MANIFEST_BLOB_UNKNOWN",
                 message,
@@ -300,7 +300,7 @@ pub(super) async fn delete(
     store: &Arc<Store>,
     repository: &RepositoryPath,
     target: &Target,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let (shared, path, removed) = (store.clone(), repository.clone(), target.clone());
     blocking(move || {
         let known = find(&shared, &path, &removed)?.is_some();
@@ -323,25 +323,25 @@ pub(super) async fn delete(
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-fn unknown(target: &Target) -> Refusal {
+fn unknown(target: &Target) -> RequestRefusal {
     let message = format!("manifest {target} unknown to the registry");
-    Refusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message)
+    RequestRefusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message)
 }
 
-fn invalid(what: &str) -> Refusal {
-    Refusal::new(
+fn invalid(what: &str) -> RequestRefusal {
+    RequestRefusal::new(
         StatusCode::BAD_REQUEST,
         "MANIFEST_INVALID",
         format!("the manifest is invalid: {what}"),
     )
 }
 
-fn too_long(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
+fn too_long(error: &(dyn std::error::Error + Send + Sync + 'static)) -> RequestRefusal {
     if error.is::<http_body_util::LengthLimitError>() {
         let message = format!("the manifest is longer than the limit of {MANIFEST_LIMIT} bytes");
-        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message);
+        return RequestRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID", message);
     }
-    Refusal::new(
+    RequestRefusal::new(
         StatusCode::BAD_REQUEST,
         "MANIFEST_INVALID",
         format!("the request body ended early: {error}"),

@@ -28,7 +28,7 @@ mod uploads;
 
 pub use access::Users;
 pub use collect::Collected;
-pub use connection::{Listening, listen};
+pub use connection::{Listening, address, listen};
 pub use error::Error;
 pub use service::{ServeRules, Service};
 pub use store::Store;

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderName;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refusal, set, with_body};
+use super::answer::{Answer, RequestRefusal, set, with_body};
 use super::index::{ManifestEntry, RepositoryContents};
 use super::manifests::ManifestView;
 use super::query::Query;
@@ -22,7 +22,7 @@ pub(super) async fn list(
     repository: &RepositoryPath,
     digest: &Digest,
     query: &Query,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let entries: std::collections::BTreeMap<Digest, ManifestEntry> = store.read(|index| {
         let entries = index
             .repository(repository)

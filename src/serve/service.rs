@@ -7,7 +7,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::access::Users;
-use super::answer::{Answer, Body, Refusal, document, set};
+use super::answer::{Answer, Body, RequestRefusal, document, set};
 use super::query::Query;
 use super::route::{Route, RouteError, parse};
 use super::store::Store;
@@ -53,7 +53,7 @@ impl Service {
         answer
     }
 
-    async fn admitted(&self, request: Request<Body>) -> Result<Answer, Refusal> {
+    async fn admitted(&self, request: Request<Body>) -> Result<Answer, RequestRefusal> {
         if self.rules.users.is_some() {
             let (rules, headers) = (self.rules.clone(), request.headers().clone());
             let has_access = move || {
@@ -66,7 +66,7 @@ impl Service {
                 .await
                 .map_err(std::io::Error::other)?
             {
-                let refusal = Refusal::new(
+                let refusal = RequestRefusal::new(
                     StatusCode::UNAUTHORIZED,
                     "UNAUTHORIZED",
                     "authentication required",
@@ -81,7 +81,7 @@ impl Service {
     }
 
     /// Refuses a request that the rules forbid. The cancellation of an upload is not a deletion.
-    fn allowed(&self, route: &Route, method: &Method) -> Result<(), Refusal> {
+    fn allowed(&self, route: &Route, method: &Method) -> Result<(), RequestRefusal> {
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if self.rules.read_only && !is_read {
             return Err(unsupported("this registry is read-only"));
@@ -100,7 +100,7 @@ impl Service {
         route: Route,
         query: &Query,
         request: Request<Body>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, RequestRefusal> {
         let store = &self.store;
         let method = request.method().clone();
         match (route, &method) {
@@ -156,23 +156,23 @@ const fn allow(route: &Route) -> &'static str {
     }
 }
 
-fn unsupported(message: &str) -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
+fn unsupported(message: &str) -> RequestRefusal {
+    RequestRefusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message)
 }
 
-fn wrong(wrong: RouteError) -> Refusal {
+fn wrong(wrong: RouteError) -> RequestRefusal {
     match wrong {
-        RouteError::Path => Refusal::new(
+        RouteError::Path => RequestRefusal::new(
             StatusCode::NOT_FOUND,
             "UNSUPPORTED",
             "not a path of the distribution API",
         ),
-        RouteError::Name => Refusal::new(
+        RouteError::Name => RequestRefusal::new(
             StatusCode::BAD_REQUEST,
             "NAME_INVALID",
             "invalid repository name",
         ),
-        RouteError::Reference => Refusal::new(
+        RouteError::Reference => RequestRefusal::new(
             StatusCode::BAD_REQUEST,
             "DIGEST_INVALID",
             "invalid tag or digest",

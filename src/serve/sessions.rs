@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use tokio::sync::mpsc;
 
-use super::answer::Refusal;
+use super::answer::RequestRefusal;
 use crate::reference::{Digest, Hasher, RepositoryPath};
 
 /// The time without progress after which an upload is removed.
@@ -84,7 +84,7 @@ impl Sessions {
         &self,
         repository: &RepositoryPath,
         id: &str,
-    ) -> Result<Arc<tokio::sync::Mutex<StoredUpload>>, Refusal> {
+    ) -> Result<Arc<tokio::sync::Mutex<StoredUpload>>, RequestRefusal> {
         let is_id = id.len() == 48 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_id || !id.ends_with(&repository_suffix(repository)) {
             return Err(unknown());
@@ -118,8 +118,8 @@ fn repository_suffix(repository: &RepositoryPath) -> String {
     Digest::of(repository.as_str().as_bytes()).hex()[..16].to_owned()
 }
 
-fn unknown() -> Refusal {
-    Refusal::new(
+fn unknown() -> RequestRefusal {
+    RequestRefusal::new(
         StatusCode::NOT_FOUND,
         "BLOB_UPLOAD_UNKNOWN",
         "this upload does not exist",

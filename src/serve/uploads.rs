@@ -9,7 +9,7 @@ use hyper::header::{CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use hyper::{Request, StatusCode};
 use tokio::sync::mpsc;
 
-use super::answer::{Answer, Body, DIGEST, Refusal, empty, set};
+use super::answer::{Answer, Body, DIGEST, RequestRefusal, empty, set};
 use super::query::Query;
 use super::range::chunk;
 use super::sessions::StoredUpload;
@@ -28,7 +28,7 @@ pub(super) async fn begin(
     repository: &RepositoryPath,
     query: &Query,
     request: Request<Body>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     if let Some(digest) = query
         .get("mount")
         .and_then(|text| text.parse::<Digest>().ok())
@@ -49,7 +49,7 @@ pub(super) async fn append(
     repository: &RepositoryPath,
     id: &str,
     request: Request<Body>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let session = store.sessions.find(repository, id)?;
     let received = receive(session, repository, id, request).await?;
     Ok(progress(StatusCode::ACCEPTED, repository, id, received))
@@ -62,9 +62,9 @@ pub(super) async fn finish(
     id: &str,
     digest: &str,
     request: Request<Body>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let digest: Digest = digest.parse().map_err(|_| {
-        Refusal::new(
+        RequestRefusal::new(
             StatusCode::BAD_REQUEST,
             "DIGEST_INVALID",
             "the parameter digest is not a digest",
@@ -91,7 +91,7 @@ pub(super) async fn finish(
         return Ok(created(repository, &digest));
     }
     let message = format!("the content does not have the digest {digest}");
-    Err(Refusal::new(
+    Err(RequestRefusal::new(
         StatusCode::BAD_REQUEST,
         "DIGEST_INVALID",
         message,
@@ -103,7 +103,7 @@ pub(super) async fn status(
     store: &Store,
     repository: &RepositoryPath,
     id: &str,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let session = store.sessions.find(repository, id)?;
     let received = session.lock().await.received;
     Ok(progress(StatusCode::NO_CONTENT, repository, id, received))
@@ -114,7 +114,7 @@ pub(super) async fn cancel(
     store: &Store,
     repository: &RepositoryPath,
     id: &str,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, RequestRefusal> {
     let session = store.sessions.find(repository, id)?;
     let session = session.lock().await;
     std::fs::remove_file(&session.path)?;
@@ -128,7 +128,7 @@ async fn receive(
     repository: &RepositoryPath,
     id: &str,
     request: Request<Body>,
-) -> Result<u64, Refusal> {
+) -> Result<u64, RequestRefusal> {
     let mut session = session.lock_owned().await;
     if let Some(range) = request.headers().get(CONTENT_RANGE) {
         let first = range.to_str().ok().and_then(chunk).map(|(first, _)| first);
@@ -137,7 +137,7 @@ async fn receive(
                 "the upload has {} bytes; the next chunk must begin at this offset",
                 session.received
             );
-            let refusal = Refusal::new(
+            let refusal = RequestRefusal::new(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 "BLOB_UPLOAD_INVALID",
                 message,
@@ -156,7 +156,7 @@ async fn receive(
     let (session, written) = writing.await.map_err(std::io::Error::other)?;
     written?;
     read.map_err(|error| {
-        Refusal::new(
+        RequestRefusal::new(
             StatusCode::BAD_REQUEST,
             "BLOB_UPLOAD_INVALID",
             format!("the request body ended early: {error}"),

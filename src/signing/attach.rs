@@ -14,7 +14,7 @@ use crate::oci::{Bytes, Descriptor, RawManifest, media, rfc3339};
 use crate::reference::Digest;
 use crate::registry::Repo;
 use crate::registry::referrers::Superseded;
-use crate::trust::artifact::Target;
+use crate::trust::artifact::ArtifactSubject;
 use crate::trust::{Artifact, bundle, simple, statement};
 
 /// The artifacts to attach to a manifest.
@@ -52,7 +52,7 @@ pub async fn attach(
     now: i64,
 ) -> Result<Vec<Superseded>, Error> {
     let created = new.created.as_str();
-    let target = Target { subject, created };
+    let target = ArtifactSubject { subject, created };
     let mut artifacts = Vec::new();
     for (media_type, content) in new.documents {
         artifacts.push(Artifact::document(content, media_type, target));
@@ -70,7 +70,7 @@ pub async fn attach(
     let has = |format| new.signatures.contains(&format);
     if let Some(signer) = signer.filter(|_| has(SignatureFormat::Bundle)) {
         let created = rfc3339(now);
-        let target = Target {
+        let target = ArtifactSubject {
             subject,
             created: &created,
         };

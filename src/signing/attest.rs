@@ -9,7 +9,7 @@ use crate::oci::{Bytes, Descriptor, rfc3339};
 use crate::reference::Digest;
 use crate::registry::referrers::Superseded;
 use crate::registry::{self, Repo};
-use crate::trust::artifact::{Artifact, Target};
+use crate::trust::artifact::{Artifact, ArtifactSubject};
 use crate::trust::{PublicKey, bundle, statement};
 
 /// The largest bundle of an attestation, in bytes. A bill of materials can be large.
@@ -93,7 +93,7 @@ async fn put_bundle(
     now: i64,
 ) -> Result<AttachedBundle, Error> {
     let created = &rfc3339(now);
-    let target = Target { subject, created };
+    let target = ArtifactSubject { subject, created };
     let artifact = Artifact::bundle(content, predicate_type, key, target);
     let manifest = Some(artifact.manifest.digest.clone());
     Ok(AttachedBundle {

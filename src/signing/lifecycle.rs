@@ -10,7 +10,7 @@ use crate::oci::{Descriptor, LAST_TIME, rfc3339};
 use crate::reference::Digest;
 use crate::registry::referrers::{Referrer, Superseded};
 use crate::registry::{self, FailureKind, Repo};
-use crate::trust::artifact::Target;
+use crate::trust::artifact::ArtifactSubject;
 use crate::trust::lifecycle::{PREDICATE, signed};
 use crate::trust::refusal::MOST_SIGNATURE_BYTES;
 use crate::trust::{Artifact, PublicKey, bundle, statement};
@@ -118,7 +118,7 @@ pub async fn announce(
         let text = statement::statement(&subject.digest, PREDICATE, &predicate);
         let content = attach::signed(signer, &text).await?;
         let created = &rfc3339(time);
-        let target = Target { subject, created };
+        let target = ArtifactSubject { subject, created };
         let key = Some(signer.public());
         artifacts.push(Artifact::bundle(content, PREDICATE, key, target));
     }

@@ -19,7 +19,7 @@ use crate::workspace::fs;
 /// An entry of `manifest.json`: one image of the archive.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Line {
+struct ArchiveImage {
     config: String,
     repo_tags: Vec<String>,
     layers: Vec<String>,
@@ -105,13 +105,13 @@ pub fn only<'a>(named: &'a NamedImage<'_>) -> Result<&'a AssembledImage, Error> 
 }
 
 /// The `manifest.json` entry of an image.
-fn line(named: &NamedImage<'_>, image: &AssembledImage, config: String) -> Line {
+fn line(named: &NamedImage<'_>, image: &AssembledImage, config: String) -> ArchiveImage {
     let tagged = named
         .references
         .iter()
         .filter(|reference| reference.tag.is_some());
     let repo_tags = tagged.map(ToString::to_string).collect();
-    Line {
+    ArchiveImage {
         config,
         repo_tags,
         layers: image.layers.iter().map(layer_name).collect(),

@@ -4,7 +4,7 @@ use crate::reference::Tag;
 
 /// The parts of a tag that begins with a version of at least three numbers.
 #[derive(PartialEq, Eq)]
-struct Parts<'t> {
+struct TagParts<'t> {
     /// The text up to the last number of the version: `3.12.`.
     line: &'t str,
     /// The last number.
@@ -13,7 +13,7 @@ struct Parts<'t> {
     suffix: &'t str,
 }
 
-impl<'t> Parts<'t> {
+impl<'t> TagParts<'t> {
     fn of(tag: &'t Tag) -> Option<Self> {
         let text = tag.as_str();
         let start = usize::from(text.starts_with('v'));
@@ -36,7 +36,7 @@ impl<'t> Parts<'t> {
 /// True if a tag has three numbers or more, so that a newer patch of it may exist.
 #[must_use]
 pub fn has_patch(tag: &Tag) -> bool {
-    Parts::of(tag).is_some()
+    TagParts::of(tag).is_some()
 }
 
 /// The tag with the highest patch among `tags`, if it is higher than that of `tag`. All other parts
@@ -44,9 +44,9 @@ pub fn has_patch(tag: &Tag) -> bool {
 /// tag moves.
 #[must_use]
 pub fn newest_patch<'t>(tag: &Tag, tags: &'t [Tag]) -> Option<&'t Tag> {
-    let own = Parts::of(tag)?;
+    let own = TagParts::of(tag)?;
     let newer = tags.iter().filter_map(|tag| {
-        let other = Parts::of(tag)?;
+        let other = TagParts::of(tag)?;
         let is_same = other.line == own.line && other.suffix == own.suffix;
         (is_same && other.patch > own.patch).then_some((other.patch, tag))
     });

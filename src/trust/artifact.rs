@@ -23,7 +23,7 @@ pub struct Artifact {
 
 /// The image that an artifact refers to, and the time of the artifact.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
+pub struct ArtifactSubject<'a> {
     /// The manifest of the image.
     pub subject: &'a Descriptor,
     /// The time in RFC 3339.
@@ -38,7 +38,7 @@ impl Artifact {
         content: Vec<u8>,
         predicate_type: &str,
         key: Option<&PublicKey>,
-        target: Target<'_>,
+        target: ArtifactSubject<'_>,
     ) -> Self {
         let mut annotations = BTreeMap::from([
             ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
@@ -53,14 +53,14 @@ impl Artifact {
 
     /// A statement that is not signed.
     #[must_use]
-    pub fn statement(content: Vec<u8>, predicate_type: &str, target: Target<'_>) -> Self {
+    pub fn statement(content: Vec<u8>, predicate_type: &str, target: ArtifactSubject<'_>) -> Self {
         let annotations = BTreeMap::from([(IN_TOTO_TYPE, predicate_type.to_owned())]);
         Self::new(content, envelope::IN_TOTO, annotations, target)
     }
 
     /// A document of a media type, such as a bill of materials.
     #[must_use]
-    pub fn document(content: Vec<u8>, media_type: &str, target: Target<'_>) -> Self {
+    pub fn document(content: Vec<u8>, media_type: &str, target: ArtifactSubject<'_>) -> Self {
         Self::new(content, media_type, BTreeMap::new(), target)
     }
 
@@ -68,9 +68,9 @@ impl Artifact {
         content: Vec<u8>,
         media_type: &str,
         mut annotations: BTreeMap<&str, String>,
-        target: Target<'_>,
+        target: ArtifactSubject<'_>,
     ) -> Self {
-        let Target { subject, created } = target;
+        let ArtifactSubject { subject, created } = target;
         annotations.insert("org.opencontainers.image.created", created.to_owned());
         let blob = Descriptor::of(media_type, &content);
         let manifest = referring_manifest(media_type, &blob, subject, &annotations);

@@ -36,7 +36,7 @@ pub(super) const POINT: usize = 65;
 
 /// The parts of an EC private key.
 #[derive(Clone, Copy)]
-pub(super) struct Scalar<'k> {
+pub(super) struct EcPrivateKey<'k> {
     pub(super) secret: &'k [u8],
     /// The point of the public key, if the encoding has it.
     pub(super) public: Option<&'k [u8]>,
@@ -97,7 +97,7 @@ fn require_curve(curve: &[u8]) -> Result<(), KeyError> {
 }
 
 /// Reads a `PrivateKeyInfo`.
-pub(super) fn pkcs8(bytes: &[u8]) -> Result<Scalar<'_>, KeyError> {
+pub(super) fn pkcs8(bytes: &[u8]) -> Result<EcPrivateKey<'_>, KeyError> {
     let mut info = Elements(Elements(bytes).expect(SEQUENCE)?);
     info.expect(INTEGER)?;
     require_p256(info.expect(SEQUENCE)?)?;
@@ -105,7 +105,7 @@ pub(super) fn pkcs8(bytes: &[u8]) -> Result<Scalar<'_>, KeyError> {
 }
 
 /// Reads an `ECPrivateKey` of its own, which must name its curve.
-pub(super) fn sec1(bytes: &[u8]) -> Result<Scalar<'_>, KeyError> {
+pub(super) fn sec1(bytes: &[u8]) -> Result<EcPrivateKey<'_>, KeyError> {
     let mut key = Elements(Elements(bytes).expect(SEQUENCE)?);
     key.expect(INTEGER)?;
     key.expect(OCTET_STRING)?;
@@ -113,7 +113,7 @@ pub(super) fn sec1(bytes: &[u8]) -> Result<Scalar<'_>, KeyError> {
     ec_private_key(bytes)
 }
 
-fn ec_private_key(bytes: &[u8]) -> Result<Scalar<'_>, KeyError> {
+fn ec_private_key(bytes: &[u8]) -> Result<EcPrivateKey<'_>, KeyError> {
     let mut key = Elements(Elements(bytes).expect(SEQUENCE)?);
     key.expect(INTEGER)?;
     let secret = key.expect(OCTET_STRING)?;
@@ -125,7 +125,7 @@ fn ec_private_key(bytes: &[u8]) -> Result<Scalar<'_>, KeyError> {
             _ => {}
         }
     }
-    Ok(Scalar { secret, public })
+    Ok(EcPrivateKey { secret, public })
 }
 
 /// The point in a bit string.

@@ -18,7 +18,7 @@ const MOST_MEMORY: u64 = 256 << 20;
 const MOST_PARALLEL: u32 = 16;
 
 #[derive(Serialize, Deserialize)]
-struct File {
+struct EncryptedFile {
     kdf: Kdf,
     cipher: Cipher,
     ciphertext: String,
@@ -74,7 +74,7 @@ pub(super) fn encrypt(
     }
     let key = derive(COSIGN, password, &salt)?;
     let sealed = XSalsa20Poly1305::new(&key).encrypt(&nonce, plain.expose().as_slice());
-    let file = File {
+    let file = EncryptedFile {
         kdf: Kdf {
             name: KDF.to_owned(),
             params: COSIGN,
@@ -94,7 +94,7 @@ pub(super) fn decrypt(
     bytes: &[u8],
     password: &Secret<String>,
 ) -> Result<Secret<Vec<u8>>, KeyError> {
-    let file: File = serde_json::from_slice(bytes).map_err(|_| KeyError::Malformed)?;
+    let file: EncryptedFile = serde_json::from_slice(bytes).map_err(|_| KeyError::Malformed)?;
     if file.kdf.name != KDF || file.cipher.name != CIPHER {
         return Err(KeyError::Cipher(format!(
             "{} and {}",

@@ -96,7 +96,7 @@ impl PrivateKey {
         Ok((key, Secret::new(pkcs8.as_ref().to_vec())))
     }
 
-    fn of(scalar: der::Scalar<'_>) -> Result<Self, KeyError> {
+    fn of(scalar: der::EcPrivateKey<'_>) -> Result<Self, KeyError> {
         let public = scalar.public.ok_or(KeyError::NoPublic)?;
         let random = SystemRandom::new();
         let pair = EcdsaKeyPair::from_private_key_and_public_key(

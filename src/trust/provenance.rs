@@ -136,7 +136,7 @@ impl Resource {
 
 /// The checkout that an image is built from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Checkout {
+pub struct SourceCheckout {
     /// The git repository, as `git+URL`.
     pub uri: Option<String>,
     /// The commit that is checked out.
@@ -161,7 +161,7 @@ pub struct BuildFacts {
     /// The inputs digest.
     pub inputs: Digest,
     /// The checkout.
-    pub checkout: Checkout,
+    pub checkout: SourceCheckout,
     /// The base, the files, the certificates and the templates.
     pub dependencies: Vec<Resource>,
 }
@@ -290,7 +290,7 @@ pub enum RecordError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Statement {
+struct ProvenanceStatement {
     predicate: Predicate,
 }
 
@@ -313,7 +313,7 @@ struct BuildDefinition {
 impl RecordedBuild {
     /// Reads the build from a statement. Fails if golden did not write it.
     pub fn parse(statement: &[u8]) -> Result<Self, RecordError> {
-        let statement: Statement = serde_json::from_slice(statement)?;
+        let statement: ProvenanceStatement = serde_json::from_slice(statement)?;
         let definition = statement.predicate.build_definition;
         if definition.build_type != BUILD_TYPE {
             return Err(RecordError::BuildType(definition.build_type));
@@ -361,7 +361,7 @@ mod tests {
             },
             golden: "1.0.0".to_owned(),
             inputs: Digest::of(b"inputs"),
-            checkout: Checkout {
+            checkout: SourceCheckout {
                 uri: Some("git+https://example.com/a.git".to_owned()),
                 head: Some("b".repeat(40)),
                 revision: Some("a".repeat(40)),

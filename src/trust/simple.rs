@@ -16,7 +16,7 @@ pub const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 pub const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 
 #[derive(Deserialize)]
-struct Payload {
+struct SimplePayload {
     critical: Critical,
 }
 
@@ -66,7 +66,7 @@ pub fn verify(
     }
     let signer = keys.iter().position(|key| key.verifies(payload, signature));
     let signer = signer.ok_or(Refusal::OtherKey)?;
-    let Payload { critical } =
+    let SimplePayload { critical } =
         serde_json::from_slice(payload).map_err(|error| Refusal::of_json(&error))?;
     if critical.image.digest != digest.as_str() {
         return Err(Refusal::OtherDigest(critical.image.digest));

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use super::certificates;
 use super::file_error::Error;
 use super::fs;
-use crate::import::{BuildContext, Content, ContextEntry, ContextKind, IgnoreRules};
+use crate::import::{BuildContext, ContextContent, ContextEntry, ContextKind, IgnoreRules};
 
 /// The maximum number of entries of a build context.
 const MAX_ENTRIES: usize = 200_000;
@@ -141,7 +141,7 @@ fn read_entry(entry: &walkdir::DirEntry) -> Result<Option<ContextEntry>, Error> 
 }
 
 /// The kind of content of a file, by its name.
-fn content(path: &Path, length: u64) -> Result<Content, Error> {
+fn content(path: &Path, length: u64) -> Result<ContextContent, Error> {
     const ARCHIVES: [&str; 9] = [
         ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
     ];
@@ -151,21 +151,21 @@ fn content(path: &Path, length: u64) -> Result<Content, Error> {
         .to_string_lossy()
         .to_lowercase();
     if ARCHIVES.iter().any(|end| name.ends_with(end)) {
-        return Ok(Content::Archive);
+        return Ok(ContextContent::Archive);
     }
     let may_be = [".crt", ".pem", ".cer"]
         .iter()
         .any(|end| name.ends_with(end));
     if !may_be || length > MAX_CERTIFICATE {
-        return Ok(Content::Other);
+        return Ok(ContextContent::Other);
     }
     let bytes = fs::read_up_to(path, MAX_CERTIFICATE)?;
     // The trust store has one file for each certificate.
     let is_one = certificates::parse(path, &bytes).is_ok_and(|found| found.len() == 1);
     Ok(if is_one {
-        Content::Certificates
+        ContextContent::Certificates
     } else {
-        Content::Other
+        ContextContent::Other
     })
 }
 

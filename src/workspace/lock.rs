@@ -142,7 +142,7 @@ fn line_of(text: &str, header: &str, number: usize) -> usize {
 /// The serialised form of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct LockDocument {
     version: u32,
     #[serde(default)]
     base: Vec<LockedBase>,
@@ -205,7 +205,8 @@ impl Lock {
     /// golden wrote such files. Fails if the text is invalid, has another version, or has a
     /// contradictory entry.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let file: File = toml::from_str(text).map_err(|error| Error::Parse(error.to_string()))?;
+        let file: LockDocument =
+            toml::from_str(text).map_err(|error| Error::Parse(error.to_string()))?;
         if file.version != VERSION {
             return Err(Error::Version(file.version));
         }
@@ -243,7 +244,7 @@ impl Lock {
 
     /// The text of the file. It is sorted, so that all machines write the same text.
     pub fn text(&self) -> Result<String, Error> {
-        let file = File {
+        let file = LockDocument {
             version: VERSION,
             base: self.bases.values().cloned().collect(),
             packages: self.packages.values().cloned().collect(),

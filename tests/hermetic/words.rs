@@ -104,3 +104,25 @@ fn every_public_item_is_used_by_the_program() {
     let unused: Vec<&str> = items.into_iter().filter(|name| count[name] == 1).collect();
     assert!(unused.is_empty(), "used by no code: {unused:?}");
 }
+
+/// Two types with one name are mistaken for each other, so each has a name of its own. Every command
+/// has its `Args`, and a module its `Error`.
+#[test]
+fn no_two_types_have_the_same_name() {
+    let definition =
+        Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))? )?(?:struct|enum|trait|union) ([A-Z]\w*)")
+            .unwrap();
+    let mut files = BTreeMap::<String, Vec<String>>::new();
+    for (path, text) in texts(&["src"], &["rs"]) {
+        for name in definition.captures_iter(&text) {
+            let files = files.entry(name[1].to_owned()).or_default();
+            files.push(path.display().to_string());
+        }
+    }
+    let twice = files
+        .iter()
+        .filter(|(name, files)| files.len() > 1 && !["Args", "Error"].contains(&name.as_str()))
+        .map(|(name, files)| format!("{name}: {}", files.join(", ")))
+        .collect::<Vec<_>>();
+    assert!(twice.is_empty(), "{}", twice.join("\n"));
+}

@@ -7,7 +7,7 @@ use crate::app::readable::{ReadableImage, published};
 use crate::app::work::Work;
 use crate::checks::TestedPlatform;
 use crate::config_files::gate_table::GateEvent;
-use crate::engine::{Artifact, Assembled, BuiltImage};
+use crate::engine::{Assembled, BuiltImage, ImageLocation};
 use crate::oci::RawManifest;
 use crate::plan::PlanStep;
 use crate::publish::{self, Gatekeeper, Uploaded};
@@ -29,7 +29,7 @@ impl Run<'_> {
         slot: &'j Slot,
     ) -> Result<Uploaded<'j>, Failed> {
         let job = self.job(work, built, slot).await;
-        let guard = TagGuard {
+        let guard = TestsBeforeTags {
             run: self,
             work,
             built,
@@ -96,7 +96,7 @@ fn summary(tested: &[TestedPlatform]) -> Option<String> {
 }
 
 /// Runs the tests of an image between its upload and its first tag.
-pub(super) struct TagGuard<'r> {
+pub(super) struct TestsBeforeTags<'r> {
     pub(super) run: &'r Run<'r>,
     pub(super) work: &'r Work,
     /// The image of this run. `None` if a registry already has the image.
@@ -104,11 +104,11 @@ pub(super) struct TagGuard<'r> {
     pub(super) slot: &'r Slot,
 }
 
-impl TagGuard<'_> {
+impl TestsBeforeTags<'_> {
     /// The image that the tags will point to.
     async fn image(&self, repo: &Repo, raw: &RawManifest) -> Result<Assembled, Failed> {
         match self.built.map(|built| &built.artifact) {
-            Some(Artifact::Assembled(assembled)) if assembled.top.digest == raw.digest => {
+            Some(ImageLocation::Assembled(assembled)) if assembled.top.digest == raw.digest => {
                 Ok(assembled.clone())
             }
             _ => {
@@ -153,7 +153,7 @@ impl TagGuard<'_> {
 }
 
 #[async_trait::async_trait]
-impl Gatekeeper for TagGuard<'_> {
+impl Gatekeeper for TestsBeforeTags<'_> {
     async fn admit(&self, repo: &Repo, raw: &RawManifest) -> Result<(), String> {
         match self.failure(repo, raw).await {
             Ok(None) => Ok(()),

@@ -5,7 +5,7 @@
 use super::failed::Failed;
 use super::run::{Parent, Run};
 use crate::app::work::Work;
-use crate::engine::{Artifact, Assembled, BuildOptions, BuiltImage};
+use crate::engine::{Assembled, BuildOptions, BuiltImage, ImageLocation};
 use crate::publish::Attachments;
 
 impl Run<'_> {
@@ -32,7 +32,7 @@ impl Run<'_> {
         built: BuiltImage,
         parent: Parent<'_>,
     ) -> Result<BuiltImage, Failed> {
-        if !matches!(built.artifact, Artifact::Docker { .. }) {
+        if !matches!(built.artifact, ImageLocation::Docker { .. }) {
             return Ok(built);
         }
         // Only a published image needs the layers of its base in the form of the registry.
@@ -41,7 +41,7 @@ impl Run<'_> {
             is_published.then(|| self.build_options(parent, |done| done.published.clone()));
         let exported = self.exported(work, &built, options.as_ref()).await?;
         Ok(BuiltImage {
-            artifact: Artifact::Assembled(exported),
+            artifact: ImageLocation::Assembled(exported),
             ..built
         })
     }
@@ -54,8 +54,8 @@ impl Run<'_> {
         options: Option<&BuildOptions>,
     ) -> Result<Assembled, Failed> {
         let id = match &built.artifact {
-            Artifact::Assembled(assembled) => return Ok(assembled.clone()),
-            Artifact::Docker { id } => id,
+            ImageLocation::Assembled(assembled) => return Ok(assembled.clone()),
+            ImageLocation::Docker { id } => id,
         };
         let docker = self.engines.docker().await?;
         let platform = built.config.platform();

@@ -5,7 +5,7 @@ use super::failed::Failed;
 use super::run::{Done, Parent, Run, id_of};
 use crate::app::work::Work;
 use crate::diagnostic::Diagnostics;
-use crate::engine::{self, Artifact, BuildOptions, BuiltImage, EngineKind};
+use crate::engine::{self, BuildOptions, BuiltImage, EngineKind, ImageLocation};
 use crate::event::{Event, ReportedFinding};
 use crate::policy::{self, Built};
 use crate::publish::{BuildRecord, InputsRecord};
@@ -57,7 +57,7 @@ impl Run<'_> {
             engine: EngineKind::Docker,
             platforms: record.platforms,
             config: image.config,
-            artifact: Artifact::Docker { id: record.id },
+            artifact: ImageLocation::Docker { id: record.id },
         }))
     }
 
@@ -212,8 +212,10 @@ impl Run<'_> {
             return Ok(None);
         };
         match &built.artifact {
-            Artifact::Docker { id } => Ok(self.engines.docker().await?.user_id(id, user).await?),
-            Artifact::Assembled(assembled) => {
+            ImageLocation::Docker { id } => {
+                Ok(self.engines.docker().await?.user_id(id, user).await?)
+            }
+            ImageLocation::Assembled(assembled) => {
                 let image = &assembled.images[0];
                 let reading = self
                     .engines
@@ -234,18 +236,18 @@ impl Run<'_> {
     ) -> Result<Option<Reference>, Failed> {
         let names = &work.local;
         match &built.artifact {
-            Artifact::Docker { id } => {
+            ImageLocation::Docker { id } => {
                 let docker = self.engines.docker().await?;
                 for name in names {
                     docker.tag(id, name).await?;
                 }
             }
-            Artifact::Assembled(assembled) if self.options.load => {
+            ImageLocation::Assembled(assembled) if self.options.load => {
                 let docker = self.engines.docker().await;
                 let docker = docker.map_err(Failed::NoEngineToLoad)?;
                 super::load::load(docker, assembled, names, self.registries).await?;
             }
-            Artifact::Assembled(_) => match self.engines.fleet(&work.recipe.image) {
+            ImageLocation::Assembled(_) => match self.engines.fleet(&work.recipe.image) {
                 Some(fleet)
                     if built.engine == EngineKind::Docker
                         && fleet.tag(&built.inputs, names).await? => {}
@@ -257,7 +259,9 @@ impl Run<'_> {
 
     pub(super) fn record(&self, work: &Work, built: &BuiltImage) -> Result<(), Failed> {
         let of_fleet = match (&built.artifact, built.engine) {
-            (Artifact::Assembled(_), EngineKind::Docker) => self.engines.fleet(&work.recipe.image),
+            (ImageLocation::Assembled(_), EngineKind::Docker) => {
+                self.engines.fleet(&work.recipe.image)
+            }
             _ => None,
         };
         let record = BuildRecord {

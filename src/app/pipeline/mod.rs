@@ -23,4 +23,4 @@ pub use choose::{EngineChoice, Goal, choose};
 pub use engines::Engines;
 pub use failed::Failed;
 pub use outcome::{ImageOutcome, ImageReport, PublishedTags};
-pub use run::{Ended, Options, Run};
+pub use run::{Ended, Run, RunOptions};

@@ -19,7 +19,7 @@ use crate::app::work::Work;
 use crate::checks::TestedPlatform;
 use crate::config_files::SbomFormat;
 use crate::config_files::policy::Policy;
-use crate::engine::{Artifact, BuiltImage, EngineKind};
+use crate::engine::{BuiltImage, EngineKind, ImageLocation};
 use crate::event::{Event, Events};
 use crate::gates::GateReport;
 use crate::image::FileReader;
@@ -40,7 +40,7 @@ use crate::workspace::state::StateDirectory;
 
 /// The options of a run.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RunOptions {
     /// Publish the images.
     pub push: bool,
     /// Move no moving tag before all images are uploaded.
@@ -96,7 +96,7 @@ pub struct Run<'a> {
     /// The directory `.golden`, for build records and receipts.
     pub state: &'a StateDirectory,
     /// The options of the command line.
-    pub options: &'a Options,
+    pub options: &'a RunOptions,
     /// Runs the tests of the images.
     pub examiner: &'a Examiner,
     /// The gates of the workspace.
@@ -174,7 +174,7 @@ pub struct Ended {
     pub failures: Vec<(usize, Failed)>,
     /// The duration of the run.
     pub elapsed: Duration,
-    /// The built images, by position; only with [`Options::keep_built`] or [`Options::atomic`].
+    /// The built images, by position; only with [`RunOptions::keep_built`] or [`RunOptions::atomic`].
     pub built: BTreeMap<usize, BuiltImage>,
 }
 
@@ -309,7 +309,7 @@ impl Run<'_> {
             let spent = milliseconds(start);
             slot.durations
                 .get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
-            if let Artifact::Assembled(_) = image.artifact {
+            if let ImageLocation::Assembled(_) = image.artifact {
                 permit = None;
             }
             slot.made.get_or_init(|| (image.engine, id_of(&image)));
@@ -389,7 +389,7 @@ impl Run<'_> {
     ) -> publish::PublishJob<'j> {
         static NOTHING: BTreeMap<String, u64> = BTreeMap::new();
         let in_docker =
-            built.is_some_and(|built| matches!(built.artifact, Artifact::Docker { .. }));
+            built.is_some_and(|built| matches!(built.artifact, ImageLocation::Docker { .. }));
         publish::PublishJob {
             recipe: &work.recipe,
             planned: &work.planned,
@@ -592,7 +592,7 @@ fn published(planned: &PlannedImage) -> Option<Reference> {
 /// The image ID in the engine, or the digest of the assembled image.
 pub(super) fn id_of(built: &BuiltImage) -> Digest {
     match &built.artifact {
-        Artifact::Docker { id } => id.clone(),
-        Artifact::Assembled(assembled) => assembled.top.digest.clone(),
+        ImageLocation::Docker { id } => id.clone(),
+        ImageLocation::Assembled(assembled) => assembled.top.digest.clone(),
     }
 }

@@ -15,7 +15,7 @@ use crate::oci::tar::{Entry, EntryKind};
 use crate::plan::{self, each_recipe};
 use crate::platform::Platform;
 use crate::reference::Repository;
-use crate::render::bake::BakeTarget;
+use crate::render::bake::RenderedTarget;
 use crate::render::{
     BaseTraits, ContextFiles, FilesOnBase, PinnedBase, Recipe, Renderer, Standalone, Templates,
     late_labels, late_labels_without_base,
@@ -101,7 +101,7 @@ pub struct StandaloneImage {
     /// The files of the directory, including the Dockerfile, sorted by path.
     pub entries: Vec<Entry>,
     /// The target in `docker-bake.json`.
-    pub target: BakeTarget,
+    pub target: RenderedTarget,
 }
 
 /// A base that was read.
@@ -227,7 +227,7 @@ impl Rendering<'_> {
         let tags: Vec<_> = fan.tags.into_iter().map(|planned| planned.tag).collect();
         let dockerfile = format!("Dockerfile{suffix}");
         let last = image.name.as_str().rsplit('/').next().unwrap_or_default();
-        let target = BakeTarget {
+        let target = RenderedTarget {
             name: format!("{last}{suffix}"),
             dockerfile: dockerfile.clone(),
             args,

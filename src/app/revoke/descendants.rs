@@ -15,7 +15,7 @@ const MOST_BASES: usize = 16;
 
 /// An image that the user names.
 #[derive(Debug)]
-pub(super) struct NamedImage {
+pub(super) struct RequestedImage {
     pub(super) reference: Reference,
     pub(super) raw: RawManifest,
 }
@@ -25,7 +25,7 @@ pub(super) struct NamedImage {
 pub(super) struct DescendantPlan<'a> {
     pub(super) request: &'a RevokeRequest,
     /// The images that the user names; they inherit nothing.
-    pub(super) named: &'a [NamedImage],
+    pub(super) named: &'a [RequestedImage],
     pub(super) scope: RevokeScope<'a>,
 }
 
@@ -47,7 +47,7 @@ impl PlannedRevocation {
     pub(super) async fn add_descendants(
         &mut self,
         plan: DescendantPlan<'_>,
-        base: &NamedImage,
+        base: &RequestedImage,
     ) -> Result<(), Error> {
         let DescendantPlan { request, scope, .. } = plan;
         let reference = base.reference.clone().at(base.raw.digest.clone());
@@ -180,7 +180,7 @@ impl PlannedRevocation {
     async fn revoked_below(
         &self,
         plan: DescendantPlan<'_>,
-        base: &NamedImage,
+        base: &RequestedImage,
     ) -> Result<Option<Announcement>, Error> {
         let mut repository = base.reference.repository.clone();
         let mut raw = base.raw.clone();

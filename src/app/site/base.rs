@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::data::{Freshness, ImageKey, SiteBase, SitePlace};
 use crate::app::Session;
-use crate::app::bases::{self, Change, Compared};
+use crate::app::bases::{self, Compared, LockedBaseChange};
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
 use crate::resolve::ResolvedImage;
@@ -62,9 +62,9 @@ impl Bases {
     /// The locked bases, each with `true` if it has moved.
     pub(super) fn moved(&self) -> BTreeMap<String, bool> {
         let locked = self.compared.values();
-        let locked = locked.filter(|one| one.change != Change::New && !one.pinned);
+        let locked = locked.filter(|one| one.change != LockedBaseChange::New && !one.pinned);
         locked
-            .map(|one| (one.base.clone(), one.change == Change::Moved))
+            .map(|one| (one.base.clone(), one.change == LockedBaseChange::Moved))
             .collect()
     }
 

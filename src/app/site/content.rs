@@ -13,7 +13,7 @@ use crate::app::scan::ScannedImage;
 use crate::assemble::{Layer, LayerSource};
 use crate::checks::{Attempt, judge, plan};
 use crate::image::{DescribedImage, FileReader, LayerError, Lineage};
-use crate::inventory::{Difference, ImageContent, LayerOwner, layer_owners};
+use crate::inventory::{ImageContent, ImageDifference, LayerOwner, layer_owners};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::ResolvedTest;
@@ -102,7 +102,7 @@ impl ContentReader<'_> {
         if let Some((before, image)) = previous
             && let Some(from) = self.files(name, image).await?
         {
-            let difference = Difference::between(&from, &to);
+            let difference = ImageDifference::between(&from, &to);
             content.changes = Some(SiteChanges {
                 from: before.to_owned(),
                 to: version.to_owned(),

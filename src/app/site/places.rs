@@ -12,7 +12,7 @@ use crate::tags::{TagList, Variant};
 
 /// The repositories that were read.
 #[derive(Debug)]
-pub(super) struct Places<'a> {
+pub(super) struct ReadRepositories<'a> {
     scan: &'a Scan,
     /// The time of publication of each digest, from the receipts.
     published: BTreeMap<(&'a Repository, &'a Digest), &'a str>,
@@ -25,7 +25,7 @@ pub(super) fn shown(described: &Described) -> Option<&DescribedImage> {
     usual.or(described.images.first())
 }
 
-impl<'a> Places<'a> {
+impl<'a> ReadRepositories<'a> {
     pub(super) fn new(scan: &'a Scan, receipts: &'a [Receipt]) -> Self {
         let published = receipts.iter().map(|receipt| {
             let key = (&receipt.repository, &receipt.digest);

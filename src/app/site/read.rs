@@ -9,7 +9,7 @@ use super::base::Bases;
 use super::content::{ContentReader, Versions};
 use super::data::{ImageKey, SiteImage, SitePlace, SiteReport, SiteVersion};
 use super::lineage;
-use super::places::{Places, shown};
+use super::places::{ReadRepositories, shown};
 use crate::app::audit::Audit;
 use crate::app::base_lifecycle::LifecycleReader;
 use crate::app::build::examiner;
@@ -49,10 +49,10 @@ pub async fn gather(session: &Session, found: Diagnostics) -> Result<SiteReport,
         Bases::read(session, &registries),
     )
     .await;
-    let fleet = Fleet {
+    let fleet = SessionImages {
         session,
         graph: graph::of(session, &bases.moved()),
-        places: Places::new(&scan, &receipts),
+        places: ReadRepositories::new(&scan, &receipts),
         lifecycle: LifecycleReader::of(Some(&session.workspace), &registries, settings.now)?,
         content: reader(session, &registries).await?,
         parents: select::parents(session.resolved()),
@@ -133,10 +133,10 @@ async fn reader<'a>(
 type Groups = BTreeMap<ImageKey, Vec<usize>>;
 
 /// The images of a session, and the sources of facts about them.
-struct Fleet<'a> {
+struct SessionImages<'a> {
     session: &'a Session,
     graph: Graph,
-    places: Places<'a>,
+    places: ReadRepositories<'a>,
     bases: Bases,
     lifecycle: LifecycleReader<'a>,
     content: ContentReader<'a>,
@@ -144,7 +144,7 @@ struct Fleet<'a> {
     parents: Vec<Option<usize>>,
 }
 
-impl Fleet<'_> {
+impl SessionImages<'_> {
     fn groups(&self) -> Groups {
         let mut groups = Groups::new();
         for (at, image) in self.session.resolved().enumerate() {

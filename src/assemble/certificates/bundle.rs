@@ -115,7 +115,7 @@ pub(super) fn append(
 mod tests {
     use std::sync::Arc;
 
-    use super::super::super::tree::{LayerIndex, Tree};
+    use super::super::super::tree::{FileTree, LayerIndex};
     use super::*;
     use crate::oci::Content;
     use crate::oci::tar::EntryKind;
@@ -148,7 +148,7 @@ mod tests {
         );
         index.entries.insert(BUNDLES[0].to_owned(), existing);
         let layers = [Arc::new(index)];
-        let mut overlay = Overlay::new(Tree {
+        let mut overlay = Overlay::new(FileTree {
             layers: &layers,
             complete: true,
         });

@@ -111,7 +111,7 @@ fn placed_on(base: &[Arc<LayerIndex>], files: Vec<FileEntry>) -> Result<Vec<Stri
     };
     match placed(
         &image(files),
-        Tree {
+        FileTree {
             layers: base,
             complete: true,
         },

@@ -1,6 +1,6 @@
 //! Converts the YAML of a file to its tests.
 
-use super::yaml::{self, Key, Node, Value};
+use super::yaml::{self, Key, YamlNode, YamlValue};
 use super::{
     CommandCheck, ContentCheck, ExistenceCheck, ExpectedValue, GoPattern, METADATA, MetadataCheck,
     Mistake, Patterns, StructureCase, StructureCheck, StructureFile, span,
@@ -97,11 +97,11 @@ fn refuse(top: &mut Map<'_>, name: &'static str, help: &'static str) -> Result<(
 }
 
 /// True for null, an empty list and an empty map.
-fn is_empty(node: &Node) -> bool {
+fn is_empty(node: &YamlNode) -> bool {
     match &node.value {
-        Value::Scalar { .. } => is_null(node),
-        Value::List(items) => items.is_empty(),
-        Value::Map(entries) => entries.is_empty(),
+        YamlValue::Scalar { .. } => is_null(node),
+        YamlValue::List(items) => items.is_empty(),
+        YamlValue::Map(entries) => entries.is_empty(),
     }
 }
 
@@ -161,7 +161,7 @@ fn existence(map: &mut Map<'_>) -> Result<StructureCheck, Mistake> {
     }))
 }
 
-fn metadata(node: &Node) -> Result<MetadataCheck, Mistake> {
+fn metadata(node: &YamlNode) -> Result<MetadataCheck, Mistake> {
     if is_null(node) {
         return Ok(MetadataCheck::default());
     }
@@ -189,15 +189,15 @@ fn metadata(node: &Node) -> Result<MetadataCheck, Mistake> {
 
 /// A map of which each key is read once. The keys that are left at the end are unknown.
 struct Map<'n> {
-    node: &'n Node,
+    node: &'n YamlNode,
     what: &'static str,
-    left: Vec<(&'n Key, &'n Node)>,
+    left: Vec<(&'n Key, &'n YamlNode)>,
     known: Vec<&'static str>,
 }
 
 impl<'n> Map<'n> {
-    fn of(node: &'n Node, what: &'static str) -> Result<Self, Mistake> {
-        let Value::Map(entries) = &node.value else {
+    fn of(node: &'n YamlNode, what: &'static str) -> Result<Self, Mistake> {
+        let YamlValue::Map(entries) = &node.value else {
             return Err(Mistake::at(node.at, format!("{what} must be a map")));
         };
         Ok(Self {
@@ -208,7 +208,7 @@ impl<'n> Map<'n> {
         })
     }
 
-    fn take(&mut self, name: &'static str) -> Option<(&'n Key, &'n Node)> {
+    fn take(&mut self, name: &'static str) -> Option<(&'n Key, &'n YamlNode)> {
         self.known.push(name);
         let place = self.left.iter().position(|(key, _)| key.name == name)?;
         Some(self.left.remove(place))
@@ -216,7 +216,7 @@ impl<'n> Map<'n> {
 
     /// The position of the value of a key that is not read yet, or else of the map.
     fn at(&self, name: &str) -> usize {
-        let Value::Map(entries) = &self.node.value else {
+        let YamlValue::Map(entries) = &self.node.value else {
             return self.node.at;
         };
         let found = entries.iter().find(|(key, _)| key.name == name);
@@ -256,11 +256,11 @@ impl<'n> Map<'n> {
     }
 
     /// The items of a list; null is an empty list.
-    fn list(&mut self, name: &'static str) -> Result<&'n [Node], Mistake> {
+    fn list(&mut self, name: &'static str) -> Result<&'n [YamlNode], Mistake> {
         Ok(self.list_of(name)?.unwrap_or_default())
     }
 
-    fn list_of(&mut self, name: &'static str) -> Result<Option<&'n [Node]>, Mistake> {
+    fn list_of(&mut self, name: &'static str) -> Result<Option<&'n [YamlNode]>, Mistake> {
         let Some((_, node)) = self.take(name) else {
             return Ok(None);
         };
@@ -352,7 +352,7 @@ impl<'n> Map<'n> {
         let wrong = || Mistake::at(node.at, format!("`{name}` must be true or false"));
         match &node.value {
             _ if is_null(node) => Ok(None),
-            Value::Scalar {
+            YamlValue::Scalar {
                 text,
                 is_plain: true,
             } => match text.to_ascii_lowercase().as_str() {
@@ -370,7 +370,7 @@ impl<'n> Map<'n> {
         };
         match &node.value {
             _ if is_null(node) => Ok(None),
-            Value::Scalar {
+            YamlValue::Scalar {
                 text,
                 is_plain: true,
             } => {
@@ -395,12 +395,12 @@ impl<'n> Map<'n> {
 }
 
 /// A pattern that a node contains.
-fn pattern(node: &Node, written: &str) -> Result<GoPattern, Mistake> {
+fn pattern(node: &YamlNode, written: &str) -> Result<GoPattern, Mistake> {
     GoPattern::new(written).map_err(|message| Mistake::at(node.at, message))
 }
 
 /// A key, a value, and true if the value is a regular expression.
-fn pair(node: &Node) -> Result<((String, String), bool), Mistake> {
+fn pair(node: &YamlNode) -> Result<((String, String), bool), Mistake> {
     let mut map = Map::of(node, "a variable or a label")?;
     let key = map.text("key")?.unwrap_or_default();
     let value = map.text("value")?.unwrap_or_default();
@@ -410,15 +410,15 @@ fn pair(node: &Node) -> Result<((String, String), bool), Mistake> {
 }
 
 /// The items of a list; `None` for null.
-fn items<'n>(node: &'n Node, name: &str) -> Result<Option<&'n [Node]>, Mistake> {
+fn items<'n>(node: &'n YamlNode, name: &str) -> Result<Option<&'n [YamlNode]>, Mistake> {
     match &node.value {
-        Value::List(items) => Ok(Some(items)),
+        YamlValue::List(items) => Ok(Some(items)),
         _ if is_null(node) => Ok(None),
         _ => Err(Mistake::at(node.at, format!("`{name}` must be a list"))),
     }
 }
 
-fn texts(items: &[Node], name: &str) -> Result<Vec<String>, Mistake> {
+fn texts(items: &[YamlNode], name: &str) -> Result<Vec<String>, Mistake> {
     let texts = items
         .iter()
         .map(|node| Ok(text(node, name)?.unwrap_or_default()));
@@ -426,17 +426,17 @@ fn texts(items: &[Node], name: &str) -> Result<Vec<String>, Mistake> {
 }
 
 /// A scalar as it is written; `None` for null.
-fn text(node: &Node, name: &str) -> Result<Option<String>, Mistake> {
+fn text(node: &YamlNode, name: &str) -> Result<Option<String>, Mistake> {
     match &node.value {
         _ if is_null(node) => Ok(None),
-        Value::Scalar { text, .. } => Ok(Some(text.clone())),
+        YamlValue::Scalar { text, .. } => Ok(Some(text.clone())),
         _ => Err(Mistake::at(node.at, format!("`{name}` must have strings"))),
     }
 }
 
-fn is_null(node: &Node) -> bool {
+fn is_null(node: &YamlNode) -> bool {
     match &node.value {
-        Value::Scalar { text, is_plain } => {
+        YamlValue::Scalar { text, is_plain } => {
             *is_plain && ["", "~", "null", "Null", "NULL"].contains(&text.as_str())
         }
         _ => false,

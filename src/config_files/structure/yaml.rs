@@ -14,21 +14,21 @@ const MOST: usize = 20_000;
 
 /// A value and its position.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     /// The position in characters, not bytes.
     pub(super) at: usize,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Scalar {
         text: String,
         is_plain: bool,
     },
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// The keys, each with its position.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(Key, YamlNode)>),
 }
 
 #[derive(Debug, Clone)]
@@ -40,29 +40,29 @@ pub(super) struct Key {
 }
 
 /// A list or a map that is not complete.
-struct Open {
+struct OpenNode {
     anchor: usize,
     at: usize,
     kind: Kind,
 }
 
 enum Kind {
-    List(Vec<Node>),
-    Map(Vec<(Key, Node)>, Option<Key>),
+    List(Vec<YamlNode>),
+    Map(Vec<(Key, YamlNode)>, Option<Key>),
 }
 
 #[derive(Default)]
-struct Reader {
-    open: Vec<Open>,
-    anchors: BTreeMap<usize, Node>,
+struct YamlReader {
+    open: Vec<OpenNode>,
+    anchors: BTreeMap<usize, YamlNode>,
     count: usize,
-    document: Option<Node>,
+    document: Option<YamlNode>,
 }
 
 /// The first document of a text; `None` if it is empty.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
+pub(super) fn parse(text: &str) -> Result<Option<YamlNode>, Mistake> {
     let mut parser = Parser::new_from_str(text);
-    let mut reader = Reader::default();
+    let mut reader = YamlReader::default();
     loop {
         let (event, marker) = parser.next_token().map_err(|error| {
             let message = format!("it is not YAML: {}", error.info());
@@ -75,14 +75,14 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     }
 }
 
-impl Reader {
+impl YamlReader {
     fn add(&mut self, event: Event, marker: Marker) -> Result<(), Mistake> {
         let at = marker.index();
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == TScalarStyle::Plain && tag.is_none();
-                let value = Value::Scalar { text, is_plain };
-                self.push(Node { at, value }, anchor)
+                let value = YamlValue::Scalar { text, is_plain };
+                self.push(YamlNode { at, value }, anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, at, Kind::List(Vec::new())),
             Event::MappingStart(anchor, _) => self.begin(anchor, at, Kind::Map(Vec::new(), None)),
@@ -92,20 +92,20 @@ impl Reader {
                 };
                 let mut at = open.at;
                 let value = match open.kind {
-                    Kind::List(items) => Value::List(items),
+                    Kind::List(items) => YamlValue::List(items),
                     Kind::Map(entries, _) => {
                         // The parser reports a map without braces at its first colon.
                         at = entries.first().map_or(at, |(key, _)| key.at.min(at));
-                        Value::Map(entries)
+                        YamlValue::Map(entries)
                     }
                 };
-                self.push(Node { at, value }, open.anchor)
+                self.push(YamlNode { at, value }, open.anchor)
             }
             Event::Alias(anchor) => {
                 let incomplete = || Mistake::at(at, "the alias is part of its own anchor");
                 let node = self.anchors.get(&anchor).cloned().ok_or_else(incomplete)?;
                 self.count += size(&node);
-                self.push(Node { at, ..node }, 0)
+                self.push(YamlNode { at, ..node }, 0)
             }
             _ => Ok(()),
         }
@@ -115,12 +115,12 @@ impl Reader {
         if self.open.len() == DEEPEST {
             return Err(Mistake::at(at, "the nesting is too deep"));
         }
-        self.open.push(Open { anchor, at, kind });
+        self.open.push(OpenNode { anchor, at, kind });
         Ok(())
     }
 
     /// Adds a complete value to the list or map around it.
-    fn push(&mut self, node: Node, anchor: usize) -> Result<(), Mistake> {
+    fn push(&mut self, node: YamlNode, anchor: usize) -> Result<(), Mistake> {
         self.count += 1;
         if self.count > MOST {
             return Err(Mistake::at(node.at, "the file has too many values"));
@@ -139,7 +139,7 @@ impl Reader {
                 if let Some(key) = key.take() {
                     return insert(entries, key, node);
                 }
-                let Value::Scalar { text: name, .. } = node.value else {
+                let YamlValue::Scalar { text: name, .. } = node.value else {
                     return Err(Mistake::at(node.at, "a key is not a string"));
                 };
                 *key = Some(Key {
@@ -154,23 +154,23 @@ impl Reader {
 }
 
 /// The number of values in a value.
-fn size(node: &Node) -> usize {
+fn size(node: &YamlNode) -> usize {
     match &node.value {
-        Value::Scalar { .. } => 1,
-        Value::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Value::Map(entries) => 1 + entries.iter().map(|(_, node)| size(node)).sum::<usize>(),
+        YamlValue::Scalar { .. } => 1,
+        YamlValue::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        YamlValue::Map(entries) => 1 + entries.iter().map(|(_, node)| size(node)).sum::<usize>(),
     }
 }
 
 /// Adds an entry. The entries of `<<` count only if the map has no other ones with their keys.
-fn insert(entries: &mut Vec<(Key, Node)>, key: Key, node: Node) -> Result<(), Mistake> {
+fn insert(entries: &mut Vec<(Key, YamlNode)>, key: Key, node: YamlNode) -> Result<(), Mistake> {
     if key.name == "<<" {
         let parents = match node.value {
-            Value::List(parents) => parents,
+            YamlValue::List(parents) => parents,
             _ => vec![node],
         };
         for parent in parents {
-            let Value::Map(inherited) = parent.value else {
+            let YamlValue::Map(inherited) = parent.value else {
                 return Err(Mistake::at(key.at, "`<<` needs a map"));
             };
             for (mut inherited, node) in inherited {

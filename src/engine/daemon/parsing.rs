@@ -16,7 +16,7 @@ const MAX_HEADER: usize = 256;
 /// Follows the responses on one connection, and counts the work for their bodies.
 #[derive(Debug, Default)]
 pub(super) struct ParsingWork {
-    at: Position,
+    at: ResponsePart,
     /// The beginning of the current line of a head, or of the line with the size of a chunk.
     line: Vec<u8>,
     is_chunked: bool,
@@ -28,7 +28,7 @@ pub(super) struct ParsingWork {
 
 /// The part of a response that the next byte belongs to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Position {
+enum ResponsePart {
     #[default]
     Head,
     /// A body that is not chunked.
@@ -77,7 +77,7 @@ impl ParsingWork {
             self.add_byte(byte);
         }
         // Without chunks, each read is a piece. A chunk that arrives in parts is several pieces.
-        if matches!(self.at, Position::Body | Position::Chunk(_)) {
+        if matches!(self.at, ResponsePart::Body | ResponsePart::Chunk(_)) {
             self.end_piece();
         }
     }
@@ -99,22 +99,24 @@ impl ParsingWork {
 
     fn add_byte(&mut self, byte: u8) {
         match self.at {
-            Position::Body => self.text.add(byte),
-            Position::Chunk(left) => {
+            ResponsePart::Body => self.text.add(byte),
+            ResponsePart::Chunk(left) => {
                 self.text.add(byte);
-                self.at = Position::Chunk(left - 1);
+                self.at = ResponsePart::Chunk(left - 1);
                 if left == 1 {
                     self.end_piece();
-                    self.at = Position::ChunkEnd;
+                    self.at = ResponsePart::ChunkEnd;
                 }
             }
-            Position::ChunkEnd if byte == b'\n' => self.at = Position::ChunkSize,
-            Position::ChunkEnd => {}
-            Position::Head | Position::ChunkSize | Position::Trailer if byte == b'\n' => {
+            ResponsePart::ChunkEnd if byte == b'\n' => self.at = ResponsePart::ChunkSize,
+            ResponsePart::ChunkEnd => {}
+            ResponsePart::Head | ResponsePart::ChunkSize | ResponsePart::Trailer
+                if byte == b'\n' =>
+            {
                 let line = std::mem::take(&mut self.line);
                 self.at = self.after(line.trim_ascii());
             }
-            Position::Head | Position::ChunkSize | Position::Trailer => {
+            ResponsePart::Head | ResponsePart::ChunkSize | ResponsePart::Trailer => {
                 if self.line.len() < MAX_HEADER {
                     self.line.push(byte);
                 }
@@ -123,25 +125,27 @@ impl ParsingWork {
     }
 
     /// The position after a complete line of a head, or with the size of a chunk.
-    fn after(&mut self, line: &[u8]) -> Position {
+    fn after(&mut self, line: &[u8]) -> ResponsePart {
         match (self.at, line) {
-            (Position::Head, b"") if std::mem::take(&mut self.is_chunked) => Position::ChunkSize,
-            (Position::Head, b"") if std::mem::take(&mut self.is_interim) => Position::Head,
-            (Position::Head, b"") => Position::Body,
-            (Position::Head, line) => {
+            (ResponsePart::Head, b"") if std::mem::take(&mut self.is_chunked) => {
+                ResponsePart::ChunkSize
+            }
+            (ResponsePart::Head, b"") if std::mem::take(&mut self.is_interim) => ResponsePart::Head,
+            (ResponsePart::Head, b"") => ResponsePart::Body,
+            (ResponsePart::Head, line) => {
                 let line = line.to_ascii_lowercase();
                 self.is_interim |= line.starts_with(b"http/1.1 1");
                 let coding = line.strip_prefix(b"transfer-encoding:");
                 self.is_chunked |= coding.is_some_and(|coding| coding.ends_with(b"chunked"));
-                Position::Head
+                ResponsePart::Head
             }
-            (Position::Trailer, b"") => Position::Head,
-            (Position::Trailer, _) => Position::Trailer,
+            (ResponsePart::Trailer, b"") => ResponsePart::Head,
+            (ResponsePart::Trailer, _) => ResponsePart::Trailer,
             (_, line) => match chunk_size(line) {
-                Some(0) => Position::Trailer,
-                Some(size) => Position::Chunk(size),
+                Some(0) => ResponsePart::Trailer,
+                Some(size) => ResponsePart::Chunk(size),
                 // The HTTP client refuses the response.
-                None => Position::Body,
+                None => ResponsePart::Body,
             },
         }
     }

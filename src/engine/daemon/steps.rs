@@ -1,7 +1,7 @@
 //! The steps of a build under the names of the spec.
 
 use super::super::error::{BuildStep, StepName};
-use crate::render::steps::{Instructions, Position, SpecPart};
+use crate::render::steps::{Instructions, SpecPart, StepPosition};
 use crate::resolve::ResolvedImage;
 
 /// The steps of one build.
@@ -50,7 +50,7 @@ impl<'a> BuildSteps<'a> {
 pub(super) struct Heading {
     /// The count as shown: `2/5`.
     pub(super) count: String,
-    pub(super) position: Position,
+    pub(super) position: StepPosition,
     pub(super) instruction: String,
 }
 
@@ -63,7 +63,7 @@ impl Heading {
         let (number, total) = numbers(count)?;
         Some(Self {
             count: count.to_owned(),
-            position: Position::FromEnd {
+            position: StepPosition::FromEnd {
                 // With several platforms, the platform is the first word.
                 stage: words
                     .next()
@@ -83,7 +83,7 @@ impl Heading {
         {
             return Some(Self {
                 count: count.to_owned(),
-                position: Position::Overall(numbers(count)?.0),
+                position: StepPosition::Overall(numbers(count)?.0),
                 instruction: instruction.trim_end().to_owned(),
             });
         }
@@ -97,7 +97,7 @@ impl Heading {
         let (count, instruction) = rest.strip_prefix("STEP ")?.split_once(": ")?;
         Some(Self {
             count: count.to_owned(),
-            position: Position::InStage {
+            position: StepPosition::InStage {
                 stage,
                 number: numbers(count)?.0,
             },
@@ -120,7 +120,7 @@ mod tests {
     fn headings_of_all_builders_are_parsed() {
         let position = |heading: Option<Heading>| heading.map(|heading| heading.position);
         let from_end = |stage: Option<&str>, after| {
-            Some(Position::FromEnd {
+            Some(StepPosition::FromEnd {
                 stage: stage.map(str::to_owned),
                 after,
             })
@@ -139,9 +139,9 @@ mod tests {
         ] {
             assert_eq!(position(Heading::of_buildkit(name)), expected, "{name}");
         }
-        let in_stage = |stage, number| Some(Position::InStage { stage, number });
+        let in_stage = |stage, number| Some(StepPosition::InStage { stage, number });
         for (text, expected) in [
-            ("Step 2/5 : RUN make", Some(Position::Overall(2))),
+            ("Step 2/5 : RUN make", Some(StepPosition::Overall(2))),
             ("STEP 2/5: RUN make", in_stage(1, 2)),
             ("[2/3] STEP 4/5: RUN make", in_stage(2, 4)),
             ("Step 1: mix", None),

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::Error;
-use crate::registry::tls::{Verifier, certificates, describe, problem};
+use crate::registry::tls::{CertificateVerifier, certificates, describe, problem};
 use crate::workspace::fs;
 
 /// A directory with ca.pem, cert.pem and key.pem. Each file may be missing.
@@ -96,7 +96,7 @@ impl Client {
             (true, Some(pem)) => {
                 let roots =
                     certificates(&pem).map_err(|error| wrong(format!("ca.pem: {error}")))?;
-                let verifier = Verifier::new(&roots, Arc::clone(&provider));
+                let verifier = CertificateVerifier::new(&roots, Arc::clone(&provider));
                 Arc::new(verifier.map_err(|error| wrong(format!("ca.pem: {error}")))?)
             }
         };

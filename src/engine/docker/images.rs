@@ -120,7 +120,7 @@ impl Docker {
 /// everything but the ID if it cannot read the content.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Inspected {
+struct EngineImage {
     id: String,
     repo_digests: Option<Vec<String>>,
     architecture: Option<String>,
@@ -141,7 +141,7 @@ struct RootFs {
 }
 
 /// Converts the engine's answer to an image. The error is a sentence for the user.
-fn local_image(inspected: Inspected) -> Result<LocalImage, String> {
+fn local_image(inspected: EngineImage) -> Result<LocalImage, String> {
     let id: Digest = inspected
         .id
         .parse()
@@ -159,7 +159,7 @@ fn local_image(inspected: Inspected) -> Result<LocalImage, String> {
 
 /// Rebuilds the image config from the engine's answer. It has no history, because the API does not
 /// report the history exactly.
-fn image_config(inspected: Inspected) -> Result<ImageConfig, Box<dyn std::error::Error>> {
+fn image_config(inspected: EngineImage) -> Result<ImageConfig, Box<dyn std::error::Error>> {
     let mut object = Map::new();
     let texts = [
         ("architecture", inspected.architecture),
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_config_is_rebuilt_from_the_engines_answer() {
         let id = Digest::of(b"config");
-        let inspected: Inspected = serde_json::from_value(serde_json::json!({
+        let inspected: EngineImage = serde_json::from_value(serde_json::json!({
             "Id": id, "RepoDigests": [format!("localhost:5000/a@{id}"), "<none>@<none>"],
             "Architecture": "arm64", "Variant": "v8", "Os": "linux", "Created": "1970-01-01T00:00:00Z",
             "Config": {"User": "1000", "Env": ["PATH=/bin", "A="], "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}}},

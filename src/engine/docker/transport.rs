@@ -30,7 +30,7 @@ const LOGIN: &str = "x-registry-auth";
 
 /// The body of an answer that refuses a request.
 #[derive(Deserialize)]
-struct Refusal {
+struct RefusalBody {
     message: String,
 }
 
@@ -167,7 +167,7 @@ pub(super) async fn complete(response: Response<Incoming>) -> Result<Bytes, Boll
     if status_code < 400 {
         return Ok(body);
     }
-    let refusal = serde_json::from_slice::<Refusal>(&body);
+    let refusal = serde_json::from_slice::<RefusalBody>(&body);
     let text = || String::from_utf8_lossy(&body).into_owned();
     Err(BollardError::DockerResponseServerError {
         status_code,

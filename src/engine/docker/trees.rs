@@ -10,7 +10,7 @@ use tokio_util::io::SyncIoBridge;
 use super::super::daemon::{archive, trees};
 use super::super::{Error, embedded};
 use super::Docker;
-use crate::assemble::tree::{LayerIndex, Tree, Unread};
+use crate::assemble::tree::{FileTree, LayerIndex, Unread};
 use crate::assemble::{AssembleStop, owners};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
@@ -28,12 +28,12 @@ impl Docker {
     pub(in crate::engine) async fn read_trees<T>(
         &self,
         id: &Digest,
-        work: impl Fn(Tree<'_>) -> Result<T, AssembleStop>,
+        work: impl Fn(FileTree<'_>) -> Result<T, AssembleStop>,
     ) -> Result<T, Error> {
         let mut wanted = BTreeSet::new();
         loop {
             let layers = self.layer_trees(id, &wanted).await?;
-            match work(Tree {
+            match work(FileTree {
                 layers: &layers,
                 complete: true,
             }) {

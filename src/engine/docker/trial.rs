@@ -53,7 +53,7 @@ pub struct TrialImage {
 /// The exit status of a container.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Ended {
+struct ExitedContainer {
     status_code: i64,
 }
 
@@ -217,7 +217,7 @@ impl TrialImage {
                         return Ok::<_, BollardError>(ContainerExit::Flooded(FLOOD));
                     }
                     let body = complete(waiting).await?;
-                    let ended: Ended = serde_json::from_slice(&body)
+                    let ended: ExitedContainer = serde_json::from_slice(&body)
                         .map_err(|err| BollardError::JsonSerdeError { err })?;
                     Ok(ContainerExit::Status(ended.status_code))
                 };

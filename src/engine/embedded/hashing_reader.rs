@@ -120,7 +120,7 @@ mod tests {
     fn an_error_of_the_stream_is_returned() {
         let broken = b"some"
             .chain(io::Cursor::new(vec![0; 3 * PIECE]))
-            .chain(Broken);
+            .chain(BrokenReader);
         let error = std::thread::scope(|scope| {
             HashingReader::start(scope, broken)
                 .unwrap()
@@ -130,9 +130,9 @@ mod tests {
         assert_eq!(error.to_string(), "gone");
     }
 
-    struct Broken;
+    struct BrokenReader;
 
-    impl Read for Broken {
+    impl Read for BrokenReader {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::Error::other("gone"))
         }

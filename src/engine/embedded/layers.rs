@@ -39,16 +39,16 @@ struct CachedIndexRef<'a> {
     schema: u32,
     diff_id: &'a Digest,
     wanted: &'a BTreeSet<String>,
-    entries: Entries<'a>,
+    entries: ConvertedEntries<'a>,
     whiteouts: &'a BTreeSet<String>,
     opaque: &'a BTreeSet<String>,
     links: &'a BTreeMap<String, String>,
 }
 
 /// Entries that are converted one by one while they are written.
-struct Entries<'a>(&'a BTreeMap<String, TreeNode>);
+struct ConvertedEntries<'a>(&'a BTreeMap<String, TreeNode>);
 
-impl Serialize for Entries<'_> {
+impl Serialize for ConvertedEntries<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(
             self.0
@@ -210,7 +210,7 @@ fn write(index: &LayerIndex, diff_id: &Digest, wanted: &BTreeSet<String>) -> Vec
         schema: SCHEMA,
         diff_id,
         wanted,
-        entries: Entries(&index.entries),
+        entries: ConvertedEntries(&index.entries),
         whiteouts: &index.whiteouts,
         opaque: &index.opaque,
         links: &index.links,

@@ -56,7 +56,7 @@ pub(in crate::engine) fn scan(
 ) -> io::Result<(LayerIndex, Digest)> {
     std::thread::scope(|scope| {
         let mut plain = HashingReader::start(scope, UnpackedLayer::open(layer, size)?)?;
-        let mut scan = Scan {
+        let mut scan = LayerScan {
             index: LayerIndex::default(),
             kept: 0,
             wanted,
@@ -75,7 +75,7 @@ pub(in crate::engine) fn scan(
 }
 
 /// The index of a layer while it is being read.
-struct Scan<'a> {
+struct LayerScan<'a> {
     index: LayerIndex,
     kept: u64,
     wanted: &'a BTreeSet<String>,
@@ -83,7 +83,7 @@ struct Scan<'a> {
     links: BTreeMap<String, String>,
 }
 
-impl Scan<'_> {
+impl LayerScan<'_> {
     /// Adds an entry of the archive.
     fn entry<R: Read>(&mut self, mut entry: tar::Entry<'_, R>) -> io::Result<()> {
         let name = LayerName::parse(&entry.path_bytes())?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::file::BakeError;
 use super::target::BakeTarget;
 use super::yaml;
-use crate::dockerfile::{Scope, Value as Text, expand};
+use crate::dockerfile::{Scope, ScopeValue as Text, expand};
 
 /// The keys of `build` with other names than in a bake file.
 const NAMES: [(&str, &str); 6] = [

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::expression::{Expression, size, text};
-use super::hcl::{self, Body};
+use super::hcl::{self, HclBody};
 use super::target::BakeTarget;
 
 /// The maximum number of targets, with those of matrices.
@@ -84,7 +84,7 @@ struct BakeFile {
 /// Reads the targets of a file in HCL. `set` overrides variables.
 pub fn parse_hcl(text: &str, set: &BTreeMap<String, String>) -> Result<Vec<BakeTarget>, BakeError> {
     let body = hcl::parse(text).map_err(|(line, problem)| BakeError::Hcl { line, problem })?;
-    let Body { attributes, blocks } = body;
+    let HclBody { attributes, blocks } = body;
     let mut file = BakeFile {
         variables: attributes,
         ..BakeFile::default()
@@ -152,7 +152,7 @@ fn of_json(value: &Value) -> Result<Expression, String> {
 
 /// The work for the targets of a file so far.
 #[derive(Debug, Default)]
-struct Work {
+struct FileWork {
     /// The chain of inheritance that is read: a target, the one that it inherits from, and so on.
     open: BTreeSet<String>,
     /// The number of times that a target was read.
@@ -164,7 +164,7 @@ struct Work {
 impl BakeFile {
     fn targets(&self, set: &BTreeMap<String, String>) -> Result<Vec<BakeTarget>, BakeError> {
         let variables = self.values(set)?;
-        let mut work = Work::default();
+        let mut work = FileWork::default();
         // A target whose name begins with `_` is only inherited from.
         let names = self.targets.keys().filter(|name| !name.starts_with('_'));
         let mut targets: Vec<BakeTarget> = Vec::new();
@@ -233,7 +233,7 @@ impl BakeFile {
         &self,
         name: &str,
         variables: &BTreeMap<String, Value>,
-        work: &mut Work,
+        work: &mut FileWork,
     ) -> Result<Vec<BTreeMap<String, Value>>, BakeError> {
         let failed = |problem: String| BakeError::Target {
             target: name.to_owned(),
@@ -287,7 +287,7 @@ impl BakeFile {
         &self,
         name: &str,
         variables: &BTreeMap<String, Value>,
-        work: &mut Work,
+        work: &mut FileWork,
     ) -> Result<BakeTarget, BakeError> {
         let mut target = BakeTarget::default();
         self.inherit(name, variables, &mut target, work)?;
@@ -308,7 +308,7 @@ impl BakeFile {
         name: &str,
         variables: &BTreeMap<String, Value>,
         target: &mut BakeTarget,
-        work: &mut Work,
+        work: &mut FileWork,
     ) -> Result<(), BakeError> {
         work.visits += 1;
         if work.visits > MAX_VISITS || work.open.len() == MAX_CHAIN {

@@ -15,23 +15,23 @@ const MAX_OPERATORS: usize = 64;
 
 /// A block, such as `target "app" { … }`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Block {
+pub(super) struct HclBlock {
     /// The type, such as `target`.
     pub(super) kind: String,
     /// The labels after the type.
     pub(super) labels: Vec<String>,
-    pub(super) body: Body,
+    pub(super) body: HclBody,
 }
 
 /// The content of a block or of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Body {
+pub(super) struct HclBody {
     pub(super) attributes: Vec<(String, Expression)>,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<HclBlock>,
 }
 
 /// Parses a file. Fails with the number of the line and the problem.
-pub(super) fn parse(text: &str) -> Result<Body, (usize, String)> {
+pub(super) fn parse(text: &str) -> Result<HclBody, (usize, String)> {
     let mut parser = Parser {
         chars: text.chars().peekable(),
         line: 1,
@@ -150,8 +150,8 @@ impl Parser<'_> {
         Ok(name)
     }
 
-    fn body(&mut self, end: Option<&str>) -> Result<Body, String> {
-        let mut body = Body::default();
+    fn body(&mut self, end: Option<&str>) -> Result<HclBody, String> {
+        let mut body = HclBody::default();
         loop {
             self.blanks(true);
             match end {
@@ -170,9 +170,9 @@ impl Parser<'_> {
                 body.attributes.push((name, self.deeper(Self::expression)?));
                 continue;
             }
-            let mut block = Block {
+            let mut block = HclBlock {
                 kind: name,
-                ..Block::default()
+                ..HclBlock::default()
             };
             while self.peek() == Some('"') {
                 block.labels.push(self.string()?);

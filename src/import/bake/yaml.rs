@@ -32,22 +32,22 @@ impl Size {
 }
 
 /// A list or an object that is not complete.
-struct Open {
+struct OpenValue {
     anchor: usize,
     /// The size of the values in it.
     size: Size,
-    kind: Kind,
+    kind: ValueKind,
 }
 
-enum Kind {
+enum ValueKind {
     List(Vec<Value>),
     Object(Map<String, Value>, Option<String>),
 }
 
 /// The state of reading a document.
 #[derive(Default)]
-struct Reader {
-    open: Vec<Open>,
+struct BakeReader {
+    open: Vec<OpenValue>,
     /// The values of the anchors, with their sizes.
     anchors: BTreeMap<usize, (Value, Size)>,
     read: Size,
@@ -57,7 +57,7 @@ struct Reader {
 /// The first document of a text. Strings, numbers and booleans are strings.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser::new_from_str(text);
-    let mut reader = Reader::default();
+    let mut reader = BakeReader::default();
     loop {
         let (event, _) = parser.next_token().map_err(|error| error.to_string())?;
         if matches!(event, Event::DocumentEnd | Event::StreamEnd) {
@@ -67,7 +67,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
-impl Reader {
+impl BakeReader {
     fn add(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -85,15 +85,17 @@ impl Reader {
                 self.count(size)?;
                 self.push(value, size, anchor)
             }
-            Event::SequenceStart(anchor, _) => self.begin(anchor, Kind::List(Vec::new())),
-            Event::MappingStart(anchor, _) => self.begin(anchor, Kind::Object(Map::new(), None)),
+            Event::SequenceStart(anchor, _) => self.begin(anchor, ValueKind::List(Vec::new())),
+            Event::MappingStart(anchor, _) => {
+                self.begin(anchor, ValueKind::Object(Map::new(), None))
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Ok(());
                 };
                 let value = match open.kind {
-                    Kind::List(items) => Value::Array(items),
-                    Kind::Object(object, _) => Value::Object(merged(object)),
+                    ValueKind::List(items) => Value::Array(items),
+                    ValueKind::Object(object, _) => Value::Object(merged(object)),
                 };
                 let own = Size { values: 1, text: 0 };
                 self.count(own)?;
@@ -114,11 +116,11 @@ impl Reader {
         }
     }
 
-    fn begin(&mut self, anchor: usize, kind: Kind) -> Result<(), String> {
+    fn begin(&mut self, anchor: usize, kind: ValueKind) -> Result<(), String> {
         if self.open.len() == MAX_DEPTH {
             return Err("the nesting is too deep".to_owned());
         }
-        self.open.push(Open {
+        self.open.push(OpenValue {
             anchor,
             size: Size::default(),
             kind,
@@ -145,8 +147,8 @@ impl Reader {
         };
         open.size = open.size.plus(size);
         match &mut open.kind {
-            Kind::List(items) => items.push(value),
-            Kind::Object(object, key) => match key.take() {
+            ValueKind::List(items) => items.push(value),
+            ValueKind::Object(object, key) => match key.take() {
                 Some(key) => drop(object.insert(key, value)),
                 None => match value {
                     Value::String(text) => *key = Some(text),

@@ -19,7 +19,7 @@ const SEGMENTS: u64 = 256;
 
 /// The layout of a file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(super) struct ElfHeader {
     encoding: Encoding,
     /// The position and the length of the table of sections.
     pub(super) table: (u64, u64),
@@ -85,7 +85,7 @@ impl Encoding {
     }
 }
 
-impl Header {
+impl ElfHeader {
     /// Parses the header and the table of segments at the start of a file.
     pub(super) fn parse(start: &[u8]) -> Option<Self> {
         let encoding = Encoding {

@@ -48,9 +48,9 @@ impl Kept {
 
 /// The places where lists seem to start.
 #[derive(Debug, Default)]
-pub(super) struct Places(Vec<Kept>);
+pub(super) struct ListStarts(Vec<Kept>);
 
-impl Places {
+impl ListStarts {
     /// Adds a place, unless there are [`PLACES`].
     pub(super) fn add(&mut self, start: u64, length: u64) {
         self.add_up_to(PLACES, start, length);

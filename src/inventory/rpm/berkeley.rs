@@ -3,7 +3,7 @@
 //! description of the table, a chain of pages for each bucket, and the pages that long values
 //! overflow to. The file is not trusted: each page is read once at most.
 
-use super::Blobs;
+use super::HeaderReceiver;
 use crate::inventory::byte_order::ByteOrder;
 
 /// The number that marks a hash table, in the byte order of the file.
@@ -30,7 +30,7 @@ const SPARES: usize = 32;
 const COUNTER: [u8; 4] = [0; 4];
 
 /// Passes on every blob. Pages and items that cannot be read are reported.
-pub(super) fn read(bytes: &[u8], blobs: &mut Blobs<'_>) {
+pub(super) fn read(bytes: &[u8], blobs: &mut HeaderReceiver<'_>) {
     match Table::open(bytes) {
         Ok(mut table) => {
             if table.count < table.expected {
@@ -58,7 +58,7 @@ struct Table<'a> {
 }
 
 /// A page of a bucket or of a long value.
-struct Page<'a> {
+struct BerkeleyPage<'a> {
     bytes: &'a [u8],
     previous: usize,
     next: usize,
@@ -103,7 +103,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads all buckets. Then, no used page may be left.
-    fn buckets(&mut self, blobs: &mut Blobs<'_>) {
+    fn buckets(&mut self, blobs: &mut HeaderReceiver<'_>) {
         // A description is in one page, so it has all of these fields if the page exists.
         let buckets = self
             .order
@@ -128,7 +128,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reads the pages of a bucket, from its first one.
-    fn bucket(&mut self, first: usize, blobs: &mut Blobs<'_>) {
+    fn bucket(&mut self, first: usize, blobs: &mut HeaderReceiver<'_>) {
         let (mut previous, mut number) = (0, first);
         loop {
             let Some(page) = self.visit(number) else {
@@ -155,7 +155,7 @@ impl<'a> Table<'a> {
     }
 
     /// Passes on the values in a page. `None` if at least one of them is damaged.
-    fn items(&mut self, page: &Page<'a>, blobs: &mut Blobs<'_>) -> Option<()> {
+    fn items(&mut self, page: &BerkeleyPage<'a>, blobs: &mut HeaderReceiver<'_>) -> Option<()> {
         let mut items = Vec::new();
         let mut end = self.page;
         let first_free = HEADER + 2 * page.items;
@@ -175,9 +175,9 @@ impl<'a> Table<'a> {
         let mut is_sound = Some(());
         for pair in items.chunks_exact(2) {
             match self.value(pair[0], pair[1]) {
-                Some(Value::Counter) => {}
-                Some(Value::Inline(blob)) => blobs.add(blob),
-                Some(Value::Long(blob)) => blobs.add(&blob),
+                Some(BerkeleyValue::Counter) => {}
+                Some(BerkeleyValue::Inline(blob)) => blobs.add(blob),
+                Some(BerkeleyValue::Long(blob)) => blobs.add(&blob),
                 None => is_sound = None,
             }
         }
@@ -185,7 +185,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key.
-    fn value(&mut self, key: &[u8], item: &'a [u8]) -> Option<Value<'a>> {
+    fn value(&mut self, key: &[u8], item: &'a [u8]) -> Option<BerkeleyValue<'a>> {
         let [INLINE, key @ ..] = key else {
             return None;
         };
@@ -194,14 +194,14 @@ impl<'a> Table<'a> {
         }
         match item {
             [INLINE, counter @ ..] if *key == COUNTER => {
-                (counter.len() == COUNTER.len()).then_some(Value::Counter)
+                (counter.len() == COUNTER.len()).then_some(BerkeleyValue::Counter)
             }
             _ if *key == COUNTER => None,
-            [INLINE, content @ ..] => Some(Value::Inline(content)),
+            [INLINE, content @ ..] => Some(BerkeleyValue::Inline(content)),
             [LONG, ..] if item.len() == POINTER => {
                 let first = self.order.size(item, 4, 4)?;
                 let length = self.order.size(item, 8, 4)?;
-                self.long(first, length).map(Value::Long)
+                self.long(first, length).map(BerkeleyValue::Long)
             }
             _ => None,
         }
@@ -237,10 +237,10 @@ impl<'a> Table<'a> {
     }
 
     /// The fields of a page, if it has its own number and one of these types.
-    fn parse(&self, number: usize, bytes: &'a [u8], types: &[u8]) -> Option<Page<'a>> {
+    fn parse(&self, number: usize, bytes: &'a [u8], types: &[u8]) -> Option<BerkeleyPage<'a>> {
         let order = self.order;
         let is_expected = order.size(bytes, 8, 4)? == number && types.contains(bytes.get(25)?);
-        is_expected.then_some(Page {
+        is_expected.then_some(BerkeleyPage {
             bytes,
             previous: order.size(bytes, 12, 4)?,
             next: order.size(bytes, 16, 4)?,
@@ -261,7 +261,7 @@ impl<'a> Table<'a> {
 }
 
 /// A value of the table.
-enum Value<'a> {
+enum BerkeleyValue<'a> {
     Counter,
     Inline(&'a [u8]),
     Long(Vec<u8>),

@@ -21,14 +21,14 @@ const TEXTS: [u32; 3] = [6, 8, 9];
 const ENTRY: usize = 16;
 
 /// A header whose tags are looked up.
-struct Header<'a> {
+struct RpmHeader<'a> {
     entries: &'a [u8],
     data: &'a [u8],
 }
 
 /// The package that a header describes.
 pub(super) fn package(bytes: &[u8]) -> Result<Package, String> {
-    let header = Header::parse(bytes).ok_or("the header of a package is damaged")?;
+    let header = RpmHeader::parse(bytes).ok_or("the header of a package is damaged")?;
     let required = |tag, what: &str| {
         let missing = || format!("the header of a package has no {what}");
         header.text(tag).ok_or_else(missing)
@@ -49,7 +49,7 @@ pub(super) fn package(bytes: &[u8]) -> Result<Package, String> {
     })
 }
 
-impl<'a> Header<'a> {
+impl<'a> RpmHeader<'a> {
     /// Splits a header at the lengths that it starts with.
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let count = usize::try_from(word(bytes, 0)?).ok()?;

@@ -3,7 +3,7 @@
 //! that list the places of blobs, and the blobs with a checksum. All numbers have 32 bits, the
 //! lowest byte first. The file is not trusted.
 
-use super::Blobs;
+use super::HeaderReceiver;
 use crate::inventory::byte_order::ByteOrder;
 
 /// The first bytes of the file, and those of each slot, blob and end of a blob.
@@ -24,7 +24,7 @@ const HEAD: usize = 16;
 const TAIL: usize = 12;
 
 /// Passes on every blob. Slots and blobs that cannot be read are reported.
-pub(super) fn read(bytes: &[u8], blobs: &mut Blobs<'_>) {
+pub(super) fn read(bytes: &[u8], blobs: &mut HeaderReceiver<'_>) {
     let version = number(bytes, 4).filter(|_| bytes.starts_with(FILE));
     if version != Some(VERSION) {
         blobs.problem("it is not a database in rpm's format ndb");
@@ -39,8 +39,8 @@ pub(super) fn read(bytes: &[u8], blobs: &mut Blobs<'_>) {
     let mut used = vec![false; bytes.len() / BLOCK];
     used[..slots.len() / BLOCK].fill(true);
     for (index, slot) in slots.chunks_exact(BLOCK).enumerate().skip(HEADER_SLOTS) {
-        match Slot::parse(slot) {
-            Some(Slot {
+        match NdbSlot::parse(slot) {
+            Some(NdbSlot {
                 start: 0,
                 id: 0,
                 length: 0,
@@ -64,13 +64,13 @@ pub(super) fn read(bytes: &[u8], blobs: &mut Blobs<'_>) {
 }
 
 /// The place of a blob, in blocks. A free slot has only zeros.
-struct Slot {
+struct NdbSlot {
     id: u32,
     start: u32,
     length: u32,
 }
 
-impl Slot {
+impl NdbSlot {
     fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.starts_with(SLOT).then_some(bytes)?;
         Some(Self {
@@ -220,7 +220,7 @@ mod tests {
             ([false, false, true, false], [false, true, true, false]),
         ] {
             let mut used = before;
-            let slot = Slot {
+            let slot = NdbSlot {
                 id: 1,
                 start: 1,
                 length: 3,

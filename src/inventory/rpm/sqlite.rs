@@ -2,7 +2,7 @@
 //! its tree, and the pages that long rows overflow to. The file is not trusted: each page is read
 //! once at most.
 
-use super::Blobs;
+use super::HeaderReceiver;
 use crate::inventory::byte_order::ByteOrder;
 
 /// The text that each database starts with.
@@ -19,8 +19,8 @@ const SMALLEST_CELL: usize = 4;
 const LONGEST_ROW: usize = 16 << 20;
 
 /// Passes on the first blob of each row of a table. Pages and rows that cannot be read are reported.
-pub(super) fn read(bytes: &[u8], table: &str, blobs: &mut Blobs<'_>) {
-    let Some(mut database) = Database::open(bytes) else {
+pub(super) fn read(bytes: &[u8], table: &str, blobs: &mut HeaderReceiver<'_>) {
+    let Some(mut database) = SqliteDatabase::open(bytes) else {
         blobs.problem("it is not a SQLite database");
         return;
     };
@@ -102,7 +102,7 @@ impl Branch {
 }
 
 /// A database whose pages are read.
-struct Database<'a> {
+struct SqliteDatabase<'a> {
     bytes: &'a [u8],
     page: usize,
     /// The bytes of a page that SQLite uses.
@@ -112,7 +112,7 @@ struct Database<'a> {
     problem: Option<String>,
 }
 
-impl<'a> Database<'a> {
+impl<'a> SqliteDatabase<'a> {
     /// Parses the header of the file. Also reports if pages are missing at the end.
     fn open(bytes: &'a [u8]) -> Option<Self> {
         if !bytes.starts_with(MAGIC) || bytes.len() < HEADER {
@@ -160,7 +160,7 @@ impl<'a> Database<'a> {
     }
 
     /// Moves the first problem so far to the list of packages.
-    fn report(&mut self, blobs: &mut Blobs<'_>) {
+    fn report(&mut self, blobs: &mut HeaderReceiver<'_>) {
         if let Some(problem) = self.problem.take() {
             blobs.problem(problem);
         }
@@ -504,7 +504,7 @@ mod tests {
     #[test]
     fn only_the_first_problem_is_kept() {
         let bytes = database(&[package(1, 1, "one")]);
-        let mut database = Database::open(&bytes).unwrap();
+        let mut database = SqliteDatabase::open(&bytes).unwrap();
         for number in [7, 8, 9] {
             assert_eq!(database.visit(number), None);
         }

@@ -55,7 +55,7 @@ impl Login {
 }
 
 /// The reason why no login is sent to a registry.
-pub(super) struct Absent {
+pub(super) struct NoLogin {
     pub(super) why: String,
     /// The next command to run, if it differs from the usual `docker login`.
     pub(super) hint: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct Absent {
 /// The result of looking for a login.
 pub(super) enum Lookup {
     Found(Login),
-    Absent(Absent),
+    Absent(NoLogin),
 }
 
 /// The variable for the user name; it also names the source of a login in messages.
@@ -102,7 +102,7 @@ impl Credentials {
         };
         match self.login_of_files(host, repository).await? {
             (Some(login), _) => Ok(Lookup::Found(login)),
-            (None, Some(why)) => Ok(Lookup::Absent(Absent { why, hint: None })),
+            (None, Some(why)) => Ok(Lookup::Absent(NoLogin { why, hint: None })),
             (None, None) => Ok(Lookup::Absent(absent)),
         }
     }
@@ -116,7 +116,7 @@ impl Credentials {
         let missing = |set: &str, missing: &str| {
             let why = format!("{set} is set, {missing} is not");
             let hint = format!("set {missing}, or run `docker login {host}`");
-            Lookup::Absent(Absent {
+            Lookup::Absent(NoLogin {
                 why,
                 hint: Some(hint),
             })
@@ -139,14 +139,14 @@ impl Credentials {
             }
             (Some(_), Some(_), verdict) => {
                 let why = format!("{VARIABLE} was not used: {verdict}");
-                Lookup::Absent(Absent {
+                Lookup::Absent(NoLogin {
                     why,
                     hint: Some(verdict.hint(host)),
                 })
             }
             (Some(_), None, _) => missing(VARIABLE, password),
             (None, Some(_), _) => missing(password, VARIABLE),
-            (None, None, _) => Lookup::Absent(Absent {
+            (None, None, _) => Lookup::Absent(NoLogin {
                 why: "no credential is known".to_owned(),
                 hint: None,
             }),

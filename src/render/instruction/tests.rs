@@ -1,9 +1,9 @@
 use super::*;
 
 fn label(value: &str) -> String {
-    Instruction::Label {
+    RenderedInstruction::Label {
         key: "k".to_owned(),
-        value: Piece::of(value),
+        value: RenderedPiece::of(value),
     }
     .to_string()
 }
@@ -20,18 +20,18 @@ fn labels_are_quoted() {
     ];
     for (value, expected) in table {
         assert_eq!(label(value), expected);
-        assert!(Instruction::holds(value));
+        assert!(RenderedInstruction::holds(value));
     }
 }
 
 #[test]
 fn texts_that_do_not_fit_on_one_line_are_detected() {
-    assert!(!Instruction::holds("a\nb"));
-    assert!(!Instruction::holds("a\rb"));
-    assert!(!Instruction::holds(&"x".repeat(60_001)));
-    assert!(!Instruction::holds_key("a=b"));
-    assert!(Instruction::holds_key("a b"));
-    assert!(!Instruction::holds_key(&"k".repeat(7_001)));
+    assert!(!RenderedInstruction::holds("a\nb"));
+    assert!(!RenderedInstruction::holds("a\rb"));
+    assert!(!RenderedInstruction::holds(&"x".repeat(60_001)));
+    assert!(!RenderedInstruction::holds_key("a=b"));
+    assert!(RenderedInstruction::holds_key("a b"));
+    assert!(!RenderedInstruction::holds_key(&"k".repeat(7_001)));
     assert_eq!(
         label("a\r\nb\n"),
         "LABEL k=\"a${GOLDEN_CR}${GOLDEN_LF}b${GOLDEN_LF}\""
@@ -41,13 +41,13 @@ fn texts_that_do_not_fit_on_one_line_are_detected() {
 #[test]
 fn no_line_is_longer_than_a_builder_reads() {
     let name = "\"".repeat(7_000);
-    assert!(Instruction::holds_key(&name));
-    let label = Instruction::Label {
+    assert!(RenderedInstruction::holds_key(&name));
+    let label = RenderedInstruction::Label {
         key: name,
-        value: Piece::of(&"$".repeat(60_000)),
+        value: RenderedPiece::of(&"$".repeat(60_000)),
     }
     .to_string();
-    let comment = Instruction::Comment("é".repeat(100_000)).to_string();
+    let comment = RenderedInstruction::Comment("é".repeat(100_000)).to_string();
     assert!(comment.chars().count() <= 200);
     for line in label.lines().chain(comment.lines()) {
         assert!(line.len() < 65_535, "a line of {}", line.len());
@@ -61,7 +61,7 @@ fn thousands_of_ports_take_several_lines() {
         protocol: crate::resolve::image::Protocol::Sctp,
     };
     let expose = |ports: std::ops::RangeInclusive<u16>| {
-        Instruction::Expose(ports.map(port).collect()).to_string()
+        RenderedInstruction::Expose(ports.map(port).collect()).to_string()
     };
     assert_eq!(expose(8000..=8001), "EXPOSE 8000/sctp 8001/sctp");
     let all = expose(1..=u16::MAX);
@@ -83,9 +83,9 @@ fn keys_that_look_like_flags_or_several_words_are_quoted() {
         ("a b", "\"a b\""),
         ("$a", "\"\\$a\""),
     ] {
-        let label = Instruction::Label {
+        let label = RenderedInstruction::Label {
             key: name.to_owned(),
-            value: Piece::of("v"),
+            value: RenderedPiece::of("v"),
         };
         assert_eq!(label.to_string(), format!("LABEL {expected}=\"v\""));
     }
@@ -95,7 +95,7 @@ fn keys_that_look_like_flags_or_several_words_are_quoted() {
 fn shell_forms_that_builders_would_misread_become_exec_forms() {
     let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
     let cmd = |text: &str| {
-        Instruction::Cmd(Invocation::Shell(text.to_owned()), shell.to_vec()).to_string()
+        RenderedInstruction::Cmd(Invocation::Shell(text.to_owned()), shell.to_vec()).to_string()
     };
     assert_eq!(
         cmd(r#"echo "$HOME"  'x' # y"#),
@@ -112,7 +112,7 @@ fn shell_forms_that_builders_would_misread_become_exec_forms() {
 fn words_of_volume_are_expanded_by_the_builder() {
     let paths = vec!["/data".to_owned(), "/a b/$c\"d".to_owned()];
     assert_eq!(
-        Instruction::Volume(paths).to_string(),
+        RenderedInstruction::Volume(paths).to_string(),
         r#"VOLUME ["/data","\"/a b/\\$c\\\"d\""]"#
     );
 }
@@ -134,7 +134,7 @@ fn durations_are_in_the_largest_unit() {
 #[test]
 fn steps_are_heredocs_with_their_secrets() {
     let run = |secrets: &[&str], script: &str| {
-        let run = Instruction::Run {
+        let run = RenderedInstruction::Run {
             secrets: secrets.iter().map(|name| (*name).to_owned()).collect(),
             ssh: false,
             readable: false,
@@ -162,7 +162,7 @@ fn steps_are_heredocs_with_their_secrets() {
 #[test]
 fn copies_have_owners_modes_and_quoted_paths() {
     let copy = |owner: &str, mode, sources: &[&str], target: &str| {
-        let copy = Instruction::Copy {
+        let copy = RenderedInstruction::Copy {
             owner: owner.to_owned(),
             mode,
             sources: sources.iter().map(|name| (*name).to_owned()).collect(),
@@ -197,7 +197,7 @@ fn copies_have_owners_modes_and_quoted_paths() {
 
 #[test]
 fn steps_are_exec_forms_with_their_secrets() {
-    let run = Instruction::Run {
+    let run = RenderedInstruction::Run {
         secrets: vec!["npm".to_owned()],
         ssh: false,
         readable: true,
@@ -213,7 +213,7 @@ fn steps_are_exec_forms_with_their_secrets() {
 #[test]
 fn a_user_may_connect_to_the_agent_of_a_step() {
     for (readable, mode) in [(false, ""), (true, ",mode=0666")] {
-        let run = Instruction::Run {
+        let run = RenderedInstruction::Run {
             secrets: Vec::new(),
             ssh: true,
             readable,
@@ -248,7 +248,8 @@ fn long_lists_are_folded_and_read_back_unchanged() {
     for sample in ["x", "#", " ", "\\", "\n", "🦀", "é\"", "\u{1}"] {
         let text = sample.repeat(200_000 / sample.len());
         let line =
-            Instruction::Entrypoint(Invocation::Exec(vec![text.clone()]), Vec::new()).to_string();
+            RenderedInstruction::Entrypoint(Invocation::Exec(vec![text.clone()]), Vec::new())
+                .to_string();
         assert!(line.split('\n').all(|line| line.len() <= 200), "{sample:?}");
         let joined = joined(&line);
         let words: Vec<String> =
@@ -300,7 +301,7 @@ proptest::proptest! {
 
     #[test]
     fn every_list_is_read_back_unchanged(words in proptest::collection::vec("\\PC{0,50}|[\\x01-\\x7f]{0,50}", 0..5)) {
-        let line = joined(&Instruction::Shell(words.clone()).to_string());
+        let line = joined(&RenderedInstruction::Shell(words.clone()).to_string());
         let read: Vec<String> = serde_json::from_str(line.strip_prefix("SHELL ").unwrap()).unwrap();
         proptest::prop_assert_eq!(read, words);
     }

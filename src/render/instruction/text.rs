@@ -1,7 +1,7 @@
 //! Writes text for a Dockerfile, for the parsers and the variable expansion of both builders
 //! (`frontend/dockerfile/parser` and `shell` in BuildKit).
 
-use super::Piece;
+use super::RenderedPiece;
 
 /// The longest text on one line, in bytes: old parsers reject lines of 64 KiB.
 pub(super) const MAX_LENGTH: usize = 60_000;
@@ -23,25 +23,25 @@ const FOLD: usize = 160;
 
 /// Quotes a text. Only `"`, `$` and `\` have a special meaning between double quotes.
 fn quoted(text: &str) -> String {
-    value(0, &[Piece::Text(text.to_owned())])
+    value(0, &[RenderedPiece::Text(text.to_owned())])
 }
 
 /// Writes a value in double quotes; `before` is the length of the text before it on its line. A long
 /// value continues on further lines.
-pub(super) fn value(before: usize, pieces: &[Piece]) -> String {
-    let mut out = Folding {
+pub(super) fn value(before: usize, pieces: &[RenderedPiece]) -> String {
+    let mut out = FoldedText {
         before,
-        ..Folding::default()
+        ..FoldedText::default()
     };
     out.push("\"");
     for piece in pieces {
         match piece {
-            Piece::Variable(name) => out.push_quoted(&format!("${{{name}}}")),
+            RenderedPiece::Variable(name) => out.push_quoted(&format!("${{{name}}}")),
             // No colon: Podman and Buildah use the text after `:?` as the value.
-            Piece::Required(name, message) => {
+            RenderedPiece::Required(name, message) => {
                 out.push_quoted(&format!("${{{name}?{message}}}"));
             }
-            Piece::Text(text) => {
+            RenderedPiece::Text(text) => {
                 for c in text.chars() {
                     let escape = if matches!(c, '"' | '$' | '\\') {
                         "\\"
@@ -60,9 +60,9 @@ pub(super) fn value(before: usize, pieces: &[Piece]) -> String {
 /// Writes a text in shell form, which continues on further lines at blanks; `before` is the length of
 /// the text before it on its line.
 pub(super) fn shell_form(before: usize, text: &str) -> String {
-    let mut out = Folding {
+    let mut out = FoldedText {
         before,
-        ..Folding::default()
+        ..FoldedText::default()
     };
     for c in text.chars() {
         if out.length() > WIDTH && out.text.ends_with(' ') && is_safe_start(c) {
@@ -80,7 +80,7 @@ fn is_safe_start(c: char) -> bool {
 
 /// Writes words with blanks between them. A long list continues on further lines.
 pub(in crate::render) fn wrapped<'a>(words: impl Iterator<Item = &'a String>) -> String {
-    let mut out = Folding::default();
+    let mut out = FoldedText::default();
     for word in words {
         if out.length() > 0 {
             if out.length() + word.len() > WIDTH {
@@ -96,10 +96,10 @@ pub(in crate::render) fn wrapped<'a>(words: impl Iterator<Item = &'a String>) ->
 }
 
 /// Writes the only argument of an instruction, without quotes if possible.
-pub(super) fn argument(pieces: &[Piece]) -> String {
+pub(super) fn argument(pieces: &[RenderedPiece]) -> String {
     match pieces {
-        [Piece::Text(text)] => word(text),
-        [Piece::Variable(name)] => format!("${{{name}}}"),
+        [RenderedPiece::Text(text)] => word(text),
+        [RenderedPiece::Variable(name)] => format!("${{{name}}}"),
         pieces => value(0, pieces),
     }
 }
@@ -137,9 +137,9 @@ pub(super) fn verbatim(text: &str) -> bool {
 /// line break are written as `\uXXXX`, so that no line looks like a comment, ends in a blank or
 /// ends in two backslashes. `before` is the length of the text before the list on its line.
 pub(super) fn json_words<T: AsRef<str>>(before: usize, words: &[T]) -> String {
-    let mut out = Folding {
+    let mut out = FoldedText {
         before,
-        ..Folding::default()
+        ..FoldedText::default()
     };
     out.push("[");
     for (position, text) in words.iter().enumerate() {
@@ -161,7 +161,7 @@ pub(super) fn json_words<T: AsRef<str>>(before: usize, words: &[T]) -> String {
 
 /// A text whose long lines are continued on the next line.
 #[derive(Default)]
-struct Folding {
+struct FoldedText {
     text: String,
     /// The length of the text before the first line.
     before: usize,
@@ -171,7 +171,7 @@ struct Folding {
     fresh: bool,
 }
 
-impl Folding {
+impl FoldedText {
     fn push(&mut self, text: &str) {
         self.text.push_str(text);
         self.fresh = false;

@@ -18,13 +18,13 @@ pub(super) struct AuditView {
     /// True if the rows are images; false if they are files.
     has_images: bool,
     states: Vec<StateView>,
-    rows: Vec<RowView>,
+    rows: Vec<AuditRow>,
     rules: Vec<RuleView>,
     problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct RowView {
+struct AuditRow {
     name: String,
     result: Badge,
     /// The rank of the result, for sorting.
@@ -85,7 +85,7 @@ pub(super) fn files(audited: &AuditedFiles, summary: String) -> AuditView {
         let number = |severity| found.iter().filter(|one| one.severity == severity).count();
         let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
         let rules: BTreeSet<String> = found.iter().map(|one| one.rule.to_string()).collect();
-        RowView {
+        AuditRow {
             rules: rules.into_iter().collect(),
             findings: words::findings(&found, &audited.sources, &file),
             ..row(file, errors == 0, errors, warnings)
@@ -98,7 +98,7 @@ pub(super) fn files(audited: &AuditedFiles, summary: String) -> AuditView {
     }
 }
 
-fn view(rows: Vec<RowView>, summary: String) -> AuditView {
+fn view(rows: Vec<AuditRow>, summary: String) -> AuditView {
     let states = RESULTS.map(|(key, text, tone)| StateView {
         key,
         text,
@@ -116,7 +116,7 @@ fn view(rows: Vec<RowView>, summary: String) -> AuditView {
     }
 }
 
-fn image(image: &AuditedImage) -> RowView {
+fn image(image: &AuditedImage) -> AuditRow {
     let name = image.reference.to_string();
     // The row names the image, so a finding names only its platform.
     let platform = |one: &Diagnostic| {
@@ -128,7 +128,7 @@ fn image(image: &AuditedImage) -> RowView {
         platform.trim_matches(['(', ')']).to_owned()
     };
     let findings = words::findings_at(&image.found, &SourceMap::default(), platform);
-    RowView {
+    AuditRow {
         rules: image.rules.clone(),
         findings,
         platforms: image.platforms.join(", "),
@@ -138,7 +138,7 @@ fn image(image: &AuditedImage) -> RowView {
 }
 
 /// A row without its findings.
-fn row(name: String, complies: bool, errors: usize, warnings: usize) -> RowView {
+fn row(name: String, complies: bool, errors: usize, warnings: usize) -> AuditRow {
     let (rank, text) = match (complies, warnings) {
         (true, 0) => (2, "complies".to_owned()),
         (true, warnings) => (1, count(warnings, "warning")),
@@ -149,7 +149,7 @@ fn row(name: String, complies: bool, errors: usize, warnings: usize) -> RowView 
         }
     };
     let (key, _, tone) = RESULTS[rank];
-    RowView {
+    AuditRow {
         name,
         result: Badge::new(key, tone, text),
         rank,
@@ -161,7 +161,7 @@ fn row(name: String, complies: bool, errors: usize, warnings: usize) -> RowView 
 }
 
 /// The violated rules, each with the number of its rows.
-fn rules(rows: &[RowView]) -> Vec<RuleView> {
+fn rules(rows: &[AuditRow]) -> Vec<RuleView> {
     let mut violated = BTreeMap::<&str, usize>::new();
     for id in rows.iter().flat_map(|row| &row.rules) {
         *violated.entry(id).or_default() += 1;

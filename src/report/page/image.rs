@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::charts::{self, Chart};
 use super::lineage::{self, LineageView};
-use super::words::{self, Age, Badge, DigestView, FindingView, Tone};
+use super::words::{self, Badge, DatedAge, DigestView, FindingView, Tone};
 use crate::app::site::SiteReport;
 use crate::app::site::data::{SiteContent, SiteImage, SitePlace, SiteTag, SiteVersion};
 use crate::diagnostic::Severity;
@@ -53,7 +53,7 @@ struct SummaryView {
     digest: Option<DigestView>,
     platforms: String,
     platform: Option<String>,
-    age: Age,
+    age: DatedAge,
     size: Option<String>,
     base: String,
     base_digest: Option<DigestView>,
@@ -99,7 +99,7 @@ struct VersionView {
     tags: Vec<TagView>,
     digest: DigestView,
     platforms: String,
-    age: Age,
+    age: DatedAge,
     size: String,
     size_in_bytes: u64,
     lifecycle: Vec<Badge>,

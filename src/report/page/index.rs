@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::words::{self, Age, Badge, FindingView, StateView, Tone};
+use super::words::{self, Badge, DatedAge, FindingView, StateView, Tone};
 use crate::app::site::SiteReport;
 use crate::app::site::data::SiteImage;
 use crate::report::text::bytes;
@@ -12,17 +12,17 @@ pub(super) struct IndexView {
     registries: Vec<String>,
     /// The states that an image has, each with the number of images.
     states: Vec<StateView>,
-    images: Vec<RowView>,
+    images: Vec<IndexRow>,
     findings: Vec<FindingView>,
 }
 
 #[derive(Debug, Serialize)]
-struct RowView {
+struct IndexRow {
     page: String,
     name: String,
     variant: Option<String>,
     version: Option<String>,
-    age: Age,
+    age: DatedAge,
     platforms: String,
     base: String,
     freshness: Badge,
@@ -52,13 +52,13 @@ const STATES: [(&str, &str, Tone); 9] = [
 ];
 
 pub(super) fn view(report: &SiteReport) -> IndexView {
-    let images: Vec<RowView> = report
+    let images: Vec<IndexRow> = report
         .images
         .iter()
         .map(|one| row(one, report.now))
         .collect();
     let states = STATES.map(|(key, text, tone)| {
-        let has = |row: &&RowView| row.states.iter().any(|state| state.key == key);
+        let has = |row: &&IndexRow| row.states.iter().any(|state| state.key == key);
         StateView {
             key,
             text,
@@ -77,12 +77,12 @@ pub(super) fn view(report: &SiteReport) -> IndexView {
     }
 }
 
-fn row(image: &SiteImage, now: i64) -> RowView {
+fn row(image: &SiteImage, now: i64) -> IndexRow {
     let newest = image.newest();
     let states = words::states(image, now);
     let keys: Vec<&str> = states.iter().map(|state| state.key).collect();
     let rank = |key: &&str| STATES.iter().position(|(known, ..)| known == key);
-    RowView {
+    IndexRow {
         page: image.key.page(),
         name: image.key.name.to_string(),
         variant: image.key.variant.as_ref().map(ToString::to_string),

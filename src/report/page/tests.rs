@@ -14,7 +14,7 @@ use crate::app::site::data::{
 use crate::checks::{Mismatch, TestVerdict, TestedPlatform};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::inventory::{
-    Difference, ImageContent, Inventory, LayerOwner, Merged, Package, PackageKind,
+    ImageContent, ImageDifference, Inventory, LayerOwner, Merged, Package, PackageKind,
 };
 use crate::oci::ImageConfig;
 use crate::oci::lifecycle::{Announcement, LifecycleState, LifecycleStatus, seconds};
@@ -41,7 +41,7 @@ fn changes(from: &[(&str, &str)], to: &[(&str, &str)]) -> SiteChanges {
         },
         size: 0,
     };
-    let difference = Difference::between(&content(from), &content(to));
+    let difference = ImageDifference::between(&content(from), &content(to));
     SiteChanges {
         from: "1.0.0".to_owned(),
         to: "1.1.0".to_owned(),

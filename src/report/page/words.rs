@@ -71,7 +71,7 @@ impl From<&Digest> for DigestView {
 
 /// A time with its age.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Age {
+pub(super) struct DatedAge {
     /// The day, or the text of the registry if it is not a time.
     pub(super) date: String,
     /// The age in words; empty if it is unknown.
@@ -81,14 +81,14 @@ pub(super) struct Age {
 }
 
 /// The age of a time in RFC 3339.
-pub(super) fn age(time: Option<&str>, now: i64) -> Age {
+pub(super) fn age(time: Option<&str>, now: i64) -> DatedAge {
     let Some(time) = time else {
-        return Age::default();
+        return DatedAge::default();
     };
     let Some(then) = seconds(time) else {
-        return Age {
+        return DatedAge {
             date: time.to_owned(),
-            ..Age::default()
+            ..DatedAge::default()
         };
     };
     let days = (now - then).max(0) / DAY;
@@ -99,7 +99,7 @@ pub(super) fn age(time: Option<&str>, now: i64) -> Age {
         60..=729 => number(days / 30, "month"),
         _ => number(days / 365, "year"),
     };
-    Age {
+    DatedAge {
         date: time.get(..10).unwrap_or(time).to_owned(),
         text,
         days: Some(days),

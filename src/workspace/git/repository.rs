@@ -64,7 +64,7 @@ impl GitError {
 
 /// The paths of the parts of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Parts {
+struct RepositoryPaths {
     /// The directory of the checkout.
     top: PathBuf,
     /// Its `.git`: a directory, or a file that names one.
@@ -280,7 +280,7 @@ fn one_line(message: &str) -> String {
 
 /// Searches for `.git` in `root` and above it on the same file system, as git does. A directory
 /// that has the content of a repository but not this name is ignored.
-fn find(root: &Path) -> Result<Option<Parts>, GitError> {
+fn find(root: &Path) -> Result<Option<RepositoryPaths>, GitError> {
     for top in root
         .ancestors()
         .take_while(|above| is_same_file_system(root, above))
@@ -305,7 +305,7 @@ fn find(root: &Path) -> Result<Option<Parts>, GitError> {
         };
         // Git ignores a `.git` directory that is not a repository.
         if common.join("objects").is_dir() && common.join("refs").is_dir() {
-            return Ok(Some(Parts {
+            return Ok(Some(RepositoryPaths {
                 top: top.to_owned(),
                 dot_git,
                 directory,
@@ -330,7 +330,7 @@ const fn is_same_file_system(_: &Path, _: &Path) -> bool {
 
 /// True if the checkout and the repository have the same owner as `own`, which golden created.
 #[cfg(unix)]
-fn is_owned_as(own: &Path, parts: &Parts) -> bool {
+fn is_owned_as(own: &Path, parts: &RepositoryPaths) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let owner = |path: &Path| {
         std::fs::symlink_metadata(path)
@@ -344,7 +344,7 @@ fn is_owned_as(own: &Path, parts: &Parts) -> bool {
 }
 
 #[cfg(not(unix))]
-const fn is_owned_as(_: &Path, _: &Parts) -> bool {
+const fn is_owned_as(_: &Path, _: &RepositoryPaths) -> bool {
     true
 }
 
@@ -357,7 +357,7 @@ async fn check_safe_directory(root: &Path, environment: &Environment) -> Result<
 }
 
 /// Makes the directory that git works in refer to the parts of the repository.
-fn refer(parts: &Parts, directory: &Path) -> Result<(), GitError> {
+fn refer(parts: &RepositoryPaths, directory: &Path) -> Result<(), GitError> {
     let head = parts.directory.join("HEAD");
     let write = |name: &OsStr, bytes: &[u8]| {
         let path = directory.join(name);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use golden::assemble::{Assembled, LayerSource};
 use golden::engine::docker::Builder;
 use golden::engine::fleet::FleetEngine;
-use golden::engine::{Artifact, BuildOptions, Embedded, Error, Fleet};
+use golden::engine::{BuildOptions, Embedded, Error, Fleet, ImageLocation};
 use golden::event::Events;
 use golden::image::Blobs;
 use golden::oci::{Bytes, Content, ImageConfig};
@@ -67,8 +67,8 @@ async fn build(fleet: &Fleet, recipe: &Recipe) -> Assembled {
         .unwrap();
     assert_eq!(built.platforms, recipe.image.platforms);
     match built.artifact {
-        Artifact::Assembled(assembled) => assembled,
-        Artifact::Docker { .. } => panic!("the fleet returned an image of a single engine"),
+        ImageLocation::Assembled(assembled) => assembled,
+        ImageLocation::Docker { .. } => panic!("the fleet returned an image of a single engine"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use golden::engine::docker::Builder;
-use golden::engine::{Artifact, BuildOptions, BuiltImage, Docker, Error};
+use golden::engine::{BuildOptions, BuiltImage, Docker, Error, ImageLocation};
 use golden::event::{Event, Events};
 use golden::oci::Content;
 use golden::oci::tar::{Entry, EntryKind};
@@ -149,8 +149,10 @@ impl Outcome {
     pub(crate) fn built(&self) -> (&BuiltImage, &Digest) {
         match &self.result {
             Ok(built) => match &built.artifact {
-                Artifact::Docker { id } => (built, id),
-                Artifact::Assembled(_) => panic!("the Docker engine returned an assembled image"),
+                ImageLocation::Docker { id } => (built, id),
+                ImageLocation::Assembled(_) => {
+                    panic!("the Docker engine returned an assembled image")
+                }
             },
             Err(error) => panic!("{error:?}\n{:?}", self.events),
         }

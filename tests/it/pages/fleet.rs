@@ -12,7 +12,8 @@ use golden::app::site::data::{
 use golden::checks::{Mismatch, TestVerdict, TestedPlatform};
 use golden::diagnostic::{Diagnostic, Diagnostics};
 use golden::inventory::{
-    Difference, ImageContent, Inventory, LayerOwner, Merged, Package, PackageKind, SourcePackage,
+    ImageContent, ImageDifference, Inventory, LayerOwner, Merged, Package, PackageKind,
+    SourcePackage,
 };
 use golden::oci::ImageConfig;
 use golden::oci::lifecycle::{Announcement, LifecycleState, LifecycleStatus, seconds};
@@ -173,7 +174,7 @@ fn changes(from: &str, to: &str, more: usize) -> SiteChanges {
     SiteChanges {
         from: from.to_owned(),
         to: to.to_owned(),
-        packages: Difference::between(&content(false), &content(true)).packages,
+        packages: ImageDifference::between(&content(false), &content(true)).packages,
         growth: -2_310_000,
     }
 }

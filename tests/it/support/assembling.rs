@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use golden::assemble::Assembled;
-use golden::engine::{Artifact, BuildOptions, Embedded, embedded};
+use golden::engine::{BuildOptions, Embedded, ImageLocation, embedded};
 use golden::event::Events;
 use golden::image::Blobs;
 use golden::oci::Content;
@@ -151,8 +151,8 @@ pub(crate) async fn assemble(
         .await
     {
         Ok(built) => match built.artifact {
-            Artifact::Assembled(assembled) => Ok(assembled),
-            Artifact::Docker { .. } => panic!("the embedded engine made a docker image"),
+            ImageLocation::Assembled(assembled) => Ok(assembled),
+            ImageLocation::Docker { .. } => panic!("the embedded engine made a docker image"),
         },
         Err(golden::engine::Error::Embedded(error)) => Err(error),
         Err(other) => panic!("{other}"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
-use golden::engine::{Artifact, BuiltImage, Docker, EngineKind};
+use golden::engine::{BuiltImage, Docker, EngineKind, ImageLocation};
 use golden::event::Events;
 use golden::image::{Blobs, FileReader};
 use golden::observe::{self, ConfigCache};
@@ -374,7 +374,7 @@ impl Image {
             engine: EngineKind::Embedded,
             platforms: vec![platform],
             config: ImageConfig::parse(&config).unwrap(),
-            artifact: Artifact::Assembled(Assembled {
+            artifact: ImageLocation::Assembled(Assembled {
                 top: manifest,
                 images: vec![image],
             }),
@@ -409,7 +409,7 @@ impl Image {
             .unwrap();
         BuiltImage {
             engine: EngineKind::Docker,
-            artifact: Artifact::Docker { id },
+            artifact: ImageLocation::Docker { id },
             ..self.built()
         }
     }
@@ -417,8 +417,8 @@ impl Image {
     /// The digest of [`Self::built`].
     pub(crate) fn digest(&self) -> Digest {
         match self.built().artifact {
-            Artifact::Assembled(assembled) => assembled.top.digest,
-            Artifact::Docker { id } => id,
+            ImageLocation::Assembled(assembled) => assembled.top.digest,
+            ImageLocation::Docker { id } => id,
         }
     }
 }

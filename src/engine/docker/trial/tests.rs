@@ -12,7 +12,7 @@ const PODMAN: &str = r#"{"Version":"5.8.6","ApiVersion":"1.41","Os":"linux","Arc
 
 /// The answers of an engine.
 #[derive(Debug, Clone, Copy)]
-struct Answers {
+struct EngineAnswers {
     version: &'static str,
     /// The answer to a request for the output of a container. After an answer without an error, the
     /// connection stays open.
@@ -22,7 +22,7 @@ struct Answers {
 }
 
 /// Starts an engine. Returns its address.
-async fn engine(answers: Answers) -> String {
+async fn engine(answers: EngineAnswers) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -34,7 +34,7 @@ async fn engine(answers: Answers) -> String {
     address
 }
 
-async fn answer(mut client: TcpStream, answers: Answers) {
+async fn answer(mut client: TcpStream, answers: EngineAnswers) {
     let mut request = vec![0; 8192];
     let length = client.read(&mut request).await.unwrap();
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
@@ -64,7 +64,7 @@ async fn answer(mut client: TcpStream, answers: Answers) {
 }
 
 /// Runs a command on an engine. Returns its end, or the error, as text.
-async fn run(answers: Answers) -> String {
+async fn run(answers: EngineAnswers) -> String {
     let environment = DockerEnv {
         host: Some(engine(answers).await),
         ..DockerEnv::default()
@@ -115,7 +115,7 @@ async fn only_an_error_about_the_command_is_a_result_of_the_test() {
         (DOCKER, OPENED, "404 X", "error: about the start"),
         (DOCKER, OPENED, "503 X", "error: about the start"),
     ] {
-        let answers = Answers {
+        let answers = EngineAnswers {
             version,
             attach,
             start,
