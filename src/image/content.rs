@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::timeout;
 
 use super::{Blobs, Follow, Tree};
 use crate::assemble::{Assembled, Layer, LayerSource};
@@ -26,6 +27,9 @@ pub struct ImageBlobs {
     configs: BTreeSet<Digest>,
 }
 
+/// The longest time to read the previous version. It saves requests, but nothing depends on it.
+const READING_LIMIT: Duration = Duration::from_secs(3);
+
 /// The blobs of the image that a moving tag pointed to before a new version.
 #[derive(Debug, Default)]
 pub struct Predecessor {
@@ -34,15 +38,19 @@ pub struct Predecessor {
 
 impl Predecessor {
     /// Reads the manifests of the image `digest`, if that costs fewer requests than it saves for
-    /// `content`. Errors are ignored: the blobs are then requested one by one.
+    /// `content`. Errors and slow answers are ignored: the blobs are then requested one by one.
     pub async fn read(from: &Repo, digest: &Digest, content: &ImageBlobs) -> Self {
         if !content.has_more_layers_than_manifests() {
             return Self::default();
         }
-        match blobs_of(from, digest).await {
-            Ok(blobs) => Self { blobs },
-            Err(error) => {
+        match timeout(READING_LIMIT, blobs_of(from, digest)).await {
+            Ok(Ok(blobs)) => Self { blobs },
+            Ok(Err(error)) => {
                 tracing::debug!(%error, %digest, "the previous version cannot be read");
+                Self::default()
+            }
+            Err(_) => {
+                tracing::debug!(%digest, "the previous version is read too slowly");
                 Self::default()
             }
         }
@@ -185,10 +193,11 @@ impl ImageBlobs {
             |blob: &&Layer| predecessor.is_some_and(|known| known.lists(&blob.descriptor.digest));
         let missing = self.blobs.iter().filter(|blob| !is_listed(blob));
         let sent = stream::iter(missing).map(async |blob| {
-            let is_new = predecessor.is_some_and(|known| known.is_read() || self.is_config(blob));
+            let is_probably_absent =
+                predecessor.is_some_and(|known| known.is_read() || self.is_config(blob));
             let hint = BlobHint {
                 mount_from: mount_from(blob, to),
-                is_new,
+                is_probably_absent,
             };
             to.transfer_blob(&blob.descriptor, hint, &blobs.source(blob))
                 .await
@@ -204,7 +213,7 @@ impl ImageBlobs {
 
     /// Puts a manifest whose content was just sent. distribution may report blobs as missing for a
     /// moment while another publisher uploads the same ones, and may claim to have blobs that it
-    /// lost.
+    /// lost. If the registry refuses the manifest for another reason, missing blobs are sent once.
     pub async fn put(
         &self,
         registries: &Registries,
@@ -213,13 +222,20 @@ impl ImageBlobs {
         manifest: &RawManifest,
     ) -> Result<(), Error> {
         let target = target.into();
+        let mut was_refused = false;
         for (pause, repair) in REPAIRS {
-            match to.put(&target, manifest).await {
+            let repair = match to.put(&target, manifest).await {
                 Err(error) if error.misses_content() => {
                     tracing::debug!(%error, ?repair, "the registry misses what was uploaded");
+                    repair
+                }
+                Err(error) if error.refuses_manifest() && !was_refused => {
+                    tracing::debug!(%error, "the registry may miss what was not uploaded");
+                    was_refused = true;
+                    Repair::Missing
                 }
                 done => return done,
-            }
+            };
             tokio::time::sleep(pause).await;
             self.send_again(registries, to, repair).await?;
         }
@@ -250,7 +266,13 @@ impl ImageBlobs {
             .try_collect::<Vec<_>>()
             .await?;
         for child in &self.children {
-            to.put(&child.digest, child).await?;
+            match to.put(&child.digest, child).await {
+                // The next repair sends more.
+                Err(error) if error.misses_content() => {
+                    tracing::debug!(%error, "the registry still misses what was uploaded");
+                }
+                done => done?,
+            }
         }
         Ok(())
     }

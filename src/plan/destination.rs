@@ -1,6 +1,6 @@
 //! Plans one image in one registry: the source of its content, and the action for each tag.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use semver::Version;
 use serde::Serialize;
@@ -10,8 +10,8 @@ use crate::config_files::policy::RequiredArtifact;
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
-    self, Action, FanOut, Move, MoveReason, Original, PlannedTag, TagError, TagList, TagRole,
-    TaggedVersion, is_revision,
+    self, Action, Move, MoveReason, Original, TagError, TagList, TagRole, TaggedVersion,
+    is_revision,
 };
 
 /// The planned changes in one registry.
@@ -29,42 +29,10 @@ pub struct PlannedDestination {
     /// The artifacts that are attached to content that exists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attach: Vec<RequiredArtifact>,
-    /// The tags for which the moves stay valid while no moving tag changes; `None` if the list of
-    /// tags must be read again before the first write.
+    /// The image that the most specific existing tag to move points to. It probably has most layers
+    /// of a new version.
     #[serde(skip)]
-    pub observed: Option<ObservedTags>,
-}
-
-/// The tags that the moves of a new version were decided on.
-///
-/// A publisher of a higher version moves the moving tags too. If they still point to the same
-/// digests, or do not exist yet, the moves are still right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedTags {
-    /// The versions that are not withdrawn.
-    pub list: TagList,
-    /// The digests of the moving tags that exist.
-    pub digests: BTreeMap<Tag, Digest>,
-}
-
-impl ObservedTags {
-    /// Keeps the tags of `out` for a new version. Returns `None` if the repository has no tags: one
-    /// list then costs fewer requests than each moving tag. Also returns `None` for a version with
-    /// build metadata, because the list shows whether its plain tag moves for the first time.
-    fn of(out: &FanOut, state: &RepositoryState<'_>) -> Option<Self> {
-        let has_plain = out.tags.iter().any(|tag| tag.role == TagRole::Patch);
-        if has_plain || state.all.is_empty() {
-            return None;
-        }
-        let digest = |planned: &PlannedTag| {
-            let digest = state.digests.get(&planned.tag)?;
-            Some((planned.tag.clone(), digest.clone()))
-        };
-        Some(Self {
-            list: state.existing.clone(),
-            digests: out.tags.iter().filter_map(digest).collect(),
-        })
-    }
+    pub predecessor: Option<Digest>,
 }
 
 /// The source of the content of a destination.
@@ -251,26 +219,24 @@ pub(super) fn plan(
     let decided = tags::decide(&out, &state.existing, &image.tags, published_content);
     let original = out.original(&state.all).filter(|_| !withdrawn);
     let original = original.map(|original| view.preserve(original));
-    let tags = original
+    let tags: Vec<PlannedMove> = original
         .into_iter()
         .chain(decided.into_iter().map(|decided| view.planned(decided)))
         .collect();
+    let mut moving = tags.iter().filter(|planned| planned.is_push());
+    let predecessor = moving.find_map(|planned| state.digests.get(&planned.tag).cloned());
     let attach = match (&content, here) {
         (ContentSource::Published { .. }, Some(published)) => published.lacking.clone(),
         _ => BTreeSet::new(),
     };
-    let mut planned = PlannedDestination {
+    Ok(PlannedDestination {
         registry,
         repository: state.repository.clone(),
         content,
         tags,
         attach: attach.into_iter().collect(),
-        observed: None,
-    };
-    if planned.is_new() {
-        planned.observed = ObservedTags::of(&out, state);
-    }
-    Ok(planned)
+        predecessor,
+    })
 }
 
 /// The state of a repository for planning the tags of a version.
@@ -379,7 +345,7 @@ mod tests {
             content,
             tags,
             attach: vec![RequiredArtifact::Signature],
-            observed: None,
+            predecessor: None,
         }
     }
 

@@ -11,9 +11,7 @@ mod recipes;
 mod state;
 
 pub use channel::{ChannelAction, ChannelState, ChannelTarget, PlannedChannel, channel_state};
-pub use destination::{
-    ContentSource, ObservedTags, PlannedAction, PlannedDestination, PlannedMove, current,
-};
+pub use destination::{ContentSource, PlannedAction, PlannedDestination, PlannedMove, current};
 pub use parts::parts;
 pub use reason::{Reason, joined};
 pub use recipes::{each_recipe, recipes};

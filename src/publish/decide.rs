@@ -1,8 +1,6 @@
 //! The second decision, just before the first tag is written: it reads the current tag lists and
-//! digests of every registry. For a new version in a repository that has others, the version tag is
-//! requested, and [`release`](super::release) compares the moving tags with those of the plan.
+//! digests of every registry.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -40,9 +38,6 @@ pub(super) struct PublishTarget<'a> {
     pub(super) previous: Option<Digest>,
     /// The first content of the version, and the tag that keeps it reachable.
     pub(super) original: Option<(Tag, RawManifest)>,
-    /// The digests that the moving tags must still have before they move; `None` if the moves were
-    /// decided on a list that was read after the plan.
-    planned_digests: Option<&'a BTreeMap<Tag, Digest>>,
 }
 
 /// Reads the tags of every destination again and decides. Fails for all registries if one refuses
@@ -72,33 +67,7 @@ impl PublishTarget<'_> {
         let list = tags_for(&self.repo, &self.out).await?;
         self.existing = TagList::new(&list, self.out.variant.as_ref(), &rules.withdrawn);
         self.moves = tags::decide(&self.out, &self.existing, rules, PublishedContent::Same);
-        self.planned_digests = None;
         Ok(())
-    }
-
-    /// The moving tags whose digests are read before they move: those that exist, and those that
-    /// must not have been created since the plan.
-    pub(super) fn tags_to_compare(&self) -> impl Iterator<Item = &Tag> {
-        let compared = self.moves.iter().filter(|decided| {
-            self.existing.has(&decided.tag) || self.planned_digests.is_some() && decided.is_push()
-        });
-        let full = self.out.full();
-        compared
-            .map(|decided| &decided.tag)
-            .filter(move |tag| *tag != full)
-    }
-
-    /// True if a tag to move has another digest in `current` than in the plan, so that the moves
-    /// must be decided again.
-    pub(super) fn is_outdated(&self, current: &BTreeMap<Tag, Digest>) -> bool {
-        let full = self.out.full();
-        let mut moving = self
-            .moves
-            .iter()
-            .filter(|decided| decided.is_push() && decided.tag != *full)
-            .map(|decided| &decided.tag);
-        self.planned_digests
-            .is_some_and(|planned| moving.any(|tag| planned.get(tag) != current.get(tag)))
     }
 }
 
@@ -129,22 +98,6 @@ async fn examine<'a>(
     let repo = job.registries.repo(&planned.repository);
     let image = &job.recipe.image;
     let out = tags::fan_out(&job.planned.publish, image.variant.as_ref(), &image.tags)?;
-    if let Some(observed) = &planned.observed
-        && repo.head(out.full()).await?.is_none()
-    {
-        let content = PublishedContent::Different;
-        return Ok(PublishTarget {
-            repo,
-            planned,
-            moves: tags::decide(&out, &observed.list, &image.tags, content),
-            existing: observed.list.clone(),
-            out,
-            published: None,
-            previous: None,
-            original: None,
-            planned_digests: Some(&observed.digests),
-        });
-    }
     // This is read before the list. If the list then has no revision, no publisher had moved the
     // tag when it was read.
     let plain = plain(&repo, &out).await?;
@@ -198,7 +151,6 @@ async fn examine<'a>(
         published,
         previous,
         original,
-        planned_digests: None,
     })
 }
 

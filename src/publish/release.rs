@@ -40,17 +40,13 @@ pub async fn release(uploaded: Uploaded<'_>, receipts: &mut Vec<Receipt>) -> Res
 
 async fn release_one(
     job: &PublishJob<'_>,
-    mut destination: PublishTarget<'_>,
+    destination: PublishTarget<'_>,
     raw: &RawManifest,
     pushing: u64,
 ) -> Result<Receipt, Error> {
     let start = Instant::now();
-    let mut previous = previous_digests(&destination).await?;
-    if destination.is_outdated(&previous) {
-        destination.refresh(job).await?;
-        previous = previous_digests(&destination).await?;
-    }
     let moves = &destination.moves;
+    let previous = previous_digests(&destination).await?;
     let full = destination.out.full();
     let must_move = |decided: &&Move| {
         decided.is_push() && decided.tag != *full && previous.get(&decided.tag) != Some(&raw.digest)
@@ -226,8 +222,12 @@ async fn previous_digests(destination: &PublishTarget<'_>) -> Result<BTreeMap<Ta
         let found = destination.repo.head(&tag).await?;
         Ok::<_, Error>(found.map(|descriptor| (tag, descriptor.digest)))
     };
-    let tags: Vec<Tag> = destination.tags_to_compare().cloned().collect();
-    let found: Vec<_> = stream::iter(tags)
+    let tags = destination.moves.iter().map(|decided| &decided.tag);
+    let existing: Vec<Tag> = tags
+        .filter(|tag| *tag != full && destination.existing.has(tag))
+        .cloned()
+        .collect();
+    let found: Vec<_> = stream::iter(existing)
         .map(read)
         .buffered(CONCURRENT)
         .try_collect()

@@ -12,9 +12,8 @@ use crate::engine::ImageLocation;
 use crate::event::Step;
 use crate::image::{ImageBlobs, Predecessor};
 use crate::oci::RawManifest;
-use crate::plan::{ContentSource, PlanStep, PlannedDestination};
+use crate::plan::{ContentSource, PlanStep};
 use crate::reference::{Digest, Reference, Tag};
-use crate::registry::Repo;
 use crate::tags;
 
 /// An image that every registry has under its immutable tag.
@@ -50,7 +49,7 @@ impl Uploaded<'_> {
 /// Uploads an image to every registry that lacks it, and puts its immutable tag. Fails if any
 /// registry refuses or cannot be reached, or if the gatekeeper does not admit the image.
 ///
-/// The blobs are sent first: they have no tag, so no reader sees them. Then the tags are read again
+/// The blobs are sent first: they have no tag, so no reader sees them. Then all tag lists are read
 /// and everything is decided for every registry before the first tag is written, so that the
 /// decision does not depend on how long the blobs took.
 pub async fn upload<'a>(
@@ -72,7 +71,10 @@ pub async fn upload<'a>(
         job.events.step(job.image(), Step::Push(pushed));
         if let Some(content) = &content {
             let repo = job.registries.repo(&planned.repository);
-            let predecessor = predecessor(&repo, planned, content).await;
+            let predecessor = match &planned.predecessor {
+                Some(digest) => Predecessor::read(&repo, digest, content).await,
+                None => Predecessor::default(),
+            };
             content
                 .send_new(job.registries, &repo, &predecessor)
                 .await?;
@@ -162,23 +164,6 @@ async fn admit(
         }
     }
     Ok(!present.is_empty())
-}
-
-/// The image that the most specific existing tag to move points to.
-async fn predecessor(
-    repo: &Repo,
-    planned: &PlannedDestination,
-    content: &ImageBlobs,
-) -> Predecessor {
-    let observed = planned.observed.as_ref();
-    let digest = observed.and_then(|observed| {
-        let mut moving = planned.tags.iter().filter(|moving| moving.is_push());
-        moving.find_map(|moving| observed.digests.get(&moving.tag))
-    });
-    match digest {
-        Some(digest) => Predecessor::read(repo, digest, content).await,
-        None => Predecessor::default(),
-    }
 }
 
 fn full_tag(job: &PublishJob<'_>) -> Result<Tag, Error> {

@@ -177,6 +177,13 @@ impl Error {
         ) || self.message.contains("; MANIFEST_BLOB_UNKNOWN: ")
     }
 
+    /// True if the registry refuses a manifest as such. Some registries report in this way that they
+    /// lack a layer: zot answers 400 `MANIFEST_INVALID`.
+    #[must_use]
+    pub fn refuses_manifest(&self) -> bool {
+        self.method == "PUT" && matches!(self.status, Some(400 | 404))
+    }
+
     /// True if the same request may succeed when it is repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {

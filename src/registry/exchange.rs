@@ -157,7 +157,8 @@ impl Registry {
             let response = self.follow(call, sending.header()).await?;
             if response.status() != 401 || !ours || !self.is_ours(response.url())? {
                 let mut response = response;
-                if sending.header().is_none() {
+                // A refusal by a storage host that the registry redirected to concerns no login.
+                if sending.header().is_none() && self.is_ours(response.url())? {
                     response.extensions_mut().insert(WithoutLogin);
                 }
                 inner

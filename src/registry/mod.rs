@@ -125,7 +125,7 @@ pub struct BlobHint<'a> {
     /// A repository of the same registry that has the blob.
     pub mount_from: Option<&'a RepositoryPath>,
     /// True if the repository probably lacks the blob.
-    pub is_new: bool,
+    pub is_probably_absent: bool,
 }
 
 /// The bytes of an upload. They can be read again from any offset, so that an upload can resume.

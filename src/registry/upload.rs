@@ -67,15 +67,16 @@ impl Repo {
         self.push(descriptor, source, self.is_absent()).await
     }
 
-    /// Uploads a blob unless the repository has it. A small blob that is new is not requested first.
+    /// Uploads a blob unless the repository has it. A small blob that is probably absent is not
+    /// requested first.
     async fn push(
         &self,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
-        is_new: bool,
+        is_probably_absent: bool,
     ) -> Result<BlobTransfer, Error> {
-        let is_new = is_new && descriptor.size <= SMALL;
-        if !is_new && self.needs_no_upload(&descriptor.digest).await? {
+        let is_sent_at_once = is_probably_absent && descriptor.size <= SMALL;
+        if !is_sent_at_once && self.needs_no_upload(&descriptor.digest).await? {
             return Ok(BlobTransfer::Present);
         }
         self.upload(descriptor, source, None).await
@@ -109,8 +110,9 @@ impl Repo {
     }
 
     /// Transfers a blob to a repository at the lowest cost: mounts it from `hint.mount_from`, or
-    /// from the repository that this run uploaded it to; else uploads it. A blob that several images need at the same time is uploaded once: the
-    /// other callers wait, and then mount it. Fails once the retries are spent.
+    /// from the repository that this run uploaded it to; else uploads it. A blob that several images
+    /// need at the same time is uploaded once: the other callers wait, and then mount it. Fails once
+    /// the retries are spent.
     pub async fn transfer_blob(
         &self,
         descriptor: &Descriptor,
@@ -118,7 +120,7 @@ impl Repo {
         source: &dyn BlobSource,
     ) -> Result<BlobTransfer, Error> {
         let digest = &descriptor.digest;
-        let is_new = hint.is_new || self.is_absent();
+        let is_probably_absent = hint.is_probably_absent || self.is_absent();
         if let Some(mount_from) = hint.mount_from
             && let Some(done) = self.mount_blob(digest, mount_from).await?
         {
@@ -127,14 +129,14 @@ impl Repo {
         let location = self.location_of(digest);
         let mut uploaded_to = location.lock().await;
         let Some(holder) = uploaded_to.clone() else {
-            let done = self.push(descriptor, source, is_new).await?;
+            let done = self.push(descriptor, source, is_probably_absent).await?;
             *uploaded_to = Some(self.path().clone());
             return Ok(done);
         };
         drop(uploaded_to);
         match self.mount_blob(digest, &holder).await? {
             Some(done) => Ok(done),
-            None => self.push(descriptor, source, is_new).await,
+            None => self.push(descriptor, source, is_probably_absent).await,
         }
     }
 

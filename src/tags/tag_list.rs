@@ -79,12 +79,6 @@ impl TagList {
         Self { tags, versions }
     }
 
-    /// True if the repository has no tag, except for build caches.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
-    }
-
     /// True if the repository has this tag.
     #[must_use]
     pub fn has(&self, tag: &Tag) -> bool {

@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::json;
 
 use crate::support::registry::{Behaviour, FakeRegistry};
-use crate::support::server::Seen;
+use crate::support::server::{Answer, Seen};
 use crate::support::workspace::Golden;
 
 /// The layers of the base.
@@ -95,11 +95,6 @@ impl App {
         });
         tags.collect()
     }
-
-    fn lists_of_tags(&self) -> usize {
-        let requests = self.requests().into_iter();
-        requests.filter(|line| line == "GET tags/list").count()
-    }
 }
 
 /// A request for the image, without random parts; `None` for a request for its base.
@@ -159,9 +154,8 @@ fn together(request: &str) -> Option<&'static str> {
 }
 
 /// The plan reads the list, the moving tags, and the tag of the version that they belong to. The
-/// earlier image shows that the repository has the layers. Then the new config is sent, and the
-/// version tag is requested again. The moving tags are requested again just
-/// before they move, in place of a second list. At the end, everything is verified.
+/// earlier image shows that the repository has the layers. Then the new config is sent, and the list
+/// and the version tag are read again for the decision. At the end, everything is verified.
 #[test]
 fn a_new_version_sends_no_request_for_layers_that_the_earlier_one_lists() {
     let app = App::new();
@@ -177,6 +171,7 @@ fn a_new_version_sends_no_request_for_layers_that_the_earlier_one_lists() {
         "GET manifests/DIGEST",
         "POST blobs/uploads",
         "PUT blobs/uploads",
+        "GET tags/list",
         "HEAD manifests/1.2.4",
         "PUT manifests/1.2.4",
         "HEAD manifests/1",
@@ -211,8 +206,7 @@ fn an_unchanged_image_costs_one_list_and_one_request_for_each_tag() {
     assert_eq!(ordered(app.requests(), together), expected);
 }
 
-/// In a repository without tags, one list before the first write costs fewer requests than each
-/// moving tag, and it is the only request that shows the first version of another publisher.
+/// The second list is the only request that shows the first version of another publisher.
 #[test]
 fn the_first_version_reads_the_list_of_tags_again_before_the_first_write() {
     let registry = FakeRegistry::start(Behaviour::default());
@@ -250,33 +244,28 @@ fn the_first_version_reads_the_list_of_tags_again_before_the_first_write() {
     assert_eq!(ordered(requests, together), expected);
 }
 
-/// Another publisher may be faster at any time until the moving tags are requested again: these
-/// tags then never move to our version, not even for a moment.
+/// Another publisher may be faster until the list is read again: tags of a higher version then never
+/// move to our version, not even for a moment. If it is faster after that, they are corrected.
 #[test]
 fn tags_of_a_higher_version_that_was_published_after_the_plan_do_not_move() {
-    for (version, other, tags, kept, moved) in [
+    for (version, other, tags, moved) in [
         (
             "1.2.4",
             "2.0.0",
             &["2.0.0", "2.0", "2", "latest"][..],
-            1,
             &["1.2", "1"][..],
         ),
-        (
-            "1.2.4",
-            "1.3.0",
-            &["1.3.0", "1.3", "1", "latest"],
-            2,
-            &["1.2"],
-        ),
-        ("1.2.4", "1.2.5", &["1.2.5", "1.2", "1", "latest"], 3, &[]),
+        ("1.2.4", "1.3.0", &["1.3.0", "1.3", "1", "latest"], &["1.2"]),
+        ("1.2.4", "1.2.5", &["1.2.5", "1.2", "1", "latest"], &[]),
         // The tag 1.3 did not exist when the plan was made.
-        ("1.3.0", "1.3.1", &["1.3.1", "1.3", "1", "latest"], 3, &[]),
-        ("2.0.0", "2.0.1", &["2.0.1", "2.0", "2", "latest"], 3, &[]),
+        ("1.3.0", "1.3.1", &["1.3.1", "1.3", "1", "latest"], &[]),
+        ("2.0.0", "2.0.1", &["2.0.1", "2.0", "2", "latest"], &[]),
+        // Its moving tags have not moved yet; golden moves `latest` to it.
+        ("1.2.4", "2.0.0", &["2.0.0"], &["1.2", "1", "latest"]),
     ] {
-        for line in [
-            "POST /v2/app/blobs/uploads/",
-            &format!("PUT /v2/app/manifests/{version}"),
+        for (line, is_before_the_list) in [
+            ("POST /v2/app/blobs/uploads/", true),
+            (&*format!("PUT /v2/app/manifests/{version}"), false),
         ] {
             let app = App::interrupted(line, move |registry| {
                 drop(registry.image("app", other, tags));
@@ -284,14 +273,14 @@ fn tags_of_a_higher_version_that_was_published_after_the_plan_do_not_move() {
             app.set_version(version);
             app.golden.run(&["build", "--push"]).exit(0);
             let what = format!("{version} after {other} at {line}");
-            let mut expected = vec![version];
-            expected.extend(moved);
-            assert_eq!(app.written(), expected, "{what}: {:#?}", app.requests());
             let found = app.registry.tags("app");
-            let theirs = &found[other];
-            let held = tags[1..].iter().filter(|tag| found[**tag] == *theirs);
-            assert!(held.count() >= kept, "{what}: {found:?}");
-            assert_eq!(app.lists_of_tags(), 3, "{what}: {:#?}", app.requests());
+            for tag in tags.iter().chain([&"latest"]) {
+                assert_eq!(found[*tag], found[other], "{what}: {found:?}");
+            }
+            if is_before_the_list {
+                let expected = [&[version], moved].concat();
+                assert_eq!(app.written(), expected, "{what}: {:#?}", app.requests());
+            }
         }
     }
 }
@@ -314,13 +303,19 @@ fn tags_of_a_lower_version_that_was_published_after_the_plan_move() {
 
 #[test]
 fn a_version_that_was_published_after_the_plan_is_not_overwritten() {
-    let app = App::interrupted("POST /v2/app/blobs/uploads/", |registry| {
-        drop(registry.image("app", "theirs", &["1.2.4", "1.2", "1", "latest"]));
-    });
-    app.set_version("1.2.4");
-    let run = app.golden.run(&["build", "--push"]).exit(4);
-    assert!(run.stderr.contains("1.2.4"), "{}", run.stderr);
-    assert_eq!(app.written(), Vec::<String>::new());
+    for tags in [
+        &["1.2.4", "1.2", "1", "latest"][..],
+        &["1.2.4"],
+        &["1.2.4_build.5"],
+    ] {
+        let app = App::interrupted("POST /v2/app/blobs/uploads/", move |registry| {
+            drop(registry.image("app", "theirs", tags));
+        });
+        app.set_version("1.2.4");
+        let run = app.golden.run(&["build", "--push"]).exit(4);
+        assert!(run.stderr.contains("1.2.4"), "{tags:?}: {}", run.stderr);
+        assert_eq!(app.written(), Vec::<String>::new(), "{tags:?}");
+    }
 }
 
 /// The registry lists the layer in the manifest of the earlier version, but refuses a new manifest
@@ -339,6 +334,38 @@ fn a_layer_that_the_registry_lost_is_sent_with_the_next_version() {
         requests.iter().any(|line| line.ends_with("?mount")),
         "{requests:?}"
     );
+    let image = format!("{}/app:1.2.4", app.registry.host());
+    app.golden.run(&["verify", &image, "--deep"]).exit(0);
+}
+
+/// zot refuses a manifest as invalid if it lost one of its layers.
+#[test]
+fn a_layer_that_the_registry_lost_is_sent_if_the_manifest_is_refused_as_invalid() {
+    let lost = Digest::of(LAYERS[1].as_bytes());
+    let is_mounted = AtomicUsize::new(0);
+    let app = App::with(Behaviour {
+        instead: Some(Arc::new(move |seen: &Seen| {
+            let query = format!("mount={lost}").replace(':', "%3A");
+            if seen.method == "POST"
+                && (seen.path.contains(&query) || seen.path.contains(&format!("mount={lost}")))
+            {
+                is_mounted.fetch_add(1, Ordering::SeqCst);
+            }
+            let is_refused = seen.method == "PUT"
+                && seen.route() == "/v2/app/manifests/1.2.4"
+                && is_mounted.load(Ordering::SeqCst) < 2;
+            is_refused.then(|| {
+                let error =
+                    r#"{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}"#;
+                Answer::new(400, error)
+            })
+        })),
+        ..Behaviour::default()
+    });
+    let lost = Digest::of(LAYERS[1].as_bytes());
+    app.registry.lose("app", lost.as_str());
+    app.set_version("1.2.4");
+    app.golden.run(&["build", "--push"]).exit(0);
     let image = format!("{}/app:1.2.4", app.registry.host());
     app.golden.run(&["verify", &image, "--deep"]).exit(0);
 }

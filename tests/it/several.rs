@@ -112,7 +112,8 @@ fn with_atomic_no_moving_tag_moves_before_every_upload_is_done() {
         .run(&["build", "--push", "--atomic", "--jobs", "1"])
         .exit(1);
     assert!(
-        run.stderr.contains("403 DENIED: not this one"),
+        run.stderr
+            .contains("403 DENIED: no login was used: not this one"),
         "{}",
         run.stderr
     );

@@ -149,7 +149,10 @@ fn failing(answer: Answer) -> Server {
 #[test]
 fn the_tag_is_restored_if_the_second_step_fails() {
     for (answer, words) in [
-        (refuse(403, "DENIED", "not you"), "403 DENIED: not you"),
+        (
+            refuse(403, "DENIED", "not you"),
+            "403 DENIED: no login was used: not you",
+        ),
         (
             refuse(405, "UNSUPPORTED", "not now"),
             "405 UNSUPPORTED: not now",

@@ -275,7 +275,7 @@ async fn a_failed_upload_is_cancelled() {
     assert!(
         error
             .to_string()
-            .contains("403 DENIED: this repository is full"),
+            .contains("403 DENIED: no login was used: this repository is full"),
         "{error}"
     );
     assert_eq!(registry.open_uploads(), 0);

