@@ -17,6 +17,14 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 /// The largest file that is read, in bytes. Specs are written by hand; a longer one is a mistake.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// The maximum number of errors reported for one file.
+pub(super) const MAX_ERRORS: usize = 100;
+
+/// The notice that a file has more errors than [`MAX_ERRORS`].
+pub(super) fn stopped() -> String {
+    format!("more than {MAX_ERRORS} errors; the rest of the file is not checked")
+}
+
 /// The message about a string that contains NUL.
 pub const NUL: &str = "no text may contain the character NUL";
 
@@ -82,7 +90,7 @@ pub enum SourceKind {
     Image,
 }
 
-/// Parses `text`. If it is not TOML, reports every syntax error and returns `None`.
+/// Parses `text`. If it is not TOML, reports its syntax errors and returns `None`.
 pub fn parse<'t>(
     file: &Path,
     kind: SourceKind,
@@ -114,62 +122,103 @@ pub fn parse<'t>(
         refuse_nul(&table, &files, found);
         return Some(table);
     }
-    let mut unquoted = BTreeSet::new();
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        match unquoted::find(text, span.start) {
-            // The parser reports an unquoted word twice: at its start and after it.
-            Some(word) if !unquoted.insert(word.span.start) => {}
-            Some(word) => {
-                let message = format!("strings need quotes: {}", word.corrected());
-                found.push(Diagnostic::error("spec.syntax", message).at(file, word.span, ""));
-            }
-            None if error.message() == "duplicate key" => {
-                found.push(duplicate(file, text, span));
-            }
-            None => {
-                found.push(
-                    Diagnostic::error("spec.syntax", error.message().to_owned()).at(file, span, ""),
-                );
-            }
-        }
+    for diagnostic in syntax_errors(file, text, errors) {
+        found.push(diagnostic);
     }
     None
 }
 
-/// The diagnostic about a key that is written twice. The first one is the same key in a shorter text
-/// that is valid up to the second one.
-fn duplicate(file: &Path, text: &str, span: Range<usize>) -> Diagnostic {
-    let key = text.get(span.clone()).unwrap_or_default();
-    let message = format!("the key `{key}` is written twice");
-    let diagnostic = Diagnostic::error("spec.syntax", message).at(file, span.clone(), "");
-    let line = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
-    let (before, _) = DeTable::parse_recoverable(&text[..line]);
-    match last_key(before.get_ref(), key.trim_matches(['"', '\''])) {
-        Some(first) => diagnostic.at(file, first, "first written here"),
-        None => diagnostic,
+/// One diagnostic for each syntax error, up to [`MAX_ERRORS`].
+fn syntax_errors(file: &Path, text: &str, errors: Vec<toml::de::Error>) -> Vec<Diagnostic> {
+    let mut unquoted = BTreeSet::new();
+    let mut duplicates = 0;
+    let mut reported: Vec<Diagnostic> = Vec::new();
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let syntax = |message: String| Diagnostic::error("spec.syntax", message);
+        let diagnostic = if is_duplicate(&error) {
+            duplicates += 1;
+            let key = text.get(span.clone()).unwrap_or_default();
+            let message = format!("the key `{key}` is written twice");
+            // The search parses the file again, so it is made only once.
+            let first = (duplicates == 1).then(|| first_written(text, &span));
+            let diagnostic = syntax(message).at(file, span, "");
+            match first.flatten() {
+                Some(first) => diagnostic.at(file, first, "first written here"),
+                None => diagnostic,
+            }
+        } else {
+            match unquoted::find(text, span.start) {
+                // The parser reports an unquoted word twice: at its start and after it.
+                Some(word) if !unquoted.insert(word.span.start) => continue,
+                Some(word) => syntax(format!("strings need quotes: {}", word.corrected()))
+                    .at(file, word.span, ""),
+                None => syntax(error.message().to_owned()).at(file, span, ""),
+            }
+        };
+        if reported.len() == MAX_ERRORS {
+            let last = reported.pop().map(|last| last.help(stopped()));
+            reported.extend(last);
+            break;
+        }
+        reported.push(diagnostic);
     }
+    reported
 }
 
-/// The span of the last key with this name, at any depth.
-fn last_key(table: &SpecTable<'_>, name: &str) -> Option<Range<usize>> {
-    let mut last: Option<Range<usize>> = None;
-    let mut add = |span: Range<usize>| {
-        if last.as_ref().is_none_or(|last| last.start < span.start) {
-            last = Some(span);
-        }
+/// True for the error about a key that is written twice. The parser has no other mark for it than
+/// its message.
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message() == "duplicate key"
+}
+
+/// The place where the key at `span` is written first: the same key of the same table in the text
+/// before its line. `None` if the table is not known for certain.
+fn first_written(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
+    let line = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
+    let (before, errors) = DeTable::parse_recoverable(&text[..line]);
+    let root = before.get_ref();
+    let (table, start) = match text[line..span.start].trim() {
+        "" => last_header(root, text).unwrap_or((root, 0)),
+        "[" | "[[" => (root, 0),
+        // A key of an inline table, or one of several keys with dots.
+        _ => return None,
     };
-    for (key, value) in table {
-        if key.get_ref() == name {
-            add(key.span());
-        }
-        each_table(value, &mut |table| {
-            if let Some((key, _)) = table.get_key_value(name) {
-                add(key.span());
-            }
-        });
+    // An error below the header may hide a later header.
+    if errors
+        .iter()
+        .any(|error| error.span().is_none_or(|span| span.end >= start))
+    {
+        return None;
     }
-    last
+    let name = text.get(span.clone())?.trim_matches(['"', '\'']);
+    let (key, _) = table.get_key_value(name)?;
+    Some(key.span())
+}
+
+/// The table of the last header, and the start of that header.
+fn last_header<'a, 't>(table: &'a SpecTable<'t>, text: &str) -> Option<(&'a SpecTable<'t>, usize)> {
+    let below = table
+        .iter()
+        .filter_map(|(_, value)| last_header_in(value, text));
+    below.max_by_key(|(_, start)| *start)
+}
+
+fn last_header_in<'a, 't>(value: &'a Value<'t>, text: &str) -> Option<(&'a SpecTable<'t>, usize)> {
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            let start = value.span().start;
+            // Only the span of a table with a header starts with a bracket.
+            let own = text[start..].starts_with('[').then_some((table, start));
+            let below = last_header(table, text);
+            own.into_iter().chain(below).max_by_key(|(_, start)| *start)
+        }
+        DeValue::Array(array) => {
+            let below = array.iter().filter_map(|item| last_header_in(item, text));
+            below.max_by_key(|(_, start)| *start)
+        }
+        _ => None,
+    }
 }
 
 fn shifted_span(span: &Range<usize>) -> Range<usize> {
@@ -273,5 +322,102 @@ fn below<'a, 't>(
             below(item.span(), item, rest)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> Vec<Diagnostic> {
+        syntax_errors(
+            Path::new("image.toml"),
+            text,
+            DeTable::parse_recoverable(text).1,
+        )
+    }
+
+    /// The message of each error, and the texts from each of its places to the end of the line.
+    fn places(text: &str) -> Vec<(String, Vec<(&str, usize)>)> {
+        let found = errors(text).into_iter().map(|error| {
+            let places = error.labels.iter().map(|place| {
+                let line = text[..place.span.start].matches('\n').count() + 1;
+                (&text[place.span.clone()], line)
+            });
+            (error.message.clone(), places.collect())
+        });
+        found.collect()
+    }
+
+    #[test]
+    fn the_parser_names_a_duplicate_key_with_these_words() {
+        for text in [
+            "a = 1\na = 2",
+            "a.b = 1\na = 2",
+            "a = { b = 1, b = 2 }",
+            "a = { b.c = 1, b.c = 2 }",
+            "[a]\n[a]",
+            "[a]\n[[a]]",
+            "[a]\nb = 1\n[a.b]\n[a]",
+            "run = { env = { A = \"1\", A = \"2\" } }",
+        ] {
+            let (_, errors) = DeTable::parse_recoverable(text);
+            assert!(errors.iter().any(is_duplicate), "{text}: {errors:?}");
+            let found = places(text);
+            let is_shown = found
+                .iter()
+                .any(|(message, _)| message.ends_with("is written twice"));
+            assert!(is_shown, "{text}: {found:?}");
+            assert!(
+                !found.iter().any(|(message, _)| message.contains("quotes")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_place_of_a_key_is_in_the_same_table() {
+        for (text, first) in [
+            ("a = 1\na = 2", Some(1)),
+            (
+                "version = \"1\"\nbase = { version = \"x\" }\nversion = \"2\"",
+                Some(1),
+            ),
+            (
+                "base = { version = \"x\" }\n[t]\nb = 1\n[u]\nb = 1\nb = 2",
+                Some(5),
+            ),
+            ("[t]\na = 1\n[labels]\nx = 1\n[labels]", Some(3)),
+            ("labels.a = 1\n[labels]", Some(1)),
+            ("[[t]]\na = 1\n[[t]]\nb = 1\na = 1\na = 2", Some(5)),
+            ("[t.u]\na = 1\n\"a\" = 2", Some(2)),
+            ("a = 0\nrun = { a = 1, a = 2 }", None),
+            ("a = 0\nt.a = 1\nt.a = 2", None),
+            ("a = 0\n[t]\nb = 1\n[t.a]\n[t.a]", None),
+        ] {
+            let found = places(text);
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            let lines: Vec<usize> = found[0].1.iter().map(|(_, line)| *line).collect();
+            assert_eq!(lines.get(1).copied(), first, "{text}: {found:?}");
+        }
+        // The table that the key is in may be missing, because its header is wrong.
+        let found = places("a = 1\n[x y]\na = 2\na = 3");
+        let twice = found
+            .iter()
+            .filter(|(message, _)| message.contains("twice"));
+        assert!(
+            twice.into_iter().all(|(_, places)| places.len() == 1),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn many_duplicate_keys_are_reported_in_a_short_time() {
+        let start = std::time::Instant::now();
+        let found = errors(&"a=1\n".repeat(20_000));
+        assert_eq!(found.len(), MAX_ERRORS);
+        assert_eq!(found.last().unwrap().help, Some(stopped()));
+        // It takes more than a minute if each error parses the text before it.
+        assert!(start.elapsed() < std::time::Duration::from_secs(10));
     }
 }

@@ -8,15 +8,12 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::de::DeValue;
 
-use super::document::{SourceFiles, SpecTable, Value};
+use super::document::{MAX_ERRORS, SourceFiles, SpecTable, Value, stopped};
 use super::fault::{Fault, FaultKind};
 use super::node::Root;
 use super::quoted::quoted;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::suggest::closest;
-
-/// The maximum number of errors reported for one file.
-const MAX_ERRORS: usize = 100;
 
 /// Reads `table` as a `T`. Rejected entries are reported in `found` and have default values.
 pub fn typed<T>(table: SpecTable<'_>, files: &SourceFiles, found: &mut Diagnostics) -> T
@@ -35,27 +32,28 @@ where
             }
             Err(fault) => fault,
         };
-        if errors == MAX_ERRORS {
-            let more =
-                format!("more than {MAX_ERRORS} errors; the rest of the file is not checked");
-            push(found, last.map(|last| last.help(more)));
-            return T::default();
-        }
-        errors += 1;
-        push(found, last.take());
         let span = fault.span.clone().unwrap_or(0..0);
         let mut path = Vec::new();
         let taken = take(&mut table, &span, &mut path);
         let diagnostic = explain(&fault, &span, &path, taken.as_ref(), files);
         if taken.is_none() {
+            push(found, last);
             found.push(diagnostic);
             return T::default();
         }
         // A table that lacks an entry only because its value was rejected is not a second mistake.
         let is_consequence = matches!(fault.kind, FaultKind::Other(_))
             && removed.iter().any(|earlier| holds(&span, earlier));
-        last = (!is_consequence).then_some(diagnostic);
         removed.push(span);
+        if is_consequence {
+            continue;
+        }
+        if errors == MAX_ERRORS {
+            push(found, last.map(|last| last.help(stopped())));
+            return T::default();
+        }
+        errors += 1;
+        push(found, last.replace(diagnostic));
     }
 }
 
@@ -247,6 +245,39 @@ pub fn bare_or_quoted(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct ListOfItems {
+        items: Vec<Item>,
+    }
+
+    #[derive(Deserialize)]
+    struct Item {
+        #[expect(dead_code, reason = "every item of the test is rejected")]
+        target: String,
+    }
+
+    /// The rejection of each item has a consequence: the item lacks its target.
+    #[test]
+    fn consequences_are_not_counted_and_do_not_hide_that_checking_stopped() {
+        let file = std::path::Path::new("image.toml");
+        for (items, is_stopped) in [(60, false), (100, false), (101, true)] {
+            let text = format!("items = [{}]", "{ target = 1 },\n".repeat(items));
+            let mut found = Diagnostics::new();
+            let kind = super::super::document::SourceKind::Image;
+            let table = super::super::document::parse(file, kind, &text, &mut found).unwrap();
+            let files = SourceFiles {
+                workspace: file.to_owned(),
+                image: file.to_owned(),
+            };
+            let read: ListOfItems = typed(table, &files, &mut found);
+            assert!(read.items.is_empty());
+            assert_eq!(found.iter().count(), items.min(MAX_ERRORS), "{items}");
+            let last = found.iter().last().unwrap();
+            assert_eq!(last.help == Some(stopped()), is_stopped, "{items}");
+        }
+    }
 
     #[test]
     fn every_key_is_written_on_one_line() {

@@ -75,8 +75,7 @@ impl TryFrom<String> for AnyVersion {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        semver::Version::parse(&text)
-            .or_else(|_| crate::tags::version(&text))
+        crate::tags::any_version(&text)
             .map(Self)
             .map_err(|error| error.to_string())
     }

@@ -54,11 +54,15 @@ pub enum VersionError {
 
 /// Parses the version in a spec. Fails if it is not strict semver or is reserved for revisions.
 pub fn version(text: &str) -> Result<Version, VersionError> {
-    match Version::parse(text) {
+    match any_version(text) {
         Ok(version) if is_revision(&version.build) => Err(VersionError::Reserved(text.to_owned())),
-        Ok(version) => Ok(version),
-        Err(error) => Err(explain(text, &error)),
+        parsed => parsed,
     }
+}
+
+/// Parses a version that may be a revision. Fails if it is not strict semver.
+pub fn any_version(text: &str) -> Result<Version, VersionError> {
+    Version::parse(text).map_err(|error| explain(text, &error))
 }
 
 /// Parses a version from the command line; one leading `v` is ignored. Fails as [`version`] does.
