@@ -490,7 +490,7 @@ pub fn write_together<'a>(
             file.write_all(text.as_bytes())?;
             file.share()?;
             file.as_file().sync_all()?;
-            Ok((file, name.to_owned()))
+            Ok((file.close(directory), name.to_owned()))
         };
         let written = write().map_err(failed("write", &path))?;
         ready.push((written, path));
@@ -651,9 +651,52 @@ impl UnfinishedFile {
         Ok(())
     }
 
+    /// Closes the file, which is in the canonical `directory`, before it is named. A process can
+    /// have only a limited number of open files.
+    fn close(mut self, directory: PathBuf) -> ClosedFile {
+        ClosedFile {
+            directory,
+            name: std::mem::take(&mut self.name),
+        }
+    }
+
     /// Makes the file readable for everyone.
     pub fn share(&self) -> std::io::Result<()> {
         share(&self.file)
+    }
+}
+
+/// A complete file that has no name yet, and is not open. It is removed if it is dropped before it
+/// is named.
+#[derive(Debug)]
+struct ClosedFile {
+    directory: PathBuf,
+    /// The temporary name; empty once the file is named.
+    name: std::ffi::OsString,
+}
+
+impl ClosedFile {
+    /// Opens the directory, without following a symbolic link.
+    fn opened(&self) -> std::io::Result<OpenDirectory> {
+        make_beneath(Path::new("/"), in_root(&self.directory))
+    }
+
+    /// Gives the file its name in its directory, in place of an existing file.
+    fn persist(mut self, name: &std::ffi::OsStr) -> std::io::Result<()> {
+        rename_in(&self.opened()?, &self.name, name)?;
+        self.name.clear();
+        Ok(())
+    }
+}
+
+impl Drop for ClosedFile {
+    fn drop(&mut self) {
+        if !self.name.is_empty()
+            && let Ok(directory) = self.opened()
+        {
+            // If the file cannot be removed, a later run removes it.
+            drop(remove_in(&directory, &self.name));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `golden fmt` formats the files of a workspace, and `--check` shows what it would change.
 
-use crate::support::workspace::Golden;
+use crate::support::workspace::{Golden, Run};
 
 const MESSY: &str = "\n[image] # one\nname=\"app\"\n  version = '1.0.0'   # the version\r\n\n\nbase=\"scratch\"\n[labels]\nb=\"1\"\na = \"2\"\n";
 const NEAT: &str = "[image] # one\nname = \"app\"\nversion = '1.0.0'     # the version\n\nbase = \"scratch\"\n\n[labels]\nb = \"1\"\na = \"2\"\n";
@@ -64,4 +64,30 @@ fn a_new_workspace_is_formatted() {
     golden.run(&["new", "tool", "--base", "scratch"]).exit(0);
     let run = golden.run(&["fmt", "--check"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
+}
+
+/// A process may have a low limit of open files, and a workspace many specs.
+#[test]
+fn many_files_are_formatted_with_few_open_files() {
+    let mut golden = Golden::new().workspace("");
+    for n in 0..60 {
+        let name = format!("app{n}");
+        golden = golden.image(&name, &MESSY.replace("app", &name));
+    }
+    let own = golden.command(&["fmt"]);
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+        .arg(own.get_program())
+        .args(own.get_args())
+        .current_dir(golden.path())
+        .env_clear()
+        .envs(
+            own.get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        );
+    let run = Run::of(limited.output().unwrap()).exit(0);
+    assert_eq!(run.stderr.matches(": formatted").count(), 60);
+    let files = std::fs::read_dir(golden.path().join("app0")).unwrap();
+    assert_eq!(files.count(), 1, "a temporary file is left");
 }
