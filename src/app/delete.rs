@@ -1,14 +1,15 @@
 //! Deletes images by digest, or removes single tags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
 use super::scope::CommandScope;
 use crate::publish::delete::{self, DeleteSubject, Deleted};
 use crate::publish::untag::untag;
-use crate::reference::{Reference, Repository, Target};
+use crate::reference::{Reference, Repository, Tag, Target};
 use crate::registry::Repo;
 use crate::resolve::Destination;
+use crate::tags::has_patch;
 
 /// The request to delete images.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct DeleteRequest {
 pub struct PlannedDeletion {
     work: Vec<(Repo, DeleteSubject)>,
     untag: bool,
+    /// The tags that remain in each repository that loses tags which are not versions.
+    pub kept: BTreeMap<Repository, Vec<Tag>>,
 }
 
 impl PlannedDeletion {
@@ -54,22 +57,30 @@ impl PlannedDeletion {
             }
         }
         let registries = scope.registries(&request.references)?;
-        let mut work = Vec::new();
+        let (mut work, mut kept) = (Vec::new(), BTreeMap::new());
         for (repository, mut references) in repositories {
             let repo = registries.repo(&repository);
             if request.repository {
                 references = delete::everything(&repo).await?;
             }
-            for subject in delete::examine(&repo, &references).await? {
-                if !request.untag {
-                    delete::check(&subject, request.all_tags)?;
+            let subjects = delete::examine(&repo, &references).await?;
+            if !request.untag {
+                for subject in &subjects {
+                    delete::check(subject, request.all_tags)?;
                 }
-                work.push((repo.clone(), subject));
+                let gone: BTreeSet<&Tag> = subjects.iter().flat_map(|one| &one.tags).collect();
+                if !gone.iter().all(|tag| has_patch(tag)) {
+                    let tags = repo.tags().await?.into_iter();
+                    let remain = tags.filter(|tag| !gone.contains(tag)).collect();
+                    kept.insert(repository, remain);
+                }
             }
+            work.extend(subjects.into_iter().map(|subject| (repo.clone(), subject)));
         }
         Ok(Self {
             work,
             untag: request.untag,
+            kept,
         })
     }
 

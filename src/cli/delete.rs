@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::session::scope;
 use crate::app::delete::{DeleteRequest, PlannedDeletion};
 use crate::publish::delete::Deleted;
+use crate::report::deletion::LostTag;
 use crate::report::text::count;
 use crate::report::{OutputFormat, deletion};
 
@@ -57,29 +58,32 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let scope = scope(context, &request.references).await?;
     let deletion = PlannedDeletion::plan(&request, &scope).await?;
     let planned = deletion.planned();
+    let lost = deletion::lost(&planned, &deletion.kept);
     if args.dry_run {
         if context.format != OutputFormat::Json {
             deletion::deleted_parts(&context.out, &planned, "would delete");
         }
-        return Ok(show(context, &planned, true));
+        return Ok(show(context, &planned, &[], true));
     }
     if planned.is_empty() {
         context.out.message("no tags found; nothing was deleted");
     } else {
         deletion::planned(&context.out, &planned);
-        confirm(context, args.yes, &question(&planned, args.untag)).await?;
+        confirm(context, args.yes, &question(&planned, &lost, args.untag)).await?;
     }
-    Ok(show(context, &deletion.execute().await?, false))
+    Ok(show(context, &deletion.execute().await?, &lost, false))
 }
 
-fn question(planned: &[Deleted], untag: bool) -> String {
+fn question(planned: &[Deleted], lost: &[LostTag], untag: bool) -> String {
     let tags = count(planned.iter().map(|one| one.tags.len()).sum(), "tag");
     if untag {
         return format!("remove {tags}");
     }
-    let moving = match deletion::moving(planned) {
-        moving if moving.is_empty() => String::new(),
-        moving => format!(", also the moving tags {}", moving.join(", ")),
+    let moving = if lost.is_empty() {
+        String::new()
+    } else {
+        let names = deletion::names(lost.iter().map(|one| &one.tag));
+        format!(", also the moving tags {names}")
     };
     format!(
         "delete {} with {tags}{moving}",
@@ -87,10 +91,10 @@ fn question(planned: &[Deleted], untag: bool) -> String {
     )
 }
 
-fn show(context: &Context, deleted: &[Deleted], dry_run: bool) -> Exit {
+fn show(context: &Context, deleted: &[Deleted], lost: &[LostTag], dry_run: bool) -> Exit {
     match context.format {
         OutputFormat::Json => context.out.json(&DeleteOutput { dry_run, deleted }),
-        _ => deletion::deletions(&context.out, deleted, dry_run),
+        _ => deletion::deletions(&context.out, deleted, lost, dry_run),
     }
     Exit::Done
 }

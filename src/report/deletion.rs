@@ -1,11 +1,13 @@
 //! Deletions and attached artifacts as text.
 
+use std::collections::BTreeMap;
+
 use super::Out;
 use super::text::count;
 use crate::publish::attached::Attached;
 use crate::publish::delete::Deleted;
 use crate::reference::{Repository, Tag};
-use crate::tags::TagList;
+use crate::tags::{moving, siblings};
 
 /// Shows that the registry frees the space of deleted content later.
 pub fn garbage_collection(out: &Out) {
@@ -43,11 +45,7 @@ pub fn attached_artifact(repository: &Repository, attached: &Attached) -> String
         stays,
         ..
     } = attached;
-    let tags = tags
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let tags = names(tags);
     match (stays, tags.is_empty()) {
         (true, _) => format!("{repository}:{tags} ({kind}); {digest} stays"),
         (false, true) => format!("{repository}@{digest} ({kind})"),
@@ -55,24 +53,65 @@ pub fn attached_artifact(repository: &Repository, attached: &Attached) -> String
     }
 }
 
-/// The moving tags among the tags that deletions remove with a digest.
+/// A moving tag that a deletion removes with its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostTag {
+    /// The name of the tag.
+    pub tag: Tag,
+    /// True if the repository keeps a version that the tag can point to.
+    pub is_restorable: bool,
+}
+
+/// The moving tags among the tags that deletions remove with a digest. `kept` has the tags that
+/// remain in each repository.
 #[must_use]
-pub fn moving(deleted: &[Deleted]) -> Vec<String> {
-    let with_digest = deleted.iter().filter(|one| !one.untagged);
-    let moving = with_digest.flat_map(|one| {
-        let all = TagList::new(&one.tags, None, &[]);
-        let variants = all.variants();
-        let lists = variants
-            .iter()
-            .map(|variant| TagList::new(&one.tags, Some(variant), &[]));
-        let lists: Vec<TagList> = lists.chain([all]).collect();
-        let is_version = move |tag: &Tag| {
-            let mut versions = lists.iter().flat_map(TagList::versions);
-            versions.any(|version| version.tag == *tag)
-        };
-        one.tags.iter().filter(move |tag| !is_version(tag))
-    });
-    moving.map(ToString::to_string).collect()
+pub fn lost(deleted: &[Deleted], kept: &BTreeMap<Repository, Vec<Tag>>) -> Vec<LostTag> {
+    let mut gone: BTreeMap<&Repository, Vec<&Tag>> = BTreeMap::new();
+    for one in deleted.iter().filter(|one| !one.untagged) {
+        gone.entry(&one.repository).or_default().extend(&one.tags);
+    }
+    let mut lost = Vec::new();
+    for (repository, tags) in gone {
+        let kept = kept.get(repository).map(Vec::as_slice).unwrap_or_default();
+        let all: Vec<Tag> = tags.iter().copied().chain(kept).cloned().collect();
+        let (moving, covered) = (moving(&all), siblings(kept));
+        lost.extend(
+            tags.into_iter()
+                .filter(|tag| moving.contains(*tag))
+                .map(|tag| LostTag {
+                    tag: tag.clone(),
+                    is_restorable: covered.contains(tag),
+                }),
+        );
+    }
+    lost
+}
+
+/// The names of tags in a sentence.
+pub fn names<'a>(tags: impl IntoIterator<Item = &'a Tag>) -> String {
+    let names: Vec<String> = tags.into_iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// The message about moving tags that were deleted. `None` without such a tag.
+fn loss(lost: &[LostTag]) -> Option<String> {
+    let restorable: Vec<&Tag> = lost
+        .iter()
+        .filter(|one| one.is_restorable)
+        .map(|one| &one.tag)
+        .collect();
+    let next = match restorable.len() {
+        0 => String::new(),
+        all if all == lost.len() => "; to point them to an earlier version: ".to_owned(),
+        _ => format!("; to point {} to an earlier version: ", names(restorable)),
+    };
+    let command = if next.is_empty() {
+        ""
+    } else {
+        "golden rollback IMAGE --to VERSION"
+    };
+    let all = names(lost.iter().map(|one| &one.tag));
+    (!lost.is_empty()).then(|| format!("moving tags were deleted too: {all}{next}{command}"))
 }
 
 /// Describes a deletion in one line.
@@ -85,11 +124,7 @@ fn deletion(one: &Deleted) -> String {
         attached,
         untagged,
     } = one;
-    let tags = tags
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let tags = names(tags);
     let images = (!children.is_empty())
         .then(|| format!(" with {} of the index", count(children.len(), "image")));
     let more = (!attached.is_empty())
@@ -116,8 +151,8 @@ pub fn planned(out: &Out, planned: &[Deleted]) {
     }
 }
 
-/// Shows the deletions. With `dry_run`, they are only planned.
-pub fn deletions(out: &Out, deleted: &[Deleted], dry_run: bool) {
+/// Shows the deletions and the moving tags that are lost. With `dry_run`, they are only planned.
+pub fn deletions(out: &Out, deleted: &[Deleted], lost: &[LostTag], dry_run: bool) {
     for one in deleted {
         let did = match (dry_run, one.untagged) {
             (true, true) => "would remove",
@@ -127,14 +162,56 @@ pub fn deletions(out: &Out, deleted: &[Deleted], dry_run: bool) {
         };
         out.data(&format!("{did} {}\n", deletion(one)));
     }
-    let moving = moving(deleted);
-    if !dry_run && !moving.is_empty() {
-        out.message(&format!(
-            "moving tags were deleted too: {}; to point them to an earlier version: golden rollback IMAGE --to VERSION",
-            moving.join(", ")
-        ));
+    if let Some(loss) = loss(lost).filter(|_| !dry_run) {
+        out.message(&loss);
     }
     if !dry_run && deleted.iter().any(|one| !one.untagged) {
         garbage_collection(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_is_advised_only_for_tags_that_it_can_restore() {
+        for (gone, kept, expected) in [
+            ("build-17", "0.1.0", None),
+            ("0.2.0 0.2", "0.1.0", Some("0.2")),
+            (
+                "1.1.0 1.1 1",
+                "1.0.0",
+                Some(
+                    "1.1, 1; to point 1 to an earlier version: golden rollback IMAGE --to VERSION",
+                ),
+            ),
+            (
+                "1.1.0 1 latest",
+                "1.0.0",
+                Some(
+                    "1, latest; to point them to an earlier version: golden rollback IMAGE --to \
+                     VERSION",
+                ),
+            ),
+            ("1.1.0 1.1", "", Some("1.1")),
+        ] {
+            let tags = |text: &str| -> Vec<Tag> {
+                let names = text.split_whitespace();
+                names.map(|tag| tag.parse().unwrap()).collect()
+            };
+            let repository: Repository = "registry.example.com/app".parse().unwrap();
+            let deleted = Deleted {
+                repository: repository.clone(),
+                digest: crate::reference::Digest::of(b""),
+                tags: tags(gone),
+                children: Vec::new(),
+                attached: Vec::new(),
+                untagged: false,
+            };
+            let lost = lost(&[deleted], &BTreeMap::from([(repository, tags(kept))]));
+            let expected = expected.map(|text| format!("moving tags were deleted too: {text}"));
+            assert_eq!(loss(&lost), expected, "{gone}");
+        }
     }
 }
