@@ -18,7 +18,7 @@ use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{
     Examined, Returned, Rollback, RolledBack, decide, examine, roll_back,
 };
-use crate::reference::Repository;
+use crate::reference::{Repository, RepositoryPath};
 use crate::registry::Repo;
 use crate::resolve::{Destination, ResolvedImage};
 use crate::tags::{TagList, Withdrawn};
@@ -80,12 +80,7 @@ impl PlannedRollback {
         let images = selected(session, pattern)?;
         let (work, lacking) = plan(session, &images, version).await?;
         if work.is_empty() {
-            let message = format!("{pattern} has no version {version}");
-            let mut error = Error::failed(message);
-            for one in &lacking {
-                error = error.hint(one.versions());
-            }
-            return Err(error.hint(format!("`golden ls {pattern}` lists the tags")));
+            return Err(nowhere(pattern, version, &lacking));
         }
         for one in &lacking {
             let warning = format!(
@@ -108,6 +103,13 @@ impl PlannedRollback {
             edits,
             work,
         })
+    }
+
+    /// True if no tag moves and no file is edited. [`execute`](Self::execute) then only completes
+    /// the receipts.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.moving_tags() == 0 && self.edits.is_empty()
     }
 
     /// The number of tags that move.
@@ -176,8 +178,28 @@ fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedI
         .collect())
 }
 
+/// The error about a version that no repository has.
+fn nowhere(pattern: &str, version: &Version, lacking: &[LackingRepository]) -> Error {
+    const SHOWN: usize = 3;
+    let mut error = Error::failed(format!("{pattern} has no version {version}"));
+    for one in lacking.iter().take(SHOWN) {
+        error = error.hint(one.versions());
+    }
+    match lacking.len().saturating_sub(SHOWN) {
+        0 => {}
+        1 => error = error.hint("1 more repository does not have it either"),
+        more => error = error.hint(format!("{more} more repositories do not have it either")),
+    }
+    match lacking.first() {
+        Some(one) => error.hint(format!("`golden ls {}` lists the tags", one.image)),
+        None => error,
+    }
+}
+
 /// A repository that does not have the version.
 struct LackingRepository {
+    /// The name of the image, which needs no quotes in a shell.
+    image: RepositoryPath,
     name: String,
     versions: Vec<Version>,
 }
@@ -222,6 +244,7 @@ async fn plan(
                 let list = TagList::new(&tags, image.variant.as_ref(), &[]);
                 let versions = list.versions().iter();
                 lacking.push(LackingRepository {
+                    image: image.name.clone(),
                     name: described(&repository, image),
                     versions: versions.map(|tagged| tagged.version.clone()).collect(),
                 });

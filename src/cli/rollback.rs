@@ -16,8 +16,8 @@ use crate::report::{self, OutputFormat};
 /// Move the moving tags back to an earlier version, and withdraw the later ones.
 ///
 /// The command adds the later versions to `withdrawn` in `[tags]` of image.toml, so that the next
-/// run does not move the tags forward again. It shows the edit as a diff. If stdin is not a
-/// terminal, --yes is required.
+/// run does not move the tags forward again. It shows the edit as a diff. If stdin or
+/// stderr is not a terminal, --yes is required.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Image to roll back, by name or glob.
@@ -68,19 +68,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         print_json(&document, context);
         return Ok(Exit::Done);
     }
-    if rollback.moving_tags() == 0 && rollback.edits.is_empty() {
-        let image = shell_word(&args.image);
-        let note = format!("nothing to do: the moving tags of {image} already point to {version}");
-        context.events.note(None, note);
-        print_json(&document, context);
-        return Ok(Exit::Done);
+    if !rollback.is_done() {
+        let question = report::rollback::question(&args.image, &version, &rollback);
+        confirm(context, args.yes, &question).await?;
     }
-    let question = report::rollback::question(&args.image, &version, &rollback);
-    confirm(context, args.yes, &question).await?;
+    // An earlier run may have been stopped after it moved the tags and before it wrote the receipts.
     rollback.execute(&session).await?;
-    if context.format != OutputFormat::Json && !args.no_edit {
+    let image = shell_word(&args.image);
+    if rollback.is_done() {
+        let state = report::rollback::state(&image, &version, &rollback);
+        context.events.note(None, format!("nothing to do: {state}"));
+    } else if context.format != OutputFormat::Json && !args.no_edit {
         let commit = report::rollback::commit_first(&rollback.edits);
-        let (program, image) = (in_workspace(context), shell_word(&args.image));
+        let program = in_workspace(context);
         let next =
             format!("the moving tags point to {version}; next: {commit}{program} verify {image}");
         context.events.note(None, next);

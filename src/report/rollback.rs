@@ -48,6 +48,16 @@ pub fn commit_first(edits: &[FileEdit]) -> String {
     }
 }
 
+/// The state of the tags of an image for which nothing is to do, as a clause.
+#[must_use]
+pub fn state(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
+    if rollback.images.iter().all(|row| row.done.tags.is_empty()) {
+        format!("{image} has no moving tags")
+    } else {
+        format!("the moving tags of {image} already point to {version}")
+    }
+}
+
 /// The question of the confirmation.
 #[must_use]
 pub fn question(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
