@@ -120,24 +120,58 @@ pub enum GlobError {
     },
 }
 
+impl GlobError {
+    /// The next step for the user, if the error is about a glob of image files.
+    fn help(&self) -> Option<String> {
+        let Self::Directory { directory, .. } = self else {
+            return None;
+        };
+        let narrower = if directory.components().count() > 1 {
+            "set `images = [\"*/image.toml\"]` under [workspace]"
+        } else {
+            "list the image files in `images` under [workspace]"
+        };
+        Some(format!("{narrower}, or make the directory readable"))
+    }
+}
+
+/// The reason why the image files are not known.
+#[derive(Debug)]
+pub struct ImageFilesError {
+    /// The reason.
+    pub message: String,
+    /// The next step for the user.
+    pub help: Option<String>,
+}
+
+impl From<String> for ImageFilesError {
+    fn from(message: String) -> Self {
+        let help = None;
+        Self { message, help }
+    }
+}
+
 /// The image files that a glob or a path in golden.toml names, relative to `root`. Fails with the
 /// reason if it is not valid, names no file, or a directory cannot be read; a glob may match
 /// nothing.
-pub fn image_files(root: &Path, glob: &str) -> Result<BTreeSet<PathBuf>, String> {
+pub fn image_files(root: &Path, glob: &str) -> Result<BTreeSet<PathBuf>, ImageFilesError> {
     if !stays_inside(Path::new(glob)) {
-        return Err(format!("`{glob}` leaves the workspace"));
+        return Err(format!("`{glob}` leaves the workspace").into());
     }
     let relative = glob.trim_start_matches("./");
     if is_glob(glob) {
-        return files(root, relative).map_err(|error| error.to_string());
+        return files(root, relative).map_err(|error| ImageFilesError {
+            message: error.to_string(),
+            help: error.help(),
+        });
     }
     match std::fs::metadata(root.join(glob)) {
         Ok(found) if found.is_file() => Ok(BTreeSet::from([PathBuf::from(relative)])),
-        Ok(found) if found.is_dir() => Err(format!(
-            "`{glob}` is a directory; an image file is expected"
-        )),
-        Err(error) if !is_absence(&error) => Err(format!("cannot read {glob}: {error}")),
-        _ => Err(format!("`{glob}` does not exist")),
+        Ok(found) if found.is_dir() => {
+            Err(format!("`{glob}` is a directory; an image file is expected").into())
+        }
+        Err(error) if !is_absence(&error) => Err(format!("cannot read {glob}: {error}").into()),
+        _ => Err(format!("`{glob}` does not exist").into()),
     }
 }
 

@@ -234,12 +234,13 @@ fn image_files(
     for (n, glob) in globs.unwrap_or(&standard).iter().enumerate() {
         match discover::image_files(root, glob) {
             Ok(hits) => files.extend(hits),
-            Err(message) => {
+            Err(discover::ImageFilesError { message, help }) => {
                 let place = Parsed(sources)
                     .value(file, &["workspace", "images", &n.to_string()])
                     .unwrap_or(0..0);
                 broken = true;
-                found.push(Diagnostic::error("spec.file", message).at(file, place, ""));
+                let error = Diagnostic::error("spec.file", message).at(file, place, "");
+                found.push(Diagnostic { help, ..error });
             }
         }
     }

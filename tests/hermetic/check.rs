@@ -53,17 +53,17 @@ fn a_directory_that_cannot_be_read_is_not_skipped() {
         .image("b", FINE)
         .file("c/.hidden/image.toml", FINE);
     golden.set_mode("", 0o755);
-    golden.set_mode("b", 0o700);
-    golden.set_mode("c/.hidden", 0o700);
-    let Some(run) = golden.run_as_nobody(&["check"]) else {
-        return;
-    };
-    insta::assert_snapshot!(run.exit(2).stderr, @r"
+    golden.set_mode("b", 0o000);
+    golden.set_mode("c/.hidden", 0o000);
+    let run = golden.run_without_root(&["check"]).exit(2);
+    insta::assert_snapshot!(run.stderr, @r"
     error[spec.file]: cannot read b: Permission denied (os error 13)
      --> golden.toml:1:1
       |
     1 |
       | ^
+      |
+      = help: list the image files in `images` under [workspace], or make the directory readable
 
     error: 1 error in 1 file
     ");
@@ -73,19 +73,35 @@ fn a_directory_that_cannot_be_read_is_not_skipped() {
             "golden.toml",
             format!("[workspace]\nimages = [\"{images}\", \"a/image.toml\"]\n"),
         );
-        golden.run_as_nobody(&["check"]).unwrap().exit(0);
+        golden.run_without_root(&["check"]).exit(0);
     }
     golden.write("golden.toml", "[workspace]\nimages = [\"b/image.toml\"]\n");
-    let run = golden.run_as_nobody(&["check"]).unwrap().exit(2);
+    let run = golden.run_without_root(&["check"]).exit(2);
     let expected = "cannot read b/image.toml: Permission denied";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     let text = format!("{FINE}[[files]]\nsource = \"../**/x\"\ntarget = \"/x/\"\n");
     golden.write("golden.toml", "[workspace]\nimages = [\"a/image.toml\"]\n");
     golden.write("a/image.toml", text);
     golden.write("a/x", "");
-    let run = golden.run_as_nobody(&["check"]).unwrap().exit(2);
+    let run = golden.run_without_root(&["check"]).exit(2);
     let expected = "cannot read ../b: Permission denied";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
+    // A directory that the glob of the help does not search.
+    golden.write("c/d/x", "");
+    golden.set_mode("c/d", 0o000);
+    golden.set_mode("b", 0o755);
+    golden.write("a/image.toml", FINE);
+    golden.write("golden.toml", "");
+    let run = golden.run_without_root(&["check"]).exit(2);
+    let expected = "cannot read c/d: Permission denied";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    let narrower = "images = [\"*/image.toml\"]";
+    assert!(run.stderr.contains(narrower), "{}", run.stderr);
+    golden.write("golden.toml", format!("[workspace]\n{narrower}\n"));
+    golden.write("b/image.toml", FINE.replace("\"a\"", "\"b\""));
+    golden.run_without_root(&["check"]).exit(0);
+    golden.set_mode("c/d", 0o755);
+    golden.set_mode("c/.hidden", 0o755);
 }
 
 #[test]
