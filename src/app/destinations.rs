@@ -4,15 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::settings::{Settings, variable};
+use super::settings::{REGISTRY_VARIABLE, Settings};
 use crate::config_files::WorkspaceSpec;
 use crate::resolve::Destination;
 use crate::secret::redact_userinfo;
 use crate::suggest::closest;
 use crate::workspace::Workspace;
-
-/// The variable with the registry of commands without `--registry`.
-const VARIABLE: &str = "GOLDEN_REGISTRY";
 
 /// All `[[registry]]` tables of golden.toml.
 #[must_use]
@@ -74,10 +71,9 @@ pub fn chosen(
     for text in &settings.registries {
         let destination = find(text, &known).map_err(|error| {
             // The user may not know that the variable is set.
-            let is_set = variable(&settings.env, VARIABLE) == Some(text.as_str());
             match error {
-                Error::Invalid { message, hints } if is_set => Error::Invalid {
-                    message: format!("{VARIABLE}: {message}"),
+                Error::Invalid { message, hints } if settings.registry_variable => Error::Invalid {
+                    message: format!("{REGISTRY_VARIABLE}: {message}"),
                     hints,
                 },
                 error => error,

@@ -368,8 +368,7 @@ fn no_registry() -> Check {
 }
 
 /// The clock of this machine, compared with that of a registry. `now` is the time at the start of
-/// the command, `since` is the longest time that the answer can have
-/// taken.
+/// the command, `since` is the longest time that the answer can have taken.
 fn clock(host: &Host, theirs: SystemTime, now: i64, since: Duration) -> Check {
     let theirs = theirs
         .duration_since(UNIX_EPOCH)

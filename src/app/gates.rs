@@ -96,8 +96,7 @@ impl Gates {
         self.all.iter().filter(applies).map(|gate| &gate.table)
     }
 
-    /// Runs all gates, even if one fails. The error is a problem with the input of the
-    /// commands.
+    /// Runs all gates, even if one fails. The error is a problem with the input of the commands.
     pub async fn run(
         &self,
         gates: &[&GateTable],

@@ -333,6 +333,7 @@ async fn open(
         workspace: Some(top.join(workspace)),
         env,
         registries: Vec::new(),
+        registry_variable: false,
         all_registries: false,
         selection: Selection {
             images: vec![external.image.clone()],

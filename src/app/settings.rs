@@ -12,6 +12,9 @@ use crate::signing::AskPassword;
 use crate::workspace::load::Surroundings;
 use crate::workspace::user_cache::UserCache;
 
+/// The variable with the registry of commands without `--registry`.
+pub const REGISTRY_VARIABLE: &str = "GOLDEN_REGISTRY";
+
 /// The settings of a command.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -27,6 +30,8 @@ pub struct Settings {
     pub events: Events,
     /// The selected registries, each by the name of its `[[registry]]` or by its host.
     pub registries: Vec<String>,
+    /// True if the selected registry is the value of [`REGISTRY_VARIABLE`].
+    pub registry_variable: bool,
     /// Use every `[[registry]]` of the workspace.
     pub all_registries: bool,
     /// The hosts that are used with plain HTTP, also for logins.

@@ -40,7 +40,10 @@ pub async fn decide(request: TagsRequest, cwd: &Path) -> Result<DecidedTags, Err
     let version = tags::version_argument(&request.version).map_err(|error| {
         let text = request.version.as_str();
         let invalid = Error::invalid(error);
-        if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.parse::<Reference>().is_ok() {
+        let digits = text.strip_prefix('v').unwrap_or(text);
+        let is_name = text.starts_with(|c: char| c.is_ascii_lowercase())
+            && !digits.starts_with(|c: char| c.is_ascii_digit());
+        if is_name && text.parse::<Reference>().is_ok() {
             invalid.hint(format!("`golden ls {text}` lists the tags of an image"))
         } else {
             invalid

@@ -42,6 +42,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
         let named: Vec<String> = images.iter().map(|image| shell_word(image)).collect();
         let named = match named.as_slice() {
+            [] if args.stale => "--stale".to_owned(),
+            names if args.stale => format!("--stale {}", names.join(" ")),
             [] if is_number(word.trim_start_matches(['v', 'V'])) => "IMAGE".to_owned(),
             [] => shell_word(&word),
             names => names.join(" "),
@@ -76,9 +78,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if bumped.is_empty() {
-        context
-            .out
-            .message("every image is published as its spec describes it");
+        let message = "every image is published as its spec describes it";
+        context.out.message(message);
     }
     let mut table = TextTable::default();
     for one in &bumped {
@@ -91,10 +92,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     context.out.data(&table.to_string());
     if !bumped.is_empty() {
         let push = if can_push { " --push" } else { "" };
-        let program = in_workspace(context);
-        context
-            .events
-            .note(None, format!("next: {program} build{push}"));
+        let next = format!("next: {} build{push}", in_workspace(context));
+        context.events.note(None, next);
     }
     Ok(Exit::Done)
 }

@@ -11,8 +11,9 @@ pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<
     }
     if !context.terminal {
         return Err(Failure::usage(format!(
-            "stdin is not a terminal, so golden cannot ask: it would {what}; use --yes"
-        )));
+            "stdin or stderr is not a terminal, so golden cannot ask: it would {what}"
+        ))
+        .hint("use --yes"));
     }
     context.out.prompt(&format!("{what}. Continue? [y/N] "));
     let read = tokio::task::spawn_blocking(|| {

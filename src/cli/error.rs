@@ -63,7 +63,8 @@ impl Failure {
         if let Some(error) = &self.error {
             let mut hints = self.hints.clone();
             if self.exit == Exit::Failed {
-                hints.extend(context.later_hints.all());
+                let message = crate::report::chain(error.as_ref());
+                hints.extend(context.later_hints.take(&message));
             }
             crate::report::failure(&context.out, error.as_ref(), &hints);
         }

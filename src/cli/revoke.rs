@@ -18,7 +18,7 @@ use crate::report;
 /// Announce that published images must not be used, in their registry.
 ///
 /// The command adds the version of a workspace image to [[lifecycle.revoked]] of image.toml, and
-/// shows the edit as a diff. If stdin is not a terminal, --yes is required.
+/// shows the edit as a diff. If stdin or stderr is not a terminal, --yes is required.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Images, by reference or by the name of a workspace image, with a tag or a digest.

@@ -88,10 +88,11 @@ fn collect(store: &Store, context: &Context) -> Result<Exit, Failure> {
         let size = bytes(collected.bytes);
         context.out.data(&format!("removed {removed} ({size})\n"));
         if collected.kept_blobs > 0 {
-            let kept = count(collected.kept_blobs, "blob");
-            let size = bytes(collected.kept_bytes);
+            let (kept, size) = (collected.kept_blobs, bytes(collected.kept_bytes));
+            let kept_blobs = count(kept, "blob");
+            let they_are = if kept == 1 { "it is" } else { "they are" };
             context.out.message(&format!(
-                "kept {kept} ({size}) that no image needs, but younger than an hour"
+                "kept {kept_blobs} ({size}) that no image needs: {they_are} younger than an hour; run --gc again later"
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! Opens the workspace of a command and shows the findings about it.
 
-use super::context::Context;
+use super::context::{ArgumentHint, Context};
 use super::error::Failure;
 use super::exit::Exit;
 use super::selection::SelectionArgs;
@@ -9,6 +9,7 @@ use crate::app::names::WorkspaceNames;
 use crate::app::session::{check, check_with_any_lock};
 use crate::app::{CheckedWorkspace, CommandScope, Session};
 use crate::diagnostic::{Class, Diagnostics, SourceMap};
+use crate::reference::Reference;
 use crate::report::{self, OutputFormat};
 use crate::workspace::Workspace;
 
@@ -98,9 +99,13 @@ pub async fn names(
     if names.found.has_errors() && arguments.iter().any(|argument| names.may_have(argument)) {
         show(context, &names.found, &names.sources)?;
     }
-    let hints = arguments
-        .iter()
-        .filter_map(|argument| names.not_an_image(argument));
+    let hints = arguments.iter().filter_map(|argument| {
+        let reference: Reference = argument.parse().ok()?;
+        Some(ArgumentHint {
+            text: names.not_an_image(argument)?,
+            path: reference.repository.path.to_string(),
+        })
+    });
     context.later_hints.extend(hints);
     Ok(names)
 }

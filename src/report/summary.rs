@@ -165,13 +165,14 @@ impl std::error::Error for NamedFailure {
 /// The columns of the table.
 pub(super) const COLUMNS: [&str; 5] = ["IMAGE", "OUTCOME", "RESULT", "SIZE", "TIME"];
 
-/// The table on a terminal. The errors of the images at the positions `failed` are shown above it.
+/// The table on a terminal. The errors of the images at the positions `failed`
+/// have been shown on stderr.
 fn table(reports: &[ImageReport], failed: &BTreeSet<usize>) -> String {
     let mut table = TextTable::new(COLUMNS);
     for (position, report) in reports.iter().enumerate() {
         for mut row in rows(std::slice::from_ref(report)) {
             if failed.contains(&position) {
-                "see the error above".clone_into(&mut row[2]);
+                "see the error message".clone_into(&mut row[2]);
             }
             table.row(row);
         }

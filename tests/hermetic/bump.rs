@@ -65,6 +65,15 @@ fn a_version_that_cannot_be_written_changes_no_file() {
         (&["bump", "a", "Minor"], "golden bump a minor"),
         (&["bump", "1.2.4+r4"], "golden bump IMAGE patch"),
         (&["bump", "patch"], "golden bump --stale patch"),
+        (&["bump", "--stale", "1.2"], ": golden bump --stale patch\n"),
+        (
+            &["bump", "--stale", "Minor"],
+            ": golden bump --stale minor\n",
+        ),
+        (
+            &["bump", "--stale", "a", "1.2"],
+            ": golden bump --stale a patch\n",
+        ),
         (&["bump", "b", "patch"], "`b`"),
         (&["bump", "--stale", "patch"], "no registry is configured"),
     ] {
@@ -83,12 +92,9 @@ fn no_file_changes_if_one_of_them_cannot_be_written() {
     let before = ["a", "b"].map(|name| read(&golden, &format!("{name}/image.toml")));
     golden.set_mode("", 0o777);
     golden.set_mode("a", 0o777);
-    golden.set_mode("b", 0o755);
+    golden.set_mode("b", 0o555);
     for args in [&["bump", "*", "patch"][..], &["fmt"]] {
-        let Some(run) = golden.run_as_nobody(args) else {
-            return;
-        };
-        let run = run.exit(1);
+        let run = golden.run_without_root(args).exit(1);
         let stderr = run
             .stderr
             .replace(golden.path().to_str().unwrap(), "WORKSPACE");
@@ -101,6 +107,7 @@ fn no_file_changes_if_one_of_them_cannot_be_written() {
         let files = std::fs::read_dir(golden.path().join("a")).unwrap().count();
         assert_eq!(files, 1, "a temporary file is left");
     }
+    golden.set_mode("b", 0o755);
 }
 
 #[test]

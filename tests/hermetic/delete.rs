@@ -45,12 +45,12 @@ fn the_loss_of_moving_tags_is_shown() {
     let golden = Golden::new();
     let name = reference(&registry, "team/app:1.1.0");
     let run = golden.run(&["delete", &name, "--all-tags"]).exit(2);
-    let expected = "it would delete 1 digest with 6 tags, also the moving tags 1, 1.1, alpine, latest; use --yes";
+    let expected = "it would delete 1 digest with 6 tags, also the moving tags 1, 1.1, alpine, latest\n  help: use --yes";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     let run = golden
         .run(&["delete", &name, "--all-tags", "--yes"])
         .exit(0);
-    let expected = "moving tags were deleted too: 1, 1.1, alpine, latest; to point them to an earlier version: golden rollback IMAGE --to VERSION";
+    let expected = "moving tags were deleted too: 1, 1.1, alpine, latest; to point 1, latest to an earlier version: golden rollback IMAGE --to VERSION";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     let name = reference(&registry, "team/app:1.0.0");
     let run = golden.run(&["delete", &name, "--yes"]).exit(0);

@@ -665,7 +665,7 @@ fn a_base_whose_index_lists_no_platform_shows_those_of_its_images() {
     );
     insta::assert_snapshot!(all.run(&["build", "--engine", "embedded", "--to", "oci:out"], 1), @r#"
     IMAGE  OUTCOME  RESULT  SIZE  TIME
-    app:1.0.0  failed  see the error above
+    app:1.0.0  failed  see the error message
     ---
     locked HOST/base/b:1 at <digest-1> in golden.lock; commit this file
     app:1.0.0: started

@@ -56,7 +56,13 @@ fn a_mistake_on_the_command_line_names_the_next_step() {
             "{args:?}: {shown}"
         );
     }
+    for text in ["v1.2", "1.2"] {
+        let shown = failure(&golden, &["tags", text], 2);
+        assert!(!shown.contains("golden ls"), "{shown}");
+    }
     let golden = workspace().env("GOLDEN_REGISTRY", "mian");
+    let shown = failure(&golden, &["plan", "--registry", "mian"], 2);
+    assert!(shown.contains("error: `mian` is"), "{shown}");
     let shown = failure(&golden, &["plan"], 2);
     assert!(shown.contains("GOLDEN_REGISTRY: `mian` is"), "{shown}");
     let run = Golden::new().run(&["init", "new dir/ü"]).exit(0);
@@ -90,7 +96,7 @@ fn a_mistake_in_a_spec_is_reported_once() {
         let golden = workspace().image("app", &FINE.replace(from, to));
         let shown = failure(&golden, &["check"], 2);
         for part in expected {
-            assert!(shown.contains(part), "{shown}");
+            assert_eq!(shown.matches(part).count(), 1, "{shown}");
         }
     }
     let text = format!("{FINE}[tags]\nwithdrawn = [\"1.0\", \"latest\"]\n");
@@ -99,7 +105,7 @@ fn a_mistake_in_a_spec_is_reported_once() {
         "version `1.0` has only two numbers; a version is MAJOR.MINOR.PATCH, such as 1.0.0",
         "version `latest` is not semver: a version is MAJOR.MINOR.PATCH, such as 1.2.3",
     ] {
-        assert!(shown.contains(part), "{shown}");
+        assert_eq!(shown.matches(part).count(), 1, "{shown}");
     }
 }
 
@@ -130,9 +136,72 @@ fn a_rollback_says_what_changes() {
     let shown = failure(&golden, &args, 2);
     assert_eq!(
         shown,
-        "error: stdin is not a terminal, so golden cannot ask: it would move 1 tag of app to 0.9.0 \
-         and edit app/image.toml; use --yes\n"
+        "error: stdin or stderr is not a terminal, so golden cannot ask: it would move 1 tag of app \
+         to 0.9.0 and edit app/image.toml\n  help: use --yes\n"
     );
+}
+
+#[test]
+fn a_rollback_to_a_version_of_no_image_names_a_few_of_them() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let mut golden = with_registry(&registry);
+    registry.image("app", "a", &["1.0.0"]);
+    for name in ["apa", "apb", "apc", "apd"] {
+        registry.image(name, name, &["1.0.0"]);
+        golden = golden.image(name, &FINE.replace("app", name));
+    }
+    let shown = failure(&golden, &["rollback", "ap*", "--to", "9.9.9"], 1);
+    insta::assert_snapshot!(shown.replace(&registry.host(), "HOST"), @r"
+    error: ap* has no version 9.9.9
+      help: HOST/apa has 1.0.0
+      help: HOST/apb has 1.0.0
+      help: HOST/apc has 1.0.0
+      help: 2 more repositories do not have it either
+      help: `golden ls apa` lists the tags
+    ");
+}
+
+/// A rollback that was stopped after it moved the tags is completed by the next one.
+#[test]
+fn a_rollback_with_nothing_to_move_completes_the_receipt() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = with_registry(&registry);
+    golden.run(&["build", "--push"]).exit(0);
+    golden.write("app/image.toml", FINE.replace("1.0.0", "1.1.0"));
+    golden.run(&["build", "--push"]).exit(0);
+    let rollback = ["rollback", "app", "--to", "1.0.0", "--yes"];
+    golden.run(&rollback).exit(0);
+    let receipts = golden.path().join(".golden/receipts/t/app/1.0.0.json");
+    let text = std::fs::read_to_string(&receipts).unwrap();
+    let mut receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+    receipt["tags"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|one| one["tag"] != "latest");
+    std::fs::write(&receipts, receipt.to_string()).unwrap();
+    let before = registry.requests().len();
+    let run = golden.run(&rollback[..4]).exit(0);
+    assert!(
+        run.stderr.contains("nothing to do: the moving tags of app"),
+        "{}",
+        run.stderr
+    );
+    let requests = registry.requests();
+    assert!(
+        requests[before..]
+            .iter()
+            .all(|line| !line.starts_with("PUT"))
+    );
+    let text = std::fs::read_to_string(&receipts).unwrap();
+    let receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let tags = receipt["tags"].as_array().unwrap();
+    let latest = tags.iter().find(|one| one["tag"] == "latest").unwrap();
+    assert_eq!(latest["digest"], receipt["digest"]);
+
+    let text = format!("{FINE}[tags]\nfan_out = [\"full\"]\n");
+    golden.write("app/image.toml", text);
+    let run = golden.run(&rollback[..4]).exit(0);
+    assert_eq!(run.stderr, "nothing to do: app has no moving tags\n");
 }
 
 #[test]

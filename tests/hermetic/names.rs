@@ -76,6 +76,24 @@ fn a_mistyped_image_name_is_explained() {
     ");
 }
 
+/// Each failure shows the hint about its own argument.
+#[test]
+fn a_mistyped_image_name_is_explained_once() {
+    let golden = Golden::new()
+        .workspace("")
+        .image("app", &IMAGE.replace("team/app", "app"))
+        .env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let run = golden.run(&["audit", "apx:1", "apy:2"]).exit(1);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: GET https://registry-1.docker.io/v2/library/apx/manifests/1: cannot connect: Connection refused (os error 111)
+      help: check that the registry is running and that its address is right; behind a proxy, set HTTPS_PROXY
+      help: `apx` is not an image of this workspace, so it means docker.io/library/apx; did you mean `app`?
+    error: GET https://registry-1.docker.io/v2/library/apy/manifests/2: cannot connect: Connection refused (os error 111)
+      help: check that the registry is running and that its address is right; behind a proxy, set HTTPS_PROXY
+      help: `apy` is not an image of this workspace, so it means docker.io/library/apy; did you mean `app`?
+    ");
+}
+
 #[test]
 fn a_deletion_by_the_name_of_an_image_deletes_in_every_selected_registry() {
     let (registry, golden) = setting();

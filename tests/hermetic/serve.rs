@@ -563,7 +563,7 @@ fn garbage_collection_keeps_images() {
     assert_eq!(run.stdout, "removed 1 blob (18 B)\n");
     assert_eq!(
         run.stderr,
-        "kept 1 blob (26 B) that no image needs, but younger than an hour\n"
+        "kept 1 blob (26 B) that no image needs: it is younger than an hour; run --gc again later\n"
     );
     assert!(!file(&lost).exists() && file(&fresh).exists());
     assert_eq!(
