@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::machine::{Registry, big_base, golden, service, unique, write};
+use super::machine::{Registry, big_base, docker, golden, service, unique, write};
 use super::measure::{Cost, repeat, run, sequence};
 use super::table;
 
@@ -214,27 +214,20 @@ pub(crate) fn run_bench() {
 }
 
 /// Prints the time of a build whose steps are all in the engine's cache, on both engines, with golden
-/// and with docker's own client.
+/// and with the client of that engine.
 pub(crate) fn cached() {
-    let engines = [
-        (
-            "Docker 20.10",
-            service("DOCKER_HOST"),
-            service("BASE_BUSYBOX"),
-        ),
-        (
-            "current Docker Engine",
-            service("DOCKER_MODERN"),
-            service("BASE_BUSYBOX"),
-        ),
-    ];
+    let base = service("BASE_BUSYBOX");
+    let modern = service("DOCKER_MODERN");
     table::head(&[
         "one image, every step cached",
         "golden build",
         "docker build",
         "golden / docker",
     ]);
-    for (name, engine, base) in engines {
+    for (name, engine) in [
+        ("Docker 20.10", service("DOCKER_HOST")),
+        ("current Docker Engine", modern),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         workspace(directory.path(), service("REGISTRY"), base, &unique());
         let build = || {
@@ -242,20 +235,25 @@ pub(crate) fn cached() {
             run(golden(directory.path(), &arguments).env("DOCKER_HOST", engine))
         };
         let context = context(directory.path(), base, "cached", IMAGES);
-        let docker = || {
-            run(&mut current(&[
-                "docker", "-H", engine, "build", "-q", "-t", "cached", &context,
-            ]))
+        let arguments = ["build", "-q", "-t", "cached", &context];
+        let client = || {
+            if engine == modern {
+                run(&mut current(
+                    &[&["docker", "-H", engine], &arguments[..]].concat(),
+                ))
+            } else {
+                run(&mut docker(true, &arguments))
+            }
         };
         build();
-        docker();
-        let (mine, theirs) = (repeat(RUNS, |_| build()), repeat(RUNS, |_| docker()));
-        let cells = [
+        client();
+        let mine = repeat(RUNS, |_| build());
+        let theirs = repeat(RUNS, |_| client());
+        table::row(&[
             name.to_owned(),
             table::time(mine.time),
             table::time(theirs.time),
             table::ratio(mine, theirs),
-        ];
-        table::row(&cells);
+        ]);
     }
 }
