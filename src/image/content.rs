@@ -27,7 +27,7 @@ pub struct ImageBlobs {
     configs: BTreeSet<Digest>,
 }
 
-/// The longest time to read the previous version. It saves requests, but nothing depends on it.
+/// The longest time to read the previous version, which only saves requests.
 const READING_LIMIT: Duration = Duration::from_secs(3);
 
 /// The blobs of the image that a moving tag pointed to before a new version.

@@ -227,22 +227,14 @@ impl PlacedFiles {
             })
         };
         let mut context: Vec<Entry> = Vec::new();
-        let certificates = self
-            .certificates
-            .archive
-            .iter()
-            .map(CopyItem::entry)
-            .collect();
-        context.extend(archive(&certificates_archive(&self.suffix), certificates));
-        context.extend(self.certificates.copies.iter().flat_map(sources));
-        let repositories = self
-            .repositories
-            .archive
-            .iter()
-            .map(CopyItem::entry)
-            .collect();
-        context.extend(archive(&repositories_archive(&self.suffix), repositories));
-        context.extend(self.repositories.copies.iter().flat_map(sources));
+        for (name, placed) in [
+            (certificates_archive(&self.suffix), &self.certificates),
+            (repositories_archive(&self.suffix), &self.repositories),
+        ] {
+            let entries = placed.archive.iter().map(CopyItem::entry).collect();
+            context.extend(archive(&name, entries));
+            context.extend(placed.copies.iter().flat_map(sources));
+        }
         if self.has_content {
             context.extend(archive(&files_archive(&self.suffix), self.archive()));
             context.extend(self.files.copies.iter().flat_map(sources));

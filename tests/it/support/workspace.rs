@@ -140,15 +140,15 @@ impl Golden {
             let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
             std::fs::set_permissions(path, open).unwrap();
         }
-        let mut nobody = Command::new("setpriv");
-        nobody
+        let mut command = Command::new("setpriv");
+        command
             .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
             .arg(&binary)
             .args(args);
-        nobody.current_dir(self.path()).env_clear();
+        command.current_dir(self.path()).env_clear();
         let set = own.get_envs();
-        nobody.envs(set.filter_map(|(key, value)| Some((key, value?))));
-        Run::of(nobody.output().expect("root needs setpriv for this test"))
+        command.envs(set.filter_map(|(key, value)| Some((key, value?))));
+        Run::of(command.output().expect("root needs setpriv for this test"))
     }
 
     /// Lets every user use a directory of the workspace with these permissions.
