@@ -62,6 +62,7 @@ mod requests;
 mod retag;
 mod sbom;
 mod serve;
+mod shared_tags;
 mod shipped;
 mod signing;
 mod site;

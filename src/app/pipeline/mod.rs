@@ -13,6 +13,7 @@ pub mod local;
 mod make;
 pub mod outcome;
 pub mod proxies;
+mod releases;
 pub mod run;
 pub mod secrets;
 mod sizes;

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::engines::Engines;
 use super::failed::Failed;
 use super::outcome::{ImageOutcome, ImageReport, PublishedTags};
+use super::releases::Releases;
 use super::ssh::SshAgent;
 use crate::app::examiner::Examiner;
 use crate::app::gates::Gates;
@@ -134,6 +135,8 @@ struct RunState<'s> {
     builders: Semaphore,
     /// The positions of the images that have children.
     bases: BTreeSet<usize>,
+    /// The moving tags that several images share.
+    releases: Releases,
 }
 
 /// The work on one image, once its parent is done.
@@ -195,6 +198,7 @@ impl Run<'_> {
             held: Mutex::default(),
             builders: Semaphore::new(self.options.jobs.get()),
             bases: graph.iter().flatten().copied().collect(),
+            releases: Releases::new(self.work.iter().map(|work| &work.planned)),
         };
         let process = |position: usize, above: Vec<Done>| {
             self.one(Turn {
@@ -330,9 +334,14 @@ impl Run<'_> {
             shared.held.lock().await.insert(position, uploaded);
         } else {
             let built = built.as_ref().or(slot.built.get());
-            let uploaded = self.upload(work, built, slot).await?;
+            let before = shared.releases.before_decision(planned);
+            let mut uploaded = self.upload(work, built, slot).await?;
             done.published = published_reference(&uploaded, planned);
             self.keep_cache(work, built, &uploaded.references()).await;
+            let turn = before.turn().await;
+            if turn.is_outdated {
+                uploaded = uploaded.refreshed().await?;
+            }
             publish::release(uploaded, &mut *slot.receipts.lock().await).await?;
         }
         drop(permit);
