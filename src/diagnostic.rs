@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The rule of the error that the template in a string cannot be filled in.
 pub const TEMPLATE: &str = "spec.template";
@@ -247,8 +247,25 @@ impl Places for Nowhere {
 /// The text of every file that a diagnostic can refer to, by its path relative to the workspace.
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
-    texts: BTreeMap<PathBuf, Arc<str>>,
+    texts: BTreeMap<PathBuf, SourceText>,
     prefix: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+struct SourceText {
+    text: Arc<str>,
+    /// The offset of each line. It is filled at the first use, because a file can have many findings
+    /// or none.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl SourceText {
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let newlines = self.text.match_indices('\n').map(|(offset, _)| offset + 1);
+            std::iter::once(0).chain(newlines).collect()
+        })
+    }
 }
 
 /// A line and a column, both counted from 1.
@@ -263,7 +280,11 @@ pub struct Position {
 impl SourceMap {
     /// Adds a file and its text.
     pub fn insert(&mut self, file: impl Into<PathBuf>, text: impl Into<Arc<str>>) {
-        self.texts.insert(file.into(), text.into());
+        let source = SourceText {
+            text: text.into(),
+            lines: OnceLock::new(),
+        };
+        self.texts.insert(file.into(), source);
     }
 
     /// The files, sorted.
@@ -286,22 +307,25 @@ impl SourceMap {
     /// The text of a file; `None` if the file is unknown.
     #[must_use]
     pub fn text(&self, file: &Path) -> Option<&str> {
-        self.texts.get(file).map(|text| &**text)
+        self.texts.get(file).map(|source| &*source.text)
+    }
+
+    /// The path and the text of a file; `None` if the file is unknown.
+    pub(crate) fn entry(&self, file: &Path) -> Option<(&Path, &str)> {
+        let (file, source) = self.texts.get_key_value(file)?;
+        Some((file, &source.text))
     }
 
     /// Line and column of byte `offset` of `file`; `None` if the file is unknown.
     #[must_use]
     pub fn position(&self, file: &Path, offset: usize) -> Option<Position> {
-        let text = self.text(file)?;
-        let mut end = offset.min(text.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let before = &text[..end];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let source = self.texts.get(file)?;
+        let end = source.text.floor_char_boundary(offset);
+        let lines = source.lines();
+        let line = lines.partition_point(|start| *start <= end);
         Some(Position {
-            line: before.bytes().filter(|b| *b == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line,
+            column: source.text[lines[line - 1]..end].chars().count() + 1,
         })
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! | level | modules, in order |
 //! |---|---|
-//! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` |
+//! | 0: basic types, without I/O | `secret` `pem` `reference` `platform` `diagnostic` `event` `suggest` `glob` |
 //! | 1: the user's files, and the data that registries and engines exchange | `oci` `tags` `config_files` `dockerfile` |
 //! | 2: pure functions on them | `snapshot` `resolve` `policy` `render` `assemble` `plan` `inventory` `checks` `trust` `import` `consumers` |
 //! | 3: I/O, async; handles are arguments | `process` `workspace` `registry` `image` `signing` `store` `engine` `observe` `gates` `notify` `publish` `verify` `schedule` `serve` |
@@ -35,6 +35,7 @@ pub mod dockerfile;
 pub mod engine;
 pub mod event;
 pub mod gates;
+pub(crate) mod glob;
 pub mod help;
 pub mod image;
 pub mod import;

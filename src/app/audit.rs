@@ -2,7 +2,6 @@
 //! repositories of a namespace.
 
 use futures_util::{StreamExt as _, stream};
-use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
 
 use super::audit_attest::{AttestedSummary, SummaryWriter};
@@ -21,6 +20,7 @@ use crate::config_files::policy::Policy;
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::engine::Embedded;
 use crate::event::Events;
+use crate::glob::Glob;
 use crate::image::{Described, DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::{Descriptor, packed_size};
@@ -94,7 +94,7 @@ enum AuditTarget {
     /// Every tag of a repository.
     Repository(Repository),
     /// Every repository of a registry whose name matches.
-    Matching(Host, GlobMatcher),
+    Matching(Host, Glob),
 }
 
 /// Applies the policy to references, repositories and workspace images. An image that cannot be read
@@ -173,8 +173,7 @@ fn targets_of(argument: &str, names: &WorkspaceNames) -> Result<Vec<AuditTarget>
             return Err(invalid());
         }
         let host: Host = host.parse().map_err(|_| invalid())?;
-        let glob = GlobBuilder::new(glob).literal_separator(true).build();
-        let glob = glob.map_err(|_| invalid())?.compile_matcher();
+        let glob = Glob::new(glob).map_err(|_| invalid())?;
         return Ok(vec![AuditTarget::Matching(host, glob)]);
     }
     let references = names.references(argument)?.into_iter();
@@ -267,7 +266,7 @@ impl Audit<'_> {
                     let before = repositories.len();
                     repositories.extend(matching);
                     if repositories.len() == before {
-                        let pattern = glob.glob();
+                        let pattern = glob.pattern();
                         let message = format!("no repository of {host} matches `{pattern}`");
                         return Err(Error::failed(message)
                             .hint(format!("`golden ls {host}` lists the repositories")));

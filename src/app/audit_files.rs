@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt as _, stream};
-use globset::GlobBuilder;
 
 use super::base_lifecycle::{LifecycleProblem, LifecycleReader, severity};
 use super::error::Error;
@@ -15,6 +14,7 @@ use super::signatures::TrustedKeys;
 use crate::config_files::policy::RuleLevel;
 use crate::consumers::{ConsumerFormat, ImageUse, Replacement, images, replaced};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
+use crate::glob::Glob;
 use crate::image::children;
 use crate::observe::Absent;
 use crate::policy::{UsedBase, UsedBasePolicy};
@@ -168,8 +168,7 @@ fn find(
 
 fn matching(text: &str, cwd: &Path, problems: &mut Vec<String>) -> Result<Vec<PathBuf>, Error> {
     let text = text.strip_prefix("./").unwrap_or(text);
-    let glob = GlobBuilder::new(text).literal_separator(true).build();
-    let glob = glob.map_err(Error::invalid)?.compile_matcher();
+    let glob = Glob::new(text).map_err(Error::invalid)?;
     let is_literal = |part: &&std::path::Component<'_>| {
         !part
             .as_os_str()

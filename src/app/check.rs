@@ -10,7 +10,7 @@ use crate::resolve::image::FamilySource;
 
 /// Warns about an image whose family is known only from its base. `golden check` reads nothing
 /// outside the workspace.
-fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
+fn unknown_family(image: &ResolvedImage, places: &Parsed<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
     if image.needs_family() && image.family_source == FamilySource::Unknown {
         let at = places
@@ -27,9 +27,9 @@ fn unknown_family(image: &ResolvedImage, places: Parsed<'_>) -> Diagnostics {
 pub fn render(session: &Session, found: &mut Diagnostics) {
     let templates = Templates::from(session.templates.clone());
     let renderer = Renderer::new(&templates);
-    let places = Parsed(&session.sources);
+    let places = Parsed::new(&session.sources);
     for image in session.resolved() {
-        found.extend(unknown_family(image, places));
+        found.extend(unknown_family(image, &places));
         let Err(error) = renderer.render(image) else {
             continue;
         };

@@ -25,7 +25,7 @@ pub(super) fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut
             continue;
         }
         let at = crate::diagnostic::Places::value(
-            &Parsed(&loaded.sources),
+            &Parsed::new(&loaded.sources),
             &requests.source,
             &["image", "template"],
         );

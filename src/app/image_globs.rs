@@ -1,19 +1,16 @@
 //! The globs by which a table of golden.toml selects images.
 
-use globset::{GlobBuilder, GlobMatcher};
+use crate::glob::Glob;
 
 /// The globs of a table; `None` selects all images.
 #[derive(Debug)]
-pub(super) struct ImageGlobs(Option<Vec<GlobMatcher>>);
+pub(super) struct ImageGlobs(Option<Vec<Glob>>);
 
 impl ImageGlobs {
     /// Compiles globs, which `golden check` has checked. An invalid glob selects all images.
     #[must_use]
     pub(super) fn new(globs: Option<&Vec<String>>) -> Self {
-        let compiled = |glob: &String| {
-            let glob = GlobBuilder::new(glob).literal_separator(true).build();
-            glob.ok().map(|glob| glob.compile_matcher())
-        };
+        let compiled = |glob: &String| Glob::new(glob).ok();
         Self(globs.and_then(|globs| globs.iter().map(compiled).collect()))
     }
 

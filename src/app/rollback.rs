@@ -13,6 +13,7 @@ use super::session::Session;
 use crate::config_files::edit::Edit;
 use crate::config_files::notify_table::NotifyEvent;
 use crate::event::Events;
+use crate::glob::Glob;
 use crate::observe;
 use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{
@@ -166,9 +167,7 @@ impl PlannedRollback {
 /// The images that match `pattern`. Several versions of one image share their moving tags, so each
 /// image is returned once. Fails if the pattern is not a glob.
 fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedImage>, Error> {
-    let matcher = globset::Glob::new(pattern)
-        .map_err(|error| Error::invalid(error.to_string()))?
-        .compile_matcher();
+    let matcher = Glob::new(pattern).map_err(Error::invalid)?;
     let mut seen = BTreeSet::new();
     let named = session
         .resolved()

@@ -241,7 +241,7 @@ pub async fn check_with_any_lock(settings: Settings) -> Result<CheckedSession, E
     }
     let images: Vec<SessionImage> = resolved.into_values().collect();
     let is_locked = |base: &Base| lock.get(base).is_some();
-    let places = Parsed(&loaded.sources);
+    let places = Parsed::new(&loaded.sources);
     let facts = SpecFacts {
         places: &places,
         now: settings.now,

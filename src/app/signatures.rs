@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
 use super::error::Error;
 use super::settings::Settings;
 use crate::config_files::workspace::{SigningTable, TrustTable};
 use crate::config_files::{KeySource, WorkspaceSpec};
+use crate::glob::Glob;
 use crate::reference::{Digest, Repository};
 use crate::registry::Repo;
 use crate::signing::{KeyReader, Signer, Signing};
@@ -68,7 +67,7 @@ pub struct TrustedKeys {
 
 #[derive(Debug)]
 struct Trusted {
-    images: GlobSet,
+    images: Vec<Glob>,
     keys: Vec<TrustedKey>,
     program: Option<TrustedProgram>,
 }
@@ -120,17 +119,13 @@ impl TrustedKeys {
     fn matching(&self, repository: &Repository) -> impl Iterator<Item = &Trusted> {
         let name = repository.to_string();
         let tables = self.tables.iter();
-        tables.filter(move |table| table.images.is_match(&name))
+        tables.filter(move |table| table.images.iter().any(|glob| glob.is_match(&name)))
     }
 }
 
-fn globs(texts: &[String]) -> Result<GlobSet, Error> {
-    let mut set = GlobSetBuilder::new();
-    for text in texts {
-        let glob = GlobBuilder::new(text).literal_separator(true).build();
-        set.add(glob.map_err(Error::invalid)?);
-    }
-    set.build().map_err(Error::invalid)
+fn globs(texts: &[String]) -> Result<Vec<Glob>, Error> {
+    let globs = texts.iter().map(|text| Glob::new(text));
+    globs.collect::<Result<_, _>>().map_err(Error::invalid)
 }
 
 /// Reads a file with a public key.

@@ -20,17 +20,12 @@ pub fn check(table: &mut SpecTable<'_>, files: &SourceFiles, found: &mut Diagnos
         let Some(DeValue::Table(entries)) = table.get_mut(name).map(toml::Spanned::get_mut) else {
             continue;
         };
-        let check_entry = |(key, value): (&toml::Spanned<_>, &Value<'_>)| {
-            let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
-            Some((
-                key.clone(),
-                wrong(name, key.get_ref(), &key.span(), value, files)?,
-            ))
-        };
-        let rejected: Vec<_> = entries.iter().filter_map(check_entry).collect();
-        for (key, diagnostic) in rejected {
-            entries.remove(&key);
-            found.push(diagnostic);
+        // Removing an entry moves all later ones, so the accepted ones are collected instead.
+        for (key, value) in std::mem::take(entries) {
+            match wrong(name, key.get_ref(), &key.span(), &value, files) {
+                Some(diagnostic) => found.push(diagnostic),
+                None => drop(entries.insert(key, value)),
+            }
         }
         if name == "env" {
             let keys: BTreeSet<&str> = entries.keys().map(|key| &**key.get_ref()).collect();

@@ -1,24 +1,44 @@
-//! Finds the spans of keys and values. It parses the file again for each query, since only
-//! diagnostics need spans.
+//! Finds the spans of keys and values. Only diagnostics need spans, so a file is parsed for them at
+//! the first question about it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::document::{self, SourceKind};
+use super::document::{self, SourceKind, SpecTable};
 use crate::diagnostic::{Diagnostics, Places, SourceMap};
 
 /// Finds spans in the files of a source map.
-#[derive(Debug, Clone, Copy)]
-pub struct Parsed<'a>(pub &'a SourceMap);
+#[derive(Debug)]
+pub struct Parsed<'a> {
+    sources: &'a SourceMap,
+    /// The tables of the files that were needed; `None` for a file that does not parse.
+    tables: Mutex<BTreeMap<&'a Path, Option<Arc<SpecTable<'a>>>>>,
+}
 
-impl Parsed<'_> {
-    fn find(self, file: &Path, path: &[&str]) -> Option<(Range<usize>, Range<usize>)> {
-        let table = document::parse(
-            file,
-            SourceKind::Image,
-            self.0.text(file)?,
-            &mut Diagnostics::new(),
-        )?;
+impl<'a> Parsed<'a> {
+    /// Parses no file yet.
+    #[must_use]
+    pub fn new(sources: &'a SourceMap) -> Self {
+        Self {
+            sources,
+            tables: Mutex::default(),
+        }
+    }
+
+    fn table(&self, file: &Path) -> Option<Arc<SpecTable<'a>>> {
+        let (file, text) = self.sources.entry(file)?;
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let parse = || {
+            let mut ignored = Diagnostics::new();
+            document::parse(file, SourceKind::Image, text, &mut ignored).map(Arc::new)
+        };
+        tables.entry(file).or_insert_with(parse).clone()
+    }
+
+    fn find(&self, file: &Path, path: &[&str]) -> Option<(Range<usize>, Range<usize>)> {
+        let table = self.table(file)?;
         let (key, value) = document::entry(&table, path)?;
         Some((key, value.span()))
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 
 use super::compiled::{CompiledException, CompiledPolicy};
@@ -12,6 +11,7 @@ use super::rules::{RULES, rule};
 use crate::config_files::policy::Policy;
 use crate::config_files::regular_expression;
 use crate::diagnostic::{Diagnostic, Diagnostics, Places};
+use crate::glob::Glob;
 use crate::suggest::closest;
 
 impl<'a> CompiledPolicy<'a> {
@@ -106,12 +106,11 @@ impl Problems<'_> {
         self.push(Diagnostic::error("spec.policy", message), &path);
     }
 
-    /// Compiles globs in which `*` does not match `/` and `**` does.
-    fn globs(&mut self, key: &[&str], globs: &[String]) -> Vec<GlobMatcher> {
+    fn globs(&mut self, key: &[&str], globs: &[String]) -> Vec<Glob> {
         let mut matchers = Vec::new();
         for (index, glob) in globs.iter().enumerate() {
-            match GlobBuilder::new(glob).literal_separator(true).build() {
-                Ok(glob) => matchers.push(glob.compile_matcher()),
+            match Glob::new(glob) {
+                Ok(glob) => matchers.push(glob),
                 Err(error) => {
                     let message = format!("`{glob}` is not a glob: {}", error.kind());
                     let index = index.to_string();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use globset::GlobMatcher;
 use regex::Regex;
 
 use super::subject::PolicySubject;
 use crate::config_files::policy::Policy;
+use crate::glob::Glob;
 
 /// A policy with compiled patterns and globs.
 #[derive(Debug)]
@@ -15,9 +15,9 @@ pub struct CompiledPolicy<'a> {
     /// Patterns by label; each must match the whole value.
     pub(super) patterns: BTreeMap<&'a str, Regex>,
     /// `base.allow`; `None` allows every base.
-    pub(super) allow: Option<Vec<GlobMatcher>>,
+    pub(super) allow: Option<Vec<Glob>>,
     /// `base.deny_tags`.
-    pub(super) deny_tags: Vec<GlobMatcher>,
+    pub(super) deny_tags: Vec<Glob>,
     /// `except`.
     pub(super) exceptions: Vec<CompiledException<'a>>,
 }
@@ -26,7 +26,7 @@ pub struct CompiledPolicy<'a> {
 #[derive(Debug)]
 pub(super) struct CompiledException<'a> {
     pub(super) rule: &'a str,
-    pub(super) images: Vec<GlobMatcher>,
+    pub(super) images: Vec<Glob>,
     pub(super) until: time::Date,
 }
 

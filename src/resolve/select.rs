@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use globset::GlobBuilder;
-
 use super::ResolvedImage;
 use super::parsed::{OrderedImage, ParsedImage};
 use super::pin::ParentIndex;
+use crate::glob::Glob;
 use crate::suggest::{closest, nearest};
 
 /// The reason why a pattern selects no image.
@@ -67,11 +66,7 @@ pub fn named(images: &[OrderedImage], patterns: &[String]) -> Result<BTreeSet<us
     }
     let mut selected = BTreeSet::new();
     for pattern in patterns {
-        let glob = GlobBuilder::new(pattern)
-            .literal_separator(true)
-            .build()
-            .map_err(|_| Error::Glob(pattern.clone()))?
-            .compile_matcher();
+        let glob = Glob::new(pattern).map_err(|_| Error::Glob(pattern.clone()))?;
         let is_match = |image: &ParsedImage| {
             let (name, display) = (image.name.as_str(), image.display());
             name == pattern || display == *pattern || glob.is_match(name) || glob.is_match(&display)

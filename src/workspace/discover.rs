@@ -1,9 +1,9 @@
 //! Finds the workspace and the files that its globs match.
 
+use crate::glob::Glob;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
 /// The reason why no workspace was found.
@@ -181,14 +181,6 @@ fn is_absence(error: &std::io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// Compiles one glob with `/` as separator. `*` does not match `/`.
-pub fn glob(pattern: &str) -> Result<GlobSet, globset::Error> {
-    let glob = GlobBuilder::new(pattern.trim_start_matches("./"))
-        .literal_separator(true)
-        .build()?;
-    GlobSetBuilder::new().add(glob).build()
-}
-
 /// The components of a glob before the first one with special characters.
 #[must_use]
 pub fn literal_prefix(pattern: &str) -> PathBuf {
@@ -217,7 +209,7 @@ fn matching(
     pattern: &str,
     with_directories: bool,
 ) -> Result<BTreeSet<PathBuf>, GlobError> {
-    let set = glob(pattern).map_err(|source| GlobError::Syntax {
+    let glob = Glob::new(pattern.trim_start_matches("./")).map_err(|source| GlobError::Syntax {
         pattern: pattern.to_owned(),
         source,
     })?;
@@ -255,7 +247,7 @@ fn matching(
         let Ok(relative) = entry.path().strip_prefix(root) else {
             continue;
         };
-        if set.is_match(relative)
+        if glob.is_match(relative)
             && (with_directories || !is_directory)
             && (!hidden || dotted || !with_directories)
         {

@@ -6,19 +6,20 @@ use std::path::Path;
 use super::table_entry::TableEntry;
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::gate_table::{PLACEHOLDERS, in_braces};
-use crate::diagnostic::{Diagnostics, SourceMap};
+
+use crate::diagnostic::{Diagnostics, Places};
 use crate::suggest::closest;
 
 /// Checks the gates of a workspace.
 pub(super) fn check(
     spec: &WorkspaceSpec,
     file: &Path,
-    sources: &SourceMap,
+    places: &dyn Places,
     found: &mut Diagnostics,
 ) {
     let mut names = BTreeSet::new();
     for (n, gate) in spec.gate.iter().enumerate() {
-        let entry = TableEntry::new("gate", n, file, sources);
+        let entry = TableEntry::new("gate", n, file, places);
         for key in ["name", "command"] {
             if !entry.has(key) {
                 let message = format!("`{key}` is missing in [[gate]]");

@@ -93,11 +93,13 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
         }
     }
     let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
-    check_registries(&root, &workspace.spec, &file, &sources, &mut found);
-    check_engines(&workspace.spec, &file, &sources, &mut found);
-    gate_tables::check(&workspace.spec, &file, &sources, &mut found);
-    notify_tables::check(&workspace.spec, &file, &sources, &mut found);
-    check_trust(&workspace.spec, &file, &sources, &mut found);
+    let places = Parsed::new(&sources);
+    check_registries(&root, &workspace.spec, &file, &places, &mut found);
+    check_engines(&workspace.spec, &file, &places, &mut found);
+    gate_tables::check(&workspace.spec, &file, &places, &mut found);
+    notify_tables::check(&workspace.spec, &file, &places, &mut found);
+    check_trust(&workspace.spec, &file, &places, &mut found);
+    drop(places);
     let images = parsed(&workspace, &files, &sources, &mut found);
     let spec = workspace.spec;
     Ok(Loaded {
@@ -228,6 +230,7 @@ fn image_files(
     sources: &SourceMap,
     found: &mut Diagnostics,
 ) -> BTreeSet<PathBuf> {
+    let places = Parsed::new(sources);
     let standard = [discover::DEFAULT_IMAGES.to_owned()];
     let mut files = BTreeSet::new();
     let mut broken = false;
@@ -235,7 +238,7 @@ fn image_files(
         match discover::image_files(root, glob) {
             Ok(hits) => files.extend(hits),
             Err(discover::ImageFilesError { message, help }) => {
-                let place = Parsed(sources)
+                let place = places
                     .value(file, &["workspace", "images", &n.to_string()])
                     .unwrap_or(0..0);
                 broken = true;
@@ -246,9 +249,7 @@ fn image_files(
     }
     files.remove(file);
     if files.is_empty() && !broken {
-        let place = Parsed(sources)
-            .value(file, &["workspace", "images"])
-            .unwrap_or(0..0);
+        let place = places.value(file, &["workspace", "images"]).unwrap_or(0..0);
         let message = "this workspace has no images: no file matches its globs";
         let help = "create an image.toml in a directory below golden.toml; `golden init DIR` creates an example";
         found.push(
@@ -262,7 +263,7 @@ fn image_files(
 
 /// Checks `[signing]`, `[sbom]`, `[provenance]` and `[[trust]]` for errors that serde cannot
 /// detect.
-fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &mut Diagnostics) {
+fn check_trust(spec: &WorkspaceSpec, file: &Path, places: &dyn Places, found: &mut Diagnostics) {
     let sbom = spec.sbom.as_ref().and_then(|table| table.formats.as_ref());
     let no_signature = spec.signing.formats.as_ref().is_some_and(Vec::is_empty);
     for (is_empty, table, of, formats) in [
@@ -275,7 +276,7 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
         ),
     ] {
         if is_empty {
-            let at = Parsed(sources).value(file, &[table, "formats"]);
+            let at = places.value(file, &[table, "formats"]);
             let error = Diagnostic::error("spec.value", format!("no format of {of} is listed"));
             let [one, other] = formats;
             let help = format!("remove the key, or list \"{one}\", \"{other}\" or both");
@@ -284,7 +285,7 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
     }
     let builder = spec.provenance.as_ref().and_then(|it| it.builder.as_ref());
     if let Some(builder) = builder.filter(|text| url::Url::parse(text).is_err()) {
-        let at = Parsed(sources).value(file, &["provenance", "builder"]);
+        let at = places.value(file, &["provenance", "builder"]);
         let message = format!("`{builder}` is not a URI");
         let help =
             "write the URI of the system that builds, such as \"https://ci.example.com/golden\"";
@@ -297,7 +298,7 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
             continue;
         }
         let path = ["policy", "base", "signed_by", &n.to_string()];
-        let at = Parsed(sources).value(file, &path).unwrap_or(0..0);
+        let at = places.value(file, &path).unwrap_or(0..0);
         let message = format!("there is no [[trust]] table with the name `{name}`");
         let help = closest(name, known()).map_or_else(
             || "add a [[trust]] table with its images and keys".to_owned(),
@@ -311,7 +312,7 @@ fn check_trust(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &m
     }
     let mut names = BTreeSet::new();
     for (n, trust) in spec.trust.iter().enumerate() {
-        let entry = TableEntry::new("trust", n, file, sources);
+        let entry = TableEntry::new("trust", n, file, places);
         let program = trust.verify.as_ref();
         if program.is_some_and(|command| command.first().is_none_or(String::is_empty)) {
             let message = "`verify` names no program".to_owned();
@@ -336,12 +337,12 @@ fn check_registries(
     root: &Path,
     spec: &WorkspaceSpec,
     file: &Path,
-    sources: &SourceMap,
+    places: &dyn Places,
     found: &mut Diagnostics,
 ) {
     let mut names = BTreeSet::new();
     for (n, registry) in spec.registry.iter().enumerate() {
-        let entry = TableEntry::new("registry", n, file, sources);
+        let entry = TableEntry::new("registry", n, file, places);
         let mut refuse = |key: &str, rule: &'static str, message: String| {
             found.push(entry.error(key, rule, message));
         };
@@ -405,10 +406,10 @@ fn check_registries(
 }
 
 /// Checks `[[engine]]` for errors that serde cannot detect.
-fn check_engines(spec: &WorkspaceSpec, file: &Path, sources: &SourceMap, found: &mut Diagnostics) {
+fn check_engines(spec: &WorkspaceSpec, file: &Path, places: &dyn Places, found: &mut Diagnostics) {
     let mut names = BTreeSet::new();
     for (n, engine) in spec.engine.iter().enumerate() {
-        let entry = TableEntry::new("engine", n, file, sources);
+        let entry = TableEntry::new("engine", n, file, places);
         let mut refuse = |key: &str, rule: &'static str, message: String| {
             found.push(entry.error(key, rule, message));
         };
@@ -450,7 +451,7 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     let mut templates = BTreeMap::new();
     let directories = loaded.spec.workspace.templates.clone();
     for (n, directory) in directories.iter().enumerate() {
-        let place = Parsed(&loaded.sources)
+        let place = Parsed::new(&loaded.sources)
             .value(&loaded.file, &["workspace", "templates", &n.to_string()]);
         let refuse = |message: String| {
             let diagnostic = Diagnostic::error("spec.file", message);

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::table_entry::TableEntry;
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::notify_table::{NotifyTable, problem_of_url};
-use crate::diagnostic::{Diagnostics, SourceMap};
+
+use crate::diagnostic::{Diagnostics, Places};
 
 /// The keys of which each table has exactly one.
 const RECEIVERS: [&str; 3] = ["url", "url_env", "command"];
@@ -15,12 +16,12 @@ const RECEIVERS: [&str; 3] = ["url", "url_env", "command"];
 pub(super) fn check(
     spec: &WorkspaceSpec,
     file: &Path,
-    sources: &SourceMap,
+    places: &dyn Places,
     found: &mut Diagnostics,
 ) {
     let mut names = BTreeSet::new();
     for (n, table) in spec.notify.iter().enumerate() {
-        let entry = TableEntry::new("notify", n, file, sources);
+        let entry = TableEntry::new("notify", n, file, places);
         if !entry.has("name") {
             let message = "`name` is missing in [[notify]]".to_owned();
             found.push(entry.error("name", "spec.missing", message));

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use crate::config_files::places::Parsed;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places as _, SourceMap};
+use crate::diagnostic::{Diagnostic, Diagnostics, Places};
+use crate::glob::Glob;
 
 /// A table of an array such as `[[registry]]`, for findings about its keys.
 pub(super) struct TableEntry<'a> {
     array: &'static str,
     position: String,
     file: &'a Path,
-    places: Parsed<'a>,
+    places: &'a dyn Places,
 }
 
 impl<'a> TableEntry<'a> {
@@ -18,13 +18,13 @@ impl<'a> TableEntry<'a> {
         array: &'static str,
         position: usize,
         file: &'a Path,
-        sources: &'a SourceMap,
+        places: &'a dyn Places,
     ) -> Self {
         Self {
             array,
             position: position.to_string(),
             file,
-            places: Parsed(sources),
+            places,
         }
     }
 
@@ -38,7 +38,7 @@ impl<'a> TableEntry<'a> {
     pub(super) fn globs<'g>(&self, globs: impl IntoIterator<Item = &'g String>) -> Diagnostics {
         let mut found = Diagnostics::new();
         for glob in globs {
-            if let Err(error) = globset::Glob::new(glob) {
+            if let Err(error) = Glob::new(glob) {
                 let message = format!("`{glob}` is not a valid glob: {}", error.kind());
                 found.push(self.error("images", "spec.value", message));
             }

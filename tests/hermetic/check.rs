@@ -2,6 +2,7 @@
 //! never panics.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::support::workspace::Golden;
 
@@ -155,6 +156,30 @@ fn a_byte_order_mark_is_not_counted_as_a_column() {
     );
     golden.write("golden.toml", "\u{feff}");
     golden.run(&["check"]).exit(0);
+}
+
+/// Each file is parsed once, and a place in it is found without reading the lines before it.
+#[test]
+fn many_tables_and_findings_are_checked_in_a_short_time() {
+    let tables = |count: usize, table: fn(usize) -> String| (0..count).map(table).collect();
+    let gates: String = tables(2000, |n| {
+        format!("[[gate]]\nname = \"g{n}\"\ncommand = [\"true\"]\nimages = [\"team/**\"]\n")
+    });
+    let exceptions: String = tables(2000, |n| {
+        format!("[[policy.except]]\nrule = \"none-{n}\"\nreason = \"r\"\nuntil = 2030-01-01\n")
+    });
+    let labels: String = tables(10_000, |n| format!("k{n} = {n}\n"));
+    let image = format!("{FINE}[labels]\n{labels}");
+    for (workspace, image, exit) in [
+        (gates.as_str(), FINE, 0),
+        (&exceptions, FINE, 2),
+        ("", &image, 2),
+    ] {
+        let golden = Golden::new().workspace(workspace).image("a", image);
+        let start = Instant::now();
+        golden.run(&["check"]).exit(exit);
+        assert!(start.elapsed() < Duration::from_secs(20), "{workspace:.20}");
+    }
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! Globs over names and paths: `*` does not match `/`, and `**` matches any number of parts.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// A glob.
+#[derive(Debug, Clone)]
+pub(crate) struct Glob {
+    glob: globset::Glob,
+    /// The regular expression of a glob is large, so it is compiled only if it is needed.
+    matcher: OnceLock<GlobMatcher>,
+}
+
+impl Glob {
+    /// Parses a glob. Fails if it has an invalid range or class, or an unclosed group.
+    pub(crate) fn new(pattern: &str) -> Result<Self, globset::Error> {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build()?;
+        Ok(Self {
+            glob,
+            matcher: OnceLock::new(),
+        })
+    }
+
+    /// The text of the glob.
+    pub(crate) fn pattern(&self) -> &str {
+        self.glob.glob()
+    }
+
+    /// True if the glob matches the whole text.
+    pub(crate) fn is_match(&self, text: impl AsRef<Path>) -> bool {
+        let pattern = self.pattern();
+        if pattern == "**" {
+            return true;
+        }
+        if !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+            return text.as_ref().as_os_str() == pattern;
+        }
+        let matcher = self.matcher.get_or_init(|| self.glob.compile_matcher());
+        matcher.is_match(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_matches_within_a_part_and_two_stars_match_parts() {
+        for (pattern, text, expected) in [
+            ("app", "app", true),
+            ("app", "apps", false),
+            ("team/app", "team/app", true),
+            ("*", "app", true),
+            ("*", "team/app", false),
+            ("team/*", "team/app", true),
+            ("team/*", "team/a/b", false),
+            ("**", "team/a/b", true),
+            ("**", "", true),
+            ("team/**", "team/a/b", true),
+            ("**/app", "app", true),
+            ("**/app", "team/a/app", true),
+            ("a?p", "app", true),
+            ("{a,b}", "b", true),
+            ("[ab]", "b", true),
+            (r"\*", "*", true),
+            (r"\*", "a", false),
+        ] {
+            let glob = Glob::new(pattern).unwrap();
+            assert_eq!(glob.is_match(text), expected, "{pattern} {text}");
+        }
+        for pattern in ["[", "{a", "[b-a]"] {
+            assert!(Glob::new(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    /// The short cuts give the answers of the library.
+    #[test]
+    fn every_glob_matches_as_the_library_does() {
+        let parts = ["", "a", "/", "*", "**", "?", "[a]", "{a,b}", "b"];
+        let texts = ["", "a", "b", "a/b", "ab", "a/", "/a", "aa/b/a"];
+        for [one, two, three] in parts.iter().flat_map(|one| {
+            parts
+                .iter()
+                .flat_map(move |two| parts.iter().map(move |three| [one, two, three]))
+        }) {
+            let pattern = format!("{one}{two}{three}");
+            let Ok(glob) = Glob::new(&pattern) else {
+                continue;
+            };
+            let library = glob.glob.compile_matcher();
+            for text in texts {
+                assert_eq!(
+                    glob.is_match(text),
+                    library.is_match(text),
+                    "{pattern} {text}"
+                );
+            }
+        }
+    }
+}
