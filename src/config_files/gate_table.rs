@@ -46,7 +46,7 @@ pub struct GateTable {
     pub timeout: Option<Interval>,
     /// The SARIF file that the command writes, relative to golden.toml.
     pub sarif: Option<String>,
-    /// Results that do not count until a date.
+    /// Results that golden ignores until a date.
     #[serde(deserialize_with = "super::table::list")]
     pub except: Vec<GateException>,
 }
@@ -84,13 +84,13 @@ pub enum GateEvent {
     Promote,
 }
 
-/// Results of a gate that do not count until a date.
+/// Results of a gate that golden ignores until a date.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GateException {
     /// The rule ID of the results in the SARIF file, such as `CVE-2026-1`.
     pub id: String,
-    /// The reason of the exception.
+    /// The reason for the exception.
     pub reason: String,
     /// The last day of the exception, in UTC, such as 2026-11-20.
     #[schemars(with = "String", extend("pattern" = pattern::DATE))]

@@ -56,7 +56,7 @@ pub struct PolicyException {
     /// Globs over the names of images; `*` does not match `/`, `**` does.
     #[serde(default = "every_image")]
     pub images: Vec<String>,
-    /// The reason of the exception.
+    /// The reason for the exception.
     pub reason: String,
     /// The last day of the exception, in UTC, such as 2026-11-20.
     #[schemars(with = "String", extend("pattern" = pattern::DATE))]
@@ -198,11 +198,11 @@ pub struct SizePolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LifecyclePolicy {
-    /// For a revoked base; `error` by default.
+    /// The severity for a revoked base; `error` by default.
     pub revoked: RuleLevel,
-    /// For a base that reached its end of life; `warn` by default.
+    /// The severity for a base that reached its end of life; `warn` by default.
     pub eol: RuleLevel,
-    /// If the announcements cannot be read; `error` by default.
+    /// The severity if the announcements about a base cannot be read; `error` by default.
     pub unknown: RuleLevel,
 }
 

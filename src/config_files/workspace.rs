@@ -72,7 +72,7 @@ pub struct WorkspaceTable {
     pub compression: Compression,
     /// The format of manifests that the embedded engine creates.
     pub format: Format,
-    /// Where engines with BuildKit share the results of steps; nowhere by default.
+    /// The place where engines with BuildKit share the results of steps; by default, they share none.
     pub cache: Option<BuildCache>,
 }
 
@@ -80,7 +80,7 @@ pub struct WorkspaceTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BuildCache {
-    /// In the destination, under the tag `buildcache` of each image.
+    /// The destination has the results, under the tag `buildcache` of each image.
     Registry,
 }
 
@@ -91,7 +91,7 @@ pub enum Format {
     /// The format of the base: Docker's schema 2 or OCI.
     #[default]
     Base,
-    /// OCI, on every base.
+    /// OCI, for every image.
     Oci,
 }
 
