@@ -4,16 +4,17 @@ use std::io::BufRead;
 
 use super::{Context, Failure};
 
-/// Returns if `--yes` is given or the user confirms at a terminal. Otherwise it fails with exit 2.
+/// Asks the user to confirm the action `what`, unless `--yes` is given. Fails with exit code 2 if the
+/// user does not confirm, or if golden cannot ask.
 pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !context.terminal {
         return Err(Failure::usage(format!(
-            "stdin or stderr is not a terminal, so golden cannot ask: it would {what}"
+            "stdin or stderr is not a terminal, so golden cannot ask whether to {what}"
         ))
-        .hint("use --yes"));
+        .hint("add --yes to confirm"));
     }
     context.out.prompt(&format!("{what}. Continue? [y/N] "));
     let read = tokio::task::spawn_blocking(|| {

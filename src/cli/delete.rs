@@ -83,7 +83,7 @@ fn question(planned: &[Deleted], lost: &[LostTag], untag: bool) -> String {
         String::new()
     } else {
         let names = deletion::names(lost.iter().map(|one| &one.tag));
-        format!(", also the moving tags {names}")
+        format!(", including the moving tags {names}")
     };
     format!(
         "delete {} with {tags}{moving}",

@@ -4,15 +4,15 @@ use super::{Context, Failure};
 use crate::secret::Secret;
 use crate::signing::{PASSWORDS, given_password};
 
-/// Asks for a password, without showing it. `None` if the user gives none.
+/// Asks for a password and does not show it. `None` if it cannot be read from the terminal.
 pub(super) fn ask(prompt: &str) -> Option<Secret<String>> {
     let terminal = console::Term::stderr();
     terminal.write_str(prompt).ok()?;
     terminal.read_secure_line().ok().map(Secret::new)
 }
 
-/// The password of a new key: that in the environment, else the user types it twice. Fails without
-/// a terminal, and if the two differ.
+/// The password of a new key, from the environment or from the user, who types it twice. Fails if
+/// golden cannot ask, or if the two answers differ.
 pub(super) fn new_password(context: &Context) -> Result<Secret<String>, Failure> {
     if let Some(password) = given_password(&context.env) {
         return Ok(password);
@@ -20,8 +20,12 @@ pub(super) fn new_password(context: &Context) -> Result<Secret<String>, Failure>
     if !context.terminal {
         let [own, _] = PASSWORDS;
         return Err(
-            Failure::usage("the new key needs a password, and stdin is not a terminal")
-                .hint(format!("set {own}; an empty value is the empty password")),
+            Failure::usage(
+                "golden cannot ask for the password of the new key, because stdin or stderr is not a terminal",
+            )
+            .hint(format!(
+                "set {own} to the password; an empty value is the empty password"
+            )),
         );
     }
     let none = || Failure::usage("no password was given");

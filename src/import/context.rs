@@ -53,7 +53,7 @@ pub(super) const MODES: &str = "files-with-modes";
 pub(super) struct Selected {
     /// The path of the entry; empty for the whole context.
     pub(super) path: String,
-    /// True for a directory, whose content is copied.
+    /// True if the path is a directory, whose content is copied.
     pub(super) is_directory: bool,
 }
 

@@ -35,7 +35,7 @@ struct Placement {
     destination: String,
     /// True if the destination is a directory.
     into: bool,
-    /// The reason why a part is left out.
+    /// The reason why the spec lacks a part of the instruction.
     missing: Option<String>,
 }
 
@@ -50,7 +50,7 @@ struct PlacedFile {
 }
 
 impl Importer<'_> {
-    /// `COPY` and `ADD`. Fails with the reason why it is left out.
+    /// Imports `COPY` or `ADD`. Fails with the reason why the spec cannot contain it.
     pub(super) fn copy(&mut self, instruction: &Instruction) -> Result<InstructionOutcome, String> {
         let placement = self.placement(instruction)?;
         if self.pend_certificates(&placement) {
@@ -98,7 +98,7 @@ impl Importer<'_> {
                 "chmod" => placement.mode = Some(Mode::try_from(value)?.0),
                 "link" => {}
                 "from" => return Err(format!("the files are in another image, `{value}`")),
-                other => return Err(format!("a spec has no --{other}")),
+                other => return Err(format!("a spec has no equivalent of --{other}")),
             }
         }
         let mut words = instruction.list();
@@ -453,7 +453,7 @@ impl Importer<'_> {
     }
 }
 
-/// True for the directory of git, which golden never copies from a directory.
+/// True if the path is in a `.git` directory, which golden never copies.
 fn is_of_git(path: &str) -> bool {
     path.split('/').any(|part| part == ".git")
 }

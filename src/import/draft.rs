@@ -66,7 +66,7 @@ pub(super) enum DraftContent {
     Directory,
     /// A path relative to image.toml.
     Source(String),
-    /// A text.
+    /// The text itself.
     Text(String),
 }
 

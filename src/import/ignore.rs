@@ -12,7 +12,7 @@ pub struct IgnoreRules(Vec<IgnoreRule>);
 
 #[derive(Debug, Clone)]
 struct IgnoreRule {
-    /// True for a rule that begins with `!`.
+    /// True if the rule begins with `!`.
     includes: bool,
     pattern: Regex,
 }

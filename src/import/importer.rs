@@ -259,7 +259,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// Imports one instruction of the stage. Fails with the reason why it is left out.
+    /// Imports one instruction of the stage. Fails with the reason why the spec cannot contain it.
     fn instruction(&mut self, instruction: &Instruction) -> Result<InstructionOutcome, String> {
         match instruction.keyword {
             Keyword::Add | Keyword::Copy => self.copy(instruction),
@@ -326,7 +326,7 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// True for variables that change how package managers and the dynamic linker work.
+/// True if the variable changes how package managers or the dynamic linker work.
 fn is_special(key: &str, value: &str) -> bool {
     let upper = key.to_ascii_uppercase();
     match upper.as_str() {

@@ -2,7 +2,7 @@
 
 use super::draft::DraftHealthcheck;
 use super::state::{Importer, env_text};
-use crate::config_files::config::Exposed;
+use crate::config_files::config::ExposedPort;
 use crate::config_files::config::Invocation;
 use crate::config_files::quoted::quoted;
 use crate::config_files::values::{Interval, OwnerSpec};
@@ -10,7 +10,8 @@ use crate::dockerfile::{Instruction, Keyword};
 use crate::resolve::signal::is_signal;
 
 impl Importer<'_> {
-    /// Declares an instruction of the config. Fails with the reason why it is left out.
+    /// Declares an instruction of the config. Fails with the reason why the spec cannot
+    /// contain it.
     pub(super) fn metadata(&mut self, instruction: &Instruction) -> Result<(), String> {
         match instruction.keyword {
             Keyword::Env => self.env(instruction),
@@ -75,7 +76,7 @@ impl Importer<'_> {
         for word in instruction.words() {
             let text = self.text(word)?.to_ascii_lowercase();
             for port in text.split_whitespace() {
-                port.parse::<Exposed>()?;
+                port.parse::<ExposedPort>()?;
                 ports.push(port.strip_suffix("/tcp").unwrap_or(port).to_owned());
             }
         }
@@ -166,7 +167,7 @@ impl Importer<'_> {
                     options.push(("retries", retries.to_string()));
                     continue;
                 }
-                other => return Err(format!("a spec has no --{other} of a health check")),
+                other => return Err(format!("a spec has no equivalent of HEALTHCHECK --{other}")),
             };
             Interval::try_from(value.clone())?;
             options.push((name, quoted(&value)));

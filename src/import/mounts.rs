@@ -25,7 +25,7 @@ impl Importer<'_> {
             match flag.name.as_str() {
                 "mount" => mount(&value, &mut mounts)?,
                 "network" if value == "default" => {}
-                other => return Err(format!("a step has no --{other}")),
+                other => return Err(format!("a spec has no equivalent of RUN --{other}")),
             }
         }
         Ok(mounts)
@@ -48,7 +48,7 @@ fn mount(value: &str, mounts: &mut Mounts) -> Result<(), String> {
             let usual = format!("/run/secrets/{id}");
             if get(&["env"]).is_some() || target.is_some_and(|path| path != usual) {
                 return Err(format!(
-                    "a step has its secrets at /run/secrets/{id}; read it there in the script"
+                    "the secrets of a step are in /run/secrets; change the script to read /run/secrets/{id}"
                 ));
             }
             mounts.secrets.push(id.to_owned());
@@ -59,9 +59,9 @@ fn mount(value: &str, mounts: &mut Mounts) -> Result<(), String> {
             Ok(())
         }
         "cache" => Err(format!(
-            "a step has no cache mount, and {} would stay in the image",
+            "a step cannot have a cache mount; without it, {} would stay in the image",
             target.unwrap_or("its content")
         )),
-        kind => Err(format!("a step has no {kind} mount")),
+        kind => Err(format!("a step cannot have a {kind} mount")),
     }
 }

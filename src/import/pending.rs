@@ -8,12 +8,12 @@ use crate::dockerfile::ScopeValue;
 /// The working directory at one place of a Dockerfile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Workdir {
-    /// That of the base, which is not known.
+    /// The working directory of the base, which is not known.
     #[default]
     OfBase,
-    /// That of a `WORKDIR` that is left out.
+    /// The directory of a `WORKDIR` that the spec cannot contain.
     LeftOut,
-    /// This absolute path.
+    /// An absolute path from a `WORKDIR`.
     Known(String),
 }
 

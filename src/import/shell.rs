@@ -44,9 +44,9 @@ struct Splitter {
     /// True if the command is more than words.
     is_complex: bool,
     quote: Option<char>,
-    /// The depth of `$(`.
+    /// The number of open `$(`.
     depth: usize,
-    /// True after `set -e`.
+    /// True if an earlier command was `set -e`.
     stops: bool,
 }
 
@@ -168,7 +168,7 @@ impl Splitter {
     }
 }
 
-/// True for `set -e`, `set -eux` and the like.
+/// True if the command is `set` with the flag `e`, such as `set -e` or `set -eux`.
 fn sets_errexit(words: &[String]) -> bool {
     let is_flag =
         |word: &String| word.starts_with('-') && !word.starts_with("--") && word[1..].contains('e');

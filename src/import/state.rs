@@ -40,7 +40,7 @@ pub struct ImportedLine {
     pub line: usize,
     /// The instruction on one line.
     pub instruction: String,
-    /// The outcome.
+    /// The result of importing the instruction.
     pub outcome: InstructionOutcome,
 }
 

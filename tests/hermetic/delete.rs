@@ -45,7 +45,7 @@ fn the_loss_of_moving_tags_is_shown() {
     let golden = Golden::new();
     let name = reference(&registry, "team/app:1.1.0");
     let run = golden.run(&["delete", &name, "--all-tags"]).exit(2);
-    let expected = "it would delete 1 digest with 6 tags, also the moving tags 1, 1.1, alpine, latest\n  help: use --yes";
+    let expected = "cannot ask whether to delete 1 digest with 6 tags, including the moving tags 1, 1.1, alpine, latest\n  help: add --yes to confirm";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     let run = golden
         .run(&["delete", &name, "--all-tags", "--yes"])

@@ -136,8 +136,8 @@ fn a_rollback_says_what_changes() {
     let shown = failure(&golden, &args, 2);
     assert_eq!(
         shown,
-        "error: stdin or stderr is not a terminal, so golden cannot ask: it would move 1 tag of app \
-         to 0.9.0 and edit app/image.toml\n  help: use --yes\n"
+        "error: stdin or stderr is not a terminal, so golden cannot ask whether to move 1 tag of app \
+         to 0.9.0 and edit app/image.toml\n  help: add --yes to confirm\n"
     );
 }
 

@@ -68,7 +68,11 @@ fn a_rollback_edits_the_spec_and_the_next_build_agrees() {
 
     // Without a terminal and without --yes, nothing changes.
     let refused = app.run(&["rollback", &app.name, "--to", "1.2.2"], 2);
-    assert!(refused.stderr.contains("use --yes"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("add --yes to confirm"),
+        "{}",
+        refused.stderr
+    );
     let dry = app.run(&["rollback", &app.name, "--to", "1.2.2", "--dry-run"], 0);
     assert_eq!((app.spec(), digest("latest")), (spec.clone(), new.clone()));
 

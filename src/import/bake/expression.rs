@@ -9,18 +9,14 @@ const MAX_SIZE: usize = 1 << 20;
 /// The deepest nesting of lists and objects in a value.
 const MAX_NESTING: usize = 64;
 
-/// An expression.
+/// An expression of HCL, as far as bake files use it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
-    /// A literal.
     Literal(Value),
     /// A string with `${…}`.
     Template(Vec<Self>),
-    /// A variable.
     Variable(String),
-    /// A list.
     List(Vec<Self>),
-    /// An object.
     Object(Vec<(Self, Self)>),
     /// `NAME(ARGUMENT, …)`.
     Call(String, Vec<Self>),

@@ -56,7 +56,7 @@ pub enum BakeError {
     /// A target inherits from a target that does not exist, or from itself.
     #[error("target {target}: it cannot inherit from `{parent}`")]
     Inherits {
-        /// The target.
+        /// The name of the target.
         target: String,
         /// The target that it names.
         parent: String,
@@ -64,7 +64,7 @@ pub enum BakeError {
     /// The name or the matrix of a target cannot be evaluated.
     #[error("target {target}: {problem}")]
     Target {
-        /// The target.
+        /// The name of the target.
         target: String,
         /// The problem.
         problem: String,

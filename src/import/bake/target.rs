@@ -30,7 +30,7 @@ pub struct BakeTarget {
     pub platforms: Vec<String>,
     /// The named build contexts.
     pub contexts: BTreeMap<String, String>,
-    /// The keys that are left out, with the reasons.
+    /// The keys that a spec cannot express, each with the reason.
     pub left_out: IndexMap<String, String>,
 }
 

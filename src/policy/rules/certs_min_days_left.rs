@@ -1,4 +1,4 @@
-//! `certs.min_days_left`.
+//! The rule `certs.min_days_left`.
 
 use super::Rule;
 use crate::diagnostic::Severity;
@@ -43,7 +43,7 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
             ))
             .key(&["certs", "trust"], "")
             .required_by(&["certs", "min_days_left"])
-            .help("add the new certificate of the authority in addition to it"),
+            .help("replace it with the newer certificate of the authority"),
         );
     }
 }
