@@ -223,18 +223,18 @@ impl IntoIterator for Diagnostics {
 
 /// Finds the keys of the user's files, for checks that run after parsing. A path lists the keys
 /// from the top of the file; items of an array have their decimal index: `["run", "0", "script"]`.
-pub trait Places {
+pub trait KeyFinder {
     /// The byte range of a key, or of a table's header. `None` if the file has no such key.
     fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>>;
     /// The byte range of a key's value. `None` if the file has no such key.
     fn value(&self, file: &Path, path: &[&str]) -> Option<Range<usize>>;
 }
 
-/// Finds no key. It is for callers without source files.
+/// A [`KeyFinder`] for callers without source files. It finds no key.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Nowhere;
+pub struct NoKeys;
 
-impl Places for Nowhere {
+impl KeyFinder for NoKeys {
     fn key(&self, _: &Path, _: &[&str]) -> Option<Range<usize>> {
         None
     }

@@ -25,7 +25,7 @@ pub enum Event {
     Step {
         /// Display name of the image, such as `app:1.2.3`.
         image: String,
-        /// The step.
+        /// The step that began.
         step: Step,
     },
     /// A line that a step printed.
@@ -60,9 +60,10 @@ pub enum Event {
         /// The problem in one line.
         text: String,
     },
-    /// A finding about a file of the user or about a built image. The end of the run shows it.
+    /// A finding about a file of the user or about a built image. golden prints it at the end of
+    /// the run.
     Finding(ReportedFinding),
-    /// Work on an image goes on when the other images are ready.
+    /// Work on an image waits until the other images are ready.
     Waiting {
         /// Display name of the image, such as `app:1.2.3`.
         image: String,
@@ -77,21 +78,22 @@ pub enum Event {
         text: String,
         /// True if the work succeeded.
         ok: bool,
-        /// The reason of a failure, which the end of the run shows; `None` if `text` has it.
+        /// The reason of a failure, which golden prints at the end of the run. `None` if `text`
+        /// contains it.
         because: Option<String>,
     },
 }
 
-/// A finding with its place, as reports and events contain it.
+/// A finding with its location, as reports and events contain it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ReportedFinding {
     /// The stable ID of the rule.
     pub rule: String,
     /// The severity.
     pub severity: Severity,
-    /// The path of the file, as the output shows it; `None` if the finding has no place.
+    /// The path of the file, as the output shows it; `None` if the finding has no location.
     pub file: Option<String>,
-    /// The line; `None` if the finding has no place in a file whose text is known.
+    /// The line; `None` if the finding has no location in a file whose text is known.
     pub line: Option<usize>,
     /// The column, in characters.
     pub column: Option<usize>,
@@ -104,10 +106,10 @@ pub struct ReportedFinding {
 }
 
 impl ReportedFinding {
-    /// A finding that starts at this place: a file, and a position if the text of the file is known.
+    /// Creates a finding at a location: a file, and a position if the text of the file is known.
     #[must_use]
-    pub fn new(diagnostic: &Diagnostic, place: Option<(String, Option<Position>)>) -> Self {
-        let (file, start) = place.unzip();
+    pub fn new(diagnostic: &Diagnostic, location: Option<(String, Option<Position>)>) -> Self {
+        let (file, start) = location.unzip();
         let start = start.flatten();
         Self {
             rule: diagnostic.rule.clone().into_owned(),
@@ -129,14 +131,14 @@ pub enum Step {
     Build(String),
     /// An engine builds the image for one platform.
     BuildOn {
-        /// The platform.
+        /// The platform of the image that is built.
         platform: Platform,
         /// The name of the engine.
         engine: String,
     },
     /// The image of one platform is read from an engine.
     Export {
-        /// The platform.
+        /// The platform of the image that is read.
         platform: Platform,
         /// The name of the engine.
         engine: String,
@@ -145,17 +147,17 @@ pub enum Step {
     ReadLayer {
         /// The digest of the layer.
         digest: Digest,
-        /// Its size in bytes.
+        /// The size of the layer in bytes.
         size: u64,
     },
     /// A layer of an image is read.
     ReadFiles {
         /// The digest of the layer.
         digest: Digest,
-        /// Its size in bytes.
+        /// The size of the layer in bytes.
         size: u64,
     },
-    /// The files of the base are read from an engine.
+    /// The files of the base with this image ID are read from an engine.
     ReadBase(Digest),
     /// An engine pulls an image.
     Pull(String),
@@ -167,33 +169,33 @@ pub enum Step {
     Attach {
         /// The kinds of the artifacts, such as `signature, SBOM`.
         artifacts: String,
-        /// The image.
+        /// The image that the artifacts refer to.
         image: Reference,
     },
     /// Tags are put.
     Tag {
         /// The repository of the tags.
         repository: Repository,
-        /// The tags.
+        /// The tags, in the order in which they are put.
         tags: Vec<Tag>,
     },
-    /// A blob is in its destination.
+    /// The destination has a blob.
     Copied {
         /// The digest of the blob.
         digest: Digest,
-        /// The way that it came there.
+        /// The way in which the destination got the blob.
         how: BlobTransfer,
     },
 }
 
-/// The way that a blob came to its destination.
+/// The way in which a destination got a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobTransfer {
-    /// It already existed.
+    /// The destination already had it.
     Present,
     /// The registry mounted it from another repository.
     Mounted,
-    /// It was sent; its size in bytes.
+    /// golden sent it. The number is its size in bytes.
     Sent(u64),
 }
 
@@ -263,7 +265,7 @@ impl Events {
         drop(self.0.send(event));
     }
 
-    /// Sends a [`Event::Note`].
+    /// Sends an [`Event::Note`].
     pub fn note(&self, image: Option<&str>, text: impl Into<String>) {
         self.send(Event::Note {
             image: image.map(str::to_owned),
@@ -271,7 +273,7 @@ impl Events {
         });
     }
 
-    /// Sends a [`Event::Warning`].
+    /// Sends an [`Event::Warning`].
     pub fn warn(&self, image: Option<&str>, text: impl Into<String>) {
         self.send(Event::Warning {
             image: image.map(str::to_owned),
@@ -279,7 +281,7 @@ impl Events {
         });
     }
 
-    /// Sends a [`Event::Step`].
+    /// Sends an [`Event::Step`].
     pub fn step(&self, image: &str, step: Step) {
         self.send(Event::Step {
             image: image.to_owned(),

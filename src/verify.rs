@@ -105,7 +105,7 @@ pub enum Difference {
     /// An artifact that the policy requires is missing.
     #[error("{problem}")]
     Required {
-        /// The problem, as a predicate.
+        /// The problem, as the end of a sentence about the image.
         problem: String,
     },
     /// The image has no signature by a trusted key.

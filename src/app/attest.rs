@@ -19,7 +19,7 @@ use crate::workspace::fs;
 /// A statement that is attached to an image.
 #[derive(Debug, Serialize)]
 pub struct Attested {
-    /// The reference.
+    /// The reference of the image.
     pub reference: Reference,
     /// The digest that the statement is about.
     pub digest: Digest,

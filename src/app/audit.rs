@@ -25,7 +25,8 @@ use crate::image::{Described, DescribedImage, describe};
 use crate::observe::Absent;
 use crate::oci::{Descriptor, packed_size};
 use crate::policy::{
-    Built, ImageSizes, SizedImage, UsedBase, UsedBasePolicy, check_built, check_sizes, named_user,
+    FinishedImage, ImageSizes, SizedImage, UsedBase, UsedBasePolicy, check_built, check_sizes,
+    named_user,
 };
 use crate::reference::{Digest, Host, Reference, Repository, Tag};
 use crate::registry::Registries;
@@ -47,7 +48,7 @@ pub struct AuditedImage {
     pub digest: Digest,
     /// The tags that were checked and point to it.
     pub tags: Vec<Tag>,
-    /// The platforms.
+    /// The platforms of the image.
     pub platforms: Vec<String>,
     /// True if no finding is an error.
     pub compliant: bool,
@@ -335,7 +336,7 @@ impl Audit<'_> {
                 name.to_string()
             };
             let user_id = self.user_id(name, platform).await?;
-            let built = Built {
+            let built = FinishedImage {
                 name: &shown,
                 known_as: &known_as,
                 now: self.now,
@@ -368,7 +369,7 @@ impl Audit<'_> {
     }
 
     /// The findings about the size of the compressed layers. The layers themselves are not read.
-    fn sizes(&self, built: &Built<'_>, image: &DescribedImage) -> Diagnostics {
+    fn sizes(&self, built: &FinishedImage<'_>, image: &DescribedImage) -> Diagnostics {
         if self.policy.size.packed.is_none() {
             return Diagnostics::new();
         }
@@ -402,7 +403,7 @@ impl Audit<'_> {
         };
         let mut found = Diagnostics::new();
         for problem in self.lifecycle.problems(&image.repository, digest).await {
-            let message = format!("the image {}", problem.predicate);
+            let message = format!("the image {}", problem.text);
             let finding = self
                 .used
                 .finding(&used, problem.rule, message, problem.help);

@@ -23,7 +23,7 @@ use crate::{publish, signing};
 /// A verification summary of an image that complies with the policy.
 #[derive(Debug, Serialize)]
 pub struct AttestedSummary {
-    /// The reference.
+    /// The reference of the image.
     pub reference: Reference,
     /// The digest that the summary is about.
     pub digest: Digest,

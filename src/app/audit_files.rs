@@ -67,7 +67,7 @@ pub struct AuditedFiles {
     pub fixed: Vec<PathBuf>,
     /// The files and images that cannot be read, one sentence each.
     pub problems: Vec<String>,
-    /// The images whose names are not known without a build argument, one sentence each.
+    /// The images whose names depend on an unknown build argument, one sentence each.
     pub unchecked: Vec<String>,
 }
 
@@ -190,7 +190,7 @@ fn matching(text: &str, cwd: &Path, problems: &mut Vec<String>) -> Result<Vec<Pa
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => files.push(entry.into_path()),
-            // Nothing matches a path that does not exist.
+            // A path that does not exist matches no file.
             Err(error) if error.depth() == 0 && is_absent(&error) => {}
             Err(error) => problems.extend(unreadable(&error, cwd)),
         }
@@ -206,7 +206,7 @@ fn is_absent(error: &walkdir::Error) -> bool {
     kind == Some(std::io::ErrorKind::NotFound)
 }
 
-/// The problem of a directory that cannot be read.
+/// Describes a directory that cannot be read.
 fn unreadable(error: &walkdir::Error, cwd: &Path) -> Option<String> {
     let path = error.path()?;
     let shown = path.strip_prefix(cwd).unwrap_or(path).display();
@@ -233,14 +233,15 @@ fn read(format: ConsumerFormat, path: &Path, cwd: &Path) -> Result<ConsumerFile,
 
 /// The state of a base in its registry.
 struct BaseState {
-    /// The digest that the tag should have: that of golden.lock, else that of the registry. `None`
-    /// for a reference without a tag that has a digest.
+    /// The digest that a file should name: the one in golden.lock, or the digest of the tag in the
+    /// registry. `None` if the reference has a digest and no tag.
     expected: Option<Digest>,
-    /// The digests of the images of the index, which a file may name too.
+    /// The digests of the images in the index. A file may also name one of them.
     platforms: Vec<Digest>,
     /// A newer patch with its digest.
     newer: Option<(Tag, Digest)>,
-    /// The reason why no trusted key signed it, as a predicate.
+    /// The reason why no trusted key signed it, as the end of a sentence such as "the base … is not
+    /// signed".
     unsigned: Option<String>,
     /// The problems that the publisher announced.
     lifecycle: Vec<LifecycleProblem>,
@@ -268,7 +269,7 @@ impl BaseReader<'_> {
             let found = repo.manifest(by_tag.target()).await;
             match found.map_err(|error| error.to_string())? {
                 Some(raw) => Some(raw),
-                // The digest may remain when its tag is gone.
+                // The registry may still have the digest after its tag was deleted.
                 None if is_pinned => None,
                 None => return Err(Absent::find(&repo, &by_tag).await.reason()),
             }
@@ -288,7 +289,7 @@ impl BaseReader<'_> {
                 .into_iter()
                 .flat_map(|one| one.platforms.values().cloned()),
         );
-        // A file keeps its digest if the policy refuses that of the tag.
+        // If the policy refuses the digest of the tag, the file keeps its own digest.
         if let (Some(own), Some(new)) = (&reference.digest, &expected)
             && own != new
             && !platforms.contains(own)
@@ -337,8 +338,8 @@ impl BaseReader<'_> {
         Ok(None)
     }
 
-    /// True if a correction may name an image: it is signed as the policy requires, and no announcement
-    /// about it is an error.
+    /// True if a correction may name an image: the image is signed as the policy requires, and no
+    /// announcement about it is an error.
     async fn is_accepted(&self, reference: &Reference, digest: &Digest) -> Result<bool, String> {
         let level = self.workspace.spec.policy.severity.get(SIGNED_BY);
         let is_required = level.is_none_or(|level| *level == RuleLevel::Error);
@@ -350,8 +351,9 @@ impl BaseReader<'_> {
         Ok(!problems.iter().any(is_error))
     }
 
-    /// The reason why no key that the policy names signed an image, as a predicate. Programs of
-    /// `[[trust]]` are not run, so that an image that they may verify is accepted.
+    /// The reason why no key that the policy names signed an image, as the end of a sentence about
+    /// the image. Programs of `[[trust]]` are not run, so an image that they may verify is
+    /// accepted.
     async fn unsigned(
         &self,
         reference: &Reference,
@@ -377,7 +379,7 @@ impl BaseReader<'_> {
         let verdict = verify::signature(&repo, digest, &keys).await;
         let verdict = verdict.map_err(|error| error.to_string())?;
         let refused = verdict.err().filter(|_| !has_program);
-        Ok(refused.map(|why| format!("at {digest} {why}")))
+        Ok(refused.map(|reason| format!("at {digest} {reason}")))
     }
 }
 
@@ -488,12 +490,12 @@ fn findings(
     if let Some((message, help)) = state.outdated(reference) {
         found.extend(policy.finding(&used, OUTDATED, message, Some(help)));
     }
-    if let Some(because) = &state.unsigned {
-        let message = format!("the base `{reference}` {because}");
+    if let Some(problem) = &state.unsigned {
+        let message = format!("the base `{reference}` {problem}");
         found.extend(policy.finding(&used, SIGNED_BY, message, None));
     }
     for problem in &state.lifecycle {
-        let message = format!("the base `{reference}` {}", problem.predicate);
+        let message = format!("the base `{reference}` {}", problem.text);
         let help = problem.help.clone();
         let finding = policy.finding(&used, problem.rule, message, help);
         found.extend(finding.map(|mut finding| {

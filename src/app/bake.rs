@@ -28,12 +28,12 @@ pub struct ImportedTarget {
     pub name: String,
     /// The image; an error if the target cannot be imported.
     pub image: Result<ImportedImage, Error>,
-    /// The keys that are left out, with the reasons.
+    /// The keys of the target that the spec does not contain, each with the reason.
     pub left_out: Vec<(String, String)>,
 }
 
 impl ImportedTargets {
-    /// True if everything is in the specs.
+    /// True if the specs contain everything in the bake file.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let is_complete = |target: &ImportedTarget| {
@@ -45,14 +45,14 @@ impl ImportedTargets {
 }
 
 /// Creates an image for each target of a bake file. A target that cannot be imported is reported,
-/// and the others are written. Fails before it writes a file if the bake file is invalid, or if a
-/// spec exists.
+/// and the others are written. Fails, and writes nothing, if the bake file is invalid or if the
+/// spec of a target already exists.
 pub async fn bake(settings: &Settings, from: &Path) -> Result<ImportedTargets, Error> {
     let file = settings.cwd.join(from);
     let written = shown(&file, settings);
     let text = text_of(&file, &written)?;
     let set: BTreeMap<String, String> = settings.set.iter().cloned().collect();
-    // The variables are those of the bake file, not of the workspace.
+    // `--set` sets variables of the bake file, not of the workspace.
     let settings = &Settings {
         set: Vec::new(),
         ..settings.clone()
@@ -66,7 +66,7 @@ pub async fn bake(settings: &Settings, from: &Path) -> Result<ImportedTargets, E
     let invalid = |error: BakeError| Error::invalid(format!("{written}: {error}"));
     let targets = targets.map_err(invalid)?;
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
-    let loaded = load::load(&settings.surroundings()?).await?;
+    let loaded = load::load(&settings.load_inputs()?).await?;
     let mut prepared = Vec::new();
     for target in targets {
         let spec = NewSpec::in_workspace(&loaded, &target.name)?;
@@ -100,7 +100,7 @@ fn import(
     let context = target.context.as_deref().unwrap_or(".");
     if context.contains("://") || context.starts_with("git@") {
         return Err(Error::invalid(format!(
-            "the build context {context} is not a directory"
+            "the build context {context} is not a directory on this machine"
         )));
     }
     let directory = fs::directory_of(bake).join(context);
@@ -123,7 +123,7 @@ fn import(
     prepare(settings, &shown, &text, (&file, &directory), &options)
 }
 
-/// The bases that named contexts give: another target, or an image.
+/// The bases that the named contexts of a target define, by name: another target, or an image.
 fn bases(target: &BakeTarget, targets: &[String]) -> BTreeMap<String, String> {
     let base = |(name, context): (&String, &String)| {
         let base = match context.split_once(':')? {
@@ -138,14 +138,14 @@ fn bases(target: &BakeTarget, targets: &[String]) -> BTreeMap<String, String> {
     target.contexts.iter().filter_map(base).collect()
 }
 
-/// The version that a reference has as its tag.
+/// The version in the tag of a reference. `None` if the tag is not a version.
 fn version(reference: &str) -> Option<String> {
     let reference: Reference = reference.parse().ok()?;
     let version = version_argument(reference.tag?.as_str()).ok()?;
     Some(version.to_string())
 }
 
-/// The tags that the fan-out of the version does not contain.
+/// The key `tags` with a reason, if the target has tags that the fan-out of its version lacks.
 fn other_tags(target: &BakeTarget) -> Option<(String, String)> {
     let versions: Vec<String> = target.tags.iter().filter_map(|tag| version(tag)).collect();
     let is_other = |reference: &&String| {

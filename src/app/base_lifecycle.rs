@@ -29,12 +29,12 @@ const CONCURRENT: usize = 8;
 /// A problem of the lifecycle of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LifecycleProblem {
-    /// The rule.
+    /// The ID of the policy rule.
     pub(super) rule: &'static str,
     /// The severity.
     pub(super) level: RuleLevel,
-    /// The problem, as a predicate such as `is revoked: CVE-2026-1234`.
-    pub(super) predicate: String,
+    /// The problem, as the end of a sentence about the image: `is revoked: CVE-2026-1234`.
+    pub(super) text: String,
     /// The next step.
     pub(super) help: Option<String>,
 }
@@ -87,7 +87,7 @@ impl<'a> LifecycleReader<'a> {
         let mut rule = None;
         for (name, problems) in checked {
             for problem in problems {
-                let text = format!("{name} {}", problem.predicate);
+                let text = format!("{name} {}", problem.text);
                 if problem.level == RuleLevel::Warn {
                     let help = problem.help.map(|help| format!("; {help}"));
                     let help = help.unwrap_or_default();
@@ -139,7 +139,7 @@ impl<'a> LifecycleReader<'a> {
             Err(error) => vec![LifecycleProblem {
                 rule: REVOKED,
                 level: unknown,
-                predicate: format!("may be revoked: its announcements cannot be read: {error}"),
+                text: format!("may be revoked: its announcements cannot be read: {error}"),
                 help: (unknown == RuleLevel::Error)
                     .then(|| "[policy.lifecycle] unknown = \"warn\" accepts this".to_owned()),
             }],
@@ -160,7 +160,7 @@ impl<'a> LifecycleReader<'a> {
                 reason.unwrap_or_default(),
                 inherited.unwrap_or_default()
             );
-            let predicate = if one.counts(self.now) {
+            let text = if one.counts(self.now) {
                 format!("is revoked{details}")
             } else {
                 let from = one.from.as_deref().unwrap_or_default();
@@ -173,7 +173,7 @@ impl<'a> LifecycleReader<'a> {
             problems.push(LifecycleProblem {
                 rule: REVOKED,
                 level,
-                predicate,
+                text,
                 help: replacement(repository, one),
             });
         }
@@ -186,7 +186,7 @@ impl<'a> LifecycleReader<'a> {
             problems.push(LifecycleProblem {
                 rule: END_OF_LIFE,
                 level: self.policy.eol,
-                predicate: format!(
+                text: format!(
                     "reached its end of life on {}",
                     date.get(..10).unwrap_or(date)
                 ),

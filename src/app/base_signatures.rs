@@ -17,7 +17,6 @@ use crate::signing::verifier::Verifier;
 use crate::trust::PublicKey;
 use crate::verify;
 
-/// The rule.
 const RULE: &str = "base.signed_by";
 
 /// The number of bases that are verified concurrently.
@@ -63,7 +62,7 @@ enum Verdict {
     SignedBy(String),
     /// Only the programs of these tables could accept it, and they do not run.
     Skipped(String),
-    /// The rule is violated. The text is a predicate.
+    /// The rule is violated. The text is the end of a sentence about the base.
     Violated(String),
 }
 

@@ -30,7 +30,7 @@ pub enum LockedBaseChange {
 
 /// The locked and the current state of a base.
 #[derive(Debug, Clone, Serialize)]
-pub struct Compared {
+pub struct ComparedBase {
     /// The base as the spec writes it.
     pub base: String,
     /// The change since golden.lock was written.
@@ -45,7 +45,7 @@ pub struct Compared {
     pub pinned: bool,
 }
 
-impl Compared {
+impl ComparedBase {
     /// The locked and the current digest in one line, with the creation dates.
     #[must_use]
     pub fn line(&self) -> String {
@@ -107,7 +107,7 @@ fn compare_pin(
     pin: &Reference,
     images: Vec<String>,
     current: LockedBase,
-) -> Option<Compared> {
+) -> Option<ComparedBase> {
     let digest = pin.digest.clone()?;
     let same = digest == current.digest
         || current
@@ -127,7 +127,7 @@ fn compare_pin(
     } else {
         LockedBaseChange::Moved
     };
-    Some(Compared {
+    Some(ComparedBase {
         base,
         change,
         locked: Some(locked),
@@ -142,9 +142,9 @@ fn compare_pin(
 #[must_use]
 pub fn record(
     lock: &mut Lock,
-    mut compared: Vec<Compared>,
+    mut compared: Vec<ComparedBase>,
     used: &BTreeMap<String, (Base, Vec<String>)>,
-) -> Vec<Compared> {
+) -> Vec<ComparedBase> {
     let mut moved = Vec::new();
     for base in compared.iter().filter(|base| !base.pinned) {
         let new = match &base.locked {
@@ -160,7 +160,7 @@ pub fn record(
             continue;
         };
         let images = used.get(&locked.base).map(|(_, images)| images.clone());
-        compared.push(Compared {
+        compared.push(ComparedBase {
             base: locked.base.clone(),
             change: LockedBaseChange::Moved,
             current: current.clone(),
@@ -175,7 +175,7 @@ pub fn record(
 
 /// Verifies the signatures of the bases that an update would record, and adds the names of the
 /// signers. Fails if the policy requires a signature that one of them lacks.
-pub async fn require_signed(session: &Session, compared: &mut [Compared]) -> Result<(), Error> {
+pub async fn require_signed(session: &Session, compared: &mut [ComparedBase]) -> Result<(), Error> {
     let changed = compared
         .iter()
         .filter(|base| base.change != LockedBaseChange::Unchanged);
@@ -201,7 +201,7 @@ pub async fn require_signed(session: &Session, compared: &mut [Compared]) -> Res
 
 /// Checks the lifecycle of the bases that the images are built on now: those in golden.lock, or the
 /// current ones. Fails if the policy refuses one of them.
-pub async fn require_in_use(session: &Session, compared: &[Compared]) -> Result<(), Error> {
+pub async fn require_in_use(session: &Session, compared: &[ComparedBase]) -> Result<(), Error> {
     let bases = compared.iter().map(|base| {
         let LockedBase {
             reference, digest, ..
@@ -234,7 +234,7 @@ pub struct UnavailableBase {
 pub async fn compare(
     session: &Session,
     patterns: &[String],
-) -> Result<(Vec<Compared>, Vec<UnavailableBase>), Error> {
+) -> Result<(Vec<ComparedBase>, Vec<UnavailableBase>), Error> {
     let (external, pins) = (external(session), pins(session));
     let keys = matching_keys(
         patterns,
@@ -310,7 +310,7 @@ pub async fn compare(
             }
             Some(_) => LockedBaseChange::Moved,
         };
-        compared.push(Compared {
+        compared.push(ComparedBase {
             base,
             change,
             locked,

@@ -11,9 +11,9 @@ use super::error::Error;
 use super::examiner::Examiner;
 use super::gates::Gates;
 use super::lifecycle::{self, AnnouncedImages};
-use super::notify::{Moved, notify};
+use super::notify::{MovedTags, notify};
 use super::pipeline::ssh::{self, SshAgent};
-use super::pipeline::{Ended, Goal, Run, RunOptions, proxies, secrets};
+use super::pipeline::{Goal, Run, RunOptions, RunResult, proxies, secrets};
 use super::prepare::{Prepared, RunRequest, logins, prepare};
 use super::readiness;
 use super::session::Session;
@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::work::Work;
 use crate::config_files::notify_table::NotifyEvent;
 use crate::config_files::workspace::{BuildCache, SbomTable};
-use crate::engine::{DockerEnv, EngineKind, ImageLocation};
+use crate::engine::{BuildOutput, DockerEnv, EngineKind};
 use crate::gates::GateSurroundings;
 use crate::image::{Blobs, FileReader};
 use crate::observe::ConfigCache;
@@ -66,7 +66,7 @@ pub struct FinishedBuild {
     /// The images and the decisions about them.
     pub prepared: Prepared,
     /// The results of the images.
-    pub ended: Ended,
+    pub ended: RunResult,
     /// The files and directories that assembled images were written to.
     pub places: Vec<String>,
     /// The channels of the published images, or the reason why they could not be moved.
@@ -176,13 +176,16 @@ pub async fn push(session: Session, atomic: bool) -> Result<FinishedBuild, Error
 
 /// Does the work that follows the last tag: announcements, channels and notifications. Fails if a
 /// channel cannot be moved.
-async fn after_publication(prepared: &Prepared, ended: &Ended) -> Result<Vec<ChannelRow>, Error> {
+async fn after_publication(
+    prepared: &Prepared,
+    ended: &RunResult,
+) -> Result<Vec<ChannelRow>, Error> {
     announce_lifecycle(prepared).await;
     let channels = channels::move_channels(&prepared.session, &prepared.registries).await;
     let receipts = ended.reports.iter().flat_map(|report| &report.receipts);
-    let moved: Vec<Moved> = receipts
+    let moved: Vec<MovedTags> = receipts
         .filter(|receipt| receipt.has_moved_tags())
-        .map(|receipt| Moved {
+        .map(|receipt| MovedTags {
             names: vec![receipt.image.clone()],
             repository: receipt.repository.clone(),
             digest: receipt.digest.clone(),
@@ -216,7 +219,7 @@ async fn announce_lifecycle(prepared: &Prepared) {
 }
 
 /// Runs the prepared builds.
-pub(super) async fn execute(prepared: &mut Prepared, options: &RunOptions) -> Ended {
+pub(super) async fn execute(prepared: &mut Prepared, options: &RunOptions) -> RunResult {
     let unready = std::mem::take(&mut prepared.unready);
     let settings = &prepared.session.settings;
     let sbom = prepared.session.workspace.spec.sbom.as_ref();
@@ -353,7 +356,7 @@ pub(super) fn docker_config(settings: &Settings) -> Option<serde_json::Value> {
 /// if they are neither published nor loaded. Fails if `--to` is given and no image was assembled.
 async fn write(
     prepared: &Prepared,
-    ended: &Ended,
+    ended: &RunResult,
     to: Option<LocalDestination>,
     is_local_only: bool,
 ) -> Result<Vec<String>, Error> {
@@ -370,9 +373,9 @@ async fn write(
         .built
         .iter()
         .filter(|(position, _)| is_written(position));
-    let assembled = built.filter_map(|(position, built)| match &built.artifact {
-        ImageLocation::Assembled(image) => Some((*position, image)),
-        ImageLocation::Docker { .. } => None,
+    let assembled = built.filter_map(|(position, built)| match &built.output {
+        BuildOutput::Assembled(image) => Some((*position, image)),
+        BuildOutput::Docker { .. } => None,
     });
     let mut named = Vec::new();
     for (position, image) in assembled {

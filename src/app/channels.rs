@@ -32,7 +32,7 @@ use crate::workspace::git;
 /// The maximum number of commits of a spec that are read.
 const MOST_COMMITS: usize = 200;
 
-/// The predicate of an image without an attestation of a scan.
+/// The problem of an image without an attestation of a scan, as the end of a sentence about it.
 const NOT_SCANNED: &str = "has no attestation of a scan";
 
 /// A channel of an image in one registry.
@@ -52,7 +52,7 @@ pub struct ChannelRow {
     pub digest: Option<Digest>,
     /// The digest that the tag points to.
     pub previous: Option<Digest>,
-    /// The state.
+    /// The state of the channel in the registry.
     #[serde(flatten)]
     pub state: ChannelState,
     #[serde(skip)]
@@ -64,15 +64,15 @@ pub struct ChannelRow {
 pub struct ChannelChange {
     /// The time of the commit in RFC 3339.
     pub time: String,
-    /// The commit.
+    /// The commit that changed the spec.
     pub commit: String,
     /// The name of the image.
     pub image: String,
-    /// The channel.
+    /// The name of the channel, which is also its tag.
     pub channel: String,
-    /// The target before; absent for a new channel.
+    /// The target before the change; absent for a new channel.
     pub from: Option<String>,
-    /// The target after; absent for a removed channel.
+    /// The target after the change; absent for a removed channel.
     pub to: Option<String>,
     /// The time at which the version was published, if a receipt has it.
     pub published: Option<String>,
@@ -145,7 +145,7 @@ pub(super) async fn plan_channels(
 enum PlannedTarget<'a> {
     /// An image that is built.
     Built(&'a Planned),
-    /// An image that a repository has already.
+    /// An image that the repository already has.
     Existing {
         repository: Repository,
         digest: Digest,

@@ -2,15 +2,15 @@
 
 use super::render::UNKNOWN_FAMILY;
 use super::session::Session;
-use crate::config_files::places::Parsed;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places as _};
+use crate::config_files::source_keys::SourceKeys;
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder as _};
 use crate::render::{Renderer, Templates};
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::FamilySource;
 
 /// Warns about an image whose family is known only from its base. `golden check` reads nothing
 /// outside the workspace.
-fn unknown_family(image: &ResolvedImage, places: &Parsed<'_>) -> Diagnostics {
+fn unknown_family(image: &ResolvedImage, places: &SourceKeys<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
     if image.needs_family() && image.family_source == FamilySource::Unknown {
         let at = places
@@ -27,7 +27,7 @@ fn unknown_family(image: &ResolvedImage, places: &Parsed<'_>) -> Diagnostics {
 pub fn render(session: &Session, found: &mut Diagnostics) {
     let templates = Templates::from(session.templates.clone());
     let renderer = Renderer::new(&templates);
-    let places = Parsed::new(&session.sources);
+    let places = SourceKeys::new(&session.sources);
     for image in session.resolved() {
         found.extend(unknown_family(image, &places));
         let Err(error) = renderer.render(image) else {

@@ -24,7 +24,7 @@ pub struct DeleteRequest {
     pub untag: bool,
 }
 
-/// The planned deletions.
+/// The deletions of a command, before the user confirms them.
 #[derive(Debug)]
 pub struct PlannedDeletion {
     work: Vec<(Repo, DeleteSubject)>,

@@ -22,7 +22,7 @@ pub struct ComparedImages {
     pub from: String,
     /// The second image in full.
     pub to: String,
-    /// The difference.
+    /// The difference from the first image to the second one.
     pub difference: ImageDifference,
     /// The difference of their bases, if it was requested and they differ.
     pub bases: Option<Box<Self>>,
@@ -177,13 +177,13 @@ pub(super) async fn readable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::{Inventory, Merged, Package, PackageKind};
+    use crate::inventory::{ImageFiles, Inventory, Package, PackageKind};
 
     fn content(version: &str) -> ImageContent {
         let package = Package::new(PackageKind::Deb, "openssl".to_owned(), version.to_owned());
         ImageContent {
             config: ImageConfig::parse(b"{}").unwrap(),
-            files: Merged::default(),
+            files: ImageFiles::default(),
             inventory: Inventory {
                 packages: vec![package],
                 ..Inventory::default()

@@ -28,7 +28,7 @@ const LARGE_DIFFERENCE: Duration = Duration::from_mins(1);
 pub enum CheckSubject {
     /// An engine that executes Dockerfiles.
     Engine,
-    /// A registry.
+    /// A selected registry, or one of golden.toml.
     Registry,
     /// The program git, and the checkout of the workspace.
     Git,
@@ -91,7 +91,7 @@ pub struct RegistryFacts {
 /// The details of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Facts {
+pub enum CheckDetails {
     /// About an engine.
     Engine(EngineFacts),
     /// About a registry.
@@ -111,7 +111,7 @@ pub enum Facts {
 /// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// The subject.
+    /// The part of the environment that was checked.
     pub subject: CheckSubject,
     /// The name of the engine, the registry or the directory.
     pub name: String,
@@ -123,7 +123,7 @@ pub struct Check {
     pub help: Vec<String>,
     /// The details.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub facts: Option<Facts>,
+    pub facts: Option<CheckDetails>,
 }
 
 impl Check {
@@ -143,7 +143,7 @@ impl Check {
         self
     }
 
-    fn facts(self, facts: Facts) -> Self {
+    fn facts(self, facts: CheckDetails) -> Self {
         Self {
             facts: Some(facts),
             ..self
@@ -243,7 +243,7 @@ async fn member(member: &FleetEngine) -> Check {
 fn of_engine(name: &str, facts: Result<EngineFacts, engine::Error>, absent: Health) -> Check {
     match facts {
         Ok(facts) => Check::new(CheckSubject::Engine, name, Health::Ok, engine_line(&facts))
-            .facts(Facts::Engine(facts)),
+            .facts(CheckDetails::Engine(facts)),
         Err(error) => {
             let help = if absent == Health::Ok {
                 Vec::new()
@@ -357,7 +357,7 @@ fn of_registry(to: &Destination, facts: RegistryFacts) -> Check {
     };
     let message = format!("{login}; {deletion}; {referrers}");
     Check::new(CheckSubject::Registry, &name_of(to), Health::Ok, message)
-        .facts(Facts::Registry(facts))
+        .facts(CheckDetails::Registry(facts))
 }
 
 fn no_registry() -> Check {
@@ -386,14 +386,15 @@ fn clock(host: &Host, theirs: SystemTime, now: i64, since: Duration) -> Check {
     let (health, message, help) = if is_large {
         let seconds = least.unsigned_abs();
         let message = format!("this machine is {seconds} s {direction} {host}");
-        let help = "correct the clock: certificates and tokens are refused otherwise".to_owned();
+        let help = "correct the clock, because a wrong clock makes certificates and tokens invalid"
+            .to_owned();
         (Health::Warning, message, Some(help))
     } else {
         (Health::Ok, format!("it agrees with {host}"), None)
     };
     Check::new(CheckSubject::Clock, "clock", health, message)
         .help(help)
-        .facts(Facts::Clock { ahead: least })
+        .facts(CheckDetails::Clock { ahead: least })
 }
 
 /// git, which gives images their times, revisions and sources.
@@ -413,7 +414,7 @@ async fn git_of(settings: &Settings, workspace: Option<&Workspace>) -> Check {
     }
     let history = git::history(&workspace.root, &[], &environment).await;
     if history.shallow {
-        let help = "fetch the whole history (`fetch-depth: 0`): times and revisions are those of the oldest commit otherwise";
+        let help = "fetch the whole history (`fetch-depth: 0`); in a shallow clone, an image can get the time and the revision of the oldest commit";
         return check(Health::Warning, format!("{version}: the clone is shallow"))
             .help([help.to_owned()]);
     }
@@ -444,7 +445,7 @@ fn disk(settings: &Settings, workspace: Option<&Workspace>) -> Check {
     } else {
         Check::new(CheckSubject::Disk, &name, Health::Ok, message)
     };
-    check.facts(Facts::Disk { free })
+    check.facts(CheckDetails::Disk { free })
 }
 
 #[cfg(test)]

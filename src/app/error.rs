@@ -1,6 +1,6 @@
 //! The error of a command.
 
-use super::unready::Unready;
+use super::unready::UnreadyImage;
 use crate::assemble::NeedsExecution;
 use crate::diagnostic::SourceMap;
 
@@ -48,10 +48,10 @@ pub enum Error {
         #[source]
         needs: NeedsExecution,
     },
-    /// The base of every image is unavailable.
+    /// No image can be built, because all bases are unavailable.
     #[error(transparent)]
     NothingReady(Box<NothingReady>),
-    /// There is no workspace.
+    /// No workspace was found.
     #[error(transparent)]
     Discover(#[from] crate::workspace::discover::Error),
     /// golden.lock cannot be used.
@@ -72,7 +72,7 @@ pub enum Error {
     /// A base or a registry cannot be observed.
     #[error(transparent)]
     Observe(#[from] crate::observe::Error),
-    /// The family of an image is unknown, or does not fit it.
+    /// The family of an image is unknown, or does not support a part of the spec.
     #[error(transparent)]
     Families(#[from] super::pipeline::families::Error),
     /// The images cannot be planned.
@@ -129,7 +129,7 @@ pub struct NothingReady {
     /// The error of the first base.
     pub error: Error,
     /// The images, each with its reason.
-    pub unready: Vec<Unready>,
+    pub unready: Vec<UnreadyImage>,
     /// The texts of the spec files.
     pub sources: SourceMap,
 }
@@ -149,7 +149,7 @@ impl Error {
             .hint("add a [[registry]] to golden.toml, or use --registry")
     }
 
-    /// Creates an error about work that is not possible.
+    /// Creates an error about work that golden cannot do although the settings are valid.
     pub fn failed(message: impl std::fmt::Display) -> Self {
         Self::Failed {
             message: message.to_string(),

@@ -10,7 +10,7 @@ use crate::checks::{
 };
 use crate::event::Events;
 use crate::image::{FileReader, LayerError};
-use crate::inventory::{LayerOwner, Merged};
+use crate::inventory::{ImageFiles, LayerOwner};
 use crate::resolve::image::ResolvedTest;
 
 /// Runs the tests of images.
@@ -34,7 +34,7 @@ impl Examiner {
         tests: &[ResolvedTest],
     ) -> Result<TestedPlatform, LayerError> {
         let commands = self.containers.run(image, tests).await;
-        let (mut files, mut contents) = (Merged::default(), BTreeMap::new());
+        let (mut files, mut contents) = (ImageFiles::default(), BTreeMap::new());
         let needs_files = needs_files(tests);
         // The files of an image take much memory.
         let _turn = if needs_files {

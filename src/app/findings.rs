@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config_files::places::Parsed;
+use crate::config_files::source_keys::SourceKeys;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::reference::Repository;
 use crate::resolve::image::Base;
@@ -24,8 +24,8 @@ pub(super) fn check_templates(templates: &BTreeMap<String, String>, loaded: &mut
         if known.contains(name) {
             continue;
         }
-        let at = crate::diagnostic::Places::value(
-            &Parsed::new(&loaded.sources),
+        let at = crate::diagnostic::KeyFinder::value(
+            &SourceKeys::new(&loaded.sources),
             &requests.source,
             &["image", "template"],
         );

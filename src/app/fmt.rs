@@ -11,7 +11,7 @@ use crate::config_files::edit::Edit;
 use crate::config_files::format::format;
 use crate::workspace::{fs, load};
 
-/// A file whose layout differs from the standard layout.
+/// A file whose formatting differs from the standard.
 #[derive(Debug, Clone, Serialize)]
 pub struct FormattedFile {
     /// The path, from the current directory.
@@ -25,7 +25,7 @@ pub struct FormattedFile {
 /// Formats the files of the workspace, or with `check` only compares them. Returns the files that
 /// differ. Nothing is written if a file is not TOML or cannot be written.
 pub async fn files(settings: &Settings, check: bool) -> Result<Vec<FormattedFile>, Error> {
-    let loaded = load::load(&settings.surroundings()?).await?;
+    let loaded = load::load(&settings.load_inputs()?).await?;
     let root = loaded.root;
     let shown = prefix(&settings.cwd, &root);
     let mut changed = Vec::new();

@@ -70,7 +70,7 @@ pub struct ImpactPlatform {
 pub struct ImpactedImage {
     /// The reference by which the image can be named.
     pub reference: Reference,
-    /// The repository.
+    /// The repository that has the image.
     pub repository: Repository,
     /// The digest of the index or of the image.
     pub digest: Digest,

@@ -15,7 +15,7 @@ use crate::dockerfile::parse;
 use crate::import::{self, ImportOptions, ImportedLine, InstructionOutcome};
 use crate::workspace::{build_context, fs};
 
-/// An imported image.
+/// A new image, with the result of importing its Dockerfile.
 #[derive(Debug)]
 pub struct ImportedImage {
     /// The new image.

@@ -35,7 +35,7 @@ pub struct Inspected {
     pub created: Option<String>,
     /// All tags that point to this digest, including the requested one; in a layout, all names.
     pub tags: Vec<String>,
-    /// The manifest.
+    /// The manifest or index, as JSON.
     pub manifest: Value,
     /// The images: one, or those of an index.
     pub images: Vec<InspectedImage>,

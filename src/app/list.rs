@@ -70,7 +70,7 @@ pub async fn list(
     scope: &CommandScope,
 ) -> Result<Listing, Error> {
     let listed = match (place, scope.destinations.chosen.first()) {
-        (Some(text), _) => read_place(text, &scope.names)?,
+        (Some(text), _) => parse_scope(text, &scope.names)?,
         (None, Some(destination)) => ListScope::Registry(destination.host.clone()),
         (None, None) => {
             return Err(Error::invalid("no registry is configured")
@@ -110,8 +110,8 @@ fn is_host(text: &str) -> bool {
     !text.contains('/') && (has_port || has_dot || text == "localhost")
 }
 
-/// Reads a host, a repository, or the name of a workspace image.
-fn read_place(text: &str, names: &WorkspaceNames) -> Result<ListScope, Error> {
+/// Parses a host, a repository, or the name of a workspace image.
+fn parse_scope(text: &str, names: &WorkspaceNames) -> Result<ListScope, Error> {
     let text = text.trim_end_matches('/');
     if is_host(text) {
         return Ok(ListScope::Registry(text.parse()?));

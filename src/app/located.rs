@@ -7,8 +7,8 @@ use super::registries;
 use super::settings::Settings;
 use crate::assemble::{Layer, LayerSource};
 use crate::config_files::base::LayoutSpec;
-use crate::image::{self, Blobs, Chosen, FileReader, Source};
-use crate::inventory::{LayerOwner, ListedContent, Merged, layer_owners};
+use crate::image::{self, Blobs, ChosenImage, FileReader, Source};
+use crate::inventory::{ImageFiles, LayerOwner, ListedContent, layer_owners};
 use crate::observe::Absent;
 use crate::oci::{Manifest, RawManifest};
 use crate::platform::Platform;
@@ -37,7 +37,7 @@ pub struct LocatedImage {
     /// The name without registry, namespace and tag.
     pub name: String,
     /// The manifest and the config.
-    pub chosen: Chosen,
+    pub chosen: ChosenImage,
     layers: Vec<Layer>,
     registries: Registries,
 }
@@ -105,7 +105,7 @@ impl LocatedImage {
     }
 
     /// Reads the files of the image. Fails if a layer cannot be read.
-    pub async fn files(&self, settings: &Settings) -> Result<Merged, Error> {
+    pub async fn files(&self, settings: &Settings) -> Result<ImageFiles, Error> {
         let (reader, layers) = self.reader(settings);
         let merged = reader.merged(&layers, &self.reference, &settings.events);
         Ok(merged.await?)
@@ -150,7 +150,7 @@ async fn choose<S: Source>(
     source: &S,
     top: RawManifest,
     platform: Option<&Platform>,
-) -> Result<Chosen, S::Error> {
+) -> Result<ChosenImage, S::Error> {
     if let Some(platform) = platform {
         return image::choose(source, top, platform).await;
     }

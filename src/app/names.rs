@@ -44,7 +44,7 @@ impl WorkspaceNames {
         settings: &Settings,
         destinations: &Destinations,
     ) -> Result<Self, Error> {
-        let mut loaded = match load::load(&settings.surroundings()?).await {
+        let mut loaded = match load::load(&settings.load_inputs()?).await {
             Ok(loaded) => loaded,
             Err(discover::Error::NotFound(_)) => return Ok(Self::default()),
             Err(error) => return Err(error.into()),

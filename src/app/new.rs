@@ -14,7 +14,7 @@ use crate::workspace::state::StateDirectory;
 /// The template of image.toml; `NAME` and `BASE` are replaced.
 const TEXT: &str = include_str!("new.toml");
 
-/// A new image.
+/// A spec that `golden new` has written.
 #[derive(Debug)]
 pub struct NewImage {
     /// The name of the image.
@@ -41,7 +41,7 @@ impl NewSpec {
     /// Chooses the place of an image. Fails if the workspace has an image with this name, or if the
     /// file exists.
     pub(super) async fn of(settings: &Settings, name: &str) -> Result<Self, Error> {
-        let loaded = load::load(&settings.surroundings()?).await?;
+        let loaded = load::load(&settings.load_inputs()?).await?;
         Self::in_workspace(&loaded, name)
     }
 
@@ -84,7 +84,7 @@ impl NewSpec {
         spec_schema::write(&StateDirectory::of(&self.root))?;
         let text = spec_schema::above(&self.file, text);
         write_atomic(&self.root.join(&self.file), text.as_bytes())?;
-        let reloaded = load::load(&settings.surroundings()?).await?;
+        let reloaded = load::load(&settings.load_inputs()?).await?;
         Ok(NewImage {
             is_found: reloaded.images.spec_of(&self.name).is_some(),
             name: self.name,

@@ -16,7 +16,7 @@ const AT_ONCE: usize = 8;
 
 /// An image whose tags moved.
 #[derive(Debug, Clone)]
-pub(super) struct Moved {
+pub(super) struct MovedTags {
     /// The names that the globs of receivers select.
     pub(super) names: Vec<String>,
     /// The repository of the tags.
@@ -32,7 +32,7 @@ pub(super) async fn notify(
     settings: &Settings,
     workspace: &Workspace,
     event: NotifyEvent,
-    moved: &[Moved],
+    moved: &[MovedTags],
 ) {
     let tables = workspace.spec.notify.iter().filter(|one| one.is_on(event));
     let receivers = tables.map(|table| Receiver {
@@ -43,7 +43,7 @@ pub(super) async fn notify(
     if receivers.is_empty() || moved.is_empty() {
         return;
     }
-    let warn = |name: &str, image: &Moved, problem: &str| {
+    let warn = |name: &str, image: &MovedTags, problem: &str| {
         let text = format!("the notification `{name}` was not sent: {problem}");
         settings
             .events
@@ -69,8 +69,8 @@ pub(super) async fn notify(
             .filter(|one| one.images.select(&image.names));
         selected.map(move |receiver| (receiver, image))
     });
-    let sends = sends.map(async |(receiver, image): (&Receiver<'_>, &Moved)| {
-        let Moved {
+    let sends = sends.map(async |(receiver, image): (&Receiver<'_>, &MovedTags)| {
+        let MovedTags {
             repository,
             digest,
             data,

@@ -71,8 +71,8 @@ pub struct PackageReport {
     pub unpublished: Vec<String>,
 }
 
-/// The result for one image.
-enum Checked {
+/// The result of looking for updates of one image.
+enum UpdateCheck {
     Updates(ImageUpdates),
     Unchecked(UncheckedImage),
     Unpublished(String),
@@ -96,12 +96,12 @@ pub async fn outdated(session: &Session) -> Result<PackageReport, Error> {
     };
     let images: Vec<&ResolvedImage> = session.resolved().collect();
     let checked = stream::iter(images).map(|image| checker.check(image));
-    let checked: Vec<Checked> = checked.buffered(CONCURRENT).collect().await;
+    let checked: Vec<UpdateCheck> = checked.buffered(CONCURRENT).collect().await;
     for one in checked {
         match one {
-            Checked::Updates(updates) => report.images.push(updates),
-            Checked::Unchecked(unchecked) => report.unchecked.push(unchecked),
-            Checked::Unpublished(image) => report.unpublished.push(image),
+            UpdateCheck::Updates(updates) => report.images.push(updates),
+            UpdateCheck::Unchecked(unchecked) => report.unchecked.push(unchecked),
+            UpdateCheck::Unpublished(image) => report.unpublished.push(image),
         }
     }
     Ok(report)
@@ -189,18 +189,18 @@ struct PackageChecker<'a> {
 }
 
 impl PackageChecker<'_> {
-    async fn check(&self, image: &ResolvedImage) -> Checked {
+    async fn check(&self, image: &ResolvedImage) -> UpdateCheck {
         let name = image.display();
         match self.updates(image).await {
-            Ok(Some((reference, updates))) => Checked::Updates(ImageUpdates {
+            Ok(Some((reference, updates))) => UpdateCheck::Updates(ImageUpdates {
                 image: name,
                 reference,
                 updates,
                 key: image.lock_key(),
                 installs: image.packages.upgrade || !image.packages.install.is_empty(),
             }),
-            Ok(None) => Checked::Unpublished(name),
-            Err(error) => Checked::Unchecked(UncheckedImage { image: name, error }),
+            Ok(None) => UpdateCheck::Unpublished(name),
+            Err(error) => UpdateCheck::Unchecked(UncheckedImage { image: name, error }),
         }
     }
 
@@ -287,7 +287,7 @@ impl IndexReader<'_> {
     async fn inventory(
         &self,
         repository: &Repository,
-        chosen: &image::Chosen,
+        chosen: &image::ChosenImage,
         name: &str,
     ) -> Result<Inventory, String> {
         let layers = chosen.manifest.layers.iter().map(|descriptor| {

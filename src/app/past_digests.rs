@@ -16,9 +16,7 @@ const MOST_COMMITS: usize = 100;
 /// The records of a workspace.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PastDigests<'a> {
-    /// The workspace.
     pub(super) workspace: &'a Workspace,
-    /// The settings.
     pub(super) settings: &'a Settings,
 }
 

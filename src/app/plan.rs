@@ -9,7 +9,7 @@ use super::plan_diff::{self, PlannedDiff};
 use super::prepare::{requested_engine, require_locked, survey_ready};
 use super::registries;
 use super::session::Session;
-use super::unready::Unready;
+use super::unready::UnreadyImage;
 use super::work::Planned;
 use crate::diagnostic::SourceMap;
 use crate::engine::EngineKind;
@@ -32,12 +32,12 @@ pub struct PlanRequest {
 /// The plan of a session.
 #[derive(Debug)]
 pub struct PlannedSession {
-    /// The plan.
+    /// The plan of the selected images.
     pub plan: Plan,
     /// The comparisons with the published images; empty unless they are requested.
     pub diffs: Vec<PlannedDiff>,
     /// Images that are not planned because their base is unavailable.
-    pub unready: Vec<Unready>,
+    pub unready: Vec<UnreadyImage>,
     /// The texts of the spec files.
     pub sources: SourceMap,
 }

@@ -13,7 +13,7 @@ use super::pipeline::{Engines, Failed};
 use super::session::Session;
 use super::settings::Settings;
 use super::work::Planned;
-use crate::engine::{self, Assembled, BuildOptions, EngineKind, ImageLocation, embedded};
+use crate::engine::{self, Assembled, BuildOptions, BuildOutput, EngineKind, embedded};
 use crate::plan::{self, ContentSource};
 use crate::reference::{Reference, Repository};
 use crate::registry::Registries;
@@ -116,13 +116,12 @@ async fn assemble(
     let events = &session.settings.events;
     let built = engines.embedded.build(&one.recipe, &options, events);
     match Box::pin(built).await {
-        Ok(built) => Ok(match built.artifact {
-            ImageLocation::Assembled(assembled) => Some(assembled),
-            ImageLocation::Docker { .. } => None,
+        Ok(built) => Ok(match built.output {
+            BuildOutput::Assembled(assembled) => Some(assembled),
+            BuildOutput::Docker { .. } => None,
         }),
         Err(engine::Error::Embedded(error))
-            if error.needs_execution()
-                || matches!(error, embedded::Error::ParentMissing { .. }) =>
+            if error.needs_docker() || matches!(error, embedded::Error::ParentMissing { .. }) =>
         {
             Ok(None)
         }

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::signatures;
 use super::survey::survey;
 use super::trust;
-use super::unready::Unready;
+use super::unready::UnreadyImage;
 use super::work::{Planned, Work};
 use crate::assemble::Output;
 use crate::engine::docker::DockerEnv;
@@ -34,13 +34,13 @@ use crate::workspace::state::StateDirectory;
 /// The request of a command.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
-    /// `--engine`.
+    /// The engine that `--engine` selects.
     pub engine: Option<EngineKind>,
     /// The use of the images: publish, write or keep locally.
     pub goal: Goal,
-    /// `--force`.
+    /// True if `--force` is given.
     pub force: bool,
-    /// `--locked`.
+    /// True if `--locked` is given.
     pub locked: bool,
     /// True if external bases without an entry are added to golden.lock.
     pub lock_new: bool,
@@ -60,7 +60,7 @@ pub struct Prepared {
     /// The images, parents first.
     pub work: Vec<Work>,
     /// Images that are not built because their base is unavailable.
-    pub unready: Vec<Unready>,
+    pub unready: Vec<UnreadyImage>,
     /// The bases that were added to golden.lock.
     pub newly_locked: Vec<LockedBase>,
 }
@@ -167,7 +167,7 @@ pub async fn survey_ready(
     registries: &Registries,
     engines: &Engines,
     options: &PlanOptions,
-) -> Result<(Vec<Planned>, Vec<Unready>), Error> {
+) -> Result<(Vec<Planned>, Vec<UnreadyImage>), Error> {
     let error = match survey(session, registries, engines, options).await {
         Ok(surveyed) => return Ok((surveyed, Vec::new())),
         Err(error) => error,

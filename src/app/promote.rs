@@ -9,14 +9,14 @@ use super::build;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::gates::{self, GateSubject, Gates};
-use super::notify::{Moved, notify};
+use super::notify::{MovedTags, notify};
 use super::readable::published;
 use super::registries;
 use super::scope::CommandScope;
 use crate::config_files::gate_table::{GateEvent, GateTable};
 use crate::config_files::notify_table::NotifyEvent;
 use crate::gates::GateReport;
-use crate::image::{self, Copied};
+use crate::image::{self, BlobCounts};
 use crate::observe::Absent;
 use crate::oci::RawManifest;
 use crate::publish::{self, promote};
@@ -55,7 +55,7 @@ pub struct Promotion {
     /// The decision about each tag.
     pub tags: Vec<Move>,
     /// The blobs, by outcome.
-    pub blobs: Copied,
+    pub blobs: BlobCounts,
     /// The digests of the artifacts that refer to the image.
     pub referrers: Vec<Digest>,
     /// True if signatures for the destination were added.
@@ -165,7 +165,7 @@ pub async fn promote(
         source,
     };
     if let Some(workspace) = workspace.filter(|_| is_moved) {
-        let moved = Moved {
+        let moved = MovedTags {
             names: known_as.into_iter().map(str::to_owned).collect(),
             repository: to.name().clone(),
             digest: promotion.digest.clone(),

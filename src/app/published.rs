@@ -19,7 +19,6 @@ use crate::workspace::Workspace;
 /// The maximum number of referrers of one image that are read.
 const MOST_REFERRERS: usize = 200;
 
-/// The rule.
 const RULE: &str = "published.require";
 
 /// The artifact types of bills of materials that are attached without an envelope.
@@ -103,7 +102,7 @@ impl Requirements {
             let problem = |artifact: &RequiredArtifact| match artifact {
                 RequiredArtifact::Signature => unsigned.clone(),
                 found if attached.contains(found) => None,
-                artifact => Some(predicate(*artifact).to_owned()),
+                artifact => Some(problem(*artifact).to_owned()),
             };
             lists.push(self.required.iter().filter_map(problem).collect());
         }
@@ -121,7 +120,7 @@ impl Requirements {
         let problem = |artifact: &RequiredArtifact| match artifact {
             RequiredArtifact::Signature if !self.has_key(repository) => Some(no_key(repository)),
             found if attached.contains(found) => None,
-            artifact => Some(predicate(*artifact).to_owned()),
+            artifact => Some(problem(*artifact).to_owned()),
         };
         self.required.iter().filter_map(problem).collect()
     }
@@ -157,8 +156,8 @@ impl Requirements {
     }
 }
 
-/// The predicate of an image without an artifact.
-const fn predicate(artifact: RequiredArtifact) -> &'static str {
+/// The problem of an image that lacks an artifact, as the end of a sentence about the image.
+const fn problem(artifact: RequiredArtifact) -> &'static str {
     match artifact {
         RequiredArtifact::Signature => "is not signed",
         RequiredArtifact::Sbom => "has no bill of materials",
@@ -166,7 +165,8 @@ const fn predicate(artifact: RequiredArtifact) -> &'static str {
     }
 }
 
-/// The predicate of an image in a repository for which no key is trusted.
+/// The problem of an image in a repository for which no key is trusted, as the end of a sentence
+/// about the image.
 fn no_key(repository: &Repository) -> String {
     format!("cannot be verified: no [[trust]] table has a glob for {repository}")
 }

@@ -7,7 +7,7 @@ use super::diff::{self, ComparedImages};
 use super::error::Error;
 use super::located::{Finder, LocatedImage};
 use super::names::WorkspaceNames;
-use super::pipeline::{Ended, ImageOutcome};
+use super::pipeline::{ImageOutcome, RunResult};
 use super::prepare::Prepared;
 use super::work::Work;
 use crate::publish::Receipt;
@@ -46,7 +46,7 @@ pub enum PublishedDiffResult {
 /// Compares each published image with the version before it, in the first registry that the run
 /// changed, on the first platform of the image. An image without an earlier version is omitted.
 /// Returns `None` if more than [`MOST_IMAGES`] images were published.
-pub async fn published_diffs(prepared: &Prepared, ended: &Ended) -> Option<Vec<PublishedDiff>> {
+pub async fn published_diffs(prepared: &Prepared, ended: &RunResult) -> Option<Vec<PublishedDiff>> {
     let published = ended
         .reports
         .iter()

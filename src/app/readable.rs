@@ -16,7 +16,7 @@ pub struct ReadableImage {
     pub platform: Platform,
     /// The image config.
     pub config: ImageConfig,
-    /// The bytes of the config; those of a scanned image are written again.
+    /// The bytes of the config. For a scanned image, golden writes them from the parsed config.
     pub raw_config: Bytes,
     /// The layers, the lowest first.
     pub layers: Vec<Layer>,

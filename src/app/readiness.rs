@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::error::Error;
-use super::pipeline::{Ended, Engines, Failed, ImageOutcome, ImageReport};
+use super::pipeline::{Engines, Failed, ImageOutcome, ImageReport, RunResult};
 use super::session::Session;
 use super::survey::external_bases;
-use super::unready::{Unready, UnreadyReason, skipped};
+use super::unready::{UnreadyImage, UnreadyReason, skipped};
 use crate::observe;
 use crate::resolve::ResolvedImage;
 use crate::resolve::pin::ParentIndex;
@@ -16,7 +16,7 @@ use crate::snapshot::Observed;
 
 /// Reads every base separately. Removes the images whose base is unavailable, and the images built
 /// on them, from `session`.
-pub(super) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Unready> {
+pub(super) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<UnreadyImage> {
     let mut observed = Observed::default();
     let images: Vec<ResolvedImage> = session.resolved().cloned().collect();
     observe::from_lock(&images, &session.workspace.lock, &mut observed);
@@ -44,7 +44,7 @@ pub(super) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
     let mut unready = Vec::new();
     for (position, image) in all {
         match unavailable.remove(&position) {
-            Some(why) => unready.push(Unready {
+            Some(why) => unready.push(UnreadyImage {
                 image: image.image,
                 why,
             }),
@@ -56,7 +56,7 @@ pub(super) async fn take_out(session: &mut Session, engines: &Engines) -> Vec<Un
 
 /// Fails if the base of an image is unavailable. It is for `--atomic`, which moves no tag unless
 /// all images are ready.
-pub(super) fn refuse_any(unready: &[Unready]) -> Result<(), Error> {
+pub(super) fn refuse_any(unready: &[UnreadyImage]) -> Result<(), Error> {
     let error = unready.iter().find_map(|unready| match &unready.why {
         UnreadyReason::Base(error) => Some(error),
         UnreadyReason::Parent { .. } => None,
@@ -68,8 +68,8 @@ pub(super) fn refuse_any(unready: &[Unready]) -> Result<(), Error> {
 }
 
 /// Adds the removed images to the summary of a run.
-pub(super) fn put_back(unready: Vec<Unready>, ended: &mut Ended) {
-    for Unready { image, why } in unready {
+pub(super) fn put_back(unready: Vec<UnreadyImage>, ended: &mut RunResult) {
+    for UnreadyImage { image, why } in unready {
         let (outcome, because, failed) = match why {
             UnreadyReason::Base(error) => (
                 ImageOutcome::Failed,

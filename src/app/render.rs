@@ -27,7 +27,7 @@ pub const UNKNOWN_FAMILY: &str =
 pub struct RenderReport {
     /// The Dockerfiles.
     pub images: Vec<RenderedImage>,
-    /// With `--out`: all files except the Dockerfiles.
+    /// The files that `--out` writes, except the Dockerfiles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<WrittenFile>,
     /// Files of images that no longer exist, relative to `--out`.
@@ -44,7 +44,7 @@ pub struct RenderedImage {
     pub file: String,
     /// The text of the Dockerfile.
     pub dockerfile: String,
-    /// With `--out`: the state of the file.
+    /// The state of the file that `--out` writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<RenderState>,
 }

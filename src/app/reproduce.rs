@@ -22,7 +22,7 @@ use crate::assemble::{Assembled, can_assemble};
 use crate::config_files::policy::{LifecyclePolicy, Policy, RuleLevel};
 use crate::config_files::workspace::SigningTable;
 use crate::diagnostic::Severity;
-use crate::engine::{BuildOptions, EngineKind, ImageLocation};
+use crate::engine::{BuildOptions, BuildOutput, EngineKind};
 use crate::image::{self, children};
 use crate::oci::RawManifest;
 use crate::platform::Platform;
@@ -59,7 +59,7 @@ pub struct ProvenanceCheck {
     /// The name of the `[[trust]]` table, or the location of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
-    /// The reason why the statement is not verified, as a predicate.
+    /// The reason why the statement is not verified, as the end of a sentence about the statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -67,7 +67,7 @@ pub struct ProvenanceCheck {
 /// The result of building an image again.
 #[derive(Debug, Serialize)]
 pub struct Reproduction {
-    /// The reference.
+    /// The reference of the published image.
     pub reference: Reference,
     /// The digest of the published image.
     pub digest: Digest,
@@ -101,7 +101,7 @@ pub enum ReproduceOutcome {
     },
     /// An engine built the image, so only the inputs were compared. They are the same.
     SameInputs {
-        /// The engine.
+        /// The engine that built the image.
         engine: String,
     },
     /// The commit has other inputs than the image, and the image was not built.
@@ -532,7 +532,7 @@ async fn rebuilt(
     let built = Box::pin(built)
         .await
         .map_err(super::pipeline::Failed::from)?;
-    let ImageLocation::Assembled(assembled) = &built.artifact else {
+    let BuildOutput::Assembled(assembled) = &built.output else {
         return Err(Error::failed("the image was not assembled"));
     };
     let digest = &published.raw.digest;

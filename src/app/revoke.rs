@@ -43,14 +43,14 @@ pub struct RevokeRequest {
 /// An image to revoke or to restore.
 #[derive(Debug, Serialize)]
 pub struct RevokedImage {
-    /// The reference.
+    /// The published version.
     pub reference: Reference,
     /// The digest of the index or of the image.
     pub digest: Digest,
     /// The tags of a descendant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// The announcement.
+    /// The content of the announcement.
     #[serde(flatten)]
     pub announcement: Announcement,
     /// The number of manifests that got a new announcement.

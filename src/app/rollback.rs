@@ -7,7 +7,7 @@ use semver::Version;
 use serde::Serialize;
 
 use super::error::Error;
-use super::notify::{Moved, notify};
+use super::notify::{MovedTags, notify};
 use super::registries;
 use super::session::Session;
 use crate::config_files::edit::Edit;
@@ -17,7 +17,7 @@ use crate::glob::Glob;
 use crate::observe;
 use crate::publish::receipt::{Receipt, TagReceipt};
 use crate::publish::rollback::{
-    Examined, Returned, Rollback, RolledBack, decide, examine, roll_back,
+    Rollback, RollbackState, RollbackTag, RolledBack, decide, examine, roll_back,
 };
 use crate::reference::{Repository, RepositoryPath};
 use crate::registry::Repo;
@@ -56,7 +56,7 @@ struct ImageRollback {
     destination: Destination,
     image: ResolvedImage,
     rollback: Rollback,
-    examined: Examined,
+    examined: RollbackState,
 }
 
 /// The planned rollback of all images in all registries.
@@ -147,11 +147,11 @@ impl PlannedRollback {
     }
 
     /// Moves the tags, and adds the images whose tags moved to `moved`.
-    async fn move_tags(&self, session: &Session, moved: &mut Vec<Moved>) -> Result<(), Error> {
+    async fn move_tags(&self, session: &Session, moved: &mut Vec<MovedTags>) -> Result<(), Error> {
         for (work, row) in self.work.iter().zip(&self.images) {
             roll_back(&work.repo, &work.examined).await?;
             if work.examined.moving().next().is_some() {
-                moved.push(Moved {
+                moved.push(MovedTags {
                     names: vec![row.image.clone()],
                     repository: row.done.repository.clone(),
                     digest: row.done.digest.clone(),
@@ -392,7 +392,7 @@ pub fn target(text: &str) -> Result<Version, Error> {
 }
 
 fn updated(receipt: Receipt, done: &RolledBack) -> Receipt {
-    let moved = done.tags.iter().map(|Returned { tag, previous }| {
+    let moved = done.tags.iter().map(|RollbackTag { tag, previous }| {
         let action = if previous.as_ref() == Some(&done.digest) {
             "same"
         } else {

@@ -28,7 +28,7 @@ const MOST_LIST_BYTES: u64 = 16 << 20;
 /// An image of a repository, with its tags.
 #[derive(Debug, Clone)]
 pub struct ScannedImage {
-    /// The repository.
+    /// The repository that has the image.
     pub repository: Repository,
     /// The tags that point to the image.
     pub tags: Vec<Tag>,

@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::work::SessionImage;
 use super::{changed, destinations, findings, provenance};
 use crate::config_files::WorkspaceSpec;
-use crate::config_files::places::Parsed;
+use crate::config_files::source_keys::SourceKeys;
 use crate::diagnostic::{Class, Diagnostics, SourceMap};
 use crate::engine::Embedded;
 use crate::policy::{self, SpecFacts};
@@ -103,7 +103,7 @@ impl CheckedWorkspace {
     /// Reads the workspace without its images, for commands that need only golden.toml. `None` if
     /// there is no workspace.
     pub async fn read(settings: &Settings) -> Result<Option<Self>, Error> {
-        let mut loaded = match load::spec(&settings.surroundings()?).await {
+        let mut loaded = match load::spec(&settings.load_inputs()?).await {
             Ok(loaded) => loaded,
             Err(crate::workspace::discover::Error::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -177,7 +177,7 @@ pub async fn check(settings: Settings) -> Result<CheckedSession, Error> {
 /// As [`check`], but golden.lock may have two digests of one reference: for `golden update`, which
 /// repairs the file, and for earlier commits.
 pub async fn check_with_any_lock(settings: Settings) -> Result<CheckedSession, Error> {
-    let mut loaded = load::load(&settings.surroundings()?).await?;
+    let mut loaded = load::load(&settings.load_inputs()?).await?;
     loaded
         .sources
         .set_prefix(prefix(&settings.cwd, &loaded.root));
@@ -241,7 +241,7 @@ pub async fn check_with_any_lock(settings: Settings) -> Result<CheckedSession, E
     }
     let images: Vec<SessionImage> = resolved.into_values().collect();
     let is_locked = |base: &Base| lock.get(base).is_some();
-    let places = Parsed::new(&loaded.sources);
+    let places = SourceKeys::new(&loaded.sources);
     let facts = SpecFacts {
         places: &places,
         now: settings.now,

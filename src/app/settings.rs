@@ -9,7 +9,7 @@ use crate::event::Events;
 use crate::oci::{LAST_TIME, rfc3339};
 use crate::process::Environment;
 use crate::signing::AskPassword;
-use crate::workspace::load::Surroundings;
+use crate::workspace::load::LoadInputs;
 use crate::workspace::user_cache::UserCache;
 
 /// The variable with the registry of commands without `--registry`.
@@ -103,9 +103,9 @@ impl Settings {
     }
 
     /// The input of loading a workspace. Fails if `SOURCE_DATE_EPOCH` is invalid.
-    pub fn surroundings(&self) -> Result<Surroundings, Error> {
+    pub fn load_inputs(&self) -> Result<LoadInputs, Error> {
         let now = rfc3339(self.epoch()?.unwrap_or(self.now));
-        Ok(Surroundings {
+        Ok(LoadInputs {
             start: self.cwd.clone(),
             named: self.workspace.clone(),
             set: self.set.iter().cloned().collect(),

@@ -18,7 +18,7 @@ const CONCURRENT: usize = 4;
 /// An image that has signatures now.
 #[derive(Debug, Serialize)]
 pub struct SignedImage {
-    /// The reference.
+    /// The reference of the image.
     pub reference: Reference,
     /// The digest of the image or index.
     pub digest: Digest,

@@ -46,7 +46,7 @@ pub async fn read(settings: &Settings, root: &Path, key: &KeySource) -> Result<S
 pub struct TrustedKey {
     /// The name of the `[[trust]]` table, or the location of the key.
     pub name: String,
-    /// The key.
+    /// The public key that verifies signatures.
     pub key: PublicKey,
 }
 

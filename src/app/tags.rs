@@ -26,7 +26,7 @@ pub struct TagsRequest {
 /// The tags of a version.
 #[derive(Debug)]
 pub struct DecidedTags {
-    /// The version.
+    /// The version that the tags belong to.
     pub version: Version,
     /// The decision about each tag.
     pub moves: Vec<Move>,

@@ -13,7 +13,7 @@ use super::prepare::{RunRequest, logins, prepare};
 use super::readable::{ReadableImage, of_layout, published};
 use super::registries;
 use super::session::Session;
-use crate::app::pipeline::Ended;
+use crate::app::pipeline::RunResult;
 use crate::checks::TestedPlatform;
 use crate::config_files::base::LayoutSpec;
 use crate::diagnostic::SourceMap;
@@ -46,7 +46,7 @@ pub struct Tested {
     /// The results for each image.
     pub images: Vec<TestedImage>,
     /// The results of the builds. The failures are images that could not be built.
-    pub ended: Ended,
+    pub ended: RunResult,
     /// The texts of the spec files, for messages.
     pub sources: SourceMap,
 }

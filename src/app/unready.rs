@@ -5,7 +5,7 @@ use crate::resolve::ResolvedImage;
 
 /// An image that is not built, and the reason.
 #[derive(Debug)]
-pub struct Unready {
+pub struct UnreadyImage {
     /// The image.
     pub image: ResolvedImage,
     /// The reason.

@@ -13,7 +13,8 @@ pub struct BaseImage {
     pub config: ImageConfig,
     /// The layers, bottom first.
     pub layers: Vec<Layer>,
-    /// True for Docker's schema 2, which golden keeps unless the spec requests OCI; false for OCI.
+    /// True if the base has the format of Docker's schema 2. golden keeps this format unless the
+    /// spec requests OCI. False if the base has the OCI format.
     pub docker: bool,
 }
 

@@ -61,7 +61,7 @@ pub enum TreeNode {
 }
 
 impl TreeNode {
-    /// True for a directory, with or without an entry of its own.
+    /// True if the node is a directory, with or without an entry of its own.
     #[must_use]
     pub const fn is_directory(&self) -> bool {
         matches!(self, Self::Directory(_) | Self::Implied)

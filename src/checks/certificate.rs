@@ -6,12 +6,12 @@ use super::ImageFacts;
 use super::file::content_at;
 use super::verdict::Mismatch;
 use crate::assemble::certificates::{BUNDLES, certificates_in};
-use crate::inventory::Merged;
+use crate::inventory::ImageFiles;
 use crate::reference::Digest;
 use crate::resolve::image::Certificate;
 
 /// The path and the content of the bundle that programs find first.
-fn bundle(files: &Merged) -> Option<(String, Digest, u64)> {
+fn bundle(files: &ImageFiles) -> Option<(String, Digest, u64)> {
     BUNDLES.iter().find_map(|path| {
         let path = format!("/{path}");
         let (digest, size) = content_at(files, &path)?;
@@ -20,7 +20,7 @@ fn bundle(files: &Merged) -> Option<(String, Digest, u64)> {
 }
 
 /// The bundle.
-pub(super) fn needed(files: &Merged) -> BTreeMap<Digest, u64> {
+pub(super) fn needed(files: &ImageFiles) -> BTreeMap<Digest, u64> {
     let bundle = bundle(files).into_iter();
     bundle.map(|(_, digest, size)| (digest, size)).collect()
 }

@@ -9,7 +9,7 @@ use super::verdict::Mismatch;
 use super::{ImageFacts, LARGEST_CONTENT};
 use crate::config_files::byte_size::ByteSize;
 use crate::config_files::values::OwnerSpec;
-use crate::inventory::{LayerFileKind, Merged};
+use crate::inventory::{ImageFiles, LayerFileKind};
 use crate::reference::Digest;
 use crate::resolve::image_test::{FileExpectation, FileProperties};
 
@@ -29,13 +29,13 @@ fn content(found: Option<FoundPath<'_>>) -> Option<(Digest, u64)> {
 }
 
 /// The content of a file at a path, if a layer has it.
-pub(super) fn content_at(files: &Merged, path: &str) -> Option<(Digest, u64)> {
+pub(super) fn content_at(files: &ImageFiles, path: &str) -> Option<(Digest, u64)> {
     content(find(files, path, LastLink::Follow))
 }
 
 /// The contents that the assertions need.
 pub(super) fn needed(
-    files: &Merged,
+    files: &ImageFiles,
     path: &str,
     expected: &FileExpectation,
 ) -> BTreeMap<Digest, u64> {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::config_files::byte_size::ByteSize;
 use crate::config_files::test_table::SizeKind;
-use crate::inventory::{Inventory, Merged, Package};
+use crate::inventory::{ImageFiles, Inventory, Package};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest};
@@ -39,8 +39,8 @@ pub const LARGEST_CONTENT: u64 = 64 << 20;
 pub struct ImageFacts<'a> {
     /// The image config.
     pub config: &'a ImageConfig,
-    /// The files.
-    pub files: &'a Merged,
+    /// The files of all layers.
+    pub files: &'a ImageFiles,
     /// The packages.
     pub inventory: &'a Inventory,
     /// The contents of the files that the tests need, by their digest.
@@ -69,7 +69,7 @@ pub fn needs_files(tests: &[ResolvedTest]) -> bool {
 
 /// The digests and the sizes of the files whose content the tests need.
 #[must_use]
-pub fn needed_contents(tests: &[ResolvedTest], files: &Merged) -> BTreeMap<Digest, u64> {
+pub fn needed_contents(tests: &[ResolvedTest], files: &ImageFiles) -> BTreeMap<Digest, u64> {
     let mut needed = BTreeMap::new();
     for test in tests {
         match &test.subject {

@@ -1,6 +1,6 @@
 //! Finds a path in the files of an image, and follows symbolic links.
 
-use crate::inventory::{LayerFile, LayerFileKind, Merged};
+use crate::inventory::{ImageFiles, LayerFile, LayerFileKind};
 
 /// The maximum number of links on the way to a file, as on Linux.
 const MOST_LINKS: usize = 40;
@@ -56,7 +56,7 @@ impl FoundPath<'_> {
 }
 
 /// The file at an absolute path. `None` if it does not exist.
-pub(super) fn find<'a>(files: &'a Merged, path: &str, last: LastLink) -> Option<FoundPath<'a>> {
+pub(super) fn find<'a>(files: &'a ImageFiles, path: &str, last: LastLink) -> Option<FoundPath<'a>> {
     let mut open: Vec<String> = components(path);
     let mut reached: Vec<String> = Vec::new();
     let mut links = 0;
@@ -102,7 +102,7 @@ fn components(path: &str) -> Vec<String> {
 }
 
 /// The file at a path without links in its directories, relative to the root.
-fn at<'a>(files: &'a Merged, path: &str) -> Option<FoundPath<'a>> {
+fn at<'a>(files: &'a ImageFiles, path: &str) -> Option<FoundPath<'a>> {
     if path.is_empty() {
         return Some(FoundPath::ImpliedDirectory);
     }

@@ -14,7 +14,7 @@ use crate::config_files::structure::{
     CommandCheck, ExistenceCheck, ExpectedValue, GoPattern, MetadataCheck, Patterns,
     StructureCheck, expand,
 };
-use crate::inventory::{LayerFileKind, Merged};
+use crate::inventory::{ImageFiles, LayerFileKind};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
 use crate::resolve::image_test::{ContainerCommand, StructureTest};
@@ -31,7 +31,7 @@ pub(super) const fn needs_files(test: &StructureTest) -> bool {
 }
 
 /// The content that a test needs.
-pub(super) fn needed(files: &Merged, test: &StructureTest) -> Option<(Digest, u64)> {
+pub(super) fn needed(files: &ImageFiles, test: &StructureTest) -> Option<(Digest, u64)> {
     match &test.check {
         StructureCheck::Content(content) => content_at(files, &content.path),
         _ => None,

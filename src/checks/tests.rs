@@ -9,7 +9,7 @@ use crate::config_files::byte_size::ByteSize;
 use crate::config_files::config::Invocation;
 use crate::config_files::structure;
 use crate::config_files::test_table::{ConfigKey, Pattern, SizeKind, TestFileType};
-use crate::inventory::{HashedFiles, LayerFiles, LayerOwner, Merged};
+use crate::inventory::{HashedFiles, ImageFiles, LayerFiles, LayerOwner};
 use crate::oci::ImageConfig;
 use crate::reference::Digest;
 use crate::resolve::image::{Certificate, ResolvedTest, SpecLocation};
@@ -58,7 +58,7 @@ fn tar(entries: &[(&str, u32, char, &str)]) -> Vec<u8> {
 }
 
 /// The files of an image, and all contents by digest.
-fn image() -> (Merged, BTreeMap<Digest, Vec<u8>>) {
+fn image() -> (ImageFiles, BTreeMap<Digest, Vec<u8>>) {
     let below: &[(&str, u32, char, &str)] = &[
         ("usr/bin/tini", 0o755, 'f', "tini"),
         ("bin", 0o777, 's', "usr/bin"),
@@ -84,7 +84,7 @@ fn image() -> (Merged, BTreeMap<Digest, Vec<u8>>) {
         ("opt/ruamel.dist-info/METADATA", 0o644, 'f', RUAMEL),
         ("data", 0o1777, 'd', ""),
     ];
-    let mut merged = Merged::default();
+    let mut merged = ImageFiles::default();
     let mut contents = BTreeMap::new();
     for layer in [below, above] {
         let tar = tar(layer);

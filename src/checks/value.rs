@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::verdict::Mismatch;
-use crate::config_files::config::{Exposed, Invocation};
+use crate::config_files::config::{ExposedPort, Invocation};
 use crate::config_files::test_table::ConfigKey;
 use crate::oci::ImageConfig;
 use crate::policy::looks_like_a_secret;
@@ -126,9 +126,9 @@ pub(super) fn keys<'a>(config: &'a ImageConfig, name: &str) -> Vec<&'a str> {
 }
 
 /// Compares the exposed ports.
-pub(super) fn ports(config: &ImageConfig, port: Exposed, exists: bool) -> Vec<Mismatch> {
+pub(super) fn ports(config: &ImageConfig, port: ExposedPort, exists: bool) -> Vec<Mismatch> {
     let exposed = keys(config, "ExposedPorts");
-    let ranges: Vec<Exposed> = exposed.iter().filter_map(|key| key.parse().ok()).collect();
+    let ranges: Vec<ExposedPort> = exposed.iter().filter_map(|key| key.parse().ok()).collect();
     let is_exposed = |number: u16| {
         ranges.iter().any(|range| {
             range.protocol == port.protocol && (range.first..=range.last).contains(&number)

@@ -58,13 +58,14 @@ pub struct CommandOutput {
 /// The result of one test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestVerdict {
-    /// The name of the test, or else its subject.
+    /// The name of the test, or its subject if it has no name.
     pub name: String,
     /// The subject, such as `file /etc/motd`.
     pub subject: String,
     /// True if every assertion holds.
     pub passed: bool,
-    /// The reason why the test was not run on this platform. It is then neither passed nor failed.
+    /// The reason why the test was not run on this platform. Such a test has neither passed nor
+    /// failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_run: Option<String>,
     /// The assertions that do not hold.
@@ -73,7 +74,7 @@ pub struct TestVerdict {
     /// The command of a failed test, and the start of its output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<CommandOutput>,
-    /// The duration.
+    /// The time that the test took.
     #[serde(skip)]
     pub duration: Duration,
     /// The location of the test.

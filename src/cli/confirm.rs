@@ -4,8 +4,8 @@ use std::io::BufRead;
 
 use super::{Context, Failure};
 
-/// Asks the user to confirm the action `what`, unless `--yes` is given. Fails with exit code 2 if the
-/// user does not confirm, or if golden cannot ask.
+/// Asks the user to confirm the action `what`, unless `--yes` is given. Fails with exit code 2 if
+/// the user does not confirm, or if golden cannot ask.
 pub(crate) async fn confirm(context: &Context, yes: bool, what: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());

@@ -162,7 +162,7 @@ impl From<crate::engine::Error> for Failure {
             Engine::Unsupported { .. }
             | Engine::NeedsBuildKit { .. }
             | Engine::NotPassed { .. } => Exit::Usage,
-            Engine::Embedded(embedded) if embedded.needs_execution() => Exit::Usage,
+            Engine::Embedded(embedded) if embedded.needs_docker() => Exit::Usage,
             error if error.is_of_the_spec() => Exit::Usage,
             _ => Exit::Failed,
         };

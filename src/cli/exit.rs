@@ -1,6 +1,6 @@
 //! The exit codes of golden.
 
-use crate::app::pipeline::{Ended, Failed};
+use crate::app::pipeline::{Failed, RunResult};
 
 /// The result of a run, as its exit code reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Exit {
     /// The exit code of several images: 1 if one failed, else 4 if one was refused, else 3 if one
     /// violates the policy, else 2 if a spec does not fit its base, else 0.
     #[must_use]
-    pub fn of(ended: &Ended) -> Self {
+    pub fn of(ended: &RunResult) -> Self {
         let failures = || ended.failures.iter().map(|(_, failed)| failed);
         let violates_policy = |failed: &Failed| matches!(failed, Failed::Policy { .. });
         let other = |failed: &Failed| {

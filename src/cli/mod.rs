@@ -154,13 +154,13 @@ pub enum ColorChoice {
     /// On terminals, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
+    /// Use colors, also in a pipe.
     Always,
-    /// Never.
+    /// Use no colors.
     Never,
 }
 
-/// The commands.
+/// The commands of golden.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a workspace with commented example files, ready to build.

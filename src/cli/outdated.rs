@@ -7,7 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::unavailable::show_unavailable;
 use super::{packages, session};
-use crate::app::bases::{self, Compared, LockedBaseChange, UnavailableBase};
+use crate::app::bases::{self, ComparedBase, LockedBaseChange, UnavailableBase};
 use crate::report::{self, OutputFormat};
 
 /// List bases that changed since golden.lock (exit 5 if there are any).
@@ -27,7 +27,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct OutdatedReport {
-    bases: Vec<Compared>,
+    bases: Vec<ComparedBase>,
     /// Bases that are unavailable.
     lost: Vec<UnavailableBase>,
 }

@@ -76,7 +76,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     rollback.execute(&session).await?;
     let image = shell_word(&args.image);
     if rollback.is_done() {
-        let state = report::rollback::state(&image, &version, &rollback);
+        let state = report::rollback::nothing_to_move(&image, &version, &rollback);
         context.events.note(None, format!("nothing to do: {state}"));
     } else if context.format != OutputFormat::Json && !args.no_edit {
         let commit = report::rollback::commit_first(&rollback.edits);

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Failure;
 use crate::app::Error;
-use crate::app::unready::{Unready, UnreadyReason, skipped};
+use crate::app::unready::{UnreadyImage, UnreadyReason, skipped};
 use crate::diagnostic::SourceMap;
 
 /// Converts an error of planning. If no image can be planned, the reasons are shown.
@@ -18,9 +18,9 @@ pub(super) fn failure(context: &Context, error: Error) -> Failure {
 }
 
 /// Shows the reason for each image that is not planned.
-pub(super) fn show(unready: Vec<Unready>, context: &Context, sources: &SourceMap) {
+pub(super) fn show(unready: Vec<UnreadyImage>, context: &Context, sources: &SourceMap) {
     let (mut bases, mut skipped_images) = (Vec::new(), Vec::new());
-    for Unready { image, why } in unready {
+    for UnreadyImage { image, why } in unready {
         match why {
             UnreadyReason::Base(error) => bases.push((error, image.locations.base)),
             UnreadyReason::Parent { parent, root } => {

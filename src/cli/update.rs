@@ -7,7 +7,7 @@ use super::error::Failure;
 use super::exit::Exit;
 use super::unavailable::show_unavailable;
 use super::{packages, session};
-use crate::app::bases::{self, Compared};
+use crate::app::bases::{self, ComparedBase};
 use crate::app::bump::NextVersion;
 use crate::report::{self, OutputFormat};
 use crate::workspace::lock::FILE;
@@ -32,7 +32,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct UpdateReport {
-    bases: Vec<Compared>,
+    bases: Vec<ComparedBase>,
     /// Bases that no image uses any longer.
     removed: Vec<String>,
 }

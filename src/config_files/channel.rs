@@ -12,7 +12,7 @@ use crate::reference::Tag;
 /// The target of a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelSpec {
-    /// A version.
+    /// A published version, such as `1.2.3`.
     Version(semver::Version),
     /// The version that another tag points to.
     Follow(FollowTable),
@@ -25,7 +25,7 @@ pub struct FollowTable {
     /// The tag, such as "latest" or "1.2".
     #[schemars(with = "String")]
     pub follow: Tag,
-    /// The time since the publication of a version, such as "24h" or "7d".
+    /// The minimum time since the publication of a version, such as "24h" or "7d".
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub after: Option<Age>,

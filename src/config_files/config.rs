@@ -13,7 +13,7 @@ use super::values::Interval;
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigTable {
     /// Exposed ports: `80`, `"443/tcp"`, `"8000-8010"`.
-    pub expose: Option<Vec<Exposed>>,
+    pub expose: Option<Vec<ExposedPort>>,
     /// The user that the container runs as: `user[:group]`, names or numbers.
     pub user: Option<String>,
     /// The working directory, an absolute path.
@@ -39,13 +39,13 @@ pub struct ConfigTable {
 pub struct HealthcheckTable {
     /// The command: `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]`; a string is run by the shell.
     pub test: Option<Invocation>,
-    /// Time between two checks, such as `30s`.
+    /// The time between two checks, such as `30s`.
     #[schemars(with = "Option<String>")]
     pub interval: Option<Interval>,
-    /// Time after which an unfinished check counts as failed.
+    /// The time limit of a check; a check that takes longer fails.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Interval>,
-    /// Time after the start in which failures do not count.
+    /// The time after the start in which failed checks are ignored.
     #[schemars(with = "Option<String>")]
     pub start_period: Option<Interval>,
     /// The number of consecutive failures that make the container unhealthy.
@@ -100,9 +100,9 @@ impl JsonSchema for Invocation {
     }
 }
 
-/// A port or a range of ports.
+/// A port or a range of ports that an image exposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exposed {
+pub struct ExposedPort {
     /// The first port, 1 to 65535.
     pub first: u16,
     /// The last port, equal to or higher than the first.
@@ -135,7 +135,7 @@ impl Protocol {
     }
 }
 
-impl fmt::Display for Exposed {
+impl fmt::Display for ExposedPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             first,
@@ -150,7 +150,7 @@ impl fmt::Display for Exposed {
     }
 }
 
-impl std::str::FromStr for Exposed {
+impl std::str::FromStr for ExposedPort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -187,23 +187,23 @@ fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-impl<'de> Deserialize<'de> for Exposed {
+impl<'de> Deserialize<'de> for ExposedPort {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AsPort;
         impl Visitor<'_> for AsPort {
-            type Value = Exposed;
+            type Value = ExposedPort;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a port such as 80, \"443/tcp\" or \"8000-8010\"")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Exposed, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ExposedPort, E> {
                 text.parse().map_err(E::custom)
             }
 
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Exposed, E> {
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<ExposedPort, E> {
                 match u16::try_from(number) {
-                    Ok(port) if port > 0 => Ok(Exposed {
+                    Ok(port) if port > 0 => Ok(ExposedPort {
                         first: port,
                         last: port,
                         protocol: Protocol::Tcp,
@@ -218,7 +218,7 @@ impl<'de> Deserialize<'de> for Exposed {
     }
 }
 
-impl JsonSchema for Exposed {
+impl JsonSchema for ExposedPort {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Exposed".into()
     }
@@ -245,7 +245,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse(),
-                Ok(Exposed {
+                Ok(ExposedPort {
                     first,
                     last,
                     protocol
@@ -257,7 +257,7 @@ mod tests {
             "", "0", "70000", "80/", "80/TCP", "a", "-", "80-", "90-80", "+80", "80-70000",
             "8080:80",
         ] {
-            assert!(bad.parse::<Exposed>().is_err(), "{bad:?} was taken");
+            assert!(bad.parse::<ExposedPort>().is_err(), "{bad:?} was taken");
         }
     }
 }

@@ -166,8 +166,7 @@ fn syntax_errors(file: &Path, text: &str, errors: Vec<toml::de::Error>) -> Vec<D
     reported
 }
 
-/// True for the error about a key that is written twice. The parser has no other mark for it than
-/// its message.
+/// True if the error is about a key that is written twice. Only the message of the parser shows it.
 fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message() == "duplicate key"
 }

@@ -144,11 +144,11 @@ impl Edit {
     pub fn diff(&self, file: &str) -> String {
         let lines = |text| -> Vec<&str> { str::lines(text).collect() };
         let (before, after) = (lines(&self.before), lines(&self.after));
-        let Changed {
+        let ChangedBlock {
             start,
             before_end,
             after_end,
-        } = Changed::between(&before, &after);
+        } = ChangedBlock::between(&before, &after);
         let (first, last) = (
             start.saturating_sub(CONTEXT),
             (before_end + CONTEXT).min(before.len()),
@@ -259,13 +259,13 @@ fn text(raw: Option<&RawString>) -> String {
 }
 
 /// One block that contains all lines that differ.
-struct Changed {
+struct ChangedBlock {
     start: usize,
     before_end: usize,
     after_end: usize,
 }
 
-impl Changed {
+impl ChangedBlock {
     fn between(before: &[&str], after: &[&str]) -> Self {
         let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
         let rest = (&before[start..], &after[start..]);
@@ -299,11 +299,11 @@ fn with_endings_of(text: &str, unix: &str, edited: &str) -> String {
     let original: Vec<&str> = text.split_inclusive('\n').collect();
     let lines = |text| -> Vec<&str> { str::split_inclusive(text, '\n').collect() };
     let (before, after) = (lines(unix), lines(edited));
-    let Changed {
+    let ChangedBlock {
         start,
         before_end,
         after_end,
-    } = Changed::between(&before, &after);
+    } = ChangedBlock::between(&before, &after);
     let changed = after[start..after_end]
         .iter()
         .map(|line| match line.strip_suffix('\n') {

@@ -34,7 +34,7 @@ enum BlankLines {
     None,
     /// One if there is at least one.
     AsWritten,
-    /// One.
+    /// Always one.
     One,
 }
 

@@ -95,10 +95,11 @@ pub struct ImageTable {
 pub struct CertsTable {
     /// PEM files, by path or glob, that golden adds to the trust store of the image.
     pub trust: Vec<String>,
-    /// Also add the certificates to the keystores of the JDKs in the image, with the keytool of each JDK.
+    /// Also add the certificates to the keystores of the JDKs in the image, with the keytool of each
+    /// JDK.
     pub java: bool,
-    /// Set variables such as `SSL_CERT_FILE` to the certificate bundle of the image, for programs that
-    /// otherwise use a bundle of their own.
+    /// Set variables such as `SSL_CERT_FILE` to the certificate bundle of the image, for programs
+    /// that otherwise use a bundle of their own.
     pub env: bool,
 }
 

@@ -9,7 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
 use super::byte_size::ByteSize;
-use super::config::{Exposed, Invocation};
+use super::config::{ExposedPort, Invocation};
 use super::package_requirement::PackageRequirement;
 use super::regular_expression;
 use super::schema::pattern;
@@ -37,7 +37,7 @@ pub struct TestTable {
     /// Subject: a key of the image config, which `equals` compares.
     pub config: Option<ConfigKey>,
     /// Subject: an exposed port.
-    pub port: Option<Exposed>,
+    pub port: Option<ExposedPort>,
     /// Subject: the path of a volume.
     pub volume: Option<String>,
     /// Subject: a PEM file of the workspace, which the system bundle of the image must contain.
@@ -49,7 +49,7 @@ pub struct TestTable {
     /// Subject: a file of container-structure-test (schema 2.0.0) in the workspace. Each of its tests
     /// has a result.
     pub structure: Option<String>,
-    /// `false`: the file, package, variable, label, port or volume must not exist.
+    /// If `false`, the file, package, variable, label, port or volume must not exist.
     pub exists: Option<bool>,
     /// file: the permission bits in octal, such as "0644".
     #[schemars(with = "Option<String>", extend("pattern" = pattern::MODE))]
@@ -89,9 +89,9 @@ pub struct TestTable {
     /// run: the time limit, 30s by default. The command is then killed, and the test fails.
     #[schemars(with = "Option<String>")]
     pub timeout: Option<Interval>,
-    /// run: `true`: the container has the network of the engine.
+    /// run: if `true`, the container has the network of the engine.
     pub network: Option<bool>,
-    /// run: `false`: the command may write to the whole file system, and not only to /tmp.
+    /// run: if `false`, the command may write to the whole file system, and not only to /tmp.
     pub read_only: Option<bool>,
 }
 
@@ -168,7 +168,7 @@ pub struct OutputTable {
     /// A regular expression that a part of the output matches.
     #[schemars(with = "Option<String>")]
     pub matches: Option<Pattern>,
-    /// The whole output; line feeds at its end do not count.
+    /// The whole output; line feeds at its end are ignored.
     pub equals: Option<String>,
 }
 

@@ -199,7 +199,7 @@ impl Family {
 /// The value of a label or of an environment variable, or its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrDropped<T> {
-    /// A value.
+    /// The value to set.
     Value(T),
     /// `false`: removes the value that comes from the defaults or that golden fills in.
     Dropped,

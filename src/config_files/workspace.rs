@@ -72,7 +72,7 @@ pub struct WorkspaceTable {
     pub compression: Compression,
     /// The format of manifests that the embedded engine creates.
     pub format: Format,
-    /// The place where engines with BuildKit share the results of steps; by default, they share none.
+    /// The store in which BuildKit engines share the results of steps; they share none by default.
     pub cache: Option<BuildCache>,
 }
 

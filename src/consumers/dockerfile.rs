@@ -1,6 +1,6 @@
 //! The `FROM` lines of Dockerfiles.
 
-use super::{Editable, EditablePart, ImageUse, parsed};
+use super::{EditablePart, EditableText, ImageUse, parsed};
 use crate::dockerfile::{Dockerfile, Instruction, Keyword, StageBase, parse, stages};
 
 pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
@@ -19,7 +19,7 @@ pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
         let editable = if from.written.contains('$') {
             argument(&dockerfile, &from.written, &written)
         } else {
-            Some(Editable {
+            Some(EditableText {
                 position: from.position.clone(),
                 part: EditablePart::Reference,
             })
@@ -35,7 +35,7 @@ pub(super) fn images(text: &str) -> Result<Vec<ImageUse>, String> {
 
 /// The default of the build argument that ends a base, such as `${VERSION}` in `debian:${VERSION}`.
 /// `None` if anything else uses it too, or if other text follows it.
-fn argument(dockerfile: &Dockerfile, written: &str, all: &[&str]) -> Option<Editable> {
+fn argument(dockerfile: &Dockerfile, written: &str, all: &[&str]) -> Option<EditableText> {
     let (before, name) = match written.strip_suffix('}') {
         Some(rest) => rest.rsplit_once("${")?,
         None => written.rsplit_once('$')?,
@@ -67,7 +67,7 @@ fn argument(dockerfile: &Dockerfile, written: &str, all: &[&str]) -> Option<Edit
     let value = first.arguments.strip_prefix(&start)?;
     let is_plain = !value.contains(['$', '"', '\'', '\\', '`', ' ', '\t'])
         && (part == EditablePart::Reference || !value.contains('/'));
-    is_plain.then(|| Editable {
+    is_plain.then(|| EditableText {
         position: first.position(start.len()..first.arguments.len()),
         part,
     })

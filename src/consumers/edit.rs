@@ -1,16 +1,16 @@
 //! Corrects the tag and the digest of an image where a file names it.
 
-use super::{Editable, EditablePart};
+use super::{EditablePart, EditableText};
 use crate::reference::{Digest, Tag};
 
 /// The new tag and digest of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// The old text.
-    pub old: Editable,
-    /// The tag.
+    pub old: EditableText,
+    /// The tag to write; `None` for a reference without a tag.
     pub tag: Option<Tag>,
-    /// The digest.
+    /// The digest to write; `None` for a reference without a digest.
     pub digest: Option<Digest>,
 }
 
@@ -21,7 +21,7 @@ pub fn replaced(text: &str, mut replacements: Vec<Replacement>) -> String {
     let mut new = String::with_capacity(text.len() + 80 * replacements.len());
     let mut end = 0;
     for Replacement { old, tag, digest } in replacements {
-        let Editable { position, part } = old;
+        let EditableText { position, part } = old;
         let between = text.get(end..position.start);
         let (Some(between), Some(old)) = (between, text.get(position.clone())) else {
             continue;

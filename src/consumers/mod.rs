@@ -43,12 +43,12 @@ pub struct ImageUse {
     pub image: Result<Reference, String>,
     /// The text with the tag and the digest, which a correction can change; `None` if several variables
     /// determine them.
-    pub editable: Option<Editable>,
+    pub editable: Option<EditableText>,
 }
 
 /// A text that a correction can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Editable {
+pub struct EditableText {
     /// Its position, in bytes.
     pub position: Range<usize>,
     /// Its meaning.

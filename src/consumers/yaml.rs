@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Editable, EditablePart, ImageUse, parsed};
+use super::{EditablePart, EditableText, ImageUse, parsed};
 
 /// The longest variable or template in a flow, in bytes. Each start without an end costs a search of
 /// this length.
@@ -92,7 +92,7 @@ fn image(entry: &ScalarEntry<'_>) -> Option<ImageUse> {
     }
     let start = entry.position.start;
     let (value, editable) = with_defaults(entry.value);
-    let editable = editable.map(|Editable { position, part }| Editable {
+    let editable = editable.map(|EditableText { position, part }| EditableText {
         position: start + position.start..start + position.end,
         part,
     });
@@ -106,8 +106,8 @@ fn image(entry: &ScalarEntry<'_>) -> Option<ImageUse> {
 /// Replaces `${NAME:-DEFAULT}` by its default. Also returns the text that can be edited: all of it if
 /// there is no variable, or the default of the only variable if that is the whole reference or its
 /// tag.
-fn with_defaults(text: &str) -> (Result<String, String>, Option<Editable>) {
-    let whole = Editable {
+fn with_defaults(text: &str) -> (Result<String, String>, Option<EditableText>) {
+    let whole = EditableText {
         position: 0..text.len(),
         part: EditablePart::Reference,
     };
@@ -145,7 +145,7 @@ fn with_defaults(text: &str) -> (Result<String, String>, Option<Editable>) {
         };
         let part = part.filter(|_| number == 1 && after.is_empty());
         let end = text.len() - after.len() - 1;
-        edit = part.map(|part| Editable {
+        edit = part.map(|part| EditableText {
             position: end - default.len()..end,
             part,
         });

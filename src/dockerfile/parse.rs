@@ -68,7 +68,7 @@ pub enum ErrorKind {
     /// A word cannot be evaluated.
     #[error("`{word}`: {source}")]
     Expand {
-        /// The word.
+        /// The word that cannot be evaluated.
         word: String,
         /// The problem.
         source: super::expand::Error,

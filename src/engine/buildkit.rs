@@ -55,11 +55,11 @@ impl BuildKit {
     /// True if an address has the scheme `buildkit://`.
     #[must_use]
     pub fn is_at(address: &str) -> bool {
-        Self::place(address).is_some()
+        Self::location(address).is_some()
     }
 
-    /// The part after the scheme in the address of a BuildKit daemon.
-    pub(super) fn place(address: &str) -> Option<&str> {
+    /// The path or `HOST:PORT` in the address of a BuildKit daemon. `None` for another scheme.
+    pub(super) fn location(address: &str) -> Option<&str> {
         address.strip_prefix(BUILDKIT)
     }
 

@@ -25,7 +25,7 @@ pub(crate) use self::layout::layout_platforms;
 pub(super) use self::scan::scan as scan_layer;
 
 use self::memo::Memo;
-use super::{BuildOptions, BuiltImage, EngineKind, ImageLocation};
+use super::{BuildOptions, BuildOutput, BuiltImage, EngineKind};
 use crate::assemble::tree::{FileTree, LayerIndex, Unread};
 use crate::assemble::{
     AssembleStop, Assembled, AssembledImage, Assembly, BaseImage, LayerSource, Output, Traits,
@@ -460,7 +460,7 @@ impl Embedded {
                 .map(|image| image.platform.clone())
                 .collect(),
             config,
-            artifact: ImageLocation::Assembled(assembled),
+            output: BuildOutput::Assembled(assembled),
         })
     }
 }

@@ -18,7 +18,7 @@ pub struct EngineFacts {
     pub version: Option<String>,
     /// The version of the API that golden uses, if it has versions.
     pub api: Option<String>,
-    /// The builder.
+    /// The builder: BuildKit, Buildah or the classic builder.
     pub builder: &'static str,
     /// The image store: `containerd`, or the storage driver of Docker's own store. `None` if the
     /// engine stores no images.

@@ -20,8 +20,8 @@ use super::daemon::archive;
 use super::daemon::tls::TlsDirectory;
 use super::error::trust_hint;
 use super::{
-    BuildKit, BuildOptions, BuiltImage, Docker, DockerEnv, Embedded, EngineFacts, EngineKind,
-    EngineTrust, Error, ImageLocation, Timeouts, fit,
+    BuildKit, BuildOptions, BuildOutput, BuiltImage, Docker, DockerEnv, Embedded, EngineFacts,
+    EngineKind, EngineTrust, Error, Timeouts, fit,
 };
 use crate::assemble::{Assembled, AssembledImage, BaseImage};
 use crate::event::{Events, Step};
@@ -56,8 +56,8 @@ enum Daemon {
     BuildKit(String, Option<TlsDirectory>, OnceCell<BuildKit>),
 }
 
-/// A connected daemon.
-enum Connected<'a> {
+/// A client of a daemon that answered.
+enum ConnectedDaemon<'a> {
     Docker(&'a Docker),
     BuildKit(&'a BuildKit),
 }
@@ -144,8 +144,8 @@ impl FleetEngine {
     /// The facts about the engine. Fails if it does not answer.
     pub async fn facts(&self) -> Result<EngineFacts, Error> {
         match self.connected().await? {
-            Connected::Docker(docker) => docker.facts().await,
-            Connected::BuildKit(daemon) => Ok(daemon.facts()),
+            ConnectedDaemon::Docker(docker) => docker.facts().await,
+            ConnectedDaemon::BuildKit(daemon) => Ok(daemon.facts()),
         }
     }
 
@@ -192,17 +192,17 @@ impl FleetEngine {
         }))
     }
 
-    async fn connected(&self) -> Result<Connected<'_>, Error> {
+    async fn connected(&self) -> Result<ConnectedDaemon<'_>, Error> {
         match &self.daemon {
             Daemon::Docker(environment, docker) => connect_once(environment, docker)
                 .await
-                .map(Connected::Docker),
+                .map(ConnectedDaemon::Docker),
             Daemon::BuildKit(address, certs, daemon) => {
                 let connect = || BuildKit::connect(address, certs.as_ref(), Timeouts::default());
                 daemon
                     .get_or_try_init(connect)
                     .await
-                    .map(Connected::BuildKit)
+                    .map(ConnectedDaemon::BuildKit)
             }
         }
     }
@@ -227,13 +227,13 @@ impl FleetEngine {
         match self.connected().await {
             Err(_) if self.optional => Ok(false),
             Err(error) => Err(error),
-            Ok(Connected::Docker(docker)) if self.emulates => {
+            Ok(ConnectedDaemon::Docker(docker)) if self.emulates => {
                 let needs_shell = image.family != Family::Static && !image.certificates.is_empty();
                 let executes = image.needs_execution() || needs_shell;
                 Ok(!executes || docker.executable_platforms().await?.contains(platform))
             }
-            Ok(Connected::Docker(docker)) => Ok(docker.platform() == platform),
-            Ok(Connected::BuildKit(daemon)) => Ok(daemon.platform() == platform),
+            Ok(ConnectedDaemon::Docker(docker)) => Ok(docker.platform() == platform),
+            Ok(ConnectedDaemon::BuildKit(daemon)) => Ok(daemon.platform() == platform),
         }
     }
 }
@@ -404,8 +404,8 @@ impl Fleet {
             id,
         };
         let docker = match member.connected().await? {
-            Connected::Docker(docker) => docker,
-            Connected::BuildKit(daemon) => {
+            ConnectedDaemon::Docker(docker) => docker,
+            ConnectedDaemon::BuildKit(daemon) => {
                 let image = daemon
                     .build(&recipe, &self.embedded, allowed, events, &self.spool)
                     .await?;
@@ -427,7 +427,7 @@ impl Fleet {
         ))
         .await?;
         let built = docker.build(&fitted, allowed, events).await?;
-        let ImageLocation::Docker { id } = built.artifact else {
+        let BuildOutput::Docker { id } = built.output else {
             unreachable!("a Docker Engine stores the image that it builds")
         };
         let part = part(id);
@@ -551,7 +551,7 @@ impl Fleet {
             engine: EngineKind::Docker,
             platforms: recipe.image.platforms.clone(),
             config,
-            artifact: ImageLocation::Assembled(assembled),
+            output: BuildOutput::Assembled(assembled),
         })
     }
 

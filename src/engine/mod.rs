@@ -79,13 +79,13 @@ pub struct BuiltImage {
     pub platforms: Vec<Platform>,
     /// The config of the first platform. The policy is checked against it.
     pub config: ImageConfig,
-    /// The location of the image content.
-    pub artifact: ImageLocation,
+    /// The built image.
+    pub output: BuildOutput,
 }
 
-/// The location of a built image.
+/// The result of a build: an image in a Docker Engine, or its content in memory and in the cache.
 #[derive(Debug, Clone)]
-pub enum ImageLocation {
+pub enum BuildOutput {
     /// The image is in a Docker Engine.
     Docker {
         /// The image ID: the digest of the config.

@@ -20,9 +20,9 @@ pub enum EngineTrust {
 }
 
 impl EngineTrust {
-    /// Returns the trust in the engine `name` at `address`. `trusted` are the names and addresses
-    /// that the user trusts, from outside of the workspace. `tls` is true if the connection is
-    /// verified with certificates.
+    /// Returns the trust in the engine `name` at `address`. `trusted` lists the names and addresses
+    /// that the user trusts; the workspace cannot add to it. `tls` is true if the connection is
+    /// verified with certificates. `own` is the Docker Engine of the user's environment.
     #[must_use]
     pub fn of(name: &str, address: &str, tls: bool, trusted: &[String], own: &DockerEnv) -> Self {
         let is_own = own.host.as_deref() == Some(address)
@@ -37,7 +37,7 @@ impl EngineTrust {
         }
     }
 
-    /// True if the user names the engine outside of the workspace, by name or by address.
+    /// True if `trusted` contains the engine, by name or by address.
     #[must_use]
     pub fn is_named(name: &str, address: &str, trusted: &[String]) -> bool {
         trusted
@@ -61,7 +61,7 @@ fn is_protected(address: &str, tls: bool) -> bool {
     if tls || address.starts_with("https://") {
         return true;
     }
-    let address = match BuildKit::place(address) {
+    let address = match BuildKit::location(address) {
         Some(rest) if rest.starts_with('/') => return true,
         Some(rest) => format!("tcp://{rest}"),
         None => address.to_owned(),

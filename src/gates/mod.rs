@@ -47,7 +47,7 @@ pub struct GateReport {
 pub struct GateResult {
     /// The rule ID.
     pub id: String,
-    /// The message.
+    /// The message of the scanner.
     pub message: String,
     /// The reason of the exception, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]

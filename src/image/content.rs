@@ -15,9 +15,9 @@ use crate::registry::{BlobHint, Error, Registries, Repo};
 /// The number of blobs of an image that are uploaded concurrently.
 const CONCURRENT: usize = 8;
 
-/// All content of an image, with the source of each blob.
+/// The manifests and blobs of an image to write to a repository, with the source of each blob.
 #[derive(Debug)]
-pub struct ImageBlobs {
+pub struct UploadSet {
     /// The manifest or index that tags point to.
     pub top: RawManifest,
     /// The manifests below `top`. A manifest comes after all manifests that it references.
@@ -39,7 +39,7 @@ pub struct Predecessor {
 impl Predecessor {
     /// Reads the manifests of the image `digest`, if that costs fewer requests than it saves for
     /// `content`. Errors and slow answers are ignored: the blobs are then requested one by one.
-    pub async fn read(from: &Repo, digest: &Digest, content: &ImageBlobs) -> Self {
+    pub async fn read(from: &Repo, digest: &Digest, content: &UploadSet) -> Self {
         if !content.has_more_layers_than_manifests() {
             return Self::default();
         }
@@ -104,7 +104,7 @@ const REPAIRS: [(Duration, Repair); 4] = [
     (Duration::from_secs(1), Repair::Everything),
 ];
 
-impl ImageBlobs {
+impl UploadSet {
     /// The content of an assembled image. Foreign layers are omitted, and a blob that several
     /// platforms share is listed once.
     #[must_use]

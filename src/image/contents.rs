@@ -7,7 +7,7 @@ use super::FileReader;
 use super::ahead::ReadAhead;
 use super::files::LayerError;
 use crate::assemble::Layer;
-use crate::oci::extended::Watched;
+use crate::oci::extended::HeaderLimiter;
 use crate::oci::unpacked::UnpackedLayer;
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
@@ -51,7 +51,7 @@ fn read(
 ) -> io::Result<BTreeMap<Digest, Vec<u8>>> {
     let mut plain = UnpackedLayer::open(layer, size)?;
     let mut found = BTreeMap::new();
-    let mut archive = tar::Archive::new(Watched::new(&mut plain));
+    let mut archive = tar::Archive::new(HeaderLimiter::new(&mut plain));
     for entry in archive.entries()? {
         let mut entry = entry?;
         let length = entry.size();

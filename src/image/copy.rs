@@ -13,9 +13,9 @@ use crate::registry::{Error, RemoteBlob, Repo};
 /// The number of blobs that are copied concurrently.
 const CONCURRENCY: usize = 4;
 
-/// The blobs of a copy, by outcome.
+/// The number of copied blobs, by outcome.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Copied {
+pub struct BlobCounts {
     /// The number of blobs that already existed.
     pub present: usize,
     /// The number of blobs that the registry mounted from another repository.
@@ -26,7 +26,7 @@ pub struct Copied {
     pub bytes: u64,
 }
 
-impl Copied {
+impl BlobCounts {
     fn count(&mut self, how: BlobTransfer) {
         match how {
             BlobTransfer::Present => self.present += 1,
@@ -46,8 +46,8 @@ pub async fn copy(
     to: &Repo,
     raw: &RawManifest,
     events: &Events,
-) -> Result<Copied, Error> {
-    let mut copied = Copied::default();
+) -> Result<BlobCounts, Error> {
+    let mut copied = BlobCounts::default();
     let tree = Tree::whole(from, raw.clone()).await?;
     let mut uploads = stream::iter(tree.blobs(from)?)
         .map(|blob| copy_blob(from, to, blob))
@@ -63,8 +63,8 @@ pub async fn copy(
 }
 
 /// Counts the blobs that [`copy`] would transfer, without writing anything. Fails as [`copy`] does.
-pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<Copied, Error> {
-    let mut copied = Copied::default();
+pub async fn would_copy(from: &Repo, to: &Repo, raw: &RawManifest) -> Result<BlobCounts, Error> {
+    let mut copied = BlobCounts::default();
     let mountable = is_mountable(from, to);
     let blobs = Tree::whole(from, raw.clone()).await?.blobs(from)?;
     let checks = stream::iter(blobs).map(async |blob| {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_blobs_of_a_copy_are_counted_by_outcome() {
-        let mut copied = Copied::default();
+        let mut copied = BlobCounts::default();
         for upload in [
             BlobTransfer::Present,
             BlobTransfer::Mounted,
@@ -123,7 +123,7 @@ mod tests {
         ] {
             copied.count(upload);
         }
-        let Copied {
+        let BlobCounts {
             present,
             mounted,
             sent,

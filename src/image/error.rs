@@ -25,7 +25,7 @@ pub enum Error {
     Unfit(#[from] Unfit),
 }
 
-/// The reason why an index has no image for a platform, as a predicate.
+/// The reason why an index has no image for a platform, as the end of a sentence about the index.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// The image is not available for the platform.

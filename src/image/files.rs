@@ -13,7 +13,7 @@ use super::Blobs;
 use super::ahead::ReadAhead;
 use crate::assemble::Layer;
 use crate::event::{Events, Step};
-use crate::inventory::{HashedFiles, LayerFiles, LayerOwner, ListedContent, Merged};
+use crate::inventory::{HashedFiles, ImageFiles, LayerFiles, LayerOwner, ListedContent};
 use crate::reference::Digest;
 use crate::registry::BlobSource as _;
 use crate::workspace::user_cache::UserCache;
@@ -84,7 +84,7 @@ impl FileReader {
         layers: &[(Layer, LayerOwner)],
         image: &str,
         events: &Events,
-    ) -> Result<Merged, LayerError> {
+    ) -> Result<ImageFiles, LayerError> {
         self.hashed(layers, image, events, |_| HashedFiles::All)
             .await
     }
@@ -123,12 +123,12 @@ impl FileReader {
         image: &str,
         events: &Events,
         hashed: fn(LayerOwner) -> HashedFiles,
-    ) -> Result<Merged, LayerError> {
+    ) -> Result<ImageFiles, LayerError> {
         let read = stream::iter(layers.to_vec()).map(async |(layer, owner)| {
             let files = self.layer(&layer, image, events, hashed(owner)).await?;
             Ok((files, owner))
         });
-        let mut merged = Merged::default();
+        let mut merged = ImageFiles::default();
         let mut read = read.buffered(LAYERS_AT_ONCE);
         while let Some((files, owner)) = read.try_next().await? {
             merged.add(files, owner);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_read_back_from_the_cache_and_damage_is_noticed() {
+    fn a_layer_is_read_back_from_the_cache_unless_it_is_damaged() {
         let tar = layer("etc/x", b"ab", None);
         let (all, some) = (HashedFiles::All, HashedFiles::Certificates);
         let read = |hashed| LayerFiles::read(tar.as_slice(), tar.len() as u64, hashed).unwrap();

@@ -34,9 +34,9 @@ struct IndexContents {
     others: BTreeMap<String, usize>,
 }
 
-/// The chosen image, with its manifest and config.
+/// The image that was chosen for a platform, with its manifest and config.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct ChosenImage {
     /// The manifest.
     pub raw: RawManifest,
     /// The parsed manifest.
@@ -71,7 +71,7 @@ pub async fn choose<S: Source>(
     source: &S,
     top: RawManifest,
     platform: &Platform,
-) -> Result<Chosen, S::Error> {
+) -> Result<ChosenImage, S::Error> {
     let other = |digest: &Digest, has: String| {
         let wanted = platform.clone();
         source.unusable(digest, Unfit::Platform { wanted, has }.into())
@@ -108,14 +108,14 @@ pub async fn single<S: Source>(
     source: &S,
     raw: RawManifest,
     manifest: ImageManifest,
-) -> Result<Chosen, S::Error> {
+) -> Result<ChosenImage, S::Error> {
     manifest
         .refuse_artifact()
         .map_err(|what| source.unusable(&raw.digest, Error::NoImage(what)))?;
     let config_bytes = source.metadata(&manifest.config).await?;
     let config = ImageConfig::parse(&config_bytes)
         .map_err(|error| source.unusable(&raw.digest, error.into()))?;
-    Ok(Chosen {
+    Ok(ChosenImage {
         raw,
         manifest,
         config,

@@ -7,7 +7,7 @@ const DIRECTORIES: [&str; 3] = [
     "etc/pki/trust/anchors/",
 ];
 
-/// True for the path of a certificate that was added to the trust store.
+/// True if the path is that of a certificate that was added to the trust store.
 pub(super) fn is_certificate(path: &str) -> bool {
     DIRECTORIES.iter().any(|above| path.starts_with(above))
 }

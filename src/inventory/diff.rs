@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::layer::{LayerFile, LayerFileKind};
-use super::merged::{Inventory, Merged};
+use super::merged::{ImageFiles, Inventory};
 use super::package::PackageKind;
 use crate::oci::ImageConfig;
 
@@ -26,10 +26,10 @@ const SETTINGS: [&str; 9] = [
 /// The content of an image, as far as it is compared.
 #[derive(Debug)]
 pub struct ImageContent {
-    /// The config.
+    /// The config of the image.
     pub config: ImageConfig,
-    /// The files.
-    pub files: Merged,
+    /// The files of all layers.
+    pub files: ImageFiles,
     /// The packages.
     pub inventory: Inventory,
     /// The size of the compressed layers in bytes.
@@ -41,11 +41,11 @@ pub struct ImageContent {
 pub struct ImageDifference {
     /// The base in the labels.
     pub base: BaseChange,
-    /// The config.
+    /// The differences of the configs.
     pub config: ConfigDifference,
-    /// The packages.
+    /// The packages that only one image has, or that have different versions.
     pub packages: Entries<PackageEntry, PackageChange>,
-    /// The files.
+    /// The files that only one image has, or that differ.
     pub files: Entries<FileDescription, FileChange>,
     /// The size of the compressed layers.
     pub size: SizeChange,
@@ -77,7 +77,7 @@ pub struct BaseChange {
 pub struct BaseLabels {
     /// The reference.
     pub name: Option<String>,
-    /// The digest.
+    /// The digest in the label; `None` if the image lacks the label.
     pub digest: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl<T, C> Entries<T, C> {
 pub struct ConfigDifference {
     /// The environment.
     pub env: Entries<NamedValue, NamedChange>,
-    /// The labels.
+    /// The labels that only one config has, or that have different values.
     pub labels: Entries<NamedValue, NamedChange>,
     /// The other keys, and the platform.
     pub settings: Entries<NamedValue, NamedChange>,
@@ -496,7 +496,7 @@ mod tests {
             ImageConfig::parse(br#"{"os": "linux", "config": {"Env": ["A=1"], "Cmd": []}}"#);
         let content = |config: ImageConfig, size| ImageContent {
             config,
-            files: Merged::default(),
+            files: ImageFiles::default(),
             inventory: inventory(&[("a", "1")]),
             size,
         };

@@ -3,7 +3,7 @@
 //! a file pass, only the lists are kept.
 
 mod elf;
-mod kept;
+mod stream_part;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -13,7 +13,7 @@ use flate2::Decompress;
 use memchr::memmem;
 
 use self::elf::{ElfHeader, Section};
-use self::kept::{Kept, ListStarts, PLACES};
+use self::stream_part::{ListStarts, MAX_STARTS, StreamPart};
 use super::package_list::PackageList;
 use super::{cargo, go};
 
@@ -49,7 +49,7 @@ pub(super) struct Executable {
     /// The newest bytes, and the position of the first one.
     window: Vec<u8>,
     start: u64,
-    table: Kept,
+    table: StreamPart,
     go: ListStarts,
     /// The pointers to the texts of Go before 1.18, and the texts. These come before the pointers,
     /// so everything that looks like such a text is kept.
@@ -114,7 +114,7 @@ impl Executable {
                 self.window = Vec::new();
                 return;
             };
-            self.table = Kept::new(header.table.0, header.table.1.min(TABLE));
+            self.table = StreamPart::new(header.table.0, header.table.1.min(TABLE));
             self.header = Some(header);
         }
         let end = if is_end {
@@ -126,7 +126,7 @@ impl Executable {
         self.search_crates(end);
         for (name, places) in [(GO, &mut self.go_names), (CARGO, &mut self.cargo_names)] {
             let found = memmem::find_iter(&self.window, name).take_while(|at| *at < end);
-            let free = PLACES.saturating_sub(places.len());
+            let free = MAX_STARTS.saturating_sub(places.len());
             places.extend(found.take(free).map(|at| self.start + at as u64));
         }
         self.table.feed(self.start, &self.window);

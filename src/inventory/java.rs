@@ -55,12 +55,12 @@ const KNOWN: [(&str, &str); 5] = [
     ("spring-", "org.springframework"),
 ];
 
-/// True for the path of an archive.
+/// True if the extension of the path is that of a Java archive.
 pub(super) fn is_archive(path: &str) -> bool {
     has_extension(path, &EXTENSIONS) || has_extension(path, &OTHER_EXTENSIONS)
 }
 
-/// True for a file with one of the other extensions whose first bytes are not those of an archive.
+/// True if the file has one of [`OTHER_EXTENSIONS`], but does not start like an archive.
 pub(super) fn is_of_other_program(path: &str, start: &[u8]) -> bool {
     has_extension(path, &OTHER_EXTENSIONS) && !start.starts_with(MAGIC)
 }
@@ -167,7 +167,8 @@ impl JarReader {
     }
 }
 
-/// True for `META-INF/maven/GROUP/ARTIFACT/pom.properties`, also below other directories.
+/// True if the name is `META-INF/maven/GROUP/ARTIFACT/pom.properties`, also below other
+/// directories.
 fn is_properties(name: &str) -> bool {
     name.ends_with("/pom.properties") && name.contains("META-INF/maven/")
 }

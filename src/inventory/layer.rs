@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::certificates::is_certificate;
 use super::executable::Executable;
 use super::reading::{Database, Reading};
-use crate::oci::extended::{Watched, invalid};
+use crate::oci::extended::{HeaderLimiter, invalid};
 use crate::oci::unpacked::{LayerName, UnpackedLayer, clean, link_text};
 use crate::reference::{Digest, Hasher, copy};
 
@@ -36,7 +36,7 @@ pub enum LayerFileKind {
     },
     /// A symbolic link.
     Symlink {
-        /// The target.
+        /// The target of the link.
         target: String,
     },
     /// A hard link to a file of a lower layer.
@@ -93,7 +93,7 @@ impl LayerFiles {
             buffer: vec![0; BUFFER],
         };
         let mut kept = 0;
-        let mut archive = tar::Archive::new(Watched::new(&mut plain));
+        let mut archive = tar::Archive::new(HeaderLimiter::new(&mut plain));
         for entry in archive.entries()? {
             let mut entry = entry?;
             kept += entry.path_bytes().len() as u64 + ENTRY;

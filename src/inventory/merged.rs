@@ -13,7 +13,7 @@ use crate::reference::Digest;
 
 /// The files of an image.
 #[derive(Debug, Clone, Default)]
-pub struct Merged {
+pub struct ImageFiles {
     files: BTreeMap<String, LayerFile>,
     /// Hard links share one reading: a layer can have very many of them.
     pub(super) readings: BTreeMap<String, Arc<Reading>>,
@@ -100,7 +100,7 @@ impl Gap {
     }
 }
 
-impl Merged {
+impl ImageFiles {
     /// Adds a layer on top.
     pub fn add(&mut self, layer: LayerFiles, owner: LayerOwner) {
         self.layers.push(LayerContent {

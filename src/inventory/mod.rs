@@ -1,7 +1,7 @@
 //! The packages and files of an image, read from its layers: bills of materials, and the
 //! difference between two images.
 //!
-//! [`LayerFiles`] reads a layer. [`Merged`] puts the layers on top of each other, and lists the
+//! [`LayerFiles`] reads a layer. [`ImageFiles`] puts the layers on top of each other, and lists the
 //! packages of the databases that are visible at the top.
 
 mod apk;
@@ -42,7 +42,7 @@ pub use diff::{
     PackageEntry, SizeChange,
 };
 pub use layer::{HashedFiles, LayerFile, LayerFileKind, LayerFiles};
-pub use merged::{Gap, Inventory, LayerContent, LayerOwner, ListedContent, Merged};
+pub use merged::{Gap, ImageFiles, Inventory, LayerContent, LayerOwner, ListedContent};
 pub use owners::layer_owners;
 pub use package::{Package, PackageKind, SourcePackage};
 pub use release::Release;

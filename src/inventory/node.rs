@@ -9,8 +9,8 @@ use super::package_list::PackageList;
 /// The directory of installed packages.
 const MODULES: &str = "node_modules/";
 
-/// True for the path of an installed package, and for a file outside of `node_modules`, which
-/// describes an application. Files deeper in a package are often examples.
+/// True if a `package.json` describes an installed package, or an application outside of
+/// `node_modules`. Files deeper in a package are often examples.
 pub(super) fn is_package(path: &str) -> bool {
     let Some(directory) = path.strip_suffix("package.json") else {
         return false;
@@ -18,7 +18,8 @@ pub(super) fn is_package(path: &str) -> bool {
     is_installed(path) || (directory.ends_with('/') && !directory.contains(MODULES))
 }
 
-/// True for the path of an installed package: `node_modules/NAME` or `node_modules/@SCOPE/NAME`.
+/// True if the path is that of an installed package: `node_modules/NAME` or
+/// `node_modules/@SCOPE/NAME`.
 pub(super) fn is_installed(path: &str) -> bool {
     let below = path.rfind(MODULES).map(|at| &path[at + MODULES.len()..]);
     let parts: Vec<&str> = below.unwrap_or_default().split('/').collect();

@@ -4,7 +4,7 @@
 use super::package::{Package, PackageKind, normalized};
 use super::package_list::PackageList;
 
-/// True for the path of a file with the metadata of a package.
+/// True if the file contains the metadata of a package.
 pub(super) fn is_metadata(path: &str) -> bool {
     path.ends_with(".dist-info/METADATA")
         || path.ends_with(".egg-info/PKG-INFO")

@@ -148,19 +148,19 @@ pub(super) mod tests {
 
     /// Damages each byte of a database in several ways, and cuts it at each place. The list must
     /// have all packages, or a problem.
-    pub(super) fn assert_damage_is_noticed(
+    pub(super) fn assert_damage_is_reported(
         format: fn(&[u8], &mut HeaderReceiver<'_>),
         whole: &[u8],
         packages: usize,
     ) {
         let list = read_with(format, whole);
         assert_eq!((list.packages.len(), list.problem), (packages, None));
-        let is_noticed = |bytes: &[u8]| {
+        let is_reported = |bytes: &[u8]| {
             let list = read_with(format, bytes);
             list.problem.is_some() || list.packages.len() == packages
         };
         for length in 0..whole.len() {
-            assert!(is_noticed(&whole[..length]), "cut at {length}");
+            assert!(is_reported(&whole[..length]), "cut at {length}");
         }
         let mut bytes = whole.to_vec();
         for at in 0..whole.len() {
@@ -168,7 +168,7 @@ pub(super) mod tests {
             let flipped = (0..8).map(|bit| right ^ (1 << bit));
             for wrong in flipped.chain([0, 0xff]) {
                 bytes[at] = wrong;
-                assert!(is_noticed(&bytes), "byte {at} is {wrong}, not {right}");
+                assert!(is_reported(&bytes), "byte {at} is {wrong}, not {right}");
             }
             bytes[at] = right;
         }

@@ -32,7 +32,7 @@ pub struct SbomSubject<'a> {
     pub digest: &'a Digest,
     /// The digest of its config.
     pub config_digest: &'a Digest,
-    /// Its config.
+    /// The config of the image.
     pub config: &'a ImageConfig,
 }
 
@@ -45,7 +45,7 @@ pub struct BillOfMaterials {
     pub digest: Digest,
     /// The digest of its config.
     pub config: Digest,
-    /// The platform.
+    /// The platform of the described image.
     pub platform: Platform,
     /// The creation time in the config, in RFC 3339.
     pub created: Option<String>,

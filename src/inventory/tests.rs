@@ -42,19 +42,19 @@ fn tar_of<C: AsRef<[u8]>>(entries: &[(&str, C)]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn merged(layers: &[&[(&str, &str)]]) -> Merged {
-    let mut merged = Merged::default();
+fn merged(layers: &[&[(&str, &str)]]) -> ImageFiles {
+    let mut merged = ImageFiles::default();
     for entries in layers {
         merged.add(layer(entries), LayerOwner::Base);
     }
     merged
 }
 
-fn paths(merged: &Merged) -> Vec<&str> {
+fn paths(merged: &ImageFiles) -> Vec<&str> {
     merged.files().keys().map(String::as_str).collect()
 }
 
-fn names(merged: &Merged) -> Vec<String> {
+fn names(merged: &ImageFiles) -> Vec<String> {
     let packages = merged.inventory().packages.into_iter();
     packages
         .map(|package| format!("{} {}", package.name, package.full_version()))
@@ -193,7 +193,7 @@ fn upper_layers_replace_and_hide_files() {
 
 #[test]
 fn the_files_of_own_layers_are_known() {
-    let mut merged = Merged::default();
+    let mut merged = ImageFiles::default();
     merged.add(layer(&[("a", "1"), ("b", "1")]), LayerOwner::Base);
     merged.add(
         layer(&[("b", "2"), ("c", "2"), ("d/", ""), ("e", "2")]),
@@ -213,7 +213,7 @@ fn only_certificates_are_hashed_for_a_bill_of_materials() {
         let length = bytes.len() as u64;
         LayerFiles::read(bytes.as_slice(), length, HashedFiles::Certificates).unwrap()
     };
-    let mut merged = Merged::default();
+    let mut merged = ImageFiles::default();
     merged.add(
         read(&[
             ("b", "1"),
@@ -307,7 +307,7 @@ fn a_large_file_of_another_program_is_not_a_gap() {
         let content = start.chain(std::io::repeat(0)).take(SIZE + 1024);
         let layer = header.as_bytes().chain(content);
         let files = LayerFiles::read(layer, SIZE, HashedFiles::Certificates).unwrap();
-        let mut merged = Merged::default();
+        let mut merged = ImageFiles::default();
         merged.add(files, LayerOwner::Base);
         merged.inventory().gaps.len()
     };

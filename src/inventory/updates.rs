@@ -15,21 +15,21 @@ pub struct PackageUpdate {
     pub kind: PackageKind,
     /// The installed version.
     pub from: String,
-    /// The version in the index of a repository.
+    /// The available version, from the index of a repository.
     pub to: String,
     /// True if the index marks it as a security update. Alpine's indexes have no such mark.
     pub security: bool,
 }
 
-/// The line of the output after which the updates follow.
+/// The line of the output before the updates.
 const UPDATES: &str = "golden: updates";
-/// The line after which the security updates of dnf follow.
+/// The line before the security updates of dnf.
 const SECURITY: &str = "golden: security";
 /// The last line of a complete output.
 const END: &str = "golden: end";
 
 /// The script that reads the indexes of a package manager and prints the updates. Messages of the
-/// package manager go to stderr. `None` if the packages do not belong to the distribution.
+/// package manager go to stderr. `None` if `kind` is not the package manager of a distribution.
 #[must_use]
 pub fn script(kind: PackageKind) -> Option<String> {
     let (refresh, list, security) = match kind {
@@ -52,7 +52,7 @@ pub fn script(kind: PackageKind) -> Option<String> {
     ))
 }
 
-/// The package managers whose packages an image has.
+/// The kinds of packages in an image, each once.
 #[must_use]
 pub fn managers(inventory: &Inventory) -> Vec<PackageKind> {
     let mut kinds: Vec<PackageKind> = inventory.packages.iter().map(|one| one.kind).collect();
@@ -91,8 +91,8 @@ pub fn parse(kind: PackageKind, output: &str, inventory: &Inventory) -> Option<V
     Some(found)
 }
 
-/// Parses `Inst NAME [OLD] (NEW ORIGIN, … [ARCH]) […]`. A line without an old version is a package
-/// that an update needs.
+/// Parses `Inst NAME [OLD] (NEW ORIGIN, … [ARCH]) […]`. `None` for a line without an old version,
+/// which is a new package that an update needs.
 fn apt(line: &str) -> Option<PackageUpdate> {
     let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
     let (from, rest) = rest.strip_prefix('[')?.split_once("] (")?;
@@ -137,7 +137,8 @@ fn dnf(line: &str, security: &[&str], inventory: &Inventory) -> Option<PackageUp
         let same = one.architecture.as_deref() == Some(architecture);
         one.kind == PackageKind::Rpm && one.name == name && same
     };
-    // Several versions of a kernel can be installed. They are sorted, and the last one counts.
+    // Several versions of a kernel can be installed. The list is sorted; the last one is the
+    // newest.
     let from = inventory.packages.iter().rfind(installed)?;
     let without_epoch = to.split_once(':').map_or(to, |(_, version)| version);
     let file = format!("{name}-{without_epoch}.{architecture}");

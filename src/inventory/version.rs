@@ -269,7 +269,7 @@ fn lenient(text: &str) -> Option<semver::Version> {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PythonVersion {
     epoch: u64,
-    /// Without zeros at the end.
+    /// The numbers of the release, without zeros at the end.
     release: Vec<u64>,
     /// The kind and the number of a pre-release: 0 is a development release of no pre-release, then
     /// a, b, rc and a release.

@@ -45,9 +45,9 @@ pub async fn complete_tags(
     repo.complete_tags(&probes).await
 }
 
-/// The tags of versions that the list lacks, although the labels of an image under a moving tag
-/// claim them. Reads an image only if its digest has no version tag in the list. A deleted version
-/// has none of these tags.
+/// The version tags that the list should contain but lacks: an image under a moving tag has their
+/// version in its labels. Reads an image only if its digest has no version tag in the list. Empty
+/// for a version of which the list has at least one tag.
 pub async fn claimed_tags(
     repo: &Repo,
     list: &[Tag],

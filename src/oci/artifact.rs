@@ -153,7 +153,7 @@ impl ArtifactKind {
         Some((kind, name.replacen('-', ":", 1).parse().ok()?))
     }
 
-    /// True for an image or an index of images.
+    /// True if the content is an image or an index of images.
     #[must_use]
     pub const fn is_image(&self) -> bool {
         matches!(self, Self::Image | Self::Index)
@@ -164,7 +164,7 @@ fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
     value[key].as_array().into_iter().flatten()
 }
 
-/// True for the media type of an image layer.
+/// True if the media type is that of an image layer.
 fn is_layer(media_type: &str) -> bool {
     [
         "application/vnd.oci.image.layer.",

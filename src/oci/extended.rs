@@ -16,8 +16,8 @@ const LONGEST_NAME_HEADER: u64 = LONGEST_NAME as u64 + 1;
 /// The longest map of a sparse file, in blocks of 21 entries.
 const SPARSE: u32 = 4096;
 
-/// Returns the bytes of an archive, and fails at an extended header that is too long.
-pub(crate) struct Watched<R> {
+/// A reader that returns the bytes of an archive, and fails at an extended header that is too long.
+pub(crate) struct HeaderLimiter<R> {
     inner: R,
     /// The bytes read so far of the current header.
     header: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Watched<R> {
     sparse: Option<(u64, u32)>,
 }
 
-impl<R> Watched<R> {
+impl<R> HeaderLimiter<R> {
     pub(crate) const fn new(inner: R) -> Self {
         Self {
             inner,
@@ -144,7 +144,7 @@ impl<R> Watched<R> {
     }
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for HeaderLimiter<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.watch(&buffer[..read])?;
@@ -163,7 +163,7 @@ mod tests {
 
     /// Reads a whole archive, `step` bytes at a time.
     fn pass(archive: &[u8], step: usize) -> io::Result<u64> {
-        let mut watched = Watched::new(archive);
+        let mut watched = HeaderLimiter::new(archive);
         let (mut buffer, mut all) = (vec![0; step], 0);
         loop {
             match watched.read(&mut buffer)? {

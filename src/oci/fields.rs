@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::media;
 
-/// True for the media type of an image config.
+/// True if the media type is that of an image config.
 pub(super) fn is_config(media_type: &str) -> bool {
     matches!(media_type, media::OCI_CONFIG | media::DOCKER_CONFIG)
 }

@@ -71,7 +71,7 @@ pub struct Announcement {
 pub struct FoundAnnouncement {
     /// The time of the announcement, in seconds since 1970.
     pub time: i64,
-    /// The content.
+    /// The content of the announcement.
     pub content: Announcement,
     /// True if a trusted key signed it.
     pub is_signed: bool,

@@ -36,10 +36,11 @@ pub struct ChannelTarget {
     pub revoked: Vec<Announcement>,
     /// The ends of life that the spec and the registry declare.
     pub end_of_life: Vec<Announcement>,
-    /// The reason why no signature counts, as a predicate; `None` if one does, or if no key is
-    /// trusted for the repository.
+    /// The reason why no signature is accepted, as the end of a sentence about the target. `None`
+    /// if one is accepted, or if no key is trusted for the repository.
     pub unsigned: Option<String>,
-    /// The artifacts that the channel requires and the target lacks, as predicates.
+    /// A text for each artifact that the channel requires and the target lacks, such as `is not
+    /// signed`.
     pub lacking: Vec<String>,
 }
 
@@ -52,7 +53,7 @@ pub struct PlannedChannel {
     pub channel: Tag,
     /// The target as the spec names it: a version, or a tag.
     pub target: String,
-    /// The action.
+    /// The planned action.
     pub action: ChannelAction,
     /// The version that the channel points to, or a short digest if the version is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use crate::config_files::policy::RequiredArtifact;
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
-    self, Action, Move, MoveReason, Original, TagError, TagList, TagRole, TaggedVersion,
+    self, Action, Move, MoveReason, OriginalTag, TagError, TagList, TagRole, TaggedVersion,
     is_revision,
 };
 
@@ -288,8 +288,8 @@ impl RepositoryView<'_> {
     }
 
     /// Plans the tag that preserves the first content of a version.
-    fn preserve(&self, original: Original) -> PlannedMove {
-        let Original { tag, of } = original;
+    fn preserve(&self, original: OriginalTag) -> PlannedMove {
+        let OriginalTag { tag, of } = original;
         let to = self.state.digests.get(&of).map(Digest::short);
         PlannedMove {
             tag,

@@ -40,7 +40,7 @@ pub enum Reason {
     Tag {
         /// The repository of the tag.
         repository: Repository,
-        /// The tag.
+        /// The tag that refuses the change.
         tag: Tag,
         /// The reason for the refusal.
         because: MoveReason,

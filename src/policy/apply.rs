@@ -5,7 +5,7 @@ use super::finding::locate;
 use super::rules::{RULES, Rule};
 use super::subject::PolicySubject;
 use crate::config_files::policy::RuleLevel;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder, Severity};
 
 /// The severity of a rule; `None` if the policy disables it.
 pub(super) fn severity(compiled: &CompiledPolicy<'_>, rule: &Rule) -> Option<Severity> {
@@ -21,7 +21,7 @@ pub(super) fn severity(compiled: &CompiledPolicy<'_>, rule: &Rule) -> Option<Sev
 pub(super) fn apply_rules(
     compiled: &CompiledPolicy<'_>,
     subject: &PolicySubject<'_>,
-    places: Option<&dyn Places>,
+    places: Option<&dyn KeyFinder>,
 ) -> Diagnostics {
     apply_each(RULES, compiled, subject, places)
 }
@@ -31,7 +31,7 @@ pub(super) fn apply_each<'r>(
     rules: impl IntoIterator<Item = &'r &'static Rule>,
     compiled: &CompiledPolicy<'_>,
     subject: &PolicySubject<'_>,
-    places: Option<&dyn Places>,
+    places: Option<&dyn KeyFinder>,
 ) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for rule in rules {

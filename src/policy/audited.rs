@@ -7,7 +7,7 @@ use super::rules::rule;
 use crate::config_files::policy::{
     BasePolicy, CertsPolicy, LabelPolicy, LifecyclePolicy, Policy, RuleLevel, SizePolicy,
 };
-use crate::diagnostic::{Nowhere, Severity};
+use crate::diagnostic::{NoKeys, Severity};
 
 /// A rule that an audit evaluates, and a function that returns true if a policy sets it.
 type AuditedRule = (&'static str, fn(&Policy) -> bool);
@@ -56,7 +56,7 @@ fn sets_lifecycle(policy: &Policy, rule: &str, level: RuleLevel) -> bool {
 /// 1970. Returns `None` if none of them is set and an error: every image would comply.
 #[must_use]
 pub fn audited(policy: &Policy, now: i64) -> Option<Policy> {
-    let (compiled, _) = CompiledPolicy::new(policy, &Nowhere);
+    let (compiled, _) = CompiledPolicy::new(policy, &NoKeys);
     let is_error = |id: &str| {
         // The level of rules about announcements is in `[policy.lifecycle]` too.
         id.starts_with("base.")

@@ -10,13 +10,13 @@ use super::finding::WORKSPACE_FILE;
 use super::rules::{RULES, rule};
 use crate::config_files::policy::Policy;
 use crate::config_files::regular_expression;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places};
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder};
 use crate::glob::Glob;
 use crate::suggest::closest;
 
 impl<'a> CompiledPolicy<'a> {
     /// Compiles a policy. Also returns its mistakes; a wrong pattern or glob is then ignored.
-    pub fn new(policy: &'a Policy, places: &dyn Places) -> (Self, Diagnostics) {
+    pub fn new(policy: &'a Policy, places: &dyn KeyFinder) -> (Self, Diagnostics) {
         let mut problems = Problems {
             places,
             found: Diagnostics::new(),
@@ -66,7 +66,7 @@ fn whole_value(pattern: &str) -> Result<Regex, regex::Error> {
 
 /// Collects the mistakes in a policy.
 struct Problems<'p> {
-    places: &'p dyn Places,
+    places: &'p dyn KeyFinder,
     found: Diagnostics,
 }
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use super::compiled::day_of;
 use super::finding::WORKSPACE_FILE;
 use crate::config_files::policy::{Policy, PolicyException};
-use crate::diagnostic::{Diagnostic, Diagnostics, Places};
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder};
 
 /// The number of days before the end of an exception from which it is reported.
 const NOTICE: i64 = 14;
 
 /// The exceptions that end within two weeks, or have ended. `now` is in seconds since 1970.
-pub(super) fn expired(policy: &Policy, now: i64, places: &dyn Places) -> Diagnostics {
+pub(super) fn expired(policy: &Policy, now: i64, places: &dyn KeyFinder) -> Diagnostics {
     let today = day_of(now);
     let mut found = Diagnostics::new();
     for (index, exception) in policy.except.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Diagnostic, Label, Places};
+use crate::diagnostic::{Diagnostic, KeyFinder, Label};
 
 /// The name of the workspace file in reports.
 pub(super) const WORKSPACE_FILE: &str = "golden.toml";
@@ -73,7 +73,7 @@ pub(super) fn locate(
     diagnostic: &mut Diagnostic,
     finding: &Finding,
     file: &Path,
-    places: &dyn Places,
+    places: &dyn KeyFinder,
 ) {
     let key: Vec<&str> = finding.key.iter().map(String::as_str).collect();
     let from_defaults: Vec<&str> = std::iter::once("defaults")
@@ -123,7 +123,7 @@ pub(super) fn locate(
 }
 
 /// The span of the nearest existing table to which the key would be added, or of `[image]`.
-fn nearest(file: &Path, key: &[&str], places: &dyn Places) -> Option<std::ops::Range<usize>> {
+fn nearest(file: &Path, key: &[&str], places: &dyn KeyFinder) -> Option<std::ops::Range<usize>> {
     (1..key.len())
         .rev()
         .find_map(|length| places.key(file, &key[..length]))

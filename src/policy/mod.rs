@@ -15,7 +15,7 @@ pub mod sizes;
 mod subject;
 
 use crate::config_files::policy::Policy;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places};
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::Base;
@@ -36,16 +36,16 @@ pub fn looks_like_a_secret(name: &str, value: &str) -> bool {
 /// The data that the rules need in addition to the specs.
 pub struct SpecFacts<'a> {
     /// Finds the spans of keys.
-    pub places: &'a dyn Places,
+    pub places: &'a dyn KeyFinder,
     /// The current time, in seconds since 1970.
     pub now: i64,
     /// Returns true if golden.lock has a digest for a base.
     pub is_locked: &'a dyn Fn(&Base) -> bool,
 }
 
-/// An image that was built or is published.
+/// An image whose config is checked: golden has built it, or a registry has it.
 #[derive(Debug, Clone, Copy)]
-pub struct Built<'a> {
+pub struct FinishedImage<'a> {
     /// The name in reports: a display name or a reference.
     pub name: &'a str,
     /// The names by which an exception may select the image: its name in the workspace, or its
@@ -53,7 +53,7 @@ pub struct Built<'a> {
     pub known_as: &'a [String],
     /// The current time, in seconds since 1970.
     pub now: i64,
-    /// The required artifacts that the published image lacks, as predicates.
+    /// A text for each required artifact that the published image lacks, such as `is not signed`.
     pub lacking: &'a [String],
     /// The image config to check.
     pub config: &'a ImageConfig,
@@ -75,7 +75,7 @@ pub struct SizedImage<'a> {
     pub known_as: &'a [String],
     /// The current time, in seconds since 1970.
     pub now: i64,
-    /// The sizes.
+    /// The sizes of the image.
     pub sizes: &'a ImageSizes,
     /// True if the image is not one of the workspace, so that its publisher must correct it.
     pub is_foreign: bool,
@@ -84,7 +84,7 @@ pub struct SizedImage<'a> {
 /// A base that a file of another program names.
 #[derive(Debug, Clone, Copy)]
 pub struct UsedBase<'a> {
-    /// The base.
+    /// The base to check.
     pub base: &'a Base,
     /// The names by which an exception may select it: the file, or the repository.
     pub known_as: &'a [String],
@@ -102,7 +102,7 @@ impl<'p> UsedBasePolicy<'p> {
     /// Compiles a policy. Does not report mistakes in it, which `check_specs` reports.
     #[must_use]
     pub fn new(policy: &'p Policy) -> Self {
-        let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+        let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::NoKeys);
         Self { compiled }
     }
 
@@ -139,7 +139,7 @@ impl<'p> UsedBasePolicy<'p> {
 /// True if an exception from a rule counts today for an image with one of these names.
 #[must_use]
 pub fn is_excepted(policy: &Policy, rule: &str, known_as: &[String], now: i64) -> bool {
-    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::NoKeys);
     compiled.excepts(rule, &PolicySubject::empty(known_as, now))
 }
 
@@ -164,8 +164,8 @@ pub fn check_specs<'a>(
 /// Applies the policy to the config of an image: its labels, user, ports and environment. Does not
 /// report mistakes in the policy itself, which `check_specs` reports.
 #[must_use]
-pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
-    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+pub fn check_built(policy: &Policy, built: &FinishedImage<'_>) -> Diagnostics {
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::NoKeys);
     apply::apply_rules(&compiled, &PolicySubject::of_config(built), None).sorted()
 }
 
@@ -173,7 +173,7 @@ pub fn check_built(policy: &Policy, built: &Built<'_>) -> Diagnostics {
 /// `check_specs` reports.
 #[must_use]
 pub fn check_sizes(policy: &Policy, image: &SizedImage<'_>) -> Diagnostics {
-    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::Nowhere);
+    let (compiled, _) = CompiledPolicy::new(policy, &crate::diagnostic::NoKeys);
     let subject = PolicySubject::of_sizes(image);
     let rules = RULES.iter().filter(|rule| rule.id.starts_with("size."));
     apply::apply_each(rules, &compiled, &subject, None).sorted()

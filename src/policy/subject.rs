@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::sizes::ImageSizes;
-use super::{Built, SizedImage, SpecFacts, UsedBase};
+use super::{FinishedImage, SizedImage, SpecFacts, UsedBase};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
 use crate::resolve::image::{Base, Certificate, EnvValue};
@@ -131,7 +131,7 @@ impl<'a> PolicySubject<'a> {
     }
 
     /// Describes an image by its config.
-    pub(super) fn of_config(built: &Built<'a>) -> Self {
+    pub(super) fn of_config(built: &FinishedImage<'a>) -> Self {
         let runtime = built.config.runtime();
         let table = |key: &str| {
             runtime

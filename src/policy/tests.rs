@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::sizes::{LayerSize, PreviousSize};
 use super::*;
-use crate::diagnostic::{Class, Nowhere, Severity};
+use crate::diagnostic::{Class, NoKeys, Severity};
 use crate::reference::Digest;
 use crate::resolve::image::{
     Certificate, Config, EnvValue, Family, FamilySource, Layout, Packages, Port, Protocol,
@@ -76,7 +76,7 @@ fn findings(text: &str, image: ResolvedImage) -> Vec<String> {
 
 fn findings_of(policy: &Policy, images: &[ResolvedImage], locked: bool) -> Vec<String> {
     let facts = SpecFacts {
-        places: &Nowhere,
+        places: &NoKeys,
         now: NOW,
         is_locked: &|_| locked,
     };
@@ -93,7 +93,7 @@ fn built(text: &str, runtime: &serde_json::Value, image: Option<&ResolvedImage>)
     let config = ImageConfig::parse(config.to_string().as_bytes()).unwrap();
     let found = check_built(
         &policy(text),
-        &Built {
+        &FinishedImage {
             name: "host/app:1.2.3",
             known_as: &["host/team/app".to_owned(), "team/app".to_owned()],
             now: NOW,
@@ -193,7 +193,7 @@ fn a_pattern_cannot_escape_its_group() {
         &broken,
         &[label("owner", "zzz")],
         &SpecFacts {
-            places: &Nowhere,
+            places: &NoKeys,
             now: NOW,
             is_locked: &|_| false,
         },
@@ -458,7 +458,7 @@ fn inherited_labels_that_describe_the_base_are_found() {
     );
     let found = check_built(
         &Policy::default(),
-        &Built {
+        &FinishedImage {
             user_id: None,
             name: "x",
             known_as: &[],
@@ -487,7 +487,7 @@ fn the_policy_sets_the_severity_of_a_rule() {
     let check_with = |level: &str| {
         let text = format!("required_labels = [\"x\"]\n[severity]\nrequired_labels = \"{level}\"");
         let facts = SpecFacts {
-            places: &Nowhere,
+            places: &NoKeys,
             now: NOW,
             is_locked: &|_| false,
         };
@@ -506,7 +506,7 @@ fn the_policy_sets_the_severity_of_a_rule() {
         ));
         let found = check_built(
             &policy,
-            &Built {
+            &FinishedImage {
                 name: "x",
                 known_as: &[],
                 now: NOW,
@@ -551,7 +551,7 @@ fn a_broken_policy_is_an_error_of_the_spec() {
         ),
     ] {
         let facts = SpecFacts {
-            places: &Nowhere,
+            places: &NoKeys,
             now: NOW,
             is_locked: &|_| false,
         };
@@ -564,7 +564,7 @@ fn a_broken_policy_is_an_error_of_the_spec() {
 /// Spans of a few keys in two files.
 struct KnownKeys;
 
-impl Places for KnownKeys {
+impl KeyFinder for KnownKeys {
     fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
         match (file.to_str()?, path) {
             ("app/image.toml", ["image"]) => Some(1..6),
@@ -817,7 +817,7 @@ fn the_rules_about_sizes_have_severities_and_exceptions() {
 fn advice_about_labels_is_valid_toml() {
     let advice = |text: &str, image: ResolvedImage| {
         let facts = SpecFacts {
-            places: &Nowhere,
+            places: &NoKeys,
             now: NOW,
             is_locked: &|_| false,
         };
@@ -886,7 +886,7 @@ fn advice_about_an_image_of_another_publisher_is_for_its_publisher() {
         let lacking = ["has no signature".to_owned()];
         let found = check_built(
             &policy("required_labels = [\"owner\"]"),
-            &Built {
+            &FinishedImage {
                 name: "host/app:1.2.3",
                 known_as: &[],
                 now: NOW,

@@ -11,7 +11,7 @@ use super::{Error, PublishJob};
 use crate::assemble::{Assembled, Layer, LayerSource};
 use crate::config_files::SbomFormat;
 use crate::config_files::policy::RequiredArtifact;
-use crate::engine::ImageLocation;
+use crate::engine::BuildOutput;
 use crate::image::{self, FileReader};
 use crate::inventory::{BillOfMaterials, Gap, SbomSubject, layer_owners, sbom_media_type};
 use crate::oci::{ImageConfig, ImageManifest, Manifest, RawManifest};
@@ -65,7 +65,7 @@ impl Attachments<'_> {
 
 /// The image of one platform, with its bills of materials.
 #[derive(Debug)]
-struct Documented {
+struct ImageDocuments {
     platform: Platform,
     config: ImageConfig,
     documents: Vec<(SbomFormat, Value)>,
@@ -122,7 +122,7 @@ pub(super) async fn attach(
 /// The artifacts that one manifest lacks. `image` is its image, if it is not an index.
 fn artifacts(
     missing: Missing,
-    image: Option<&Documented>,
+    image: Option<&ImageDocuments>,
     provenance: Option<&(Value, String)>,
 ) -> NewArtifacts {
     let mut new = NewArtifacts {
@@ -158,10 +158,10 @@ fn created(config: &ImageConfig) -> &str {
 /// The predicate of the provenance statement, and the time of the image.
 fn predicate(
     job: &PublishJob<'_>,
-    documented: &BTreeMap<Digest, Documented>,
+    documented: &BTreeMap<Digest, ImageDocuments>,
 ) -> Option<(Value, String)> {
     let facts = job.attachments.provenance?;
-    let mut images: Vec<&Documented> = documented.values().collect();
+    let mut images: Vec<&ImageDocuments> = documented.values().collect();
     images.sort_by(|one, other| one.platform.cmp(&other.platform));
     let first = images.first()?;
     let byproducts = images.iter().flat_map(|image| {
@@ -189,14 +189,14 @@ async fn documented(
     job: &PublishJob<'_>,
     repo: &Repo,
     subjects: &[RawManifest],
-) -> Result<BTreeMap<Digest, Documented>, Error> {
+) -> Result<BTreeMap<Digest, ImageDocuments>, Error> {
     let mut all = BTreeMap::new();
     for raw in subjects {
         let Ok(Manifest::Image(manifest)) = raw.parse() else {
             continue;
         };
         let (config, layers) = content(job, repo, raw, &manifest).await?;
-        let mut image = Documented {
+        let mut image = ImageDocuments {
             platform: config.platform(),
             config,
             documents: Vec::new(),
@@ -226,8 +226,8 @@ async fn content(
     raw: &RawManifest,
     manifest: &ImageManifest,
 ) -> Result<(ImageConfig, Vec<Layer>), Error> {
-    if let Some(ImageLocation::Assembled(Assembled { images, .. })) =
-        job.built.map(|built| &built.artifact)
+    if let Some(BuildOutput::Assembled(Assembled { images, .. })) =
+        job.built.map(|built| &built.output)
         && let Some(own) = images.iter().find(|own| own.manifest.digest == raw.digest)
         && let Ok(config) = ImageConfig::parse(&own.config)
     {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::{Error, PublishJob};
-use crate::engine::ImageLocation;
+use crate::engine::BuildOutput;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
 use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, Reason};
 use crate::reference::{Digest, Tag};
 use crate::registry::Repo;
 use crate::render::INPUTS;
-use crate::tags::{self, FanOut, Move, Original, PublishedContent, TagList, TagRole};
+use crate::tags::{self, FanOut, Move, OriginalTag, PublishedContent, TagList, TagRole};
 
 /// The pauses between reads of a tag that is listed but cannot be read, before its manifest counts
 /// as missing.
@@ -117,7 +117,7 @@ async fn examine<'a>(
     let original = out.original(&all).filter(|_| !job.is_withdrawn());
     let original = original
         .zip(plain)
-        .map(|(Original { tag, .. }, raw)| (tag, raw));
+        .map(|(OriginalTag { tag, .. }, raw)| (tag, raw));
     let previous = found.as_ref().map(|found| found.digest.clone());
     let published = already_there(job, planned, &repo, full, found).await?;
     let content = if published.is_some() {
@@ -219,11 +219,11 @@ fn is_same(
     planned: &PlannedDestination,
     found: &RawManifest,
 ) -> Result<bool, Error> {
-    match (job.built.map(|built| &built.artifact), &job.planned.step) {
-        (Some(ImageLocation::Docker { id }), _) => {
+    match (job.built.map(|built| &built.output), &job.planned.step) {
+        (Some(BuildOutput::Docker { id }), _) => {
             Ok(*id == found.digest || config_of(planned, found)?.as_ref() == Some(id))
         }
-        (Some(ImageLocation::Assembled(assembled)), _) => Ok(assembled.top.digest == found.digest),
+        (Some(BuildOutput::Assembled(assembled)), _) => Ok(assembled.top.digest == found.digest),
         (None, PlanStep::Copy { digest, .. }) => Ok(*digest == found.digest),
         (None, _) => Ok(false),
     }

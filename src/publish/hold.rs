@@ -53,7 +53,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The state of a tag, as a predicate.
+/// The state of a tag, as the end of a sentence about the tag.
 fn state(found: Option<&Digest>, cause: Cause) -> String {
     match (found, cause) {
         (None, _) => "does not exist".to_owned(),
@@ -188,18 +188,18 @@ pub(super) async fn put_and_hold(
     repo.put_tags(rest, raw).await?;
     let mut writes = Writes::new(previous.clone(), tags, &raw.digest);
     let mut polling = repo.registry().polling();
-    let mut look = Look::Prove;
+    let mut method = TagRead::Verified;
     loop {
-        let found = look_at(repo, tags, look).await?;
+        let found = read_tags(repo, tags, method).await?;
         let outdated: Vec<&Tag> = tags
             .iter()
             .filter(|tag| found.get(*tag) != Some(&raw.digest))
             .collect();
         let Some(first) = outdated.first() else {
-            match look {
-                Look::Prove => return Ok(None),
-                Look::Poll => {
-                    look = Look::Prove;
+            match method {
+                TagRead::Verified => return Ok(None),
+                TagRead::Claimed => {
+                    method = TagRead::Verified;
                     continue;
                 }
             }
@@ -216,30 +216,30 @@ pub(super) async fn put_and_hold(
         if !polling.again().await {
             return Ok(Some(wrong));
         }
-        look = Look::Poll;
+        method = TagRead::Claimed;
     }
 }
 
-/// The way to read a tag.
+/// The way to read the digest of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// GET, with the hash of the body: the result is verified.
-    Prove,
-    /// HEAD: fast, but the digest is only claimed.
-    Poll,
+pub(super) enum TagRead {
+    /// With GET: golden computes the digest of the content.
+    Verified,
+    /// With HEAD, which is faster: golden believes the digest in the header.
+    Claimed,
 }
 
 /// The digests that tags point to; tags that do not exist are omitted.
-pub(super) async fn look_at(
+pub(super) async fn read_tags(
     repo: &Repo,
     tags: impl IntoIterator<Item = &Tag>,
-    look: Look,
+    method: TagRead,
 ) -> Result<BTreeMap<Tag, Digest>, registry::Error> {
     let tags: Vec<Tag> = tags.into_iter().cloned().collect();
     let read = |tag: Tag| async move {
-        let found = match look {
-            Look::Prove => repo.manifest(&tag).await?.map(|raw| raw.digest),
-            Look::Poll => repo.head(&tag).await?.map(|head| head.digest),
+        let found = match method {
+            TagRead::Verified => repo.manifest(&tag).await?.map(|raw| raw.digest),
+            TagRead::Claimed => repo.head(&tag).await?.map(|head| head.digest),
         };
         Ok::<_, registry::Error>(found.map(|digest| (tag, digest)))
     };

@@ -39,7 +39,7 @@ pub use records::{BuildRecord, InputsRecord};
 pub use release::release;
 pub use settle::{Correction, Settled, settle};
 pub use sign::{attach_bundle, attest, sign};
-pub use upload::{Uploaded, upload};
+pub use upload::{UploadedImage, upload};
 
 use crate::engine::{BuiltImage, Docker};
 use crate::event::Events;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::hold::{Look, Unsettled, look_at, put_and_hold};
+use super::hold::{TagRead, Unsettled, put_and_hold, read_tags};
 use super::superseded::remove_superseded;
 use crate::event::Events;
 use crate::image::{RepositoryInventory, children, copy};
@@ -218,7 +218,7 @@ pub async fn put(to: &Repo, raw: &RawManifest, moves: &[Move]) -> Result<bool, E
 /// Points tags to a manifest, and verifies them. Returns true if one did not point to it before.
 /// Fails if another client moves one of them at the same time.
 pub async fn point_all(to: &Repo, raw: &RawManifest, tags: &[Tag]) -> Result<bool, Error> {
-    let previous = look_at(to, tags, Look::Poll).await?;
+    let previous = read_tags(to, tags, TagRead::Claimed).await?;
     match put_and_hold(to, tags, raw, &previous).await? {
         Some(wrong) => Err(wrong.into()),
         None => Ok(tags
@@ -288,7 +288,8 @@ pub async fn attached(from: &Repo, raw: &RawManifest) -> Result<Vec<PromotedArti
     Ok(found)
 }
 
-/// True for an announcement about the life of an image, such as its end.
+/// True if the manifest is an announcement about the lifecycle of an image, such as its end of
+/// life.
 fn is_lifecycle(raw: &RawManifest) -> bool {
     let value: serde_json::Value = serde_json::from_slice(&raw.bytes).unwrap_or_default();
     let kind = value["artifactType"].as_str().unwrap_or_default();

@@ -9,9 +9,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::decide::{PublishTarget, has_inputs};
 use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
 use super::settle::{Correction, Settled, settle};
-use super::upload::Uploaded;
+use super::upload::UploadedImage;
 use super::{Error, PublishJob};
-use crate::engine::{EngineKind, ImageLocation};
+use crate::engine::{BuildOutput, EngineKind};
 use crate::event::Step;
 use crate::oci::{ImageConfig, Manifest, RawManifest, rfc3339};
 use crate::reference::{Digest, Tag};
@@ -23,8 +23,11 @@ const CONCURRENT: usize = 8;
 /// Moves and verifies the tags in every registry. Writes the receipts and adds them to `receipts`,
 /// which has those of the earlier registries if it fails: if a tag does not settle or a receipt
 /// cannot be written.
-pub async fn release(uploaded: Uploaded<'_>, receipts: &mut Vec<Receipt>) -> Result<(), Error> {
-    let Uploaded {
+pub async fn release(
+    uploaded: UploadedImage<'_>,
+    receipts: &mut Vec<Receipt>,
+) -> Result<(), Error> {
+    let UploadedImage {
         job,
         destinations,
         milliseconds,
@@ -192,11 +195,11 @@ fn report(job: &PublishJob<'_>, settled: &[Settled]) {
 /// Adds the config of the published image to the cache, so that the next plan does not read it.
 /// Errors are ignored: the cache is optional.
 async fn remember(job: &PublishJob<'_>, destination: &PublishTarget<'_>, raw: &RawManifest) {
-    let own = match job.built.map(|built| &built.artifact) {
-        Some(ImageLocation::Assembled(assembled)) => assembled.config_of(raw),
+    let own = match job.built.map(|built| &built.output) {
+        Some(BuildOutput::Assembled(assembled)) => assembled.config_of(raw),
         _ => None,
     };
-    if let Some(ImageLocation::Assembled(assembled)) = job.built.map(|built| &built.artifact)
+    if let Some(BuildOutput::Assembled(assembled)) = job.built.map(|built| &built.output)
         && !job.attachments.is_empty()
         && assembled.top.digest == raw.digest
     {

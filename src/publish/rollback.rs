@@ -41,14 +41,14 @@ pub struct RolledBack {
     /// The digest of that version.
     pub digest: Digest,
     /// Every tag that now points to it.
-    pub tags: Vec<Returned>,
+    pub tags: Vec<RollbackTag>,
     /// The versions to withdraw.
     pub withdrawn: Vec<Version>,
 }
 
-/// A tag that points to the older version, and its previous digest.
+/// A tag of a rollback, and the digest that it pointed to before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Returned {
+pub struct RollbackTag {
     /// The name of the tag.
     pub tag: Tag,
     /// The digest that it pointed to before; `None` if it did not exist.
@@ -120,36 +120,36 @@ fn plain(version: &Version) -> Version {
 
 /// The state of a registry before a rollback.
 #[derive(Debug, Clone)]
-pub struct Examined {
+pub struct RollbackState {
     /// The manifest of the version to roll back to.
     raw: RawManifest,
     /// Every tag that will point to it, with its current digest.
-    tags: Vec<Returned>,
+    tags: Vec<RollbackTag>,
 }
 
 /// Reads the digests that the tags point to. Fails if the version does not exist.
-pub async fn examine(repo: &Repo, rollback: &Rollback) -> Result<Examined, Error> {
+pub async fn examine(repo: &Repo, rollback: &Rollback) -> Result<RollbackState, Error> {
     let raw = get(repo, &rollback.to.tag).await?;
-    let mut tags: Vec<Returned> = Vec::with_capacity(rollback.tags.len());
+    let mut tags: Vec<RollbackTag> = Vec::with_capacity(rollback.tags.len());
     for tag in rollback.tags.iter().chain(&rollback.extra) {
         let found = repo.head(tag).await?;
         let previous = found.map(|descriptor| descriptor.digest);
         let goes_along = || {
-            let is_same = |returned: &Returned| returned.previous == previous;
+            let is_same = |returned: &RollbackTag| returned.previous == previous;
             previous.as_ref() == Some(&raw.digest)
                 || tags.iter().take(rollback.tags.len()).any(is_same)
         };
         if !rollback.extra.contains(tag) || previous.is_some() && goes_along() {
-            tags.push(Returned {
+            tags.push(RollbackTag {
                 tag: tag.clone(),
                 previous,
             });
         }
     }
-    Ok(Examined { raw, tags })
+    Ok(RollbackState { raw, tags })
 }
 
-impl Examined {
+impl RollbackState {
     /// The result of the rollback in this registry.
     #[must_use]
     pub fn outcome(&self, repository: &Repository, rollback: &Rollback) -> RolledBack {
@@ -165,7 +165,7 @@ impl Examined {
     /// The tags that do not yet point to the version, from the least specific to the most.
     pub fn moving(&self) -> impl Iterator<Item = &Tag> {
         let is_elsewhere =
-            |returned: &&Returned| returned.previous.as_ref() != Some(&self.raw.digest);
+            |returned: &&RollbackTag| returned.previous.as_ref() != Some(&self.raw.digest);
         self.tags
             .iter()
             .rev()
@@ -177,7 +177,7 @@ impl Examined {
 /// Moves the tags to the version and verifies each. The least specific tag moves first, so that
 /// after an interruption the next rollback still finds all remaining tags. Fails if a tag does not
 /// point to the version at the deadline.
-pub async fn roll_back(repo: &Repo, examined: &Examined) -> Result<(), Error> {
+pub async fn roll_back(repo: &Repo, examined: &RollbackState) -> Result<(), Error> {
     let raw = &examined.raw;
     let tags: Vec<Tag> = examined.moving().cloned().collect();
     let previous: BTreeMap<Tag, Digest> = examined

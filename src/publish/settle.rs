@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::try_join;
 
 use super::Error;
-use super::hold::{Look, Unsettled, Writes, look_at};
+use super::hold::{TagRead, Unsettled, Writes, read_tags};
 use crate::oci::RawManifest;
 use crate::reference::{Digest, Tag};
 use crate::registry::{Polling, Repo};
@@ -77,14 +77,14 @@ pub async fn settle(
         strays: BTreeSet::new(),
         polling: repo.registry().polling(),
     };
-    let mut look = Look::Prove;
+    let mut method = TagRead::Verified;
     loop {
-        let round = settling.round(look).await?;
-        look = match (round, look) {
-            (Round::Right(settled), Look::Prove) => return Ok(settled),
-            (Round::Right(_), Look::Poll) => Look::Prove,
+        let round = settling.round(method).await?;
+        method = match (round, method) {
+            (Round::Right(settled), TagRead::Verified) => return Ok(settled),
+            (Round::Right(_), TagRead::Claimed) => TagRead::Verified,
             (wrong, _) if !settling.polling.again().await => return Err(settling.give_up(wrong)),
-            _ => Look::Poll,
+            _ => TagRead::Claimed,
         };
     }
 }
@@ -104,11 +104,11 @@ struct Settling<'a> {
 
 impl Settling<'_> {
     /// Reads all tags once, and writes the corrections.
-    async fn round(&mut self, look: Look) -> Result<Round, Error> {
+    async fn round(&mut self, method: TagRead) -> Result<Round, Error> {
         // A publisher that writes after these reads runs its own settle pass, so its change is not
         // missed.
         let tags = self.out.tags.iter().map(|planned| &planned.tag);
-        let (named, list) = try_join!(look_at(self.repo, tags, look), self.repo.tags())?;
+        let (named, list) = try_join!(read_tags(self.repo, tags, method), self.repo.tags())?;
         let existing = TagList::new(&list, self.out.variant.as_ref(), &self.rules.withdrawn);
         self.yield_to_other_content(&named).await?;
         let unlisted = named.keys().find(|tag| !existing.has(tag)).cloned();

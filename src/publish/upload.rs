@@ -8,9 +8,9 @@ use super::artifacts::attach;
 use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
 use super::{Error, Gatekeeper, PublishJob};
-use crate::engine::ImageLocation;
+use crate::engine::BuildOutput;
 use crate::event::Step;
-use crate::image::{ImageBlobs, Predecessor};
+use crate::image::{Predecessor, UploadSet};
 use crate::oci::RawManifest;
 use crate::plan::{ContentSource, PlanStep};
 use crate::reference::{Digest, Reference, Tag};
@@ -18,7 +18,7 @@ use crate::tags;
 
 /// An image that every registry has under its immutable tag.
 #[derive(Debug)]
-pub struct Uploaded<'a> {
+pub struct UploadedImage<'a> {
     pub(super) job: PublishJob<'a>,
     /// Each registry with the manifest for the tags; `None` if the version is withdrawn and not
     /// published.
@@ -26,7 +26,7 @@ pub struct Uploaded<'a> {
     pub(super) milliseconds: u64,
 }
 
-impl Uploaded<'_> {
+impl UploadedImage<'_> {
     /// The content as `repository@digest`, one reference per changed registry.
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
@@ -55,7 +55,7 @@ impl Uploaded<'_> {
 pub async fn upload<'a>(
     job: PublishJob<'a>,
     gatekeeper: Option<&dyn Gatekeeper>,
-) -> Result<Uploaded<'a>, Error> {
+) -> Result<UploadedImage<'a>, Error> {
     if let PlanStep::Refuse { because, help } = &job.planned.step {
         let (because, help) = (because.clone(), help.clone());
         return Err(Error::Refused {
@@ -121,7 +121,7 @@ pub async fn upload<'a>(
         };
         done.push((destination, raw));
     }
-    Ok(Uploaded {
+    Ok(UploadedImage {
         job,
         destinations: done,
         milliseconds: milliseconds(start),
@@ -134,7 +134,7 @@ pub async fn upload<'a>(
 async fn admit(
     job: &PublishJob<'_>,
     destinations: &[PublishTarget<'_>],
-    content: Option<&ImageBlobs>,
+    content: Option<&UploadSet>,
     gatekeeper: &dyn Gatekeeper,
     admitted: &mut BTreeSet<Digest>,
 ) -> Result<bool, Error> {
@@ -205,10 +205,10 @@ async fn preserve(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Resu
 async fn put_immutable_tag(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
-    content: Option<&ImageBlobs>,
+    content: Option<&UploadSet>,
 ) -> Result<RawManifest, Error> {
     let Some(content) = content else {
-        let built = job.built.map(|built| &built.artifact);
+        let built = job.built.map(|built| &built.output);
         let id = pushed_by_engine(built, !job.attachments.is_empty(), job.image())?;
         return through_engine(job, destination, id).await;
     };
@@ -231,16 +231,16 @@ async fn put_immutable_tag(
 /// The ID of the image that an engine pushes, if there is no content to send. Fails if artifacts are
 /// attached to the image: the engine would put its tag before them.
 fn pushed_by_engine<'a>(
-    built: Option<&'a ImageLocation>,
+    built: Option<&'a BuildOutput>,
     is_attached_to: bool,
     image: &str,
 ) -> Result<&'a Digest, Error> {
     match built {
-        Some(ImageLocation::Docker { .. }) if is_attached_to => {
+        Some(BuildOutput::Docker { .. }) if is_attached_to => {
             Err(Error::NotExported(image.to_owned()))
         }
-        Some(ImageLocation::Docker { id }) => Ok(id),
-        Some(ImageLocation::Assembled(_)) | None => Err(Error::NotBuilt(image.to_owned())),
+        Some(BuildOutput::Docker { id }) => Ok(id),
+        Some(BuildOutput::Assembled(_)) | None => Err(Error::NotBuilt(image.to_owned())),
     }
 }
 
@@ -314,18 +314,16 @@ async fn through_engine(
 }
 
 /// The content to send; `None` if the engine sends it or if there is nothing to send.
-async fn content_of(job: &PublishJob<'_>) -> Result<Option<ImageBlobs>, Error> {
-    match (job.built.map(|built| &built.artifact), &job.planned.step) {
-        (Some(ImageLocation::Assembled(assembled)), _) => {
-            Ok(Some(ImageBlobs::assembled(assembled)))
-        }
+async fn content_of(job: &PublishJob<'_>) -> Result<Option<UploadSet>, Error> {
+    match (job.built.map(|built| &built.output), &job.planned.step) {
+        (Some(BuildOutput::Assembled(assembled)), _) => Ok(Some(UploadSet::assembled(assembled))),
         (None, PlanStep::Copy { from, digest, .. }) => {
             let repo = job.registries.repo(from);
             let found = repo.manifest(digest).await?;
             let top = found.ok_or_else(|| Error::Vanished(from.digest(digest)))?;
-            Ok(Some(ImageBlobs::published(&repo, top).await?))
+            Ok(Some(UploadSet::published(&repo, top).await?))
         }
-        (Some(ImageLocation::Docker { .. }) | None, _) => Ok(None),
+        (Some(BuildOutput::Docker { .. }) | None, _) => Ok(None),
     }
 }
 
@@ -336,7 +334,7 @@ mod tests {
     #[test]
     fn an_engine_pushes_only_images_that_nothing_is_attached_to() {
         let id = Digest::of(b"config");
-        let docker = ImageLocation::Docker { id: id.clone() };
+        let docker = BuildOutput::Docker { id: id.clone() };
         let pushed = |built, is_attached_to| {
             let found = pushed_by_engine(built, is_attached_to, "app:1.2.3");
             found.cloned().map_err(|error| error.to_string())

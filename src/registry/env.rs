@@ -14,17 +14,17 @@ use crate::secret::Secret;
 pub struct RegistryEnv {
     /// The environment for credential helpers.
     pub programs: Environment,
-    /// `HOME`.
+    /// The value of `HOME`.
     pub home: Option<PathBuf>,
     /// `DOCKER_CONFIG`: the directory of config.json.
     pub docker_config: Option<PathBuf>,
     /// `DOCKER_AUTH_CONFIG`: the content of a config.json.
     pub docker_auth_config: Option<Secret<String>>,
-    /// `REGISTRY_AUTH_FILE`.
+    /// The value of `REGISTRY_AUTH_FILE`: the login file of Podman and skopeo.
     pub registry_auth_file: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`.
+    /// The value of `XDG_RUNTIME_DIR`.
     pub xdg_runtime_dir: Option<PathBuf>,
-    /// `XDG_CONFIG_HOME`.
+    /// The value of `XDG_CONFIG_HOME`.
     pub xdg_config_home: Option<PathBuf>,
     /// `GOLDEN_REGISTRY_USER` without a trailing line break.
     pub user: Option<String>,
@@ -37,7 +37,7 @@ pub struct RegistryEnv {
     pub http_proxy: Option<Secret<String>>,
     /// `HTTPS_PROXY`; it may contain a password.
     pub https_proxy: Option<Secret<String>>,
-    /// `NO_PROXY`.
+    /// The value of `NO_PROXY`: the hosts that are reached without a proxy.
     pub no_proxy: Option<String>,
     /// Docker's directory of certificate authorities, with one subdirectory per host.
     pub certificates: PathBuf,

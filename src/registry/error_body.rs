@@ -2,14 +2,14 @@
 
 use reqwest::Response;
 
-use super::http::Sent;
+use super::http::SentSecrets;
 
 /// The body of an error response. The secrets that were sent are masked, because some servers echo
 /// the request.
 pub(super) async fn masked_body(response: Response, most: usize) -> Vec<u8> {
     let sent = response
         .extensions()
-        .get::<Sent>()
+        .get::<SentSecrets>()
         .cloned()
         .unwrap_or_default();
     sent.mask(&read_some(response, most).await)

@@ -39,15 +39,15 @@ pub(super) struct Http {
     scheme: AtomicU8,
     /// The farthest zone that the host responded from, as a number.
     zone: Arc<AtomicU8>,
-    sent: Sent,
+    sent: SentSecrets,
 }
 
 /// The secrets that were sent, in every form in which a server could echo them. Each response
 /// carries a copy.
 #[derive(Clone, Default)]
-pub(super) struct Sent(Arc<Mutex<BTreeSet<String>>>);
+pub(super) struct SentSecrets(Arc<Mutex<BTreeSet<String>>>);
 
-impl Sent {
+impl SentSecrets {
     /// The minimum length: a shorter secret may also be an ordinary word.
     const SHORTEST: usize = 4;
 
@@ -107,7 +107,7 @@ impl Http {
             proxies,
             scheme: AtomicU8::new(scheme),
             zone: Arc::default(),
-            sent: Sent::default(),
+            sent: SentSecrets::default(),
         }
     }
 
@@ -488,7 +488,7 @@ impl reqwest::dns::Resolve for AddressGuard {
             let given: Vec<SocketAddr> = found.iter().filter(allowed).copied().collect();
             if let (true, Some(first)) = (given.is_empty(), found.first()) {
                 let address = first.ip();
-                return Err(reach::Refused {
+                return Err(reach::RefusedAddress {
                     name,
                     address,
                     zone: Zone::of(address),
@@ -597,7 +597,7 @@ fn deepest(error: &(dyn StdError + 'static)) -> String {
 /// secrets.
 pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> Error {
     use rustls::{AlertDescription as Alert, Error as Tls};
-    if let Some(refused) = tls::find::<reach::Refused>(error) {
+    if let Some(refused) = tls::find::<reach::RefusedAddress>(error) {
         return Error::new(
             FailureKind::Malformed,
             method.as_str(),
@@ -605,7 +605,7 @@ pub(super) fn explain(method: &Method, shown: &str, error: &reqwest::Error) -> E
             refused.to_string(),
         );
     }
-    let (kind, message) = match tls::problem(error) {
+    let (kind, message) = match tls::find_tls_error(error) {
         Some(Tls::InvalidMessage(_)) if error.is_connect() => (
             FailureKind::PlainHttp,
             "the server does not speak TLS".to_owned(),

@@ -29,7 +29,7 @@ pub enum LoginFacts {
     },
     /// golden sends no login.
     Absent {
-        /// The reason.
+        /// The reason why golden sends no login.
         reason: String,
     },
 }

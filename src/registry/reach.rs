@@ -114,10 +114,11 @@ pub(super) fn is_same_host(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// A host name that resolves to an address that the registry may not send golden to.
+/// The error for a host name that resolves to an address to which the registry must not send
+/// golden.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} has {zone} ({address}), and the registry is elsewhere")]
-pub(super) struct Refused {
+pub(super) struct RefusedAddress {
     pub(super) name: String,
     pub(super) address: IpAddr,
     pub(super) zone: Zone,

@@ -143,13 +143,13 @@ impl ServerCertVerifier for CertificateVerifier {
     }
 }
 
-/// The TLS error in a chain of errors.
-pub(crate) fn problem<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
+/// Finds the TLS error in a chain of errors.
+pub(crate) fn find_tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
     find(error)
 }
 
-/// The first error of type `T` in a chain. `source` of an `io::Error` skips the error that it
-/// wraps.
+/// Finds the first error of type `T` in a chain. `io::Error::source` skips the error that the
+/// `io::Error` wraps, so this function reads the wrapped error too.
 pub(super) fn find<'e, T: StdError + 'static>(
     error: &'e (dyn StdError + 'static),
 ) -> Option<&'e T> {

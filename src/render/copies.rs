@@ -97,19 +97,20 @@ impl CopyNames {
 
 /// The way in which a missing directory is created before `COPY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Creation {
-    /// By an entry of the archive: nothing else creates the directory.
+pub(super) enum DirectoryCreation {
+    /// An entry of the archive creates it.
     Archive,
-    /// By `RUN mkdir -p`, which keeps a directory that an earlier step has created.
+    /// `RUN mkdir -p` creates it, and keeps a directory that an earlier step has created.
     Step,
-    /// Not possible, since the base may have the directory with another mode, and nothing may be
-    /// executed. The archive has the files themselves.
+    /// Neither is possible: the base may have the directory with another mode, and nothing may be
+    /// executed. The archive then contains the files themselves.
     Impossible,
 }
 
-/// The instructions that place the files of an image, in this order.
+/// The instructions that place the files of an image. The Dockerfile has them in the order of the
+/// fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Arrangement {
+pub(super) struct FileInstructions {
     /// The entries of the archive.
     pub(super) archive: Vec<CopyItem>,
     /// True if `COPY` could place more files of the archive, but with too many instructions.
@@ -153,9 +154,9 @@ pub(super) fn arrange(
     items: Vec<CopyItem>,
     context: &str,
     directories: BaseDirectories<'_>,
-    creation: Creation,
+    creation: DirectoryCreation,
     names: CopyNames,
-) -> Arrangement {
+) -> FileInstructions {
     let own: BTreeSet<String> = items
         .iter()
         .filter(|item| item.kind == EntryKind::Directory)
@@ -165,35 +166,35 @@ pub(super) fn arrange(
     let is_copied = |item: &CopyItem| {
         let (directory, _) = item.path.rsplit_once('/').unwrap_or_default();
         let all_exist = || exists(directory) && above(directory).all(exists);
-        is_expressible(item, names) && (creation != Creation::Impossible || all_exist())
+        is_expressible(item, names) && (creation != DirectoryCreation::Impossible || all_exist())
     };
     let (copied, archive): (Vec<CopyItem>, Vec<CopyItem>) =
         items.clone().into_iter().partition(is_copied);
     let mut copies = groups(copied, context);
     if copies.len() > MOST_COPIES || copies.iter().any(|copy| copy.sources.len() > MOST_SOURCES) {
-        return Arrangement {
+        return FileInstructions {
             archive: items,
             is_large: true,
-            ..Arrangement::default()
+            ..FileInstructions::default()
         };
     }
     copies.sort_by_key(|copy| !copy.creates_usual_directories());
     let missing = missing(&copies, &exists);
     match creation {
-        Creation::Step => Arrangement {
+        DirectoryCreation::Step => FileInstructions {
             archive,
             directories: deepest(&missing),
             copies,
-            ..Arrangement::default()
+            ..FileInstructions::default()
         },
-        Creation::Archive | Creation::Impossible => Arrangement {
+        DirectoryCreation::Archive | DirectoryCreation::Impossible => FileInstructions {
             archive: missing
                 .iter()
                 .map(|path| directory(path))
                 .chain(archive)
                 .collect(),
             copies,
-            ..Arrangement::default()
+            ..FileInstructions::default()
         },
     }
 }
@@ -333,7 +334,7 @@ mod tests {
     }
 
     /// An arrangement as one line per instruction.
-    fn shown(arrangement: &Arrangement) -> Vec<String> {
+    fn shown(arrangement: &FileInstructions) -> Vec<String> {
         let paths = |items: &[CopyItem]| {
             let all: Vec<String> = items
                 .iter()
@@ -378,7 +379,13 @@ mod tests {
         let arranged = |names| {
             let known = BaseDirectories::AllExcept(&missing);
             let items = items.clone();
-            shown(&arrange(items, "files", known, Creation::Archive, names))
+            shown(&arrange(
+                items,
+                "files",
+                known,
+                DirectoryCreation::Archive,
+                names,
+            ))
         };
         assert_eq!(
             arranged(CopyNames::Any),
@@ -418,12 +425,15 @@ mod tests {
             "copy 755 9:9 files/a/x/y/z /a/x/y/z",
         ];
         let by = |creation| shown(&arrange(items(), "files", known, creation, CopyNames::Any));
-        assert_eq!(by(Creation::Archive)[0], "add a/b:755 a/x:755 a/x/y:755");
-        assert_eq!(by(Creation::Archive)[1..], copies);
-        assert_eq!(by(Creation::Step)[0], "mkdir a/b a/x/y");
-        assert_eq!(by(Creation::Step)[1..], copies);
         assert_eq!(
-            by(Creation::Impossible),
+            by(DirectoryCreation::Archive)[0],
+            "add a/b:755 a/x:755 a/x/y:755"
+        );
+        assert_eq!(by(DirectoryCreation::Archive)[1..], copies);
+        assert_eq!(by(DirectoryCreation::Step)[0], "mkdir a/b a/x/y");
+        assert_eq!(by(DirectoryCreation::Step)[1..], copies);
+        assert_eq!(
+            by(DirectoryCreation::Impossible),
             ["add a/b/c:644 a/x/y/z:755"],
             "the archive creates the parents"
         );
@@ -435,7 +445,7 @@ mod tests {
             file("app/lib/data", 0o644, 0),
             file("app/bin/run", 0o755, 0),
         ];
-        let (known, creation) = (BaseDirectories::None, Creation::Archive);
+        let (known, creation) = (BaseDirectories::None, DirectoryCreation::Archive);
         let arranged = arrange(items, "files", known, creation, CopyNames::Any);
         assert_eq!(
             shown(&arranged),
@@ -459,7 +469,13 @@ mod tests {
         let arranged = |directories, files| {
             let known = BaseDirectories::AllExcept(&missing);
             let items = items(directories, files);
-            arrange(items, "files", known, Creation::Archive, CopyNames::Any)
+            arrange(
+                items,
+                "files",
+                known,
+                DirectoryCreation::Archive,
+                CopyNames::Any,
+            )
         };
         assert_eq!(arranged(16, 24).copies.len(), 16);
         for (directories, files) in [(17, 1), (1, 25)] {

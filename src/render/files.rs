@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::copies::{self, Arrangement, BaseDirectories, CopyGroup, CopyItem, Creation};
+use super::copies::{
+    self, BaseDirectories, CopyGroup, CopyItem, DirectoryCreation, FileInstructions,
+};
 use super::form::{ContextFiles, DockerfileForm};
 use super::instruction::{RenderedInstruction, ScriptForm};
 use crate::oci::Content;
@@ -46,12 +48,12 @@ fn repositories_archive(suffix: &str) -> String {
 /// The files of an image, grouped by the instruction that places them.
 #[derive(Debug, Default)]
 pub(super) struct PlacedFiles {
-    files: Arrangement,
+    files: FileInstructions,
     /// Groups of files whose owners are names that only the base resolves.
     named: Vec<Group>,
-    certificates: Arrangement,
+    certificates: FileInstructions,
     /// The keys and the sources of the repositories of packages.
-    repositories: Arrangement,
+    repositories: FileInstructions,
     /// True if the context has the files.
     has_content: bool,
     /// True if a comment lists the content of the archive.
@@ -99,9 +101,9 @@ impl PlacedFiles {
                 form.copy_names(),
             )
         } else {
-            Arrangement {
+            FileInstructions {
                 archive: items,
-                ..Arrangement::default()
+                ..FileInstructions::default()
             }
         };
         let certs = certificates_directory(form.suffix);
@@ -315,17 +317,17 @@ fn arranged(
     directory: &str,
     image: &ResolvedImage,
     form: &DockerfileForm<'_>,
-) -> Arrangement {
+) -> FileInstructions {
     if !form.syntax.has_copy_modes() {
-        return Arrangement {
+        return FileInstructions {
             archive: items,
-            ..Arrangement::default()
+            ..FileInstructions::default()
         };
     }
     // The layers of a base are not read only to find the directories of these files.
     let (known, creation) = match image.family {
-        Family::Static => (BaseDirectories::None, Creation::Archive),
-        _ => (BaseDirectories::Usual, Creation::Step),
+        Family::Static => (BaseDirectories::None, DirectoryCreation::Archive),
+        _ => (BaseDirectories::Usual, DirectoryCreation::Step),
     };
     let mut arranged = copies::arrange(items, "", known, creation, form.copy_names());
     for (source, _) in arranged
@@ -411,7 +413,7 @@ fn last_of_each_path(image: &ResolvedImage) -> Vec<&FileEntry> {
 fn knowledge<'a>(
     image: &ResolvedImage,
     form: &DockerfileForm<'a>,
-) -> (BaseDirectories<'a>, Creation) {
+) -> (BaseDirectories<'a>, DirectoryCreation) {
     let known = match form.files {
         _ if matches!(image.base, Base::Scratch) => BaseDirectories::None,
         // A package that is removed may take its directories with it.
@@ -421,9 +423,11 @@ fn knowledge<'a>(
         _ => BaseDirectories::Usual,
     };
     let creation = match form.files {
-        _ if executes_before_files(image) => Creation::Step,
-        ContextFiles::AsWritten if !matches!(image.base, Base::Scratch) => Creation::Impossible,
-        _ => Creation::Archive,
+        _ if executes_before_files(image) => DirectoryCreation::Step,
+        ContextFiles::AsWritten if !matches!(image.base, Base::Scratch) => {
+            DirectoryCreation::Impossible
+        }
+        _ => DirectoryCreation::Archive,
     };
     (known, creation)
 }
@@ -493,7 +497,7 @@ impl CopyItem {
 }
 
 /// The comment that lists the content of the archive.
-fn listing(files: &Arrangement, archive: &str) -> Vec<RenderedInstruction> {
+fn listing(files: &FileInstructions, archive: &str) -> Vec<RenderedInstruction> {
     let items = &files.archive;
     if items.is_empty() {
         return Vec::new();
@@ -516,7 +520,7 @@ fn listing(files: &Arrangement, archive: &str) -> Vec<RenderedInstruction> {
 }
 
 /// `RUN mkdir -p` for missing directories, and the `COPY` instructions.
-fn copy_instructions(arranged: &Arrangement, scripts: ScriptForm) -> Vec<RenderedInstruction> {
+fn copy_instructions(arranged: &FileInstructions, scripts: ScriptForm) -> Vec<RenderedInstruction> {
     let directories = &arranged.directories;
     let create = (!directories.is_empty()).then(|| RenderedInstruction::MakeDirectories {
         paths: directories.iter().map(|path| format!("/{path}")).collect(),

@@ -71,12 +71,12 @@ pub struct FilesOnBase {
 /// The files of a build context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContextFiles<'a> {
-    /// Added when the base is known; the Dockerfile already has their instructions.
+    /// The files are added when the base is known. The Dockerfile already has their instructions.
     #[default]
     Later,
-    /// With their final paths on a known base.
+    /// The files have their final paths on a known base.
     OnBase(&'a FilesOnBase),
-    /// As in the spec, on a base that cannot be read.
+    /// The files have the paths in the spec, because the base cannot be read.
     AsWritten,
 }
 

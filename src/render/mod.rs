@@ -134,7 +134,7 @@ pub fn render(image: &ResolvedImage, templates: &Templates) -> Result<Rendered, 
 /// Renders many images with the same templates, which are compiled once.
 #[derive(Debug)]
 pub struct Renderer<'t> {
-    templates: templates::CompiledTemplate<'t>,
+    templates: templates::CompiledTemplates<'t>,
 }
 
 impl<'t> Renderer<'t> {
@@ -142,7 +142,7 @@ impl<'t> Renderer<'t> {
     #[must_use]
     pub const fn new(templates: &'t Templates) -> Self {
         Self {
-            templates: templates::CompiledTemplate::new(templates),
+            templates: templates::CompiledTemplates::new(templates),
         }
     }
 

@@ -32,10 +32,12 @@ const BUILT_IN: [(&str, &str); 4] = [
     ),
 ];
 
-/// The part of the built-in templates for the keystores of Java, by the name to include it.
+/// The template that adds certificates to the keystores of Java. Other templates include it by this
+/// name.
 const JAVA: (&str, &str) = ("builtin/java", include_str!("../../templates/java.j2"));
 
-/// The limit of work per template: a million steps, or about 64 MB of text.
+/// The limit of work per template: a million steps of the interpreter, which write at most about
+/// 64 MB of text.
 const FUEL: u64 = 1_000_000;
 
 /// The reason why an expression or statement is refused.
@@ -61,15 +63,15 @@ impl std::fmt::Display for RefusedPart {
                 f,
                 "the expression is longer than {LONGEST_EXPRESSION} bytes"
             ),
-            Self::RepeatedList => {
-                f.write_str("the expression may repeat a list: `*` takes numbers and strings")
-            }
+            Self::RepeatedList => f.write_str(
+                "the expression may repeat a list; use `*` with numbers and strings only",
+            ),
         }
     }
 }
 
-/// The line of the first expression or statement that is refused, also within raw text.
-fn excess(text: &str) -> Option<(usize, RefusedPart)> {
+/// The line of the first expression or statement that is refused. Searches raw text too.
+fn first_refused(text: &str) -> Option<(usize, RefusedPart)> {
     let mut rest = text;
     while let Some(open) = ["{{", "{%", "{#"]
         .iter()
@@ -82,9 +84,9 @@ fn excess(text: &str) -> Option<(usize, RefusedPart)> {
             continue;
         }
         let length = length(inside);
-        if let Some(excess) = RefusedPart::of(&inside[..length]) {
+        if let Some(refused) = RefusedPart::of(&inside[..length]) {
             let before = text.len() - rest.len() + open;
-            return Some((text[..before].matches('\n').count() + 1, excess));
+            return Some((text[..before].matches('\n').count() + 1, refused));
         }
         rest = &inside[length..];
     }
@@ -120,7 +122,7 @@ impl Templates {
     /// The suffix of a template's file name; the part before it is the name of the template.
     pub const SUFFIX: &'static str = ".Dockerfile.j2";
 
-    /// Only the built-in templates.
+    /// Creates a set with only the built-in templates.
     #[must_use]
     pub fn builtin() -> Self {
         Self::default()
@@ -170,8 +172,8 @@ impl Templates {
         }
         environment.add_template(JAVA.0, JAVA.1)?;
         for (name, text) in &self.own {
-            if let Some((line, excess)) = excess(text) {
-                let message = format!("template `{name}`, line {line}: {excess}");
+            if let Some((line, refused)) = first_refused(text) {
+                let message = format!("template `{name}`, line {line}: {refused}");
                 return Err(minijinja::Error::new(ErrorKind::SyntaxError, message));
             }
             environment.add_template(name, text)?;
@@ -180,17 +182,17 @@ impl Templates {
     }
 }
 
-/// Templates that are compiled once for all images.
+/// The templates, compiled once for all images.
 #[derive(Debug)]
-pub(super) struct CompiledTemplate<'t> {
+pub(super) struct CompiledTemplates<'t> {
     templates: &'t Templates,
-    /// For scripts as heredocs.
+    /// The environment that writes scripts as heredocs.
     heredocs: OnceCell<Environment<'t>>,
-    /// For scripts in exec form.
+    /// The environment that writes scripts in exec form.
     exec_forms: OnceCell<Environment<'t>>,
 }
 
-impl<'t> CompiledTemplate<'t> {
+impl<'t> CompiledTemplates<'t> {
     /// Stores templates; they are compiled at the first use.
     pub(super) const fn new(templates: &'t Templates) -> Self {
         Self {
@@ -243,7 +245,7 @@ const BUILT_IN_BY_PATH: [&str; 4] = [
 ];
 
 impl From<BTreeMap<String, String>> for Templates {
-    /// Takes the templates of the workspace: name to text. They replace built-in ones.
+    /// Adds the templates of the workspace, by name, to the built-in templates.
     fn from(own: BTreeMap<String, String>) -> Self {
         Self { own }
     }
@@ -415,7 +417,7 @@ mod tests {
         fn every_template_is_rendered_or_rejected(text in prop_oneof![template(), "\\PC{0,40}"]) {
             let templates = Templates::from(BTreeMap::from([("own".to_owned(), text)]));
             let sections = serde_json::json!({ "texts": ["a", "b c"], "script": "echo\n" });
-            if let Some(Ok(text)) = CompiledTemplate::new(&templates).render("own", &sections, ScriptForm::Heredoc) {
+            if let Some(Ok(text)) = CompiledTemplates::new(&templates).render("own", &sections, ScriptForm::Heredoc) {
                 prop_assert!(text.ends_with('\n') && !text.contains("\n\n\n"), "{text:?}");
             }
         }

@@ -1,6 +1,6 @@
 //! The output formats of `--format`.
 
-/// An output format.
+/// The format of the output of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// Text for a terminal or a log.

@@ -3,12 +3,12 @@
 use super::Out;
 use super::table::TextTable;
 use super::text::count;
-use crate::app::bases::{Compared, LockedBaseChange};
+use crate::app::bases::{ComparedBase, LockedBaseChange};
 
 /// Shows the bases that changed since golden.lock, and the next step. `lost` is the number of
 /// bases that could not be read.
-pub fn outdated(out: &Out, compared: &[Compared], lost: usize) {
-    let changed: Vec<&Compared> = compared
+pub fn outdated(out: &Out, compared: &[ComparedBase], lost: usize) {
+    let changed: Vec<&ComparedBase> = compared
         .iter()
         .filter(|base| base.change != LockedBaseChange::Unchanged)
         .collect();

@@ -3,7 +3,7 @@
 use super::Out;
 use super::text::{bytes, count};
 use crate::app::promote::Promotion;
-use crate::image::Copied;
+use crate::image::BlobCounts;
 
 /// Shows the result of a promotion as text.
 pub fn promotion(out: &Out, promotion: &Promotion) {
@@ -32,7 +32,7 @@ pub fn promotion(out: &Out, promotion: &Promotion) {
         format!(" ({put})")
     };
     out.data(&format!("{would_copy}{destination}@{digest}{tags_text}\n"));
-    let Copied {
+    let BlobCounts {
         present,
         mounted,
         sent,

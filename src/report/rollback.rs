@@ -6,14 +6,14 @@ use super::Out;
 use super::table::TextTable;
 use super::text::count;
 use crate::app::rollback::{FileEdit, PlannedRollback, RollbackRow};
-use crate::publish::rollback::Returned;
+use crate::publish::rollback::RollbackTag;
 use crate::reference::Digest;
 
-/// Shows the edits and the moves of a rollback.
+/// Shows the edits of a rollback, and a table of the tags that it moves.
 pub fn show(out: &Out, rollback: &PlannedRollback) {
     let mut table = TextTable::default();
     for RollbackRow { done, .. } in &rollback.images {
-        for Returned { tag, previous } in &done.tags {
+        for RollbackTag { tag, previous } in &done.tags {
             let was = previous
                 .as_ref()
                 .map_or_else(|| "nothing".to_owned(), Digest::short);
@@ -35,7 +35,7 @@ pub fn show(out: &Out, rollback: &PlannedRollback) {
     out.data(&table.to_string());
 }
 
-/// The first part of the next step: to commit the edited files; empty without an edit.
+/// The start of the next step, such as `commit app/image.toml, then `. Empty if no file is edited.
 #[must_use]
 pub fn commit_first(edits: &[FileEdit]) -> String {
     let files: Vec<String> = edits
@@ -48,9 +48,9 @@ pub fn commit_first(edits: &[FileEdit]) -> String {
     }
 }
 
-/// The state of the tags of an image for which nothing is to do, as a clause.
+/// Explains in a clause why the rollback of an image moves no tag.
 #[must_use]
-pub fn state(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
+pub fn nothing_to_move(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
     if rollback.images.iter().all(|row| row.done.tags.is_empty()) {
         format!("{image} has no moving tags")
     } else {
@@ -58,7 +58,7 @@ pub fn state(image: &str, version: &Version, rollback: &PlannedRollback) -> Stri
     }
 }
 
-/// The question of the confirmation.
+/// The action to confirm, such as `move 3 tags of app to 1.2.3`.
 #[must_use]
 pub fn question(image: &str, version: &Version, rollback: &PlannedRollback) -> String {
     let tags = rollback.moving_tags();

@@ -1,4 +1,4 @@
-//! Findings as text: the message, the source line with the marked place, and the next step.
+//! Shows findings as text: the message, the source line with a mark, and the next step.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::place::{ReportLocation, files};
 use super::text::{count, masked, more, visible};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 
-/// The maximum length of a source line in bytes. For longer lines, only the place is shown.
+/// The maximum length of a source line in bytes. For a longer line, only its position is shown.
 const MAX_LINE_LENGTH: usize = 4096;
 
 /// The maximum number of source lines of one finding.
@@ -39,9 +39,9 @@ fn most_important<'g, 'd, T>(
         } else {
             &mut others
         };
-        let is_drawn = *left > 0;
+        let is_shown = *left > 0;
         *left = left.saturating_sub(1);
-        is_drawn
+        is_shown
     })
 }
 
@@ -57,7 +57,7 @@ pub(super) fn draw(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     }
 }
 
-/// Shows findings.
+/// Shows findings, without a summary line.
 pub(super) fn draw_each(out: &Out, found: &Diagnostics, sources: &SourceMap) {
     let masked = mask(found, sources);
     let renderer = if out.color {
@@ -192,7 +192,7 @@ fn by_file(labels: &[Label]) -> Vec<(&Path, Vec<&Label>)> {
     files
 }
 
-/// A place without its source text.
+/// The position of a label, without its source text.
 fn origin<'a>(label: &Label, sources: &SourceMap) -> Origin<'a> {
     let place = ReportLocation::of(label, sources);
     let origin = Origin::path(visible(&place.file).into_owned());
@@ -236,7 +236,7 @@ fn snippet<'a>(
         } else {
             AnnotationKind::Context
         };
-        let span = one_line_of(&window, span.start - from..span.end - from);
+        let span = shortened(&window, span.start - from..span.end - from);
         kind.span(span)
             .label((!label.text.is_empty()).then(|| visible(&label.text)))
     });
@@ -265,8 +265,8 @@ fn floor(text: &str, index: usize) -> usize {
     index
 }
 
-/// Limits a long span, such as a whole script, to its first line.
-fn one_line_of(window: &str, span: Range<usize>) -> Range<usize> {
+/// Limits a span of more than three line breaks, such as a whole script, to its first line.
+fn shortened(window: &str, span: Range<usize>) -> Range<usize> {
     match window[span.clone()].match_indices('\n').nth(3) {
         Some(_) => {
             let first = window[span.clone()].find('\n').unwrap_or_default();
@@ -276,8 +276,8 @@ fn one_line_of(window: &str, span: Range<usize>) -> Range<usize> {
     }
 }
 
-/// The texts of files with hidden parts. These parts are replaced by `***` and spaces of the same
-/// length, so that offsets do not change.
+/// The texts of the files that contain hidden parts, such as passwords. Each part is replaced by
+/// `***` and spaces of the same length, so that offsets do not change.
 fn mask(found: &Diagnostics, sources: &SourceMap) -> BTreeMap<PathBuf, String> {
     let mut masked: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
     for (file, span) in found.iter().flat_map(|diagnostic| &diagnostic.hidden) {

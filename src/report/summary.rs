@@ -11,7 +11,7 @@ use super::{
     Out, OutputFormat, conceal, diagnostics, failure, gated, json, sarif, tested, unavailable,
 };
 use crate::app::build::FinishedBuild;
-use crate::app::pipeline::{Ended, Failed, ImageOutcome, ImageReport, PublishedTags};
+use crate::app::pipeline::{Failed, ImageOutcome, ImageReport, PublishedTags, RunResult};
 use crate::diagnostic::{Diagnostics, SourceMap};
 use crate::engine;
 use crate::publish::Receipt;
@@ -71,7 +71,7 @@ pub fn summary(out: &Out, format: OutputFormat, quiet: bool, built: &mut Finishe
 }
 
 /// The violations of the policy by the images of a run.
-fn violations(ended: &Ended) -> Diagnostics {
+fn violations(ended: &RunResult) -> Diagnostics {
     let mut violations = Diagnostics::new();
     for (_, failed) in &ended.failures {
         if let Failed::Policy { found, .. } = failed {
@@ -82,7 +82,7 @@ fn violations(ended: &Ended) -> Diagnostics {
 }
 
 /// Shows the failures of a run.
-pub fn failures(out: &Out, sources: &SourceMap, ended: &mut Ended) {
+pub fn failures(out: &Out, sources: &SourceMap, ended: &mut RunResult) {
     let (mut bases, mut others) = (Vec::new(), Vec::new());
     for (position, failed) in std::mem::take(&mut ended.failures) {
         match failed {

@@ -117,7 +117,7 @@ fn verdict(test: &TestVerdict, sources: &SourceMap) -> String {
     if let Some(because) = &test.not_run {
         return format!("  not run {title}: {}\n", one_line(because));
     }
-    let mut text = format!("  failed  {title}{}\n", place(test, sources));
+    let mut text = format!("  failed  {title}{}\n", location_suffix(test, sources));
     for failure in &test.failures {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "          {}", one_line(&failure.to_string()));
@@ -151,7 +151,8 @@ fn title(test: &TestVerdict) -> String {
     }
 }
 
-fn place(test: &TestVerdict, sources: &SourceMap) -> String {
+/// The file and the line of a test, with a comma before them. Empty if they are unknown.
+fn location_suffix(test: &TestVerdict, sources: &SourceMap) -> String {
     let location = &test.location;
     match sources.position(&location.file, location.span.start) {
         Some(position) => format!(

@@ -2,12 +2,12 @@
 
 use super::Out;
 use super::table::TextTable;
-use crate::app::bases::{Compared, LockedBaseChange};
+use crate::app::bases::{ComparedBase, LockedBaseChange};
 use crate::workspace::lock::FILE;
 
 /// Shows the compared bases, and the entries that were removed from golden.lock.
-pub fn updated(out: &Out, compared: &[Compared], removed: &[String]) {
-    let (pinned, compared): (Vec<&Compared>, Vec<&Compared>) =
+pub fn updated(out: &Out, compared: &[ComparedBase], removed: &[String]) {
+    let (pinned, compared): (Vec<&ComparedBase>, Vec<&ComparedBase>) =
         compared.iter().partition(|base| base.pinned);
     let mut table = TextTable::default();
     for base in compared

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::location::SpecLocation;
 use crate::config_files::byte_size::ByteSize;
-use crate::config_files::config::{Exposed, Invocation};
+use crate::config_files::config::{ExposedPort, Invocation};
 use crate::config_files::package_requirement::PackageRequirement;
 use crate::config_files::structure::StructureCheck;
 use crate::config_files::test_table::{ConfigKey, OutputTable, Pattern, SizeKind, TestFileType};
@@ -65,7 +65,7 @@ pub enum TestSubject<C> {
     /// A port, or a range of ports.
     Port {
         /// The ports.
-        port: Exposed,
+        port: ExposedPort,
         /// True if every port must be exposed; false if none may be.
         exists: bool,
     },

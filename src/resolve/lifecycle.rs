@@ -20,9 +20,9 @@ pub struct LifecycleRules {
 /// Versions that must not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedVersions {
-    /// The versions.
+    /// The versions that are revoked.
     pub versions: Requirement,
-    /// The reason.
+    /// The reason for the revocation.
     pub reason: String,
     /// The version to use instead.
     pub replacement: Option<Version>,

@@ -18,7 +18,7 @@ pub(super) enum Error {
     /// An axis without values.
     #[error("the axis `{0}` has no values")]
     EmptyAxis(String),
-    /// Too many.
+    /// The matrix has too many combinations.
     #[error("the matrix has more than {MAX_ROWS} combinations")]
     TooMany,
     /// Everything was excluded.

@@ -9,7 +9,7 @@ use super::image::{Family, PackageRepository};
 pub struct SourceFile {
     /// The absolute path in the image.
     pub path: String,
-    /// The text.
+    /// The content of the file.
     pub text: String,
 }
 

@@ -162,7 +162,7 @@ fn check(entry: &str, family: Family) -> Result<(), PackageError> {
     }
 }
 
-/// True for a Debian package name (Debian Policy 5.6.1) with an optional architecture.
+/// True if the text is a Debian package name (Debian Policy 5.6.1) with an optional architecture.
 fn is_debian(text: &str) -> bool {
     let (name, architecture) = text
         .split_once(':')
@@ -174,8 +174,8 @@ fn is_debian(text: &str) -> bool {
         && architecture.is_none_or(|it| is_name(it, "-", true))
 }
 
-/// True for a Red Hat name, which may end in `-` and a version, or a capability such as
-/// `perl(JSON)`.
+/// True if the text is a Red Hat package name, which may end in `-` and a version, or a capability
+/// such as `perl(JSON)`.
 fn is_rhel(text: &str) -> bool {
     let versioned = |(at, _): (usize, &str)| {
         let (name, version) = (&text[..at], &text[at + 1..]);
@@ -204,7 +204,7 @@ fn is_name(text: &str, others: &str, strict: bool) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
-/// True for an empty text, or an operator followed by a version.
+/// True if the text is empty, or an operator followed by a version.
 fn is_version(text: &str, operators: &[&str]) -> bool {
     text.is_empty()
         || operators
@@ -212,7 +212,7 @@ fn is_version(text: &str, operators: &[&str]) -> bool {
             .any(|operator| text.strip_prefix(operator).is_some_and(is_value))
 }
 
-/// True for a version, or the name of a suite or a repository. It may end in one `*`.
+/// True if the text is a version, or the name of a suite or a repository. It may end in one `*`.
 fn is_value(text: &str) -> bool {
     let text = text.strip_suffix('*').unwrap_or(text);
     text.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -38,7 +38,7 @@ pub struct ParsedImage {
     pub variant: Option<Variant>,
     /// One line about the image.
     pub description: Option<String>,
-    /// The base.
+    /// The base, before version requirements are resolved.
     pub base: ParsedBase,
     /// The reference of the base as it is written. None if the base is not from a registry.
     pub base_written: Option<String>,

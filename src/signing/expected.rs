@@ -27,7 +27,7 @@ pub struct Expected {
 pub struct ExpectedSignatures {
     /// The key; `None` if a signature by any key counts.
     pub key: Option<PublicKey>,
-    /// The formats.
+    /// The required formats.
     pub formats: Vec<SignatureFormat>,
 }
 

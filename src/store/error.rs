@@ -44,7 +44,7 @@ pub enum Error {
         path: PathBuf,
         /// The digest of the blob.
         digest: String,
-        /// The problem, as a predicate such as `is missing`.
+        /// The problem, as the end of a sentence about the blob: `is missing`.
         what: &'static str,
     },
     /// A docker archive contains only one platform of an image.

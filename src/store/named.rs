@@ -1,9 +1,9 @@
-//! An image with its names.
+//! An image and the references under which it is written.
 
 use crate::assemble::Assembled;
 use crate::reference::Reference;
 
-/// An image with its names at the destination.
+/// An image, and its references in the layout or archive that it is written to.
 #[derive(Debug, Clone)]
 pub struct NamedImage<'a> {
     /// The image to write.

@@ -13,7 +13,7 @@ pub fn build_cache(variant: Option<&Variant>) -> Result<Tag, Error> {
     suffixed(BUILD_CACHE, variant).parse()
 }
 
-/// True for the tag of a build cache, with or without a variant.
+/// True if the tag is that of a build cache, with or without a variant.
 #[must_use]
 pub fn is_build_cache(tag: &str) -> bool {
     let rest = tag.strip_prefix(BUILD_CACHE);

@@ -92,7 +92,7 @@ pub fn check_extra<'a>(
     Ok(())
 }
 
-/// True for `M`, `M.m`, `M.m.p` and every other version, with or without a leading `v`.
+/// True if the text is `M`, `M.m`, `M.m.p` or another version, with or without a leading `v`.
 fn looks_like_version(text: &str) -> bool {
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
     let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -85,7 +85,7 @@ impl FanOut {
     /// The tag that preserves the first content of a version, if this publication moves `1.2.3` for
     /// the first time: `all` contains `1.2.3`, but no revision and no other build of it.
     #[must_use]
-    pub fn original(&self, all: &TagList) -> Option<Original> {
+    pub fn original(&self, all: &TagList) -> Option<OriginalTag> {
         let plain = self
             .tags
             .iter()
@@ -108,16 +108,16 @@ impl FanOut {
         );
         // It is no longer than the tag of another revision, so it is valid.
         let tag = name.parse().ok()?;
-        Some(Original {
+        Some(OriginalTag {
             tag,
             of: plain.tag.clone(),
         })
     }
 }
 
-/// The first content of a version, and the tag that keeps it reachable.
+/// The tag that keeps the first content of a version reachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Original {
+pub struct OriginalTag {
     /// The tag to create: `1.2.3_r0`.
     pub tag: Tag,
     /// The tag that points to the content until now: `1.2.3`.

@@ -22,7 +22,7 @@ pub use claimed::claimed;
 pub use decide::{Action, Move, PublishedContent, decide};
 pub use extra::{ExtraError, check_extra};
 pub(crate) use fan_out::suffixed;
-pub use fan_out::{FanOut, Original, PlannedTag, TagError, TagRole, fan_out, revision};
+pub use fan_out::{FanOut, OriginalTag, PlannedTag, TagError, TagRole, fan_out, revision};
 pub use moving::moving;
 pub use newest_patch::{has_patch, newest_patch};
 pub use next_free::next_free;

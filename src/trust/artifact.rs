@@ -15,7 +15,7 @@ pub const IN_TOTO_TYPE: &str = "in-toto.io/predicate-type";
 pub struct Artifact {
     /// The descriptor of the content.
     pub blob: Descriptor,
-    /// The content.
+    /// The content, as bytes.
     pub content: Vec<u8>,
     /// The manifest that refers to the image.
     pub manifest: RawManifest,

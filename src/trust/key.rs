@@ -27,7 +27,7 @@ const PKCS8: &str = "PRIVATE KEY";
 const SEC1: &str = "EC PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
 
-/// A public key.
+/// A public key on the curve P-256.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey([u8; der::POINT]);
 
@@ -74,7 +74,7 @@ impl PublicKey {
     }
 }
 
-/// A private key.
+/// A private key on the curve P-256.
 pub struct PrivateKey {
     pair: EcdsaKeyPair,
     random: SystemRandom,

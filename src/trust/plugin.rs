@@ -10,7 +10,7 @@ use super::key::{KeyError, PublicKey};
 
 /// The version of the protocol: the first argument.
 pub const VERSION: &str = "1";
-/// The number of SHA-256 in the protocol, which is that of Go.
+/// The number of SHA-256 in the protocol: the value of `crypto.SHA256` in Go.
 const SHA256: u32 = 5;
 /// The longest text of a plugin that a message contains, in characters.
 const MOST_TEXT: usize = 300;

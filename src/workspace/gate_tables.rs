@@ -7,14 +7,14 @@ use super::table_entry::TableEntry;
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::gate_table::{PLACEHOLDERS, in_braces};
 
-use crate::diagnostic::{Diagnostics, Places};
+use crate::diagnostic::{Diagnostics, KeyFinder};
 use crate::suggest::closest;
 
 /// Checks the gates of a workspace.
 pub(super) fn check(
     spec: &WorkspaceSpec,
     file: &Path,
-    places: &dyn Places,
+    places: &dyn KeyFinder,
     found: &mut Diagnostics,
 ) {
     let mut names = BTreeSet::new();

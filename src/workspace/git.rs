@@ -27,16 +27,16 @@ pub struct GitHistory {
     /// The commit that is checked out. None without git or without a commit.
     pub head: Option<String>,
     /// The last commit of each requested list of paths, and their differences from it.
-    pub touched: Vec<Touched>,
+    pub touched: Vec<LastChange>,
     /// True if files of `.golden` are committed to the repository.
     pub tracks_state: bool,
     /// The reason why part of the history is missing although a repository exists.
     pub problem: Option<String>,
 }
 
-/// The last commit that changed some paths.
+/// The last change of some paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Touched {
+pub struct LastChange {
     /// The id of the commit and its time in seconds since 1970.
     pub commit: Option<(String, i64)>,
     /// True if one of the paths is changed or new in the working tree.
@@ -150,7 +150,7 @@ pub async fn history(root: &Path, paths: &[Vec<PathBuf>], environment: &Environm
     let dirty: BTreeSet<usize> = changed.iter().flat_map(|file| owners.find(file)).collect();
     let touched = commits.into_iter().enumerate();
     let touched = touched
-        .map(|(n, commit)| Touched {
+        .map(|(n, commit)| LastChange {
             commit,
             dirty: dirty.contains(&n),
         })
@@ -445,11 +445,11 @@ pub async fn file_at(
 /// A workspace file at a commit that changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileVersion {
-    /// The commit.
+    /// The id of the commit.
     pub commit: String,
     /// The time of the commit, in seconds since 1970.
     pub time: i64,
-    /// The text.
+    /// The text of the file at that commit.
     pub text: String,
 }
 
@@ -487,7 +487,7 @@ pub async fn versions(
 
 /// The provenance of an image. `epoch` is `SOURCE_DATE_EPOCH`.
 #[must_use]
-pub fn provenance(history: &GitHistory, touched: &Touched, epoch: Option<i64>) -> Provenance {
+pub fn provenance(history: &GitHistory, touched: &LastChange, epoch: Option<i64>) -> Provenance {
     let commit = touched.commit.as_ref();
     let revision = commit.map(|(sha, _)| sha).or(history.head.as_ref());
     let dirty = if touched.dirty { "-dirty" } else { "" };

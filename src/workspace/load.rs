@@ -8,8 +8,8 @@ use super::{discover, gate_tables, git, notify_tables};
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::document::{self, MAX_BYTES, SourceKind, SpecTable};
 use crate::config_files::engine_address::EngineAddress;
-use crate::config_files::places::Parsed;
-use crate::diagnostic::{Diagnostic, Diagnostics, Places, SourceMap};
+use crate::config_files::source_keys::SourceKeys;
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder, SourceMap};
 use crate::process::Environment;
 use crate::resolve::{self, ImageFile, Names, ParsedImages, WorkspaceFile};
 use crate::suggest::closest;
@@ -17,9 +17,9 @@ use crate::suggest::closest;
 /// The code of the finding that a workspace has no images.
 pub(crate) const NO_IMAGES: &str = "spec.no-images";
 
-/// The inputs of loading that come from the command line and the environment.
+/// The values from the command line and the environment that loading a workspace needs.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct LoadInputs {
     /// The directory in which the search for the workspace starts.
     pub start: PathBuf,
     /// The workspace that `-w` names.
@@ -50,26 +50,26 @@ pub struct Loaded {
 }
 
 /// Reads only golden.toml. Fails if there is no workspace; other errors are in `found`.
-pub async fn spec(surroundings: &Surroundings) -> Result<Loaded, discover::Error> {
-    read(surroundings, false).await
+pub async fn spec(inputs: &LoadInputs) -> Result<Loaded, discover::Error> {
+    read(inputs, false).await
 }
 
 /// Reads the whole workspace. Fails if there is no workspace; other errors are in `found`.
-pub async fn load(surroundings: &Surroundings) -> Result<Loaded, discover::Error> {
-    read(surroundings, true).await
+pub async fn load(inputs: &LoadInputs) -> Result<Loaded, discover::Error> {
+    read(inputs, true).await
 }
 
-async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, discover::Error> {
-    let path = discover::workspace(&surroundings.start, surroundings.named.as_deref())?;
+async fn read(inputs: &LoadInputs, images: bool) -> Result<Loaded, discover::Error> {
+    let path = discover::workspace(&inputs.start, inputs.named.as_deref())?;
     let root = path.parent().unwrap_or(Path::new("/")).to_owned();
     let file = PathBuf::from(path.file_name().unwrap_or_default());
     let mut found = Diagnostics::new();
     let mut sources = SourceMap::default();
     add(&root, &file, &mut sources, &mut found);
-    let mut names = Names::new(surroundings.now.clone());
+    let mut names = Names::new(inputs.now.clone());
     let mut has_git = false;
     if mentions_git(&sources, &file) {
-        names = with_git(names, &root, &surroundings.environment).await;
+        names = with_git(names, &root, &inputs.environment).await;
         has_git = true;
     }
     // Read golden.toml first for its globs, and again if the images use `git`.
@@ -77,7 +77,7 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
         &sources,
         &file,
         names.clone(),
-        surroundings,
+        inputs,
         &mut Diagnostics::new(),
     );
     let globs = first.spec.workspace.images.clone();
@@ -89,11 +89,11 @@ async fn read(surroundings: &Surroundings, images: bool) -> Result<Loaded, disco
             add(&root, image, &mut sources, &mut found);
         }
         if !has_git && files.iter().any(|image| mentions_git(&sources, image)) {
-            names = with_git(names, &root, &surroundings.environment).await;
+            names = with_git(names, &root, &inputs.environment).await;
         }
     }
-    let workspace = workspace_file(&sources, &file, names, surroundings, &mut found);
-    let places = Parsed::new(&sources);
+    let workspace = workspace_file(&sources, &file, names, inputs, &mut found);
+    let places = SourceKeys::new(&sources);
     check_registries(&root, &workspace.spec, &file, &places, &mut found);
     check_engines(&workspace.spec, &file, &places, &mut found);
     gate_tables::check(&workspace.spec, &file, &places, &mut found);
@@ -199,11 +199,11 @@ fn workspace_file<'t>(
     sources: &'t SourceMap,
     file: &Path,
     names: Names,
-    surroundings: &Surroundings,
+    inputs: &LoadInputs,
     found: &mut Diagnostics,
 ) -> WorkspaceFile<'t> {
     let table = table(file, SourceKind::Workspace, sources, found).unwrap_or_default();
-    resolve::workspace(file, table, names, &surroundings.set, found)
+    resolve::workspace(file, table, names, &inputs.set, found)
 }
 
 fn parsed(
@@ -230,7 +230,7 @@ fn image_files(
     sources: &SourceMap,
     found: &mut Diagnostics,
 ) -> BTreeSet<PathBuf> {
-    let places = Parsed::new(sources);
+    let places = SourceKeys::new(sources);
     let standard = [discover::DEFAULT_IMAGES.to_owned()];
     let mut files = BTreeSet::new();
     let mut broken = false;
@@ -263,7 +263,7 @@ fn image_files(
 
 /// Checks `[signing]`, `[sbom]`, `[provenance]` and `[[trust]]` for errors that serde cannot
 /// detect.
-fn check_trust(spec: &WorkspaceSpec, file: &Path, places: &dyn Places, found: &mut Diagnostics) {
+fn check_trust(spec: &WorkspaceSpec, file: &Path, places: &dyn KeyFinder, found: &mut Diagnostics) {
     let sbom = spec.sbom.as_ref().and_then(|table| table.formats.as_ref());
     let no_signature = spec.signing.formats.as_ref().is_some_and(Vec::is_empty);
     for (is_empty, table, of, formats) in [
@@ -337,7 +337,7 @@ fn check_registries(
     root: &Path,
     spec: &WorkspaceSpec,
     file: &Path,
-    places: &dyn Places,
+    places: &dyn KeyFinder,
     found: &mut Diagnostics,
 ) {
     let mut names = BTreeSet::new();
@@ -406,7 +406,12 @@ fn check_registries(
 }
 
 /// Checks `[[engine]]` for errors that serde cannot detect.
-fn check_engines(spec: &WorkspaceSpec, file: &Path, places: &dyn Places, found: &mut Diagnostics) {
+fn check_engines(
+    spec: &WorkspaceSpec,
+    file: &Path,
+    places: &dyn KeyFinder,
+    found: &mut Diagnostics,
+) {
     let mut names = BTreeSet::new();
     for (n, engine) in spec.engine.iter().enumerate() {
         let entry = TableEntry::new("engine", n, file, places);
@@ -451,7 +456,7 @@ pub fn templates(loaded: &mut Loaded) -> BTreeMap<String, String> {
     let mut templates = BTreeMap::new();
     let directories = loaded.spec.workspace.templates.clone();
     for (n, directory) in directories.iter().enumerate() {
-        let place = Parsed::new(&loaded.sources)
+        let place = SourceKeys::new(&loaded.sources)
             .value(&loaded.file, &["workspace", "templates", &n.to_string()]);
         let refuse = |message: String| {
             let diagnostic = Diagnostic::error("spec.file", message);

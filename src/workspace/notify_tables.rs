@@ -7,7 +7,7 @@ use super::table_entry::TableEntry;
 use crate::config_files::WorkspaceSpec;
 use crate::config_files::notify_table::{NotifyTable, problem_of_url};
 
-use crate::diagnostic::{Diagnostics, Places};
+use crate::diagnostic::{Diagnostics, KeyFinder};
 
 /// The keys of which each table has exactly one.
 const RECEIVERS: [&str; 3] = ["url", "url_env", "command"];
@@ -16,7 +16,7 @@ const RECEIVERS: [&str; 3] = ["url", "url_env", "command"];
 pub(super) fn check(
     spec: &WorkspaceSpec,
     file: &Path,
-    places: &dyn Places,
+    places: &dyn KeyFinder,
     found: &mut Diagnostics,
 ) {
     let mut names = BTreeSet::new();

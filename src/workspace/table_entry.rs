@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Places};
+use crate::diagnostic::{Diagnostic, Diagnostics, KeyFinder};
 use crate::glob::Glob;
 
 /// A table of an array such as `[[registry]]`, for findings about its keys.
@@ -10,7 +10,7 @@ pub(super) struct TableEntry<'a> {
     array: &'static str,
     position: String,
     file: &'a Path,
-    places: &'a dyn Places,
+    places: &'a dyn KeyFinder,
 }
 
 impl<'a> TableEntry<'a> {
@@ -18,7 +18,7 @@ impl<'a> TableEntry<'a> {
         array: &'static str,
         position: usize,
         file: &'a Path,
-        places: &'a dyn Places,
+        places: &'a dyn KeyFinder,
     ) -> Self {
         Self {
             array,

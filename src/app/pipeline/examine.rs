@@ -1,16 +1,16 @@
 //! Runs the tests and gates of an image before its tags move.
 
 use super::failed::Failed;
-use super::run::{Run, Slot};
+use super::run::{ImageResults, Run};
 use crate::app::gates::{self, GateSubject};
 use crate::app::readable::{ReadableImage, published};
 use crate::app::work::Work;
 use crate::checks::TestedPlatform;
 use crate::config_files::gate_table::GateEvent;
-use crate::engine::{Assembled, BuiltImage, ImageLocation};
+use crate::engine::{Assembled, BuildOutput, BuiltImage};
 use crate::oci::RawManifest;
 use crate::plan::PlanStep;
-use crate::publish::{self, Gatekeeper, Uploaded};
+use crate::publish::{self, Gatekeeper, UploadedImage};
 use crate::registry::Repo;
 
 impl Run<'_> {
@@ -26,8 +26,8 @@ impl Run<'_> {
         &'j self,
         work: &'j Work,
         built: Option<&'j BuiltImage>,
-        slot: &'j Slot,
-    ) -> Result<Uploaded<'j>, Failed> {
+        slot: &'j ImageResults,
+    ) -> Result<UploadedImage<'j>, Failed> {
         let job = self.job(work, built, slot).await;
         let guard = TestsBeforeTags {
             run: self,
@@ -48,7 +48,7 @@ impl Run<'_> {
         &self,
         work: &Work,
         built: &BuiltImage,
-        slot: &Slot,
+        slot: &ImageResults,
     ) -> Result<(), Failed> {
         if self.options.only_test && !work.selected {
             return Ok(());
@@ -66,7 +66,7 @@ impl Run<'_> {
         &self,
         work: &Work,
         images: &[ReadableImage],
-        slot: &Slot,
+        slot: &ImageResults,
     ) -> Result<Option<String>, Failed> {
         let image = &work.recipe.image;
         if image.tests.is_empty() {
@@ -101,14 +101,14 @@ pub(super) struct TestsBeforeTags<'r> {
     pub(super) work: &'r Work,
     /// The image of this run. `None` if a registry already has the image.
     pub(super) built: Option<&'r BuiltImage>,
-    pub(super) slot: &'r Slot,
+    pub(super) slot: &'r ImageResults,
 }
 
 impl TestsBeforeTags<'_> {
     /// The image that the tags will point to.
     async fn image(&self, repo: &Repo, raw: &RawManifest) -> Result<Assembled, Failed> {
-        match self.built.map(|built| &built.artifact) {
-            Some(ImageLocation::Assembled(assembled)) if assembled.top.digest == raw.digest => {
+        match self.built.map(|built| &built.output) {
+            Some(BuildOutput::Assembled(assembled)) if assembled.top.digest == raw.digest => {
                 Ok(assembled.clone())
             }
             _ => {

@@ -3,9 +3,9 @@
 //! signatures are attached.
 
 use super::failed::Failed;
-use super::run::{Parent, Run};
+use super::run::{ImageRelatives, Run};
 use crate::app::work::Work;
-use crate::engine::{Assembled, BuildOptions, BuiltImage, ImageLocation};
+use crate::engine::{Assembled, BuildOptions, BuildOutput, BuiltImage};
 use crate::publish::Attachments;
 
 impl Run<'_> {
@@ -30,18 +30,18 @@ impl Run<'_> {
         &self,
         work: &Work,
         built: BuiltImage,
-        parent: Parent<'_>,
+        relatives: ImageRelatives<'_>,
     ) -> Result<BuiltImage, Failed> {
-        if !matches!(built.artifact, ImageLocation::Docker { .. }) {
+        if !matches!(built.output, BuildOutput::Docker { .. }) {
             return Ok(built);
         }
         // Only a published image needs the layers of its base in the form of the registry.
         let is_published = self.options.push;
         let options =
-            is_published.then(|| self.build_options(parent, |done| done.published.clone()));
+            is_published.then(|| self.build_options(relatives, |parent| parent.published.clone()));
         let exported = self.exported(work, &built, options.as_ref()).await?;
         Ok(BuiltImage {
-            artifact: ImageLocation::Assembled(exported),
+            output: BuildOutput::Assembled(exported),
             ..built
         })
     }
@@ -53,9 +53,9 @@ impl Run<'_> {
         built: &BuiltImage,
         options: Option<&BuildOptions>,
     ) -> Result<Assembled, Failed> {
-        let id = match &built.artifact {
-            ImageLocation::Assembled(assembled) => return Ok(assembled.clone()),
-            ImageLocation::Docker { id } => id,
+        let id = match &built.output {
+            BuildOutput::Assembled(assembled) => return Ok(assembled.clone()),
+            BuildOutput::Docker { id } => id,
         };
         let docker = self.engines.docker().await?;
         let platform = built.config.platform();

@@ -77,7 +77,7 @@ pub enum Error {
     PackageSource {
         /// Display name of the image.
         image: String,
-        /// The key.
+        /// The key that the family does not support.
         key: &'static str,
         /// The problem.
         message: String,

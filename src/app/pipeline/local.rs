@@ -2,8 +2,8 @@
 
 use crate::reference::{self, Host, Reference, Repository, RepositoryPath, Tag};
 
-/// The repository of an image in the engine: the first destination, or `localhost/NAME` if the
-/// workspace has no destination.
+/// The repository of an image in the engine: its first destination, or `localhost/NAME` without a
+/// destination.
 pub fn repository(
     name: &RepositoryPath,
     destination: Option<&Repository>,

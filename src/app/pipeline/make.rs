@@ -2,12 +2,12 @@
 //! records it.
 
 use super::failed::Failed;
-use super::run::{Done, Parent, Run, id_of};
+use super::run::{BuiltReferences, ImageRelatives, Run, id_of};
 use crate::app::work::Work;
 use crate::diagnostic::Diagnostics;
-use crate::engine::{self, BuildOptions, BuiltImage, EngineKind, ImageLocation};
+use crate::engine::{self, BuildOptions, BuildOutput, BuiltImage, EngineKind};
 use crate::event::{Event, ReportedFinding};
-use crate::policy::{self, Built};
+use crate::policy::{self, FinishedImage};
 use crate::publish::{BuildRecord, InputsRecord};
 use crate::reference::Reference;
 use crate::render::Recipe;
@@ -18,7 +18,7 @@ impl Run<'_> {
     pub(super) async fn recorded(
         &self,
         work: &Work,
-        parent: Parent<'_>,
+        relatives: ImageRelatives<'_>,
     ) -> Result<Option<BuiltImage>, Failed> {
         if !self.options.push || self.options.rebuild {
             return Ok(None);
@@ -31,7 +31,7 @@ impl Run<'_> {
         if record.engine != EngineKind::Docker {
             // golden assembles the same image again, which is cheaper than storing it.
             return Ok(if self.options.only_push {
-                Some(self.assemble(work, parent).await?)
+                Some(self.assemble(work, relatives).await?)
             } else {
                 None
             });
@@ -43,7 +43,7 @@ impl Run<'_> {
             let Some(fleet) = self.engines.fleet(&recipe.image) else {
                 return Ok(None);
             };
-            let options = self.build_options(parent, |done| done.published.clone());
+            let options = self.build_options(relatives, |parent| parent.published.clone());
             return Ok(fleet
                 .built_before(recipe, &record.parts, &options, self.events)
                 .await?);
@@ -57,14 +57,14 @@ impl Run<'_> {
             engine: EngineKind::Docker,
             platforms: record.platforms,
             config: image.config,
-            artifact: ImageLocation::Docker { id: record.id },
+            output: BuildOutput::Docker { id: record.id },
         }))
     }
 
     pub(super) async fn build(
         &self,
         work: &Work,
-        parent: Parent<'_>,
+        relatives: ImageRelatives<'_>,
     ) -> Result<BuiltImage, Failed> {
         let choice = &work.engine;
         let display = &work.planned.image;
@@ -74,10 +74,10 @@ impl Run<'_> {
         );
         let recipe = &work.recipe;
         if choice.engine == EngineKind::Embedded {
-            match self.assemble(work, parent).await {
+            match self.assemble(work, relatives).await {
                 Err(Failed::Engine(engine::Error::Embedded(error)))
                     if choice.docker_may
-                        && error.needs_execution()
+                        && error.needs_docker()
                         && self.docker_can(recipe).await =>
                 {
                     self.events
@@ -88,7 +88,9 @@ impl Run<'_> {
         }
         let options = BuildOptions {
             cache: self.cached_builds(work).await,
-            ..self.build_options(parent, |done| done.local.clone().or(done.published.clone()))
+            ..self.build_options(relatives, |parent| {
+                parent.local.clone().or(parent.published.clone())
+            })
         };
         if let Some(fleet) = self.engines.fleet(&recipe.image) {
             return Ok(fleet.build(recipe, &options, self.events).await?);
@@ -132,8 +134,12 @@ impl Run<'_> {
             || (image.platforms.len() < 2 && self.engines.docker_answers().await)
     }
 
-    async fn assemble(&self, work: &Work, parent: Parent<'_>) -> Result<BuiltImage, Failed> {
-        let options = self.build_options(parent, |done| done.published.clone());
+    async fn assemble(
+        &self,
+        work: &Work,
+        relatives: ImageRelatives<'_>,
+    ) -> Result<BuiltImage, Failed> {
+        let options = self.build_options(relatives, |parent| parent.published.clone());
         Ok(self
             .engines
             .embedded
@@ -143,8 +149,8 @@ impl Run<'_> {
 
     pub(super) fn build_options(
         &self,
-        parent: Parent<'_>,
-        parent_reference: fn(&Done) -> Option<Reference>,
+        relatives: ImageRelatives<'_>,
+        parent_reference: fn(&BuiltReferences) -> Option<Reference>,
     ) -> BuildOptions {
         BuildOptions {
             // The image is tagged after the policy check.
@@ -156,9 +162,9 @@ impl Run<'_> {
                 .map(|agent| agent.socket().to_owned()),
             no_cache: self.options.no_cache,
             proxy_args: self.options.proxy_args.clone(),
-            parent: parent.done.and_then(parent_reference),
-            published_parent: parent.done.and_then(|done| done.published.clone()),
-            childless: parent.childless,
+            parent: relatives.parent.and_then(parent_reference),
+            published_parent: relatives.parent.and_then(|parent| parent.published.clone()),
+            childless: relatives.childless,
             logins: self.options.logins.clone(),
             base_config: None,
             cache: None,
@@ -172,7 +178,7 @@ impl Run<'_> {
         let user_id = self.user_id(built, &display).await?;
         let found = policy::check_built(
             self.policy,
-            &Built {
+            &FinishedImage {
                 name: &display,
                 known_as: &[image.name.to_string()],
                 now: self.now,
@@ -211,11 +217,11 @@ impl Run<'_> {
         let Some(user) = policy::named_user(built.config.user()).filter(|_| is_needed) else {
             return Ok(None);
         };
-        match &built.artifact {
-            ImageLocation::Docker { id } => {
+        match &built.output {
+            BuildOutput::Docker { id } => {
                 Ok(self.engines.docker().await?.user_id(id, user).await?)
             }
-            ImageLocation::Assembled(assembled) => {
+            BuildOutput::Assembled(assembled) => {
                 let image = &assembled.images[0];
                 let reading = self
                     .engines
@@ -235,19 +241,19 @@ impl Run<'_> {
         built: &BuiltImage,
     ) -> Result<Option<Reference>, Failed> {
         let names = &work.local;
-        match &built.artifact {
-            ImageLocation::Docker { id } => {
+        match &built.output {
+            BuildOutput::Docker { id } => {
                 let docker = self.engines.docker().await?;
                 for name in names {
                     docker.tag(id, name).await?;
                 }
             }
-            ImageLocation::Assembled(assembled) if self.options.load => {
+            BuildOutput::Assembled(assembled) if self.options.load => {
                 let docker = self.engines.docker().await;
                 let docker = docker.map_err(Failed::NoEngineToLoad)?;
                 super::load::load(docker, assembled, names, self.registries).await?;
             }
-            ImageLocation::Assembled(_) => match self.engines.fleet(&work.recipe.image) {
+            BuildOutput::Assembled(_) => match self.engines.fleet(&work.recipe.image) {
                 Some(fleet)
                     if built.engine == EngineKind::Docker
                         && fleet.tag(&built.inputs, names).await? => {}
@@ -258,8 +264,8 @@ impl Run<'_> {
     }
 
     pub(super) fn record(&self, work: &Work, built: &BuiltImage) -> Result<(), Failed> {
-        let of_fleet = match (&built.artifact, built.engine) {
-            (ImageLocation::Assembled(_), EngineKind::Docker) => {
+        let of_fleet = match (&built.output, built.engine) {
+            (BuildOutput::Assembled(_), EngineKind::Docker) => {
                 self.engines.fleet(&work.recipe.image)
             }
             _ => None,

@@ -24,4 +24,4 @@ pub use choose::{EngineChoice, Goal, choose};
 pub use engines::Engines;
 pub use failed::Failed;
 pub use outcome::{ImageOutcome, ImageReport, PublishedTags};
-pub use run::{Ended, Run, RunOptions};
+pub use run::{Run, RunOptions, RunResult};

@@ -20,7 +20,7 @@ use crate::app::work::Work;
 use crate::checks::TestedPlatform;
 use crate::config_files::SbomFormat;
 use crate::config_files::policy::Policy;
-use crate::engine::{BuiltImage, EngineKind, ImageLocation};
+use crate::engine::{BuildOutput, BuiltImage, EngineKind};
 use crate::event::{Event, Events};
 use crate::gates::GateReport;
 use crate::image::FileReader;
@@ -29,7 +29,7 @@ use crate::plan::{
     ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedImage, joined,
 };
 use crate::publish::receipt::milliseconds;
-use crate::publish::{self, Receipt, Uploaded};
+use crate::publish::{self, Receipt, UploadedImage};
 use crate::reference::{Digest, Host, Reference};
 use crate::registry::{Credential, Registries};
 use crate::resolve::Destination;
@@ -110,7 +110,7 @@ pub struct Run<'a> {
 
 /// The results of one image that remain after its work.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct ImageResults {
     /// The engine that built the image, and the digest of the result.
     made: OnceLock<(EngineKind, Digest)>,
     /// The results of the tests, for each platform of each image that was examined: registries can
@@ -130,7 +130,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 struct RunState<'s> {
     /// Uploaded images whose tags wait for the other images (`--atomic`), by position.
-    held: Mutex<BTreeMap<usize, Uploaded<'s>>>,
+    held: Mutex<BTreeMap<usize, UploadedImage<'s>>>,
     /// Limits the number of parallel builds to `jobs`.
     builders: Semaphore,
     /// The positions of the images that have children.
@@ -144,24 +144,24 @@ struct RunState<'s> {
 struct Turn<'s, 'r> {
     position: usize,
     work: &'s Work,
-    /// The result of the parent, if it has one.
-    parent: Option<Done>,
-    slot: &'s Slot,
+    /// The references of the parent, if it has one.
+    parent: Option<BuiltReferences>,
+    slot: &'s ImageResults,
     shared: &'r RunState<'s>,
 }
 
-/// The relation of an image to the other images of the run.
+/// The parent of an image in the run, and if it has children.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parent<'a> {
-    /// The result of its parent, if it has one.
-    pub(super) done: Option<&'a Done>,
+pub(super) struct ImageRelatives<'a> {
+    /// The references of its parent, if it has one.
+    pub(super) parent: Option<&'a BuiltReferences>,
     /// True if it has no children.
     pub(super) childless: bool,
 }
 
-/// The result of one image. Its children are built on it.
+/// The references of an image that was built or is published. Its children are built on them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Done {
+pub(super) struct BuiltReferences {
     /// The most specific reference in the Docker Engine, if the engine has the image.
     pub(super) local: Option<Reference>,
     /// The published reference, by digest.
@@ -170,7 +170,7 @@ pub(super) struct Done {
 
 /// The result of a run.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub struct RunResult {
     /// The reports, in the order of the images.
     pub reports: Vec<ImageReport>,
     /// The failures, with the position of the image.
@@ -184,7 +184,7 @@ pub struct Ended {
 impl Run<'_> {
     /// Processes all images. A failure stops only the images that depend on it; with `atomic`, no
     /// moving tag is moved after a failure.
-    pub async fn to_end(&self) -> Ended {
+    pub async fn to_end(&self) -> RunResult {
         let start = Instant::now();
         let total = self.work.len();
         self.events.send(Event::Images { total });
@@ -193,14 +193,14 @@ impl Run<'_> {
         let graph: Vec<Vec<usize>> = images
             .map(|image| parents.of(image).into_iter().collect())
             .collect();
-        let slots: Vec<Slot> = self.work.iter().map(|_| Slot::default()).collect();
+        let slots: Vec<ImageResults> = self.work.iter().map(|_| ImageResults::default()).collect();
         let shared = RunState {
             held: Mutex::default(),
             builders: Semaphore::new(self.options.jobs.get()),
             bases: graph.iter().flatten().copied().collect(),
             releases: Releases::new(self.work.iter().map(|work| &work.planned)),
         };
-        let process = |position: usize, above: Vec<Done>| {
+        let process = |position: usize, above: Vec<BuiltReferences>| {
             self.one(Turn {
                 position,
                 work: &self.work[position],
@@ -211,7 +211,7 @@ impl Run<'_> {
         };
         let outcomes = schedule::run(&graph, self.options.max_in_progress, process).await;
         let held = shared.held.into_inner();
-        let mut outcomes: Vec<Outcome<Done, Failed>> = outcomes;
+        let mut outcomes: Vec<Outcome<BuiltReferences, Failed>> = outcomes;
         if self.options.atomic {
             self.release(held, &mut outcomes, &slots).await;
         }
@@ -219,7 +219,7 @@ impl Run<'_> {
     }
 
     /// Works on one image.
-    async fn one<'s>(&'s self, turn: Turn<'s, '_>) -> Result<Done, Failed> {
+    async fn one<'s>(&'s self, turn: Turn<'s, '_>) -> Result<BuiltReferences, Failed> {
         let work = turn.work;
         let planned = &work.planned;
         self.events.send(Event::Started {
@@ -278,7 +278,10 @@ impl Run<'_> {
         });
     }
 
-    async fn build_and_publish<'s>(&'s self, turn: Turn<'s, '_>) -> Result<Done, Failed> {
+    async fn build_and_publish<'s>(
+        &'s self,
+        turn: Turn<'s, '_>,
+    ) -> Result<BuiltReferences, Failed> {
         let Turn {
             position,
             work,
@@ -287,33 +290,33 @@ impl Run<'_> {
             ..
         } = turn;
         let planned = &work.planned;
-        let mut done = Done::default();
+        let mut done = BuiltReferences::default();
         let mut built = None;
         // An image in an engine keeps its permit until it is pushed.
         let mut permit = None;
         if planned.step.is_build() {
             permit = shared.builders.acquire().await.ok();
             let start = Instant::now();
-            let parent = Parent {
-                done: turn.parent.as_ref(),
+            let relatives = ImageRelatives {
+                parent: turn.parent.as_ref(),
                 childless: !shared.bases.contains(&position),
             };
-            let image = match self.recorded(work, parent).await? {
+            let image = match self.recorded(work, relatives).await? {
                 Some(image) => image,
                 None if self.options.only_push => {
                     return Err(Failed::NotBuilt {
                         image: planned.image.clone(),
                     });
                 }
-                None => self.build(work, parent).await?,
+                None => self.build(work, relatives).await?,
             };
             let image = self
-                .settle_locally(work, image, parent, slot, &mut done)
+                .settle_locally(work, image, relatives, slot, &mut done)
                 .await?;
             let spent = milliseconds(start);
             slot.durations
                 .get_or_init(|| BTreeMap::from([("build".to_owned(), spent)]));
-            if let ImageLocation::Assembled(_) = image.artifact {
+            if let BuildOutput::Assembled(_) = image.output {
                 permit = None;
             }
             slot.made.get_or_init(|| (image.engine, id_of(&image)));
@@ -354,16 +357,16 @@ impl Run<'_> {
         &self,
         work: &Work,
         image: BuiltImage,
-        parent: Parent<'_>,
-        slot: &Slot,
-        done: &mut Done,
+        relatives: ImageRelatives<'_>,
+        slot: &ImageResults,
+        done: &mut BuiltReferences,
     ) -> Result<BuiltImage, Failed> {
         let only_test = self.options.only_test;
         let mut publishable = None;
         if !only_test {
             self.check_policy(work, &image).await?;
             if self.has_size_limits() {
-                let image = self.published_by_golden(work, image.clone(), parent);
+                let image = self.published_by_golden(work, image.clone(), relatives);
                 let image = image.await?;
                 self.check_sizes(work, &image).await?;
                 publishable = Some(image);
@@ -375,7 +378,7 @@ impl Run<'_> {
             self.test_built(work, image, slot).await?;
         }
         // `golden test` moves only the tags in the engine that other images of the run are built on.
-        if !only_test || !parent.childless {
+        if !only_test || !relatives.childless {
             done.local = self.tag_locally(work, &image).await?;
         }
         if !only_test {
@@ -384,7 +387,7 @@ impl Run<'_> {
         match publishable {
             Some(publishable) if self.options.push => Ok(publishable),
             None if self.options.push && self.needs_export(work) => {
-                self.published_by_golden(work, image, parent).await
+                self.published_by_golden(work, image, relatives).await
             }
             _ => Ok(image),
         }
@@ -394,11 +397,11 @@ impl Run<'_> {
         &'j self,
         work: &'j Work,
         built: Option<&'j BuiltImage>,
-        slot: &'j Slot,
+        slot: &'j ImageResults,
     ) -> publish::PublishJob<'j> {
         static NOTHING: BTreeMap<String, u64> = BTreeMap::new();
         let in_docker =
-            built.is_some_and(|built| matches!(built.artifact, ImageLocation::Docker { .. }));
+            built.is_some_and(|built| matches!(built.output, BuildOutput::Docker { .. }));
         publish::PublishJob {
             recipe: &work.recipe,
             planned: &work.planned,
@@ -422,9 +425,9 @@ impl Run<'_> {
     /// Moves the tags of all uploaded images, unless an image failed.
     async fn release(
         &self,
-        held: BTreeMap<usize, Uploaded<'_>>,
-        outcomes: &mut [Outcome<Done, Failed>],
-        slots: &[Slot],
+        held: BTreeMap<usize, UploadedImage<'_>>,
+        outcomes: &mut [Outcome<BuiltReferences, Failed>],
+        slots: &[ImageResults],
     ) {
         if outcomes.iter().any(|outcome| outcome.done().is_none()) {
             self.events.warn(
@@ -451,12 +454,12 @@ impl Run<'_> {
 
     fn ended(
         &self,
-        outcomes: Vec<Outcome<Done, Failed>>,
-        slots: Vec<Slot>,
+        outcomes: Vec<Outcome<BuiltReferences, Failed>>,
+        slots: Vec<ImageResults>,
         graph: &[Vec<usize>],
         elapsed: Duration,
-    ) -> Ended {
-        let mut ended = Ended {
+    ) -> RunResult {
+        let mut ended = RunResult {
             elapsed,
             reports: Vec::new(),
             failures: Vec::new(),
@@ -579,7 +582,7 @@ fn in_place(planned: &PlannedImage) -> Vec<PublishedTags> {
 }
 
 /// The published reference of an image: where it was uploaded, else where the plan found it.
-fn published_reference(uploaded: &Uploaded<'_>, planned: &PlannedImage) -> Option<Reference> {
+fn published_reference(uploaded: &UploadedImage<'_>, planned: &PlannedImage) -> Option<Reference> {
     uploaded
         .references()
         .into_iter()
@@ -600,8 +603,8 @@ fn published(planned: &PlannedImage) -> Option<Reference> {
 
 /// The image ID in the engine, or the digest of the assembled image.
 pub(super) fn id_of(built: &BuiltImage) -> Digest {
-    match &built.artifact {
-        ImageLocation::Docker { id } => id.clone(),
-        ImageLocation::Assembled(assembled) => assembled.top.digest.clone(),
+    match &built.output {
+        BuildOutput::Docker { id } => id.clone(),
+        BuildOutput::Assembled(assembled) => assembled.top.digest.clone(),
     }
 }

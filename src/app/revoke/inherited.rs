@@ -47,7 +47,7 @@ impl Inheritance {
     }
 }
 
-/// A predicate, such as "remains revoked because of HOST/base:1".
+/// Writes the end of a sentence about the image, such as `remains revoked because of HOST/base:1`.
 impl fmt::Display for Inheritance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = |one: &Announcement| one.reason.clone().unwrap_or_else(unknown_reason);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::data::{Freshness, ImageKey, SiteBase, SitePlace};
+use super::data::{Freshness, ImageKey, SiteBase, SiteRepository};
 use crate::app::Session;
-use crate::app::bases::{self, Compared, LockedBaseChange};
+use crate::app::bases::{self, ComparedBase, LockedBaseChange};
 use crate::reference::{Digest, Reference, Tag};
 use crate::registry::Registries;
 use crate::resolve::ResolvedImage;
@@ -21,7 +21,7 @@ const CONCURRENT: usize = 8;
 /// The state of the external bases, by the base as the specs write it.
 #[derive(Debug, Default)]
 pub(super) struct Bases {
-    compared: BTreeMap<String, Compared>,
+    compared: BTreeMap<String, ComparedBase>,
     /// The reasons why bases cannot be read.
     lost: BTreeMap<String, String>,
     /// The newest patches.
@@ -80,7 +80,7 @@ impl Bases {
         &self,
         image: &ResolvedImage,
         used: Option<Digest>,
-        parent: Option<(&ImageKey, Option<&SitePlace>)>,
+        parent: Option<(&ImageKey, Option<&SiteRepository>)>,
     ) -> SiteBase {
         let fixed = |name: String, digest| SiteBase {
             name,
@@ -122,7 +122,7 @@ impl Bases {
         }
     }
 
-    fn compare(&self, one: &Compared, digest: Option<&Digest>) -> Freshness {
+    fn compare(&self, one: &ComparedBase, digest: Option<&Digest>) -> Freshness {
         if let Some(tag) = self.newer.get(&one.base) {
             return Freshness::Newer(tag.to_string());
         }
@@ -153,7 +153,7 @@ fn name_of(base: &Base) -> Option<String> {
 }
 
 /// The freshness of an image that is built on a digest of another image of the workspace.
-fn of_parent(used: Option<&Digest>, place: Option<&SitePlace>) -> Freshness {
+fn of_parent(used: Option<&Digest>, place: Option<&SiteRepository>) -> Freshness {
     let newest = place.and_then(|place| place.versions.first());
     let (Some(used), Some(newest)) = (used, newest) else {
         let reason = "the image or its base is not published";

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::data::{SiteChanges, SiteContent, SiteLayer};
-use super::places::shown;
+use super::repositories::shown;
 use crate::app::audit::Audit;
 use crate::app::diff;
 use crate::app::examiner::Examiner;

@@ -51,7 +51,7 @@ pub struct SiteImage {
     /// The tests in its spec.
     pub tests: Vec<String>,
     /// Its repository in each registry.
-    pub places: Vec<SitePlace>,
+    pub places: Vec<SiteRepository>,
     /// The content of the newest version; `None` if no version can be read.
     pub content: Option<SiteContent>,
     /// The facts that cannot be read, one sentence each.
@@ -89,7 +89,7 @@ pub struct SiteBase {
     pub name: String,
     /// The digest that the newest version is built on, or else the one in golden.lock.
     pub digest: Option<Digest>,
-    /// The freshness.
+    /// Shows if the base is up to date.
     pub freshness: Freshness,
 }
 
@@ -108,7 +108,7 @@ pub struct SiteLineage {
 
 /// The repository of an image in a registry.
 #[derive(Debug, Clone)]
-pub struct SitePlace {
+pub struct SiteRepository {
     /// The repository.
     pub repository: Repository,
     /// The versions, the highest first.
@@ -177,7 +177,7 @@ pub struct SiteContent {
 /// A layer of an image.
 #[derive(Debug, Clone)]
 pub struct SiteLayer {
-    /// The digest.
+    /// The digest of the compressed layer.
     pub digest: Digest,
     /// The compressed size in bytes.
     pub size: u64,
@@ -194,7 +194,7 @@ pub struct SiteChanges {
     pub from: String,
     /// The newer version.
     pub to: String,
-    /// The packages.
+    /// The packages that were added, removed or changed.
     pub packages: Entries<PackageEntry, PackageChange>,
     /// The growth of the compressed layers in bytes.
     pub growth: i128,
@@ -238,14 +238,14 @@ impl Freshness {
 impl SiteImage {
     /// The repository whose versions the page describes: the first one that has a version.
     #[must_use]
-    pub fn place(&self) -> Option<&SitePlace> {
+    pub fn first_published(&self) -> Option<&SiteRepository> {
         self.places.iter().find(|place| !place.versions.is_empty())
     }
 
     /// The newest published version.
     #[must_use]
     pub fn newest(&self) -> Option<&SiteVersion> {
-        self.place()?.versions.first()
+        self.first_published()?.versions.first()
     }
 }
 

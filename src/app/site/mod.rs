@@ -5,8 +5,8 @@ mod content;
 pub mod data;
 pub mod files;
 mod lineage;
-mod places;
 mod read;
+mod repositories;
 
 pub use data::SiteReport;
 pub use read::gather;

@@ -7,9 +7,9 @@ use futures_util::{StreamExt as _, stream};
 
 use super::base::Bases;
 use super::content::{ContentReader, Versions};
-use super::data::{ImageKey, SiteImage, SitePlace, SiteReport, SiteVersion};
+use super::data::{ImageKey, SiteImage, SiteReport, SiteRepository, SiteVersion};
 use super::lineage;
-use super::places::{ReadRepositories, shown};
+use super::repositories::{ReadRepositories, shown};
 use crate::app::audit::Audit;
 use crate::app::base_lifecycle::LifecycleReader;
 use crate::app::build::examiner;
@@ -198,7 +198,7 @@ impl SessionImages<'_> {
         key: &ImageKey,
         members: &[usize],
         groups: &Groups,
-    ) -> Result<Vec<SitePlace>, Error> {
+    ) -> Result<Vec<SiteRepository>, Error> {
         let variants = variants(&key.name, groups);
         let channels = self.resolved(members[0]).channels.iter();
         let channels: BTreeMap<Tag, String> = channels
@@ -216,7 +216,7 @@ impl SessionImages<'_> {
         &self,
         key: &ImageKey,
         members: &[usize],
-        places: &BTreeMap<ImageKey, Vec<SitePlace>>,
+        places: &BTreeMap<ImageKey, Vec<SiteRepository>>,
         keys: &[Option<ImageKey>],
         found: Diagnostics,
     ) -> SiteImage {
@@ -265,7 +265,7 @@ impl SessionImages<'_> {
     }
 
     /// The digest of the base that the newest version is built on.
-    fn used_base(&self, places: &[SitePlace]) -> Option<Digest> {
+    fn used_base(&self, places: &[SiteRepository]) -> Option<Digest> {
         let place = with_versions(places)?;
         let newest = place.versions.first()?;
         let scanned = self.places.image(&place.repository, &newest.digest)?;
@@ -275,14 +275,14 @@ impl SessionImages<'_> {
     }
 
     /// The image of a workspace base with this digest, or with an image of this digest.
-    fn built_on(&self, place: &SitePlace, digest: &Digest) -> Option<&ScannedImage> {
+    fn built_on(&self, place: &SiteRepository, digest: &Digest) -> Option<&ScannedImage> {
         let mut versions = place.versions.iter();
         let version = versions.find(|one| one.digest == *digest || one.manifests.contains(digest));
         self.places.image(&place.repository, &version?.digest)
     }
 
     /// Adds the revocations in the specs, which the registry may not have yet.
-    fn declare_revocations(&self, members: &[usize], places: &mut [SitePlace]) {
+    fn declare_revocations(&self, members: &[usize], places: &mut [SiteRepository]) {
         for one in places.iter_mut().flat_map(|place| &mut place.versions) {
             let Ok(version) = semver::Version::parse(&one.version) else {
                 continue;
@@ -359,7 +359,7 @@ fn key(image: &ResolvedImage) -> ImageKey {
     }
 }
 
-fn with_versions(places: &[SitePlace]) -> Option<&SitePlace> {
+fn with_versions(places: &[SiteRepository]) -> Option<&SiteRepository> {
     places.iter().find(|place| !place.versions.is_empty())
 }
 

@@ -74,9 +74,9 @@ impl Eq for GoPattern {}
 enum Last {
     /// Nothing that could be repeated.
     Nothing,
-    /// An expression.
+    /// An expression, which may be repeated.
     Expression,
-    /// A repetition.
+    /// A repetition of an expression, such as `a*`.
     Repetition,
 }
 

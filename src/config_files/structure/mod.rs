@@ -55,10 +55,10 @@ fn span(at: usize, text: &str) -> Range<usize> {
     start..places.next().unwrap_or(text.len())
 }
 
-/// A file.
+/// A file of container-structure-test.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StructureFile {
-    /// The variables for all tests except that of the config, as `(name, value)`.
+    /// The variables for all tests except the metadata test, as `(name, value)`.
     pub env: Vec<(String, String)>,
     /// The tests, in the order in which container-structure-test runs them.
     pub cases: Vec<StructureCase>,
@@ -67,7 +67,7 @@ pub struct StructureFile {
 /// A test of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StructureCase {
-    /// The name.
+    /// The name of the test.
     pub name: String,
     /// The position in the file, in bytes.
     pub span: Range<usize>,
@@ -130,7 +130,7 @@ pub struct Patterns {
 /// A file content test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentCheck {
-    /// The path.
+    /// The path of the file in the image.
     pub path: String,
     /// Patterns about the content.
     pub patterns: Patterns,
@@ -170,13 +170,13 @@ pub struct MetadataCheck {
     pub volumes: Vec<String>,
     /// Volumes that must not exist.
     pub unmounted_volumes: Vec<String>,
-    /// The entrypoint.
+    /// The expected entrypoint; `None` if it is not checked.
     pub entrypoint: Option<Vec<String>>,
     /// The command.
     pub cmd: Option<Vec<String>>,
     /// The working directory.
     pub workdir: Option<String>,
-    /// The user.
+    /// The expected user; `None` if it is not checked.
     pub user: Option<String>,
 }
 

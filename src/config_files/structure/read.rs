@@ -96,7 +96,7 @@ fn refuse(top: &mut Map<'_>, name: &'static str, help: &'static str) -> Result<(
     }
 }
 
-/// True for null, an empty list and an empty map.
+/// True if the value is null, an empty list or an empty map.
 fn is_empty(node: &YamlNode) -> bool {
     match &node.value {
         YamlValue::Scalar { .. } => is_null(node),

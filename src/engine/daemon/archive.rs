@@ -400,7 +400,7 @@ mod tests {
     proptest::proptest! {
         /// A kept image is returned only if it has the requested digest.
         #[test]
-        fn damage_to_a_kept_image_is_noticed(
+        fn a_damaged_kept_image_is_not_returned(
             at in proptest::prelude::any::<proptest::sample::Index>(),
             byte in proptest::num::u8::ANY,
             cut in proptest::bool::ANY,
@@ -421,10 +421,10 @@ mod tests {
             } else {
                 bytes[at] = byte;
             }
-            let is_sound = digest.is_of(&bytes);
+            let is_valid = digest.is_of(&bytes);
             fs::write_cached(&path, &bytes)?;
             let found = kept_image(&image.manifest.digest, &platform, &base, directory.path())?;
-            proptest::prop_assert_eq!(found.is_some(), is_sound);
+            proptest::prop_assert_eq!(found.is_some(), is_valid);
         }
     }
 }

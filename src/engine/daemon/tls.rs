@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::Error;
-use crate::registry::tls::{CertificateVerifier, certificates, describe, problem};
+use crate::registry::tls::{CertificateVerifier, certificates, describe, find_tls_error};
 use crate::workspace::fs;
 
 /// A directory with ca.pem, cert.pem and key.pem. Each file may be missing.
@@ -142,7 +142,7 @@ impl Client {
         let connected = TlsConnector::from(Arc::clone(&self.0))
             .connect(name, stream)
             .await;
-        connected.map_err(|error| match problem(&error) {
+        connected.map_err(|error| match find_tls_error(&error) {
             Some(problem) => io::Error::new(error.kind(), describe(problem)),
             None => error,
         })

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::super::daemon::progress::Progress;
 use super::super::daemon::steps::BuildSteps;
 use super::super::daemon::{arguments, context};
-use super::super::{BuildOptions, BuiltImage, EngineKind, Error, ImageLocation, TransferCause};
+use super::super::{BuildOptions, BuildOutput, BuiltImage, EngineKind, Error, TransferCause};
 use super::session::DockerSession;
 use super::version::Builder;
 use super::{Docker, LocalImage, failure};
@@ -53,7 +53,7 @@ impl DockerBuild<'_> {
             engine: EngineKind::Docker,
             platforms: vec![image.platform],
             config: image.config,
-            artifact: ImageLocation::Docker { id: image.id },
+            output: BuildOutput::Docker { id: image.id },
         })
     }
 

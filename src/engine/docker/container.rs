@@ -37,7 +37,7 @@ pub struct ScriptOutput {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Created {
-    /// The ID.
+    /// The ID that the engine chose.
     pub(super) id: String,
 }
 

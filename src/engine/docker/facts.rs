@@ -1,4 +1,4 @@
-//! Reads the facts about a Docker Engine: version, builder and store.
+//! Reads the facts about a Docker Engine: its version, builder and image store.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use super::super::{EngineFacts, Error};
 use super::version::EngineVersion;
 use super::{Builder, Docker};
 
-/// The name of the store that holds several platforms of an image.
+/// The name of the image store that can hold several platforms of an image.
 pub(super) const CONTAINERD: &str = "containerd";
 
 /// The part of the answer to `GET /info` that golden needs.
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_store_is_read_from_what_the_engine_reports() {
+    fn the_image_store_is_read_from_the_answer_to_info() {
         for (json, store) in [
             (
                 r#"{"Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"]]}"#,

@@ -8,9 +8,10 @@ use futures_util::{Stream, StreamExt as _, future};
 use super::super::Error;
 use super::super::error::with_sources;
 
-/// The messages of an engine, up to their end. bollard reads a message before its line break
-/// arrives. If the line break of the last message arrives later, bollard takes it for the start of
-/// a message without an end. An answer that is really cut off is an error of hyper.
+/// Removes an error that is not one from the end of an engine's messages. bollard returns a message
+/// before its line break has arrived. If the line break of the last message arrives later, bollard
+/// reports it as an incomplete message. For an answer that is really incomplete, hyper reports an
+/// error.
 pub(super) fn messages<T>(
     stream: impl Stream<Item = Result<T, BollardError>>,
 ) -> impl Stream<Item = Result<T, BollardError>> {
@@ -24,8 +25,8 @@ pub(super) fn messages<T>(
 /// The message of the engine, without bollard's own text.
 pub(super) fn message(error: &BollardError) -> String {
     match error {
-        BollardError::DockerResponseServerError { message, .. } => words(message),
-        BollardError::DockerStreamError { error } => words(error),
+        BollardError::DockerResponseServerError { message, .. } => plain_text(message),
+        BollardError::DockerStreamError { error } => plain_text(error),
         BollardError::RequestTimeoutError => "it did not answer in time".to_owned(),
         BollardError::JsonDataError { message, .. } => unreadable(message),
         BollardError::JsonSerdeError { err } => unreadable(err),
@@ -45,8 +46,9 @@ fn unreadable(cause: impl std::fmt::Display) -> String {
     format!("the engine's answer could not be read: {cause}")
 }
 
-/// The words of an engine's message. Podman answers with the JSON object of a progress message.
-fn words(message: &str) -> String {
+/// The text of an engine's message. Podman answers with the JSON object of a progress message,
+/// which contains the text.
+fn plain_text(message: &str) -> String {
     let message = message.trim();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     serde_json::from_str::<serde_json::Value>(message)
@@ -102,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends these chunks as the answer to one request, each after a pause.
+    /// Starts a server that answers one request with these chunks, each after a pause.
     async fn engine(chunks: &'static [&'static str]) -> std::net::SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_podman_is_taken_out_of_its_json() {
+    fn the_text_of_a_message_of_podman_is_read_from_its_json() {
         for (answer, message) in [
             (
                 r#"{"errorDetail":{"message":"no such image"},"error":"x"}"#,
@@ -175,7 +177,7 @@ mod tests {
             ("plain words\n", "plain words"),
             ("[1]", "[1]"),
         ] {
-            assert_eq!(words(answer), message);
+            assert_eq!(plain_text(answer), message);
         }
     }
 }

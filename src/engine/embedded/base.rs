@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Embedded, Error};
 use crate::assemble::{self, AssembledImage, BaseImage, LayerSource};
-use crate::image::{self, Chosen, METADATA_LIMIT, Source, name_variant};
+use crate::image::{self, ChosenImage, METADATA_LIMIT, Source, name_variant};
 use crate::oci::{Bytes, Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference};
@@ -76,7 +76,7 @@ impl BaseSource<'_> {
         media_type: &str,
         digest: &Digest,
         platform: &Platform,
-    ) -> Result<Chosen, Error> {
+    ) -> Result<ChosenImage, Error> {
         image::choose(self, self.top(media_type, digest).await?, platform).await
     }
 
@@ -177,7 +177,7 @@ impl Embedded {
         Ok(Some(raw))
     }
 
-    /// A cached manifest.
+    /// Reads a manifest from the cache. `None` if the cache does not have it.
     fn cached_manifest(&self, digest: &Digest) -> Result<Option<RawManifest>, Error> {
         let cached = self.read_cached("manifests", digest)?;
         Ok(cached.and_then(|bytes| RawManifest::of_cached(&bytes, digest)))

@@ -25,7 +25,7 @@ pub enum Error {
         /// The reason.
         unfit: image::Unfit,
     },
-    /// Only an engine has the base.
+    /// Only a Docker Engine has the base.
     #[error(
         "the base {reference} is only in the Docker Engine, and the embedded engine cannot read it there"
     )]
@@ -95,9 +95,10 @@ impl Error {
         }
     }
 
-    /// True if a Docker Engine could build the image. The engine `auto` then tries it.
+    /// True if a Docker Engine may be able to build the image. With `engine = "auto"`, golden then
+    /// uses one.
     #[must_use]
-    pub const fn needs_execution(&self) -> bool {
+    pub const fn needs_docker(&self) -> bool {
         matches!(
             self,
             Self::Assemble(assemble::Error::NeedsExecution(_)) | Self::LocalBase { .. }

@@ -1,5 +1,5 @@
-//! Indexes of the layers of a base. Each layer is read once; its index is then in the user's cache,
-//! under the digest of the layer.
+//! Indexes of the layers of a base. golden reads each layer once and stores its index in the user's
+//! cache, under the digest of the layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::registry::BlobSource as _;
 /// An index, as it is read from the cache.
 #[derive(Deserialize)]
 struct CachedIndex {
-    /// The version of this format, and of the rules for the kept content.
+    /// The version of this format, and of the rules that select the files whose content is stored.
     schema: u32,
     /// The digest of the uncompressed layer.
     diff_id: Digest,
@@ -61,33 +61,41 @@ impl Serialize for ConvertedEntries<'_> {
 /// The format version that this code reads and writes.
 const SCHEMA: u32 = 3;
 
-/// A node in a short form, because a layer has tens of thousands of nodes: directory, implied
-/// directory, file, symbolic link, other.
+/// A node with short names in JSON, because a layer has tens of thousands of nodes. The numbers are
+/// the mode, the user and the group.
 #[derive(Serialize, Deserialize)]
 enum CachedNode {
-    D(u32, u32, u32),
-    I,
-    F(u32, u32, u32, Option<String>),
-    L(String),
-    O,
+    #[serde(rename = "D")]
+    Directory(u32, u32, u32),
+    #[serde(rename = "I")]
+    Implied,
+    /// A file. The text is its content in base64, if the index has it.
+    #[serde(rename = "F")]
+    File(u32, u32, u32, Option<String>),
+    #[serde(rename = "L")]
+    Symlink(String),
+    #[serde(rename = "O")]
+    Other,
 }
 
 impl From<&TreeNode> for CachedNode {
     fn from(node: &TreeNode) -> Self {
         match node {
-            TreeNode::Directory(Attributes { mode, uid, gid }) => Self::D(*mode, *uid, *gid),
-            TreeNode::Implied => Self::I,
+            TreeNode::Directory(Attributes { mode, uid, gid }) => {
+                Self::Directory(*mode, *uid, *gid)
+            }
+            TreeNode::Implied => Self::Implied,
             TreeNode::File {
                 attributes: Attributes { mode, uid, gid },
                 content,
-            } => Self::F(
+            } => Self::File(
                 *mode,
                 *uid,
                 *gid,
                 content.as_ref().map(|bytes| STANDARD.encode(bytes)),
             ),
-            TreeNode::Symlink(target) => Self::L(target.clone()),
-            TreeNode::Other => Self::O,
+            TreeNode::Symlink(target) => Self::Symlink(target.clone()),
+            TreeNode::Other => Self::Other,
         }
     }
 }
@@ -112,7 +120,9 @@ impl Embedded {
         let (index, found) = self.shared.indexes.get(key, read).await?;
         if found != *diff_id {
             let what = match diff_id.algorithm() {
-                "sha256" => format!("its content is {found}, but the base's config says {diff_id}"),
+                "sha256" => format!(
+                    "its content has the digest {found}, but the base's config says {diff_id}"
+                ),
                 other => {
                     format!("the base's config lists it as {other}, but only sha256 is supported")
                 }
@@ -177,17 +187,19 @@ fn read(bytes: &[u8], wanted: &BTreeSet<String>) -> Option<(LayerIndex, Digest)>
     }
     let node = |node| {
         Some(match node {
-            CachedNode::D(mode, uid, gid) => TreeNode::Directory(Attributes { mode, uid, gid }),
-            CachedNode::I => TreeNode::Implied,
-            CachedNode::F(mode, uid, gid, content) => TreeNode::File {
+            CachedNode::Directory(mode, uid, gid) => {
+                TreeNode::Directory(Attributes { mode, uid, gid })
+            }
+            CachedNode::Implied => TreeNode::Implied,
+            CachedNode::File(mode, uid, gid, content) => TreeNode::File {
                 attributes: Attributes { mode, uid, gid },
                 content: content
                     .map(|text| STANDARD.decode(text).map(Into::into))
                     .transpose()
                     .ok()?,
             },
-            CachedNode::L(target) => TreeNode::Symlink(target),
-            CachedNode::O => TreeNode::Other,
+            CachedNode::Symlink(target) => TreeNode::Symlink(target),
+            CachedNode::Other => TreeNode::Other,
         })
     };
     let entries = kept

@@ -11,7 +11,8 @@ use crate::reference::Digest;
 use crate::resolve::image::Layout;
 use crate::store::layout::LayoutReader;
 
-/// The manifest digest of each platform of a layout's index; empty for a single image.
+/// The manifest digest of each platform in the index of a layout. Empty if the layout has a single
+/// image.
 pub(crate) async fn layout_platforms(layout: &Layout) -> Result<BTreeMap<Platform, Digest>, Error> {
     let reader = LayoutReader::open(&layout.directory)?;
     BaseSource::Layout(&reader, &layout.written)

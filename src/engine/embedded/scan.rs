@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use super::hashing_reader::HashingReader;
 use crate::assemble::tree::{Attributes, LayerIndex, TreeNode, ancestors};
-use crate::oci::extended::{Watched, invalid};
+use crate::oci::extended::{HeaderLimiter, invalid};
 use crate::oci::unpacked::{LayerName, UnpackedLayer, clean, link_text};
 use crate::reference::Digest;
 
@@ -62,7 +62,7 @@ pub(in crate::engine) fn scan(
             wanted,
             links: BTreeMap::new(),
         };
-        let mut archive = tar::Archive::new(Watched::new(&mut plain));
+        let mut archive = tar::Archive::new(HeaderLimiter::new(&mut plain));
         for entry in archive.entries()? {
             scan.entry(entry?)?;
         }

@@ -1,5 +1,5 @@
-//! Property tests with random and damaged archives: reading them ends, and every path stays below
-//! the root.
+//! Property tests: reading a random or damaged archive terminates, and every path stays below the
+//! root.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ fn read(bytes: &[u8]) -> Option<(LayerIndex, Digest)> {
     scan(bytes, bytes.len() as u64, &BTreeSet::from(["w".to_owned()])).ok()
 }
 
-/// Asserts that no path leads out of the root, and that every parent directory of an entry is an
-/// entry.
-fn assert_sound(index: &LayerIndex) {
+/// Asserts that no path leads out of the root, and that the index contains every parent directory
+/// of an entry.
+fn assert_valid_paths(index: &LayerIndex) {
     for path in index.entries.keys().chain(&index.whiteouts) {
         let parts = || path.split('/');
         assert!(
@@ -62,9 +62,9 @@ fn archive(entries: &[(String, u8, Vec<u8>)]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn reading_random_bytes_ends(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+    fn reading_random_bytes_terminates(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         if let Some((index, _)) = read(&bytes) {
-            assert_sound(&index);
+            assert_valid_paths(&index);
         }
     }
 
@@ -72,13 +72,13 @@ proptest! {
     fn entries_of_any_name_and_kind_stay_below_the_root(entries in prop::collection::vec(entry(), 0..8)) {
         let bytes = archive(&entries);
         if let Some((index, diff_id)) = read(&bytes) {
-            assert_sound(&index);
+            assert_valid_paths(&index);
             prop_assert_eq!(diff_id, Digest::of(&bytes));
         }
     }
 
     #[test]
-    fn reading_a_damaged_archive_ends(
+    fn reading_a_damaged_archive_terminates(
         entries in prop::collection::vec(entry(), 1..6),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>(),
@@ -100,7 +100,7 @@ proptest! {
         }
         for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
             if let Some((index, _)) = read(bytes) {
-                assert_sound(&index);
+                assert_valid_paths(&index);
             }
         }
     }

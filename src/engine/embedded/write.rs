@@ -1,5 +1,5 @@
-//! Writes new layers: small ones into memory, large ones into the cache. Equal layers are written
-//! once.
+//! Writes new layers: small ones into memory, large ones into the cache. golden writes equal layers
+//! once in a run.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl Embedded {
     }
 }
 
-/// Stops the writing thread when it is dropped before the layer is complete. The thread then
+/// Stops the writing thread if the guard is dropped before the layer is complete. The thread then
 /// deletes its file.
 struct WriterGuard {
     stopped: Arc<AtomicBool>,
@@ -51,17 +51,17 @@ struct WriterGuard {
     ended: Receiver<()>,
 }
 
-/// The part of a [`WriterGuard`] that the thread holds.
-struct Writing {
+/// The state that the writing thread shares with its [`WriterGuard`].
+struct WriterState {
     stopped: Arc<AtomicBool>,
     _ends: Sender<()>,
 }
 
-/// The time that a stopped thread gets to delete its file.
-const NOTICE: Duration = Duration::from_secs(1);
+/// The longest time to wait until a stopped thread has deleted its file.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 impl WriterGuard {
-    fn new() -> (Self, Writing) {
+    fn new() -> (Self, WriterState) {
         let (ends, ended) = channel();
         let stopped = Arc::<AtomicBool>::default();
         (
@@ -69,7 +69,7 @@ impl WriterGuard {
                 stopped: Arc::clone(&stopped),
                 ended,
             },
-            Writing {
+            WriterState {
                 stopped,
                 _ends: ends,
             },
@@ -81,7 +81,7 @@ impl Drop for WriterGuard {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
         // Without this wait, the process could end before the thread deletes its file.
-        let _ended = self.ended.recv_timeout(NOTICE);
+        let _ended = self.ended.recv_timeout(STOP_LIMIT);
     }
 }
 
@@ -104,7 +104,7 @@ impl<W: Write> Write for CancellableFile<W> {
     }
 }
 
-/// Adds the path to an error of a file.
+/// Converts an error of the file system, and adds the path.
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::File { path, source }
@@ -116,10 +116,10 @@ fn write(
     mtime: u64,
     compression: Compression,
     directory: &Path,
-    writing: &Writing,
+    writing: &WriterState,
 ) -> Result<(WrittenLayer, LayerSource), Error> {
     let content: u64 = entries.iter().map(size).sum();
-    let open = |path: &Path| fs::open_real(path).map_err(|error| named(path, &error));
+    let open = |path: &Path| fs::open_real(path).map_err(|error| with_path(path, &error));
     if content <= SMALL {
         let (layer, bytes) =
             layer::write(entries, mtime, compression, Vec::new(), open).map_err(at(directory))?;
@@ -138,13 +138,13 @@ fn write(
         .map_err(|error| at(directory)(error.into_error()))?
         .out;
     let name = layer.digest.hex();
-    let place = directory.join(name);
-    file.persist(name.as_ref()).map_err(at(&place))?;
-    Ok((layer, LayerSource::File(place)))
+    let path = directory.join(name);
+    file.persist(name.as_ref()).map_err(at(&path))?;
+    Ok((layer, LayerSource::File(path)))
 }
 
-/// Adds the path to an error of a file that is part of a layer.
-fn named(path: &Path, error: &std::io::Error) -> std::io::Error {
+/// Adds the path of a source file to an error, because the error of the layer names another path.
+fn with_path(path: &Path, error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -174,8 +174,8 @@ fn key(entries: &[Entry], mtime: u64) -> String {
             EntryKind::Symlink(target) => format!("l{target}"),
             EntryKind::Archive(inner) => format!("a{}", key(inner, mtime)),
         };
-        // The path counts as well: a file can change while it is read, so equal files can become
-        // different.
+        // The key contains the path of the source file too: a file can change while it is read, so
+        // two equal files can become different.
         let from = match kind {
             EntryKind::File(Content::File { path, .. }) => path.clone(),
             _ => PathBuf::new(),

@@ -44,7 +44,7 @@ pub(super) struct Segment {
     pub(super) is_writable: bool,
 }
 
-/// A section.
+/// A section, from the header of the section.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Section {
     /// The position of its name in the section of the names.

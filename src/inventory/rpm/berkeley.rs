@@ -1,7 +1,7 @@
 //! Reads the hash table of a Berkeley DB file, the format of `Packages` before rpm 4.16
-//! (<https://github.com/berkeleydb/libdb/blob/master/src/dbinc/db_page.h>): a page with the
-//! description of the table, a chain of pages for each bucket, and the pages that long values
-//! overflow to. The file is not trusted: each page is read once at most.
+//! (<https://github.com/berkeleydb/libdb/blob/master/src/dbinc/db_page.h>): a page that describes
+//! the table, a chain of pages for each bucket, and overflow pages for long values. The file is not
+//! trusted: each page is read at most once.
 
 use super::HeaderReceiver;
 use crate::inventory::byte_order::ByteOrder;
@@ -22,14 +22,14 @@ const INLINE: u8 = 1;
 const LONG: u8 = 3;
 /// The length of an item that points to overflow pages.
 const POINTER: usize = 12;
-/// The sizes of pages.
+/// The possible sizes of a page, in bytes.
 const PAGES: std::ops::RangeInclusive<usize> = 512..=65536;
-/// The number of entries in the list of the places of buckets.
+/// The number of entries in the list of the positions of bucket groups.
 const SPARES: usize = 32;
-/// The key of rpm's counter, which is no package. Its value has as many bytes.
+/// The key of rpm's counter of packages. The value of the counter has the same length as its key.
 const COUNTER: [u8; 4] = [0; 4];
 
-/// Passes on every blob. Pages and items that cannot be read are reported.
+/// Passes every package header to `blobs`. Pages and items that cannot be read are reported.
 pub(super) fn read(bytes: &[u8], blobs: &mut HeaderReceiver<'_>) {
     match Table::open(bytes) {
         Ok(mut table) => {
@@ -45,15 +45,17 @@ pub(super) fn read(bytes: &[u8], blobs: &mut HeaderReceiver<'_>) {
     }
 }
 
-/// A table whose pages are read.
+/// The hash table of a file, with a mark for each page that was read.
 struct Table<'a> {
     bytes: &'a [u8],
     order: ByteOrder,
     /// The size of a page.
     page: usize,
-    /// The number of pages, and that in the description.
+    /// The number of pages in the file.
     count: usize,
+    /// The number of pages in the description.
     expected: usize,
+    /// For each page, true if it was read.
     visited: Vec<bool>,
 }
 
@@ -64,7 +66,7 @@ struct BerkeleyPage<'a> {
     next: usize,
     /// The number of items.
     items: usize,
-    /// The place of the first byte in use, or the number of bytes of a long value.
+    /// The offset of the first byte in use; in an overflow page, the number of bytes of the value.
     offset: usize,
 }
 
@@ -102,7 +104,7 @@ impl<'a> Table<'a> {
         Ok(table)
     }
 
-    /// Reads all buckets. Then, no used page may be left.
+    /// Reads all buckets, then reports each used page that belongs to none of them.
     fn buckets(&mut self, blobs: &mut HeaderReceiver<'_>) {
         // A description is in one page, so it has all of these fields if the page exists.
         let buckets = self
@@ -154,7 +156,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Passes on the values in a page. `None` if at least one of them is damaged.
+    /// Passes the values in a page to `blobs`. `None` if at least one of them is damaged.
     fn items(&mut self, page: &BerkeleyPage<'a>, blobs: &mut HeaderReceiver<'_>) -> Option<()> {
         let mut items = Vec::new();
         let mut end = self.page;
@@ -168,20 +170,20 @@ impl<'a> Table<'a> {
             items.push(item);
             end = start;
         }
-        // The place of an empty page with 64 KiB does not fit in its field.
+        // The offset of an empty page of 64 KiB is stored as 0, because its field has two bytes.
         if page.offset % PAGES.end() != end % PAGES.end() || !items.len().is_multiple_of(2) {
             return None;
         }
-        let mut is_sound = Some(());
+        let mut all_valid = Some(());
         for pair in items.chunks_exact(2) {
             match self.value(pair[0], pair[1]) {
                 Some(BerkeleyValue::Counter) => {}
                 Some(BerkeleyValue::Inline(blob)) => blobs.add(blob),
                 Some(BerkeleyValue::Long(blob)) => blobs.add(&blob),
-                None => is_sound = None,
+                None => all_valid = None,
             }
         }
-        is_sound
+        all_valid
     }
 
     /// The value of a key.
@@ -227,7 +229,7 @@ impl<'a> Table<'a> {
         (value.len() == length).then_some(value)
     }
 
-    /// The bytes of a page, which is marked as read. `None` if it does not exist or was read before.
+    /// The bytes of a page. Marks it as read. `None` if it does not exist or was already read.
     fn visit(&mut self, number: usize) -> Option<&'a [u8]> {
         let visited = self.visited.get_mut(number).filter(|_| number > 0)?;
         if std::mem::replace(visited, true) {
@@ -236,7 +238,7 @@ impl<'a> Table<'a> {
         self.bytes.get(number * self.page..(number + 1) * self.page)
     }
 
-    /// The fields of a page, if it has its own number and one of these types.
+    /// The fields of a page. `None` if the page does not contain `number` and one of `types`.
     fn parse(&self, number: usize, bytes: &'a [u8], types: &[u8]) -> Option<BerkeleyPage<'a>> {
         let order = self.order;
         let is_expected = order.size(bytes, 8, 4)? == number && types.contains(bytes.get(25)?);
@@ -249,7 +251,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// True for a page with items or a part of a long value.
+    /// True if a page has items or a part of a long value.
     fn has_content(&self, number: usize) -> bool {
         let bytes = self.bytes.get(number * self.page..(number + 1) * self.page);
         let bytes = bytes.unwrap_or_default();
@@ -270,13 +272,13 @@ enum BerkeleyValue<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::read_with;
-    use super::super::tests::{assert_damage_is_noticed, header, unpacked};
+    use super::super::tests::{assert_damage_is_reported, header, unpacked};
     use super::*;
 
     const PAGE: usize = 512;
 
-    /// A table with these blobs in one bucket of two; each of them that does not fit in the page is
-    /// in overflow pages. The other bucket has the counter.
+    /// A table of two buckets. One has these blobs; a blob that does not fit in the page is in
+    /// overflow pages. The other one has the counter.
     fn table(is_big_endian: bool, contents: &[Vec<u8>]) -> Vec<u8> {
         let word = |value: usize| {
             let value = u32::try_from(value).unwrap();
@@ -384,10 +386,10 @@ mod tests {
     }
 
     #[test]
-    fn every_damage_is_noticed() {
+    fn every_damaged_byte_is_reported() {
         for is_big_endian in [false, true] {
             let contents = [header("one", 0), header("two", 900), header("three", 0)];
-            assert_damage_is_noticed(read, &table(is_big_endian, &contents), 3);
+            assert_damage_is_reported(read, &table(is_big_endian, &contents), 3);
         }
     }
 

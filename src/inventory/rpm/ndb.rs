@@ -17,13 +17,13 @@ const VERSION: u32 = 0;
 const PAGE: usize = 4096;
 /// The size of a slot, and the unit of the places and lengths of blobs.
 const BLOCK: usize = 16;
-/// The number of slots whose place the header of the file takes.
+/// The header of the file has the size of this number of slots.
 const HEADER_SLOTS: usize = 2;
 /// The sizes of the parts before and after the content of a blob.
 const HEAD: usize = 16;
 const TAIL: usize = 12;
 
-/// Passes on every blob. Slots and blobs that cannot be read are reported.
+/// Passes every package header to `blobs`. Slots and blobs that cannot be read are reported.
 pub(super) fn read(bytes: &[u8], blobs: &mut HeaderReceiver<'_>) {
     let version = number(bytes, 4).filter(|_| bytes.starts_with(FILE));
     if version != Some(VERSION) {
@@ -97,12 +97,12 @@ impl NdbSlot {
         let (summed, tail) = whole.split_at_checked(whole.len().checked_sub(TAIL)?)?;
         let length = number(summed, 12)?;
         let content = summed.get(HEAD..HEAD.checked_add(usize::try_from(length).ok()?)?)?;
-        let is_sound = summed.starts_with(BLOB)
+        let is_valid = summed.starts_with(BLOB)
             && number(summed, 4)? == self.id
             && number(tail, 0)? == adler32(summed)
             && number(tail, 4)? == length
             && tail.ends_with(BLOB_END);
-        is_sound.then_some(content)
+        is_valid.then_some(content)
     }
 }
 
@@ -131,7 +131,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::read_with;
-    use super::super::tests::{assert_damage_is_noticed, header, unpacked};
+    use super::super::tests::{assert_damage_is_reported, header, unpacked};
     use super::*;
 
     /// A database with these blobs, and a free slot after the first one.
@@ -187,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn every_damage_is_noticed() {
+    fn every_damaged_byte_is_reported() {
         let contents = [header("one", 0), header("two", 300), header("three", 0)];
-        assert_damage_is_noticed(read, &database(&contents), 3);
+        assert_damage_is_reported(read, &database(&contents), 3);
         assert_eq!(read_with(read, &database(&[])).problem, None);
     }
 

@@ -18,7 +18,8 @@ const SMALLEST_CELL: usize = 4;
 /// The largest row that is read, in bytes.
 const LONGEST_ROW: usize = 16 << 20;
 
-/// Passes on the first blob of each row of a table. Pages and rows that cannot be read are reported.
+/// Passes the first blob of each row of a table to `blobs`. Pages and rows that cannot be read are
+/// reported.
 pub(super) fn read(bytes: &[u8], table: &str, blobs: &mut HeaderReceiver<'_>) {
     let Some(mut database) = SqliteDatabase::open(bytes) else {
         blobs.problem("it is not a SQLite database");
@@ -89,7 +90,7 @@ struct Branch {
     after: Option<i64>,
     /// The largest number; `None` if there is no limit.
     up_to: Option<i64>,
-    /// True for the only page that can be empty.
+    /// True if the page is the root, the only page that can be empty.
     is_root: bool,
 }
 
@@ -166,7 +167,7 @@ impl<'a> SqliteDatabase<'a> {
         }
     }
 
-    /// Passes on the rows of the tree with this root, in their order.
+    /// Passes the rows of the tree with this root to `each`, in their order.
     fn rows(&mut self, root: usize, each: &mut dyn FnMut(&[u8])) {
         let mut waiting = vec![Branch {
             page: root,
@@ -184,8 +185,9 @@ impl<'a> SqliteDatabase<'a> {
         }
     }
 
-    /// Passes on the rows of a page, or adds the pages below it. `None` if it is damaged. Cells that
-    /// overlap take more bytes than the page has for them, so the first one in excess ends it.
+    /// Passes the rows of a page to `each`, or adds the pages below it to `waiting`. `None` if the
+    /// page is damaged. Cells that overlap need more bytes than the page has, so reading stops at
+    /// the first cell that exceeds the page.
     fn page_rows(
         &mut self,
         branch: Branch,
@@ -199,7 +201,7 @@ impl<'a> SqliteDatabase<'a> {
         let pointers = start + if kind == INTERIOR { 12 } else { 8 };
         let cell = |index: usize| number(page, pointers + 2 * index, 2);
         let occupied = self.occupied(page, start)?;
-        let (mut used, mut is_sound) = (0, cells > 0 || branch.is_root);
+        let (mut used, mut is_valid) = (0, cells > 0 || branch.is_root);
         let mut last = None;
         match kind {
             INTERIOR => {
@@ -235,7 +237,7 @@ impl<'a> SqliteDatabase<'a> {
                 for index in 0..cells {
                     let row = cell(index).and_then(|at| self.row(page, at));
                     let Some(row) = row.filter(|row| branch.contains(row.number, last)) else {
-                        is_sound = false;
+                        is_valid = false;
                         continue;
                     };
                     used += row.length;
@@ -248,7 +250,7 @@ impl<'a> SqliteDatabase<'a> {
             }
             _ => return None,
         }
-        (is_sound && used == occupied).then_some(())
+        (is_valid && used == occupied).then_some(())
     }
 
     /// The number of bytes that the cells of a page take: the area of cells without its free parts.

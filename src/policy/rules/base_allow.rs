@@ -1,4 +1,4 @@
-//! `base.allow`.
+//! The rule `base.allow`.
 
 use super::{Rule, base_repository};
 use crate::diagnostic::Severity;

@@ -1,4 +1,4 @@
-//! `base.deny_tags`.
+//! The rule `base.deny_tags`.
 
 use super::Rule;
 use crate::diagnostic::Severity;

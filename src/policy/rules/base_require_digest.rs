@@ -1,4 +1,4 @@
-//! `base.require_digest`.
+//! The rule `base.require_digest`.
 
 use super::{Rule, base_repository};
 use crate::diagnostic::Severity;

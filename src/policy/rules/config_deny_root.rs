@@ -1,4 +1,4 @@
-//! `config.deny_root`.
+//! The rule `config.deny_root`.
 
 use super::Rule;
 use crate::diagnostic::Severity;

@@ -1,4 +1,4 @@
-//! `config.healthcheck_inherited`.
+//! The rule `config.healthcheck_inherited`.
 
 use super::Rule;
 use crate::diagnostic::Severity;

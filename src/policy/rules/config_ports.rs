@@ -1,4 +1,4 @@
-//! `config.ports`.
+//! The rule `config.ports`.
 
 use super::Rule;
 use crate::diagnostic::Severity;

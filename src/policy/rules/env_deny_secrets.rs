@@ -1,4 +1,4 @@
-//! `env.deny_secrets`.
+//! The rule `env.deny_secrets`.
 
 use std::sync::LazyLock;
 

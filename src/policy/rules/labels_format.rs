@@ -1,4 +1,4 @@
-//! `labels.format`.
+//! The rule `labels.format`.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -30,10 +30,10 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
         let (Some(format), Some(value)) = (rule.format, known_label(subject, label)) else {
             continue;
         };
-        if holds(format, value) {
+        if has_format(value, format) {
             continue;
         }
-        let (name, example) = described(format);
+        let (name, example) = name_and_example(format);
         found.push(
             Finding::new(format!("label `{label}`: `{value}` is not {name}"))
                 .key(&["labels", label], &format!("not {name}"))
@@ -43,8 +43,8 @@ fn check(compiled: &CompiledPolicy<'_>, subject: &PolicySubject<'_>, found: &mut
     }
 }
 
-/// The name of a format, and an example.
-const fn described(format: LabelFormat) -> (&'static str, &'static str) {
+/// The name of a format with its article, and an example.
+const fn name_and_example(format: LabelFormat) -> (&'static str, &'static str) {
     match format {
         LabelFormat::Url => ("a URL", "https://example.com/team/project"),
         LabelFormat::Semver => ("a version of semver 2.0.0", "1.2.3"),
@@ -55,8 +55,7 @@ const fn described(format: LabelFormat) -> (&'static str, &'static str) {
     }
 }
 
-/// True if a value has a format.
-fn holds(format: LabelFormat, value: &str) -> bool {
+fn has_format(value: &str, format: LabelFormat) -> bool {
     match format {
         LabelFormat::Url => is_url(value),
         LabelFormat::Semver => semver::Version::parse(value).is_ok(),
@@ -178,12 +177,15 @@ mod tests {
         ];
         for (format, good, bad) in table {
             for value in *good {
-                assert!(holds(*format, value), "{format:?} should take {value:?}");
+                assert!(
+                    has_format(value, *format),
+                    "{format:?} should accept {value:?}"
+                );
             }
             for value in *bad {
                 assert!(
-                    !holds(*format, value),
-                    "{format:?} should not take {value:?}"
+                    !has_format(value, *format),
+                    "{format:?} should reject {value:?}"
                 );
             }
         }

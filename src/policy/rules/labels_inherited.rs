@@ -1,4 +1,4 @@
-//! `labels.inherited`.
+//! The rule `labels.inherited`.
 
 use super::Rule;
 use crate::config_files::typed::bare_or_quoted;

@@ -1,4 +1,4 @@
-//! `labels.one_of`.
+//! The rule `labels.one_of`.
 
 use super::{Rule, known_label};
 use crate::config_files::quoted::quoted;

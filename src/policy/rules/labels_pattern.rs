@@ -1,4 +1,4 @@
-//! `labels.pattern`.
+//! The rule `labels.pattern`.
 
 use super::{Rule, known_label};
 use crate::diagnostic::Severity;

@@ -1,4 +1,4 @@
-//! `published.require`.
+//! The rule `published.require`.
 
 use super::Rule;
 use crate::diagnostic::Severity;

@@ -1,4 +1,4 @@
-//! `size.growth`.
+//! The rule `size.growth`.
 
 use super::Rule;
 use super::size::{measured, with_files};

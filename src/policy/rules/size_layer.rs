@@ -1,4 +1,4 @@
-//! `size.layer`.
+//! The rule `size.layer`.
 
 use super::Rule;
 use super::size::{measured, too_large};

@@ -1,4 +1,4 @@
-//! `size.packed`.
+//! The rule `size.packed`.
 
 use super::Rule;
 use super::size::{measured, too_large};

@@ -1,4 +1,4 @@
-//! `size.unpacked`.
+//! The rule `size.unpacked`.
 
 use super::Rule;
 use super::size::{measured, too_large};

@@ -34,7 +34,7 @@ pub(super) struct Bar {
     middle: u64,
 }
 
-/// A chart.
+/// A bar chart of a page.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Chart {
     width: u64,

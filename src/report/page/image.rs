@@ -8,7 +8,7 @@ use super::charts::{self, Chart};
 use super::lineage::{self, LineageView};
 use super::words::{self, Badge, DatedAge, DigestView, FindingView, Tone};
 use crate::app::site::SiteReport;
-use crate::app::site::data::{SiteContent, SiteImage, SitePlace, SiteTag, SiteVersion};
+use crate::app::site::data::{SiteContent, SiteImage, SiteRepository, SiteTag, SiteVersion};
 use crate::diagnostic::Severity;
 use crate::inventory::{PackageChange, PackageEntry};
 use crate::reference::Digest;
@@ -35,7 +35,7 @@ pub(super) struct ImageView {
     layers: Vec<LayerView>,
     layer_chart: Option<Chart>,
     version_chart: Option<Chart>,
-    places: Vec<PlaceView>,
+    places: Vec<SiteRepositoryView>,
     changes: Option<ChangesView>,
     packages: Option<Vec<PackageView>>,
     gaps: Vec<String>,
@@ -78,7 +78,7 @@ struct LayerView {
 }
 
 #[derive(Debug, Serialize)]
-struct PlaceView {
+struct SiteRepositoryView {
     repository: String,
     is_unread: bool,
     versions: Vec<VersionView>,
@@ -148,7 +148,9 @@ pub(super) fn view(image: &SiteImage, report: &SiteReport) -> ImageView {
         Some(newest) => format!("{} {}", image.key, newest.version),
         None => image.key.to_string(),
     };
-    let versions = image.place().map(|place| place.versions.as_slice());
+    let versions = image
+        .first_published()
+        .map(|place| place.versions.as_slice());
     ImageView {
         title,
         name: image.key.name.to_string(),
@@ -249,7 +251,7 @@ fn layer_views(content: &SiteContent) -> Vec<LayerView> {
     layers.collect()
 }
 
-fn place(place: &SitePlace, now: i64) -> PlaceView {
+fn place(place: &SiteRepository, now: i64) -> SiteRepositoryView {
     let tag = |one: &SiteTag| TagView {
         tag: one.tag.to_string(),
         channel: one.channel.clone(),
@@ -276,7 +278,7 @@ fn place(place: &SitePlace, now: i64) -> PlaceView {
         lifecycle: words::lifecycle(one, now),
         is_lifecycle_read: one.lifecycle.is_some(),
     });
-    PlaceView {
+    SiteRepositoryView {
         repository: place.repository.to_string(),
         is_unread: place.is_unread,
         versions: versions.collect(),

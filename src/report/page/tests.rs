@@ -9,12 +9,12 @@ use crate::app::audit::AuditedImage;
 use crate::app::graph::{Edge, Graph, GraphNode, NodeKind, NodeState};
 use crate::app::site::data::{
     Freshness, ImageKey, SiteBase, SiteChanges, SiteContent, SiteImage, SiteLayer, SiteLineage,
-    SitePlace, SiteTag, SiteVersion,
+    SiteRepository, SiteTag, SiteVersion,
 };
 use crate::checks::{Mismatch, TestVerdict, TestedPlatform};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceMap};
 use crate::inventory::{
-    ImageContent, ImageDifference, Inventory, LayerOwner, Merged, Package, PackageKind,
+    ImageContent, ImageDifference, ImageFiles, Inventory, LayerOwner, Package, PackageKind,
 };
 use crate::oci::ImageConfig;
 use crate::oci::lifecycle::{Announcement, LifecycleState, LifecycleStatus, seconds};
@@ -34,7 +34,7 @@ fn package(name: &str, version: &str) -> Package {
 fn changes(from: &[(&str, &str)], to: &[(&str, &str)]) -> SiteChanges {
     let content = |packages: &[(&str, &str)]| ImageContent {
         config: ImageConfig::default(),
-        files: Merged::default(),
+        files: ImageFiles::default(),
         inventory: Inventory {
             packages: packages.iter().map(|one| package(one.0, one.1)).collect(),
             ..Inventory::default()
@@ -83,7 +83,7 @@ fn image(name: &str, versions: Vec<SiteVersion>) -> SiteImage {
         digest: one.digest.clone(),
         channel: None,
     });
-    let place = SitePlace {
+    let place = SiteRepository {
         repository: format!("registry.example.com/golden/{name}")
             .parse()
             .unwrap(),

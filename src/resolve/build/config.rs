@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::SpecParser;
-use crate::config_files::config::{ConfigTable, Exposed, HealthcheckTable};
+use crate::config_files::config::{ConfigTable, ExposedPort, HealthcheckTable};
 use crate::config_files::document::entry;
 use crate::config_files::values::OwnerSpec;
 use crate::diagnostic::Diagnostic;
@@ -131,7 +131,7 @@ impl SpecParser<'_, '_> {
     }
 }
 
-fn ports(exposed: Vec<Exposed>) -> Vec<Port> {
+fn ports(exposed: Vec<ExposedPort>) -> Vec<Port> {
     let mut seen = BTreeSet::new();
     let mut ports = Vec::new();
     for range in exposed {

@@ -220,7 +220,7 @@ fn settings_without_logins(entries: &[(String, String)], home: Option<&str>) -> 
     lines.collect()
 }
 
-/// True for the id of an object in SHA-1 or SHA-256.
+/// True if the text is the id of a git object in SHA-1 or SHA-256.
 fn is_id(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     [40, 64].contains(&text.len()) && text.bytes().all(is_digit)

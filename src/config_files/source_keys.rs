@@ -7,17 +7,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::document::{self, SourceKind, SpecTable};
-use crate::diagnostic::{Diagnostics, Places, SourceMap};
+use crate::diagnostic::{Diagnostics, KeyFinder, SourceMap};
 
-/// Finds spans in the files of a source map.
+/// Finds the keys in the files of a source map.
 #[derive(Debug)]
-pub struct Parsed<'a> {
+pub struct SourceKeys<'a> {
     sources: &'a SourceMap,
     /// The tables of the files that were needed; `None` for a file that does not parse.
     tables: Mutex<BTreeMap<&'a Path, Option<Arc<SpecTable<'a>>>>>,
 }
 
-impl<'a> Parsed<'a> {
+impl<'a> SourceKeys<'a> {
     /// Parses no file yet.
     #[must_use]
     pub fn new(sources: &'a SourceMap) -> Self {
@@ -44,7 +44,7 @@ impl<'a> Parsed<'a> {
     }
 }
 
-impl Places for Parsed<'_> {
+impl KeyFinder for SourceKeys<'_> {
     fn key(&self, file: &Path, path: &[&str]) -> Option<Range<usize>> {
         self.find(file, path).map(|(key, _)| key)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::data::{ImageKey, SitePlace, SiteTag, SiteVersion};
+use super::data::{ImageKey, SiteRepository, SiteTag, SiteVersion};
 use crate::app::scan::{Scan, ScannedImage};
 use crate::image::{Described, DescribedImage};
 use crate::oci::packed_size;
@@ -72,7 +72,7 @@ impl<'a> ReadRepositories<'a> {
         key: &ImageKey,
         variants: &BTreeSet<Variant>,
         channels: &BTreeMap<Tag, String>,
-    ) -> SitePlace {
+    ) -> SiteRepository {
         let tags: BTreeMap<&Tag, &ScannedImage> = self
             .images(&repository)
             .flat_map(|image| image.tags.iter().map(move |tag| (tag, image)))
@@ -113,7 +113,7 @@ impl<'a> ReadRepositories<'a> {
         };
         let problems = self.scan.problems.iter();
         let mut unread = problems.filter(|problem| problem.is_repository);
-        SitePlace {
+        SiteRepository {
             is_unread: unread.any(|problem| problem.reference.repository == repository),
             tags: own.into_iter().map(site_tag).collect(),
             versions,

@@ -1,17 +1,17 @@
-//! Parts of a stream that are kept in memory.
+//! Parts of a stream, in memory.
 
-/// The maximum number of places of one kind.
-pub(super) const PLACES: usize = 16;
+/// The maximum number of list starts that are kept.
+pub(super) const MAX_STARTS: usize = 16;
 
-/// A part of a stream.
+/// A part of a stream. Its bytes are collected while the stream passes.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct StreamPart {
     start: u64,
     length: u64,
     bytes: Vec<u8>,
 }
 
-impl Kept {
+impl StreamPart {
     /// A part that starts at a position, and has at most this length.
     pub(super) const fn new(start: u64, length: u64) -> Self {
         Self {
@@ -46,32 +46,32 @@ impl Kept {
     }
 }
 
-/// The places where lists seem to start.
+/// The positions at which lists seem to start.
 #[derive(Debug, Default)]
-pub(super) struct ListStarts(Vec<Kept>);
+pub(super) struct ListStarts(Vec<StreamPart>);
 
 impl ListStarts {
-    /// Adds a place, unless there are [`PLACES`].
+    /// Adds a position, unless there are already [`MAX_STARTS`].
     pub(super) fn add(&mut self, start: u64, length: u64) {
-        self.add_up_to(PLACES, start, length);
+        self.add_up_to(MAX_STARTS, start, length);
     }
 
-    /// Adds a place, unless there are `count`.
+    /// Adds a position, unless there are already `count`.
     pub(super) fn add_up_to(&mut self, count: usize, start: u64, length: u64) {
         if self.0.len() < count {
-            self.0.push(Kept::new(start, length));
+            self.0.push(StreamPart::new(start, length));
         }
     }
 
-    /// See [`Kept::feed`].
+    /// Adds the missing bytes of every part, see [`StreamPart::feed`].
     pub(super) fn feed(&mut self, at: u64, window: &[u8]) {
         for place in &mut self.0 {
             place.feed(at, window);
         }
     }
 
-    /// The places in the order in which they were added.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {
+    /// The parts, in the order in which they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &StreamPart> {
         self.0.iter()
     }
 }
