@@ -1,5 +1,5 @@
-//! Generated fleets, four levels deep: `check`, `build --push`, both it and `plan` with everything up to
-//! date, and `plan` with one moved base.
+//! Measures generated fleets, four levels deep: `check`, the first `build --push`, `build --push`
+//! and `plan` if everything is up to date, and `plan` after one base has moved.
 
 use std::path::Path;
 
@@ -39,8 +39,8 @@ fn fleet(directory: &Path, host: &str, base: &str, size: usize) {
     }
 }
 
-fn accepts(exit: i32, workspace: &Path, arguments: &[&str]) -> Cost {
-    // A plan with moved bases is a refusal, and the benchmark measures this case.
+/// Measures a command that must end with the exit code `exit`.
+fn run_with_exit(exit: i32, workspace: &Path, arguments: &[&str]) -> Cost {
     if exit == 0 {
         return run(&mut golden(workspace, arguments));
     }
@@ -110,12 +110,12 @@ pub(crate) fn run_bench() {
         let build = run(&mut golden(directory.path(), &BUILD));
         let again = || run(&mut golden(directory.path(), &BUILD));
         let again_cold = repeat(runs, |_| {
-            forget(directory.path());
+            delete_state(directory.path());
             again()
         });
         let again_cached = repeat(runs, |_| again());
         let cold = repeat(runs, |_| {
-            forget(directory.path());
+            delete_state(directory.path());
             run(&mut golden(directory.path(), &["plan"]))
         });
         let cached = repeat(runs, |_| run(&mut golden(directory.path(), &["plan"])));
@@ -129,9 +129,9 @@ pub(crate) fn run_bench() {
 
         let proxy = Proxy::start(&registry.host);
         let through = format!("{}/fleet", proxy.host);
-        let counted = |forgetting: bool, command: &[&str]| {
-            if forgetting {
-                forget(directory.path());
+        let counted = |is_cold: bool, command: &[&str]| {
+            if is_cold {
+                delete_state(directory.path());
             }
             proxy.take();
             let arguments = [&["--registry", &through], command].concat();
@@ -166,7 +166,8 @@ pub(crate) fn run_bench() {
             &["build", "--push", "--engine", "embedded"],
         ));
         copy(&format!("{}/base/next:1.0.0", registry.host));
-        let one_moved = repeat(runs, |_| accepts(4, directory.path(), &["plan"]));
+        // golden refuses to publish the plan, because the base of published images has moved.
+        let one_moved = repeat(runs, |_| run_with_exit(4, directory.path(), &["plan"]));
         table::row(&[
             size.to_string(),
             table::time(check.time),
@@ -194,7 +195,7 @@ fn requests_of(number: usize) -> Vec<String> {
     list.into_iter().chain(tags).collect()
 }
 
-/// Deletes everything that golden has stored for a workspace, except for the lock.
-fn forget(workspace: &Path) {
+/// Deletes everything that golden has stored for a workspace, except for golden.lock.
+fn delete_state(workspace: &Path) {
     drop(std::fs::remove_dir_all(workspace.join(".golden")));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::measure::Cost;
 
-/// Prints a head and its rule.
+/// Prints the header row of a table, and the line below it.
 pub(crate) fn head(columns: &[&str]) {
     println!("| {} |", columns.join(" | "));
     println!("|{}", " --- |".repeat(columns.len()));

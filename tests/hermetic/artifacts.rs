@@ -221,7 +221,7 @@ fn a_reference_is_verified_by_the_rules_for_tags() {
     verify(&registry, "1.2.2").exit(5);
 }
 
-/// In a workspace, its tag rules apply to references to its images.
+/// The tag rules of a workspace apply to references to its images.
 #[test]
 fn a_reference_to_an_image_of_the_workspace_is_verified_by_its_rules() {
     let registry = FakeRegistry::start(Behaviour::default());

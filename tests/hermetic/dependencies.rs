@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::root;
 
-/// The allowed licences of dependencies. An expression with `OR` needs one of them, with `AND` all.
+/// The allowed licences of dependencies. `A OR B` requires one allowed licence, `A AND B` requires
+/// that both are allowed.
 const ALLOWED: [&str; 9] = [
     "0BSD",
     "Apache-2.0",
@@ -312,7 +313,7 @@ fn no_known_advisory_affects_a_locked_version() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Shows that the check above can fail.
+/// Shows that [`no_known_advisory_affects_a_locked_version`] can fail.
 #[test]
 fn an_advisory_affects_versions_that_are_neither_patched_nor_unaffected() {
     let advisory: Advisory = toml::from_str(

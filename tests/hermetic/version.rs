@@ -105,7 +105,8 @@ fn an_optimised_build_without_logs_of_git_has_the_commit() {
     assert_eq!(build(), (expected(&golden, "."), false));
 }
 
-/// Such a repository has no files for its branches and logs.
+/// A reftable repository has no files for its branches and logs, so the build script cannot watch
+/// them.
 #[test]
 fn an_optimised_build_in_a_reftable_repository_has_the_commit() {
     let golden = package();

@@ -184,7 +184,7 @@ fn features_that_need_execution_are_refused_by_name() {
         let error = assemble(&embedded, &golden, PinnedBase::Scratch)
             .await
             .unwrap_err();
-        assert!(error.needs_execution());
+        assert!(error.needs_docker());
         insta::assert_snapshot!(error, @r#"only the docker engine can build this image: [packages] install = ["tini"]"#);
 
         let mut golden = image("refused");
@@ -195,14 +195,14 @@ fn features_that_need_execution_are_refused_by_name() {
         let error = assemble(&embedded, &golden, base(services::base_debian_slim()).await)
             .await
             .unwrap_err();
-        assert!(error.needs_execution());
+        assert!(error.needs_docker());
         insta::assert_snapshot!(error, @"only the docker engine can build this image: [certs] trust: the base has no update-ca-certificates (package ca-certificates)");
 
         golden.family = Family::Rhel;
         let error = assemble(&embedded, &golden, PinnedBase::Scratch)
             .await
             .unwrap_err();
-        assert!(error.needs_execution());
+        assert!(error.needs_docker());
         insta::assert_snapshot!(error, @"only the docker engine can build this image: [certs] trust: the output of update-ca-trust cannot be predicted, because it depends on p11-kit's memory and contains the current time (in /etc/pki/ca-trust/extracted/java/cacerts)");
     });
 }

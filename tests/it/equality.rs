@@ -40,7 +40,7 @@ struct Seen {
     files: BTreeMap<String, (File, u64)>,
 }
 
-/// True for a value without content: engines write it or omit it.
+/// True if the value has no content. Some engines write such a value, others omit it.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

@@ -1,5 +1,5 @@
-//! An OCI layout as a base: it is found and pinned before the build, every read is checked against
-//! its digest, and both engines use it alike.
+//! An OCI layout as a base: golden finds and pins it before the build, and checks everything that
+//! it reads against its digest. Both engines give the same result.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -49,7 +49,7 @@ fn inspect(golden: &Golden, what: &str) -> Value {
 }
 
 #[test]
-fn an_image_of_a_layout_is_built_on() {
+fn an_image_can_be_built_on_an_image_of_a_layout() {
     let golden = workspace("oci:../base:team/base:1.0");
     let digest = passwd().write(&golden.path().join("base"), "team/base:1.0");
     golden.run(&["check"]).exit(0);
@@ -229,7 +229,7 @@ fn a_link_out_of_the_workspace_is_refused() {
 }
 
 #[test]
-fn missing_and_damaged_content_of_a_layout_is_named() {
+fn missing_and_damaged_content_of_a_layout_is_reported_with_its_digest() {
     let broken = |breaks: &dyn Fn(&Path)| {
         let golden = workspace("oci:../base");
         passwd().write(&golden.path().join("base"), "any");
@@ -409,9 +409,10 @@ fn a_variant_that_only_the_index_names_is_kept() {
     }
 }
 
-/// As Docker's classic builder and Go programs write an image with only labels.
+/// Docker's classic builder and Go programs write the config of an image without layers in these
+/// forms.
 #[test]
-fn an_image_without_layers_is_built_on() {
+fn an_image_can_be_built_on_an_image_without_layers() {
     let golden = Golden::new()
         .workspace("")
         .env("SOURCE_DATE_EPOCH", "1700000000");
@@ -434,7 +435,7 @@ fn an_image_without_layers_is_built_on() {
     }
 }
 
-/// containerd's media type for a zstd layer in schema 2.
+/// containerd uses this media type for a zstd layer in an image of schema 2.
 #[test]
 fn zstd_layers_of_schema_2_are_passed_on() {
     let plain = layout::tar(&[("etc", 'd', ""), ("etc/passwd", 'f', "app:x:7:8::/:\n")]);
@@ -640,7 +641,7 @@ fn concurrent_writers_of_a_layout_lose_no_image() {
 
 /// A file that a killed command left incomplete does not make the directory unusable.
 #[test]
-fn a_layout_whose_first_file_is_incomplete_is_continued() {
+fn a_directory_with_an_incomplete_first_file_becomes_a_layout() {
     let image = "[image]\nname = \"app\"\nversion = \"1.2.3\"\nbase = \"scratch\"\n";
     let golden = Golden::new()
         .workspace("")
@@ -650,17 +651,17 @@ fn a_layout_whose_first_file_is_incomplete_is_continued() {
     golden.run(&["inspect", "oci:out:app:1.2.3"]).exit(0);
 }
 
-/// As skopeo writes `oci:DIR:NAME`, and as `base = "oci:DIR:NAME"` reads it.
+/// The name in `--to oci:DIR:NAME` means the same as in skopeo and in `base = "oci:DIR:NAME"`.
 #[test]
 fn an_image_in_a_layout_gets_the_name_of_the_destination() {
-    let fine = |name: &str, base: &str| {
+    let spec = |name: &str, base: &str| {
         format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
     };
     let golden = Golden::new()
         .workspace("")
-        .image("app", &fine("app", "{ image = \"below\" }"))
-        .image("below", &fine("below", "\"scratch\""))
-        .image("child", &fine("child", "\"oci:../out:team/app:stable\""));
+        .image("app", &spec("app", "{ image = \"below\" }"))
+        .image("below", &spec("below", "\"scratch\""))
+        .image("child", &spec("child", "\"oci:../out:team/app:stable\""));
     let build =
         |to: &str, image: &str| golden.run(&["build", "--engine", "embedded", "--to", to, image]);
     build("oci:out:team/app:stable", "app").exit(0);

@@ -1,4 +1,4 @@
-//! Bills of materials beside those of syft, and in the validators of their formats.
+//! Compares bills of materials with those of syft, and validates them against their formats.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;

@@ -336,7 +336,7 @@ fn auto_selects_docker_if_the_base_requires_it() {
     );
 }
 
-/// For the family rhel, golden knows this before it reads the base.
+/// golden knows this from the family rhel, before it reads the base.
 #[test]
 fn red_hats_tool_always_requires_docker() {
     let golden = Golden::new()

@@ -130,8 +130,8 @@ fn nothing_changes_if_deletion_is_disabled() {
     );
 }
 
-/// True for the DELETE of the placeholder: by digest, and not the request that tests if deletion is
-/// enabled.
+/// True if the request deletes the placeholder by digest. The request that tests if deletion is
+/// enabled is not counted.
 fn is_second_step(seen: &Seen) -> bool {
     let probe = Digest::of(b"golden asks whether deletion is enabled").to_string();
     seen.method == "DELETE"

@@ -12,7 +12,8 @@ use crate::support::services;
 
 const LINES: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nARG GOLDEN_BASE_USER=\nUSER root\nRUN [\"/bin/sh\",\"-ec\",\"id -u\"]\nUSER ${GOLDEN_BASE_USER}\n";
 
-/// For the second engine: its steps have no network that BuildKit could provide.
+/// A Dockerfile without steps, for the second engine, because BuildKit cannot give its steps a
+/// network.
 const NO_STEPS: &str = "ARG GOLDEN_BASE=none\nFROM ${GOLDEN_BASE}\nLABEL built=yes\n";
 
 /// The digest of the registry's busybox, which the second engine pulls.

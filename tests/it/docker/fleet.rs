@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use golden::assemble::{Assembled, LayerSource};
 use golden::engine::docker::Builder;
 use golden::engine::fleet::FleetEngine;
-use golden::engine::{BuildOptions, Embedded, Error, Fleet, ImageLocation};
+use golden::engine::{BuildOptions, BuildOutput, Embedded, Error, Fleet};
 use golden::event::Events;
 use golden::image::Blobs;
 use golden::oci::{Bytes, Content, ImageConfig};
@@ -66,9 +66,9 @@ async fn build(fleet: &Fleet, recipe: &Recipe) -> Assembled {
         .await
         .unwrap();
     assert_eq!(built.platforms, recipe.image.platforms);
-    match built.artifact {
-        ImageLocation::Assembled(assembled) => assembled,
-        ImageLocation::Docker { .. } => panic!("the fleet returned an image of a single engine"),
+    match built.output {
+        BuildOutput::Assembled(assembled) => assembled,
+        BuildOutput::Docker { .. } => panic!("the fleet returned an image of a single engine"),
     }
 }
 

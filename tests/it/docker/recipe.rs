@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use golden::engine::docker::Builder;
-use golden::engine::{BuildOptions, BuiltImage, Docker, Error, ImageLocation};
+use golden::engine::{BuildOptions, BuildOutput, BuiltImage, Docker, Error};
 use golden::event::{Event, Events};
 use golden::oci::Content;
 use golden::oci::tar::{Entry, EntryKind};
@@ -148,9 +148,9 @@ impl Outcome {
     #[track_caller]
     pub(crate) fn built(&self) -> (&BuiltImage, &Digest) {
         match &self.result {
-            Ok(built) => match &built.artifact {
-                ImageLocation::Docker { id } => (built, id),
-                ImageLocation::Assembled(_) => {
+            Ok(built) => match &built.output {
+                BuildOutput::Docker { id } => (built, id),
+                BuildOutput::Assembled(_) => {
                     panic!("the Docker engine returned an assembled image")
                 }
             },

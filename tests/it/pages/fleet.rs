@@ -7,12 +7,12 @@ use golden::app::graph::{Edge, Graph, GraphNode, NodeKind, NodeState};
 use golden::app::site::SiteReport;
 use golden::app::site::data::{
     Freshness, ImageKey, SiteBase, SiteChanges, SiteContent, SiteImage, SiteLayer, SiteLineage,
-    SitePlace, SiteTag, SiteVersion,
+    SiteRepository, SiteTag, SiteVersion,
 };
 use golden::checks::{Mismatch, TestVerdict, TestedPlatform};
 use golden::diagnostic::{Diagnostic, Diagnostics};
 use golden::inventory::{
-    ImageContent, ImageDifference, Inventory, LayerOwner, Merged, Package, PackageKind,
+    ImageContent, ImageDifference, ImageFiles, Inventory, LayerOwner, Package, PackageKind,
     SourcePackage,
 };
 use golden::oci::ImageConfig;
@@ -164,7 +164,7 @@ fn packages(now: bool, more: usize) -> Vec<Package> {
 fn changes(from: &str, to: &str, more: usize) -> SiteChanges {
     let content = |now| ImageContent {
         config: ImageConfig::default(),
-        files: Merged::default(),
+        files: ImageFiles::default(),
         inventory: Inventory {
             packages: packages(now, more),
             ..Inventory::default()
@@ -219,7 +219,7 @@ fn versions(name: &str, newest: &str, megabytes: u64, days: i64, number: u64) ->
 }
 
 /// The repository of an image, with moving tags on the newest version.
-fn place(name: &str, variant: Option<&str>, versions: Vec<SiteVersion>) -> SitePlace {
+fn place(name: &str, variant: Option<&str>, versions: Vec<SiteVersion>) -> SiteRepository {
     let suffixed = |tag: &str| variant.map_or(tag.to_owned(), |variant| format!("{tag}-{variant}"));
     let mut tags = Vec::new();
     for (position, one) in versions.iter().enumerate() {
@@ -236,7 +236,7 @@ fn place(name: &str, variant: Option<&str>, versions: Vec<SiteVersion>) -> SiteP
             channel: None,
         }));
     }
-    SitePlace {
+    SiteRepository {
         repository: format!("{REGISTRY}/{name}").parse().unwrap(),
         versions,
         tags,

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use golden::assemble::Assembled;
-use golden::engine::{BuildOptions, Embedded, ImageLocation, embedded};
+use golden::engine::{BuildOptions, BuildOutput, Embedded, embedded};
 use golden::event::Events;
 use golden::image::Blobs;
 use golden::oci::Content;
@@ -150,9 +150,9 @@ pub(crate) async fn assemble(
         .build(&recipe, &BuildOptions::default(), &Events::silent())
         .await
     {
-        Ok(built) => match built.artifact {
-            ImageLocation::Assembled(assembled) => Ok(assembled),
-            ImageLocation::Docker { .. } => panic!("the embedded engine made a docker image"),
+        Ok(built) => match built.output {
+            BuildOutput::Assembled(assembled) => Ok(assembled),
+            BuildOutput::Docker { .. } => panic!("the embedded engine made a docker image"),
         },
         Err(golden::engine::Error::Embedded(error)) => Err(error),
         Err(other) => panic!("{other}"),

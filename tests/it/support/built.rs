@@ -42,7 +42,7 @@ pub(crate) struct Built {
 pub(crate) struct File {
     /// `f` for a file, `d` for a directory, `l` for a symbolic link, `h` for a hard link.
     pub(crate) kind: char,
-    /// With set-id and sticky bits.
+    /// The mode, with set-id and sticky bits.
     pub(crate) mode: u32,
     pub(crate) owner: (u64, u64),
     /// The target of a link, or the content.
@@ -241,7 +241,7 @@ impl Built {
     }
 }
 
-/// True for files that every container has, independent of its image.
+/// True if the engine adds the file to every container, with any image.
 fn from_the_engine(path: &str) -> bool {
     let files = [
         ".dockerenv",

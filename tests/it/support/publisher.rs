@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use golden::assemble::{Assembled, AssembledImage, Layer, LayerSource};
-use golden::engine::{BuiltImage, Docker, EngineKind, ImageLocation};
+use golden::engine::{BuildOutput, BuiltImage, Docker, EngineKind};
 use golden::event::Events;
 use golden::image::{Blobs, FileReader};
 use golden::observe::{self, ConfigCache};
@@ -374,7 +374,7 @@ impl Image {
             engine: EngineKind::Embedded,
             platforms: vec![platform],
             config: ImageConfig::parse(&config).unwrap(),
-            artifact: ImageLocation::Assembled(Assembled {
+            output: BuildOutput::Assembled(Assembled {
                 top: manifest,
                 images: vec![image],
             }),
@@ -409,16 +409,16 @@ impl Image {
             .unwrap();
         BuiltImage {
             engine: EngineKind::Docker,
-            artifact: ImageLocation::Docker { id },
+            output: BuildOutput::Docker { id },
             ..self.built()
         }
     }
 
     /// The digest of [`Self::built`].
     pub(crate) fn digest(&self) -> Digest {
-        match self.built().artifact {
-            ImageLocation::Assembled(assembled) => assembled.top.digest,
-            ImageLocation::Docker { id } => id,
+        match self.built().output {
+            BuildOutput::Assembled(assembled) => assembled.top.digest,
+            BuildOutput::Docker { id } => id,
         }
     }
 }
