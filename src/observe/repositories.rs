@@ -149,7 +149,8 @@ fn own_tags(recipe: &Recipe, tags: &[Tag]) -> BTreeSet<Tag> {
 struct RequiredTags {
     /// The existing tags of the fan-out of the image.
     own: BTreeSet<Tag>,
-    /// The tags of the versions that other moving tags of the fan-out belong to.
+    /// The tags of the versions that other moving tags of the fan-out belong to, and the tags that
+    /// withdrawn versions leave.
     holders: BTreeSet<Tag>,
 }
 
@@ -179,6 +180,11 @@ impl RequiredTags {
                 required
                     .holders
                     .extend(holder.map(|tagged| tagged.tag.clone()));
+            }
+            for left in tags::vacated(&out, &all, &counted, &image.tags) {
+                let tags = left.out.tags.into_iter().map(|planned| planned.tag);
+                let holders = left.holders.into_iter().map(|holder| holder.tag);
+                required.holders.extend(tags.chain(holders));
             }
             required.own.extend(
                 out.tags

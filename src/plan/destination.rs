@@ -10,8 +10,8 @@ use crate::config_files::policy::RequiredArtifact;
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
-    self, Action, Move, MoveReason, OriginalTag, TagError, TagList, TagRole, TaggedVersion,
-    is_revision,
+    self, Action, Move, MoveReason, OriginalTag, PlannedTag, TagError, TagList, TagRole,
+    TaggedVersion, Vacated, is_revision,
 };
 
 /// The planned changes in one registry.
@@ -219,12 +219,14 @@ pub(super) fn plan(
     let decided = tags::decide(&out, &state.existing, &image.tags, published_content);
     let original = out.original(&state.all).filter(|_| !withdrawn);
     let original = original.map(|original| view.preserve(original));
-    let tags: Vec<PlannedMove> = original
+    let mut tags: Vec<PlannedMove> = original
         .into_iter()
         .chain(decided.into_iter().map(|decided| view.planned(decided)))
         .collect();
     let mut moving = tags.iter().filter(|planned| planned.is_push());
     let predecessor = moving.find_map(|planned| state.digests.get(&planned.tag).cloned());
+    let left = tags::vacated(&out, &state.all, &state.existing, &image.tags);
+    tags.extend(left.iter().flat_map(|left| view.vacated(left)));
     let attach = match (&content, here) {
         (ContentSource::Published { .. }, Some(published)) => published.lacking.clone(),
         _ => BTreeSet::new(),
@@ -285,6 +287,26 @@ impl RepositoryView<'_> {
             to,
             because,
         }
+    }
+
+    /// Plans the tags that still point to a withdrawn version although they belong to another one.
+    fn vacated(&self, left: &Vacated) -> Vec<PlannedMove> {
+        let withdrawn = self.state.digests.get(left.out.full());
+        let moving = left.out.tags.iter().skip(1).zip(&left.holders);
+        let is_left = |(planned, holder): &(&PlannedTag, &TaggedVersion)| {
+            let named = self.state.digests.get(&planned.tag);
+            let expected = self.state.digests.get(&holder.tag);
+            named.is_some() && named == withdrawn && expected.is_some() && named != expected
+        };
+        let plan = |(planned, holder): (&PlannedTag, &TaggedVersion)| PlannedMove {
+            tag: planned.tag.clone(),
+            role: planned.role,
+            action: PlannedAction::Move,
+            from: Some(left.out.version.to_string()),
+            to: Some(holder.version.to_string()),
+            because: MoveReason::Withdrawn(left.out.version.clone()),
+        };
+        moving.filter(is_left).map(plan).collect()
     }
 
     /// Plans the tag that preserves the first content of a version.

@@ -9,7 +9,9 @@ use super::{Error, PublishJob};
 use crate::engine::BuildOutput;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
-use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, Reason};
+use crate::plan::{
+    ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedMove, Reason,
+};
 use crate::reference::{Digest, Tag};
 use crate::registry::Repo;
 use crate::render::INPUTS;
@@ -38,6 +40,8 @@ pub(super) struct PublishTarget<'a> {
     pub(super) previous: Option<Digest>,
     /// The first content of the version, and the tag that keeps it reachable.
     pub(super) original: Option<(Tag, RawManifest)>,
+    /// The tags that the plan moves away from other, withdrawn versions.
+    pub(super) vacated: Vec<FanOut>,
 }
 
 /// Reads the tags of every destination again and decides. Fails for all registries if one refuses
@@ -118,6 +122,13 @@ async fn examine<'a>(
     let original = original
         .zip(plain)
         .map(|(OriginalTag { tag, .. }, raw)| (tag, raw));
+    let is_planned = |left: &FanOut| {
+        let mut moving = left.tags.iter().skip(1);
+        moving.any(|one| planned.of(&one.tag).is_some_and(PlannedMove::is_push))
+    };
+    let vacated = tags::vacated(&out, &all, &existing, &image.tags);
+    let vacated = vacated.into_iter().map(|left| left.out);
+    let vacated: Vec<FanOut> = vacated.filter(is_planned).collect();
     let previous = found.as_ref().map(|found| found.digest.clone());
     let published = already_there(job, planned, &repo, full, found).await?;
     let content = if published.is_some() {
@@ -151,6 +162,7 @@ async fn examine<'a>(
         published,
         previous,
         original,
+        vacated,
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use semver::Version;
 
 use super::decide::{PublishTarget, has_inputs};
 use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
@@ -15,7 +16,7 @@ use crate::engine::{BuildOutput, EngineKind};
 use crate::event::Step;
 use crate::oci::{ImageConfig, Manifest, RawManifest, rfc3339};
 use crate::reference::{Digest, Tag};
-use crate::tags::{Action, Move};
+use crate::tags::{Action, FanOut, Move};
 
 /// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
@@ -34,22 +35,23 @@ pub async fn release(
     } = uploaded;
     for (destination, raw) in destinations {
         match raw.filter(|_| !job.is_withdrawn()) {
-            Some(raw) => receipts.push(release_one(&job, destination, &raw, milliseconds).await?),
+            Some(raw) => receipts.push(release_one(&job, &destination, &raw, milliseconds).await?),
             None => correct(&job, &destination).await?,
         }
+        vacate(&job, &destination).await?;
     }
     Ok(())
 }
 
 async fn release_one(
     job: &PublishJob<'_>,
-    destination: PublishTarget<'_>,
+    destination: &PublishTarget<'_>,
     raw: &RawManifest,
     pushing: u64,
 ) -> Result<Receipt, Error> {
     let start = Instant::now();
     let moves = &destination.moves;
-    let previous = previous_digests(&destination).await?;
+    let previous = previous_digests(destination).await?;
     let full = destination.out.full();
     let must_move = |decided: &&Move| {
         decided.is_push() && decided.tag != *full && previous.get(&decided.tag) != Some(&raw.digest)
@@ -71,9 +73,9 @@ async fn release_one(
     let start = Instant::now();
     // The tag of the version itself was put with the content.
     let put: Vec<Tag> = tags_to_move.into_iter().chain([full.clone()]).collect();
-    let (raw, settled) = settle_on(job, &destination, raw, &previous, &put).await?;
-    report(job, &settled);
-    remember(job, &destination, &raw).await;
+    let (raw, settled) = settle_on(job, destination, raw, &previous, &put).await?;
+    report(job, &settled, None);
+    remember(job, destination, &raw).await;
     let mut durations = job.durations.clone();
     durations.extend([
         ("push".to_owned(), pushing),
@@ -94,7 +96,7 @@ async fn release_one(
         .map(|decided| tag_receipt(decided, &previous, &raw, &settled));
     let receipt = receipt(
         job,
-        &destination,
+        destination,
         &raw,
         original.into_iter().chain(moved).collect(),
         durations,
@@ -154,36 +156,50 @@ async fn settle_on(
 
 /// Moves the moving tags that point to a withdrawn version to the versions that they belong to.
 async fn correct(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
-    let rules = &job.recipe.image.tags;
-    let nothing = BTreeMap::new();
-    report(
-        job,
-        &settle(
-            &destination.repo,
-            &destination.out,
-            rules,
-            None,
-            &nothing,
-            &[],
-        )
-        .await?,
-    );
+    let version = job.is_withdrawn().then_some(&destination.out.version);
+    let settled = settle_withdrawn(job, destination, &destination.out).await?;
+    report(job, &settled, version);
     Ok(())
 }
 
-/// Reports the tags that were put on a version other than the published one.
-fn report(job: &PublishJob<'_>, settled: &[Settled]) {
+/// Moves the tags that still point to other versions, which are withdrawn, to the versions that they
+/// belong to.
+async fn vacate(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
+    for left in &destination.vacated {
+        let settled = settle_withdrawn(job, destination, left).await?;
+        report(job, &settled, Some(&left.version));
+    }
+    Ok(())
+}
+
+/// Settles the tags `out` of a withdrawn version.
+async fn settle_withdrawn(
+    job: &PublishJob<'_>,
+    destination: &PublishTarget<'_>,
+    out: &FanOut,
+) -> Result<Vec<Settled>, Error> {
+    let rules = &job.recipe.image.tags;
+    settle(&destination.repo, out, rules, None, &BTreeMap::new(), &[]).await
+}
+
+/// Reports the tags that were put on a version other than the published one. `withdrawn` is the
+/// version that the tags belong to, if it is withdrawn.
+fn report(job: &PublishJob<'_>, settled: &[Settled], withdrawn: Option<&Version>) {
     for Settled {
         tag,
         digest,
         corrected,
     } in settled
     {
-        let reason = match corrected {
-            None => continue,
-            Some(Correction::Overtaken) if job.is_withdrawn() => "this version is withdrawn",
-            Some(Correction::Overtaken) => "a higher version was published concurrently",
-            Some(Correction::Stray) => "the tag rules do not allow the image that it pointed to",
+        let reason = match (corrected, withdrawn) {
+            (None, _) => continue,
+            (Some(Correction::Overtaken), Some(version)) => format!("{version} is withdrawn"),
+            (Some(Correction::Overtaken), None) => {
+                "a higher version was published concurrently".to_owned()
+            }
+            (Some(Correction::Stray), _) => {
+                "the tag rules do not allow the image that it pointed to".to_owned()
+            }
         };
         job.events.note(
             Some(job.image()),

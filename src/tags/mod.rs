@@ -15,6 +15,7 @@ mod reason;
 mod requirement;
 mod siblings;
 mod tag_list;
+mod vacated;
 mod version;
 
 pub use build_cache::{build_cache, is_build_cache};
@@ -32,6 +33,7 @@ pub use reason::MoveReason;
 pub use requirement::{Requirement, TagVersion};
 pub use siblings::siblings;
 pub use tag_list::{TagList, TaggedVersion, Withdrawn, is_withdrawn};
+pub use vacated::{Vacated, vacated};
 pub use version::{VersionError, any_version, is_revision, version, version_argument};
 
 use std::collections::BTreeSet;

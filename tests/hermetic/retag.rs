@@ -275,6 +275,51 @@ fn a_withdrawn_version_releases_its_tags_and_is_not_published() {
     assert_eq!(app.tags()["latest"], app.tags()["1.10.1"]);
 }
 
+/// The version of the spec has tags of another line, so that its own fan-out has no tag that points
+/// to the withdrawn version.
+#[test]
+fn a_withdrawn_version_of_another_line_releases_its_tags() {
+    let app = App::new();
+    for version in ["1.2.9", "1.2.10", "1.3.0", "2.0.0"] {
+        app.version(version).publish();
+    }
+    let before = app.tags();
+    let withdrawn = "withdrawn = [\"1.2.10\", \"1.3.0\"]";
+    for (version, outcome) in [
+        ("2.0.0", "retagged"),
+        ("2.0.1", "published"),
+        ("3.0.0-rc.1", "published"),
+    ] {
+        for tag in ["1.2", "1"] {
+            app.registry.tag("app", tag, &before[tag]);
+        }
+        let plan = app.spec(version, "", withdrawn).run(&["plan"], 0).stdout;
+        for row in [
+            "move    1.2     1.2.10 → 1.2.9",
+            "move    1       1.3.0 → 1.2.9",
+        ] {
+            let words: Vec<&str> = row.split_whitespace().collect();
+            let is_row = |line: &str| line.split_whitespace().eq(words.iter().copied());
+            assert!(plan.lines().any(is_row), "{plan}");
+        }
+        let run = app.publish();
+        assert!(run.stdout.contains(outcome), "{}", run.stdout);
+        assert!(
+            run.stderr.contains("moved 1.2 to") && run.stderr.contains(": 1.2.10 is withdrawn"),
+            "{}",
+            run.stderr
+        );
+        let tags = app.tags();
+        for tag in ["1.2", "1"] {
+            assert_eq!(tags[tag], before["1.2.9"], "{tag}");
+        }
+        for tag in ["1.2.10", "1.3.0", "1.3"] {
+            assert_eq!(tags[tag], before[tag], "{tag}");
+        }
+        assert_eq!(app.outcome(&["build", "--push"], 0), "unchanged");
+    }
+}
+
 /// A withdrawn image does not fail the run: the images built on it are skipped until its version is
 /// raised.
 #[test]
