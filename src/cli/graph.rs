@@ -8,7 +8,7 @@ use super::session::show;
 use crate::app::graph::graph;
 use crate::app::session::check;
 use crate::report::OutputFormat;
-use crate::report::graph::{dot, mermaid, svg};
+use crate::report::graph::{dot, mermaid, svg, tree};
 
 /// Show which image is built on which.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match context.format {
         OutputFormat::Json => context.out.json(&graph),
         OutputFormat::Dot => context.out.data(&dot(&graph)),
+        OutputFormat::Tree => context.out.data(&tree(&graph)),
         OutputFormat::Svg => context.out.data(&svg(&graph)),
         _ => context.out.data(&mermaid(&graph)),
     }

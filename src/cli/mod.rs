@@ -420,7 +420,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     if let Err(failure) = groups::check(cli.command.name(), &context.globals) {
         return run::end(&context, Err(failure));
     }
-    match format::choose(&cli.command, context.globals.format.as_deref()) {
+    let terminal = surroundings::is_stdout_a_terminal();
+    match format::choose(&cli.command, context.globals.format.as_deref(), terminal) {
         Ok(format) => context.format = format,
         Err(failure) => return run::end(&context, Err(failure)),
     }

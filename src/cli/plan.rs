@@ -64,9 +64,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.out.json(&PlanReport { plan, diffs });
     } else {
         let differences = report::plan_differences(&diffs);
+        let totals = report::plan_totals(&plan).unwrap_or_default();
         context
             .out
-            .data(&format!("{}{differences}", report::plan(&plan)));
+            .data(&format!("{}{differences}{totals}", report::plan(&plan)));
     }
     let missing = !unready.is_empty();
     unready::show(unready, context, &sources);

@@ -91,9 +91,14 @@ fn style(globals: &GlobalArgs, env: &BTreeMap<String, String>) -> OutputStyle {
         .map(|(_, columns)| usize::from(columns));
     OutputStyle {
         color: color_on(terminal),
-        data_color: color_on(std::io::stdout().is_terminal()),
+        data_color: color_on(is_stdout_a_terminal()),
         interactive: terminal && !silent,
         quiet: globals.quiet,
         width: columns.or(width).unwrap_or(120).max(40),
     }
+}
+
+/// True if the data that a command writes is shown on a terminal.
+pub(super) fn is_stdout_a_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }

@@ -13,6 +13,8 @@ pub enum OutputFormat {
     Sarif,
     /// GitLab CI: a code quality report, or a child pipeline.
     Gitlab,
+    /// A tree of text.
+    Tree,
     /// A Mermaid diagram.
     Mermaid,
     /// A Graphviz diagram.
@@ -41,6 +43,7 @@ impl OutputFormat {
             Self::Github => "github",
             Self::Sarif => "sarif",
             Self::Gitlab => "gitlab",
+            Self::Tree => "tree",
             Self::Mermaid => "mermaid",
             Self::Dot => "dot",
             Self::Svg => "svg",

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::branches::branches;
 use super::text::{count, one_line};
 use crate::app::impact::{Impact, ImpactedImage};
 use crate::app::scan::ScanProblem;
@@ -15,31 +16,13 @@ pub fn impact(found: &Impact) -> String {
     if let Some(base) = &found.base {
         let _ = writeln!(text, "{}", one_line(base));
     }
-    for (n, image) in found.images.iter().enumerate() {
-        let later = &found.images[n + 1..];
-        let branch = if has_sibling(later, image.depth) {
-            "├── "
-        } else {
-            "└── "
-        };
-        let mut line = String::new();
-        if found.base.is_some() {
-            for depth in 0..image.depth {
-                let above = has_sibling(later, depth);
-                line.push_str(if above { "│   " } else { "    " });
-            }
-            line.push_str(branch);
-        }
+    let depths: Vec<usize> = found.images.iter().map(|image| image.depth).collect();
+    for (image, branch) in found.images.iter().zip(branches(&depths)) {
+        let branch = found.base.as_ref().map_or("", |_| &branch);
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "{line}{}{}", image.reference, details(image, found));
+        let _ = writeln!(text, "{branch}{}{}", image.reference, details(image, found));
     }
     text
-}
-
-/// True if an image of this depth follows before the tree returns to a lower depth.
-fn has_sibling(later: &[ImpactedImage], depth: usize) -> bool {
-    let next = later.iter().find(|image| image.depth <= depth);
-    next.is_some_and(|image| image.depth == depth)
 }
 
 /// The other tags, the platforms, the version of the base and the packages of an image.

@@ -3,6 +3,7 @@
 
 mod attested;
 mod audited;
+mod branches;
 mod channels;
 mod code_quality;
 mod conceal;
@@ -65,7 +66,7 @@ pub use moves::moves;
 pub use out::Out;
 pub use outdated::outdated;
 pub use packages::packages;
-pub use plan::plan;
+pub use plan::{plan, plan_totals};
 pub use progress::{EventLog, Folding, LoggedRun, Reporting, ReportingOptions, spawn};
 pub use promotion::promotion;
 pub use referrers::referrers;
@@ -88,6 +89,7 @@ pub fn diagnostics(out: &Out, format: OutputFormat, found: &Diagnostics, sources
         OutputFormat::Gitlab => out.data(&code_quality::report(found, sources)),
         OutputFormat::Sarif => out.data(&sarif::log(found, sources, &[])),
         OutputFormat::Text
+        | OutputFormat::Tree
         | OutputFormat::Mermaid
         | OutputFormat::Dot
         | OutputFormat::Svg

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::TextTable;
+use super::text::count;
 use crate::plan::{
     ChannelAction, Plan, PlanStep, PlannedAction, PlannedChannel, PlannedImage, PlannedMove, joined,
 };
@@ -18,19 +19,49 @@ pub fn plan(plan: &Plan) -> String {
     text
 }
 
-fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
-    let step = match &image.step {
+/// The number of images of each step, such as `12 images: 3 to build, 9 to skip`, as a line. `None`
+/// for a single image.
+#[must_use]
+pub fn plan_totals(plan: &Plan) -> Option<String> {
+    if plan.images.len() < 2 {
+        return None;
+    }
+    let steps = STEPS.map(|step| {
+        let images = plan.images.iter();
+        let number = images.filter(|image| step_name(&image.step) == step);
+        (number.count(), step)
+    });
+    let steps = steps.into_iter().filter(|(number, _)| *number > 0);
+    let steps: Vec<String> = steps
+        .map(|(number, step)| match step {
+            "refuse" => format!("{number} refused"),
+            step => format!("{number} to {step}"),
+        })
+        .collect();
+    let images = count(plan.images.len(), "image");
+    Some(format!("{images}: {}\n", steps.join(", ")))
+}
+
+/// The names of the steps, in the order of the totals.
+const STEPS: [&str; 6] = ["build", "copy", "retag", "attach", "skip", "refuse"];
+
+const fn step_name(step: &PlanStep) -> &'static str {
+    match step {
         PlanStep::Build { .. } => "build",
         PlanStep::Skip { .. } => "skip",
         PlanStep::Retag { .. } => "retag",
         PlanStep::Attach { .. } => "attach",
         PlanStep::Copy { .. } => "copy",
         PlanStep::Refuse { .. } => "refuse",
-    };
+    }
+}
+
+fn write_image(text: &mut String, image: &PlannedImage) -> std::fmt::Result {
     writeln!(
         text,
-        "{}  {step}: {}",
+        "{}  {}: {}",
         image.image,
+        step_name(&image.step),
         joined(image.step.because(), "; ")
     )?;
     if let PlanStep::Refuse { help, .. } = &image.step {

@@ -55,6 +55,22 @@ fn global_options_are_accepted_anywhere() {
         assert_eq!(document["schema"], 1);
         assert_eq!(document["rule"], "env.deny_secrets");
     }
+    for args in [
+        ["key", "new", "--out", "a", "--format", "json"],
+        ["key", "--format", "json", "new", "--out", "b"],
+        ["--format", "json", "key", "new", "--out", "c"],
+    ] {
+        let golden = Golden::new().env("GOLDEN_SIGNING_PASSWORD", "");
+        let run = golden.run(&args).exit(0);
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(document["schema"], 1);
+    }
+    let help = Golden::new().run(&["lifecycle", "apply", "-h"]).exit(0);
+    assert!(
+        help.stdout.contains("[possible values: text, json]"),
+        "{}",
+        help.stdout
+    );
 }
 
 #[test]

@@ -295,6 +295,15 @@ fn a_failure_stops_only_its_dependants() {
 }
 
 #[test]
+fn a_plan_of_several_images_ends_with_their_number() {
+    let golden = three();
+    let plan = |args: &[&str]| golden.run(&[&["plan"], args].concat()).exit(0).stdout;
+    let all = plan(&[]);
+    assert!(all.ends_with("\n4 images: 4 to build\n"), "{all}");
+    assert!(!plan(&["a"]).contains("1 image"));
+}
+
+#[test]
 fn the_graph_shows_bases_and_images() {
     let golden = three();
     golden.write(
@@ -316,6 +325,8 @@ fn the_graph_shows_bases_and_images() {
             .stdout
             .starts_with("<svg")
     );
+    let tree = golden.run(&["graph", "--format", "tree"]).exit(0).stdout;
+    insta::assert_snapshot!("the_graph_as_a_tree", tree);
     assert_eq!(jobs(&golden, &["c"]), [["a"], ["b"], ["c"]]);
 }
 

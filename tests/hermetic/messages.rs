@@ -183,6 +183,10 @@ fn the_help_of_a_command_lists_its_formats() {
             "[default: text] [possible values: text, json, sarif]",
         ),
         ("schema", "[default: json] [possible values: json]"),
+        (
+            "graph",
+            "[default: tree on a terminal, else mermaid] [possible values: tree, mermaid, dot, svg, json]",
+        ),
     ] {
         let help = golden.run(&[command, "-h"]).exit(0).stdout;
         let line = help.split_whitespace().collect::<Vec<_>>().join(" ");

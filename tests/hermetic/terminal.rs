@@ -38,6 +38,21 @@ fn screens(golden: &Golden, args: &str, columns: u16, rows: u16) -> Screens {
 }
 
 #[test]
+fn a_graph_on_a_terminal_is_a_tree() {
+    let image = |name: &str, base: &str| {
+        format!("[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n")
+    };
+    let golden = Golden::new()
+        .workspace("")
+        .image("a", &image("a", "\"scratch\""))
+        .image("b", &image("b", "{ image = \"a\" }"));
+    assert_eq!(
+        screens(&golden, "graph", 60, 10).last,
+        "a:1.0.0\n└── b:1.0.0"
+    );
+}
+
+#[test]
 fn a_terminal_shows_the_running_steps_and_at_last_only_the_result() {
     for (columns, rows) in [(80, 24), (120, 40)] {
         let registry = FakeRegistry::start(Behaviour {

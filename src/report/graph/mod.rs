@@ -3,10 +3,12 @@
 mod dot;
 mod mermaid;
 mod svg;
+mod tree;
 
 pub use dot::dot;
 pub use mermaid::mermaid;
 pub use svg::svg;
+pub use tree::tree;
 
 use crate::app::graph::NodeState;
 
@@ -59,5 +61,6 @@ mod tests {
         insta::assert_snapshot!("mermaid", mermaid(&graph()));
         insta::assert_snapshot!("dot", dot(&graph()));
         insta::assert_snapshot!("svg", svg(&graph()));
+        insta::assert_snapshot!("tree", tree(&graph()));
     }
 }
