@@ -1,6 +1,8 @@
 //! Applies the policy of the workspace to published images: single images, repositories, and all
 //! repositories of a namespace.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
@@ -17,11 +19,11 @@ use super::scope::CommandScope;
 use super::settings::Settings;
 use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
-use crate::diagnostic::{Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::engine::Embedded;
 use crate::event::Events;
 use crate::glob::Glob;
-use crate::image::{Described, DescribedImage, describe};
+use crate::image::{Described, DescribedImage, LabelledBase, describe};
 use crate::observe::Absent;
 use crate::oci::{Descriptor, packed_size};
 use crate::policy::{
@@ -387,32 +389,77 @@ impl Audit<'_> {
         check_sizes(self.policy, &sized)
     }
 
-    /// The findings about the announcements of the publisher.
+    /// The findings about the announcements of the publishers of an image and of its bases.
     async fn lifecycle(
         &self,
         name: &Reference,
         image: &ScannedImage,
         known_as: &[String],
     ) -> Diagnostics {
-        let digest = &image.described.raw.digest;
-        let base = Base::Reference(name.clone());
-        let used = UsedBase {
-            base: &base,
-            known_as,
-            now: self.now,
-        };
+        let own = (
+            name.clone(),
+            image.repository.clone(),
+            &image.described.raw.digest,
+        );
+        let bases = self.bases(image);
+        let bases = bases.iter().filter_map(|base| {
+            let repository = base.repository.clone();
+            Some((base.clone(), repository, base.digest.as_ref()?))
+        });
         let mut found = Diagnostics::new();
-        for problem in self.lifecycle.problems(&image.repository, digest).await {
-            let message = format!("the image {}", problem.text);
-            let finding = self
-                .used
-                .finding(&used, problem.rule, message, problem.help);
-            if let Some(mut finding) = finding {
-                finding.severity = severity(problem.level);
-                found.push(finding.about(name.to_string()));
+        for (reference, repository, digest) in std::iter::once(own).chain(bases) {
+            let subject = if reference == *name {
+                "the image".to_owned()
+            } else {
+                format!(
+                    "the base {}",
+                    Reference {
+                        digest: None,
+                        ..reference.clone()
+                    }
+                )
+            };
+            let base = Base::Reference(reference);
+            let used = UsedBase {
+                base: &base,
+                known_as,
+                now: self.now,
+            };
+            for problem in self.lifecycle.problems(&repository, digest).await {
+                // A revoked image is usually revoked because of its base: this is one problem.
+                let is_same = |one: &Diagnostic| {
+                    one.rule == problem.rule && one.severity == severity(problem.level)
+                };
+                if found.iter().any(is_same) {
+                    continue;
+                }
+                let message = format!("{subject} {}", problem.text);
+                let finding = self
+                    .used
+                    .finding(&used, problem.rule, message, problem.help);
+                if let Some(mut finding) = finding {
+                    finding.severity = severity(problem.level);
+                    found.push(finding.about(name.to_string()));
+                }
             }
         }
         found
+    }
+
+    /// The bases that the labels of an image name by digest, if they are in the registry of the
+    /// image or in one of the workspace: a label must not make golden contact another host.
+    fn bases(&self, image: &ScannedImage) -> BTreeSet<Reference> {
+        let images = image.described.images.iter();
+        let named = images.filter_map(|one| {
+            let LabelledBase { name, digest } = LabelledBase::of(&one.config);
+            let digest = Some(digest?);
+            Some(Reference { digest, ..name? })
+        });
+        let is_known = |base: &Reference| {
+            let host = &base.repository.host;
+            *host == image.repository.host || self.known.iter().any(|one| one.host == *host)
+        };
+        named.filter(is_known).collect()
     }
 
     /// The names of a published image: its repository with and without the host, and without the

@@ -121,6 +121,34 @@ fn a_revoked_base_is_refused_until_it_is_restored() {
 }
 
 #[test]
+fn an_audit_reports_the_revoked_base_of_a_published_image() {
+    let fleet = Fleet::new(Behaviour::default(), "");
+    fleet.run(&["build", "--push", "--engine", "embedded"], 0);
+    fleet.run(&["audit", "app"], 0);
+    fleet.revoke(&["--replacement", "1.2.5"]);
+    let run = fleet.run(&["audit", "app"], 3);
+    let (host, base) = (fleet.registry.host(), fleet.base());
+    for expected in [
+        format!("error[base.revoked]: the base {base} is revoked: CVE-2026-1234 in openssl"),
+        format!("use {host}/golden/base:1.2.5 instead"),
+    ] {
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    }
+    // A label does not make golden contact another host.
+    let other = FakeRegistry::start(Behaviour::default());
+    let digest = other.image("base", "os", &["1"]);
+    let labels = json!({
+        "org.opencontainers.image.base.name": format!("{}/base:1", other.host()),
+        "org.opencontainers.image.base.digest": digest,
+    });
+    fleet
+        .registry
+        .layered("team/foreign", "amd64", &["os"], &labels, &["1"]);
+    fleet.run(&["audit", &format!("{host}/team/foreign:1")], 0);
+    assert_eq!(other.requests(), Vec::<String>::new());
+}
+
+#[test]
 fn the_policy_decides_the_severity_and_a_planned_revocation_is_a_warning() {
     let fleet = Fleet::new(
         Behaviour::default(),
@@ -356,16 +384,20 @@ impl Fleet {
         self.run(&args, 0)
     }
 
-    /// Fails unless an image is revoked because of `base`, for its own reason, or not at all.
+    /// Fails unless an image is revoked because of `base`, for its own reason, or not at all. Its base
+    /// may be revoked.
     #[track_caller]
     fn expect(&self, image: &str, base: Option<&str>) {
         let run = self.golden.run(&["audit", image]);
+        let is_revoked = run.stderr.contains("the image is revoked: ");
         let Some(base) = base else {
-            run.exit(0);
+            assert!(!is_revoked, "{}", run.stderr);
             return;
         };
         let run = run.exit(3);
-        assert!(run.stderr.contains("is revoked: "), "{}", run.stderr);
+        assert!(is_revoked, "{}", run.stderr);
+        let findings = run.stderr.matches("error[base.revoked]").count();
+        assert_eq!(findings, 1, "{}", run.stderr);
         let because = format!("(because of {base})");
         let expected = !base.is_empty();
         let is_inherited = run.stderr.contains("(because of ");
