@@ -81,7 +81,7 @@ struct ConsumerFile {
 }
 
 /// Checks the images that files name. With `fix`, corrects outdated tags and digests in place. Fails
-/// if no file matches a glob, or if a corrected file cannot be written.
+/// if no file matches a glob. If a corrected file cannot be written, no file changes.
 pub async fn audit_files(
     globs: &FileGlobs,
     fix: bool,
@@ -128,9 +128,15 @@ pub async fn audit_files(
     }
     audited.files = files.len();
     let policy = UsedBasePolicy::new(&workspace.spec.policy);
+    let mut corrected = Vec::new();
     for file in &files {
-        check(file, &states, fix, &policy, settings, &mut audited)?;
+        let text = check(file, &states, fix, &policy, settings, &mut audited);
+        corrected.extend(text.map(|text| (file, text)));
     }
+    let texts = corrected.iter().map(|(file, text)| (&*file.path, &**text));
+    fs::replace_together(texts)?;
+    let fixed = corrected.iter().map(|(file, _)| file.shown.clone());
+    audited.fixed = fixed.collect();
     audited.found = audited.found.sorted();
     Ok(audited)
 }
@@ -418,7 +424,8 @@ impl BaseState {
     }
 }
 
-/// Checks the images of a file, and corrects it if requested.
+/// Checks the images of a file. Returns the corrected text if corrections are requested and there
+/// are any.
 fn check(
     file: &ConsumerFile,
     states: &BTreeMap<Reference, Result<BaseState, String>>,
@@ -426,7 +433,7 @@ fn check(
     policy: &UsedBasePolicy<'_>,
     settings: &Settings,
     audited: &mut AuditedFiles,
-) -> Result<(), Error> {
+) -> Option<String> {
     audited.sources.insert(&file.shown, file.text.as_str());
     let mut replacements = Vec::new();
     for one in &file.uses {
@@ -461,12 +468,7 @@ fn check(
             audited.found.push(finding);
         }
     }
-    if !replacements.is_empty() {
-        let text = replaced(&file.text, replacements);
-        fs::replace(&file.path, text.as_bytes())?;
-        audited.fixed.push(file.shown.clone());
-    }
-    Ok(())
+    (!replacements.is_empty()).then(|| replaced(&file.text, replacements))
 }
 
 fn findings(

@@ -36,11 +36,11 @@ pub fn temporary_directory() -> std::io::Result<tempfile::TempDir> {
 /// The error of the operating system, without the name of the temporary file, which the user does
 /// not know.
 fn without_path(error: std::io::Error) -> std::io::Error {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    let code = inner
-        .and_then(|inner| inner.downcast_ref::<std::io::Error>())
-        .and_then(std::io::Error::raw_os_error);
-    code.map_or(error, std::io::Error::from_raw_os_error)
+    let text = error.to_string();
+    match text.split_once(" at path ") {
+        Some((message, _)) => std::io::Error::new(error.kind(), message.to_owned()),
+        None => error,
+    }
 }
 
 fn prefix() -> String {
@@ -403,19 +403,31 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_whole(path, bytes, true)
 }
 
-/// Replaces the content of a file as [`write_atomic`] does. Follows symbolic links, and keeps the
-/// permission bits.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let real = std::fs::canonicalize(path)?;
-        let permissions = std::fs::metadata(&real)?.permissions();
-        let mut file = temporary_in(directory_of(&real))?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(permissions)?;
-        file.as_file().sync_all()?;
-        file.persist(&real).map_err(|error| error.error)
-    };
-    write().map(drop).map_err(failed("write", path))
+/// Replaces the content of files. Follows symbolic links, and keeps the permission bits. Every file
+/// is completely written before the first one gets its name, so that nothing changes if one of them
+/// cannot be written.
+pub fn replace_together<'a>(
+    files: impl IntoIterator<Item = (&'a Path, &'a str)>,
+) -> Result<(), Error> {
+    let mut ready = Vec::new();
+    for (path, text) in files {
+        let write = || {
+            let real = std::fs::canonicalize(path)?;
+            let permissions = std::fs::metadata(&real)?.permissions();
+            let mut file = temporary_in(directory_of(&real))?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().set_permissions(permissions)?;
+            file.as_file().sync_all()?;
+            // A process can have only a limited number of open files.
+            Ok((file.into_temp_path(), real))
+        };
+        ready.push((write().map_err(failed("write", path))?, path));
+    }
+    for ((file, real), path) in ready {
+        let named = file.persist(&real).map_err(|error| error.error);
+        named.map_err(failed("write", path))?;
+    }
+    Ok(())
 }
 
 /// Appends to a file, which is created if it does not exist. Fails if it cannot be written.

@@ -389,3 +389,33 @@ fn a_file_or_an_image_that_cannot_be_read_is_reported_and_the_others_are_checked
         .exit(2);
     golden.run(&["audit", "a/b", "--fix"]).exit(2);
 }
+
+#[test]
+fn no_file_is_corrected_if_one_of_them_cannot_be_written() {
+    let registry = registry();
+    let golden = golden(&registry, "");
+    let read = |name: &str| std::fs::read(golden.path().join(name)).unwrap();
+    let files = ["services/a/Dockerfile", "services/b/Dockerfile"];
+    let before = files.map(read);
+    for (directory, mode) in [("", 0o777), ("services/a", 0o777), ("services/b", 0o555)] {
+        golden.set_mode(directory, mode);
+    }
+    for file in files {
+        golden.set_mode(file, 0o666);
+    }
+    let args = ["audit", "--dockerfile", "services/**/Dockerfile", "--fix"];
+    let run = golden.run_without_root(&args).exit(1);
+    let stderr = run
+        .stderr
+        .replace(golden.path().to_str().unwrap(), "WORKSPACE");
+    assert!(
+        stderr.ends_with(
+            "error: cannot write WORKSPACE/services/b/Dockerfile: Permission denied (os error 13)\n"
+        ),
+        "{stderr}"
+    );
+    assert_eq!(files.map(read), before);
+    golden.set_mode("services/b", 0o755);
+    golden.run(&args).exit(0);
+    assert_ne!(files.map(read)[0], before[0]);
+}
