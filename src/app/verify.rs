@@ -80,10 +80,15 @@ impl VerifyRequest {
         }
         if let Some(requirements) = &self.requirements {
             let lacking = requirements.of_digest(repo, digest).await?;
-            let problems = lacking
-                .into_iter()
-                .map(|problem| Difference::Required { problem });
-            artifacts.differences.extend(problems);
+            for problem in lacking {
+                let required = Difference::Required { problem };
+                // A missing signature has been reported above.
+                let text = required.to_string();
+                let mut known = artifacts.differences.iter();
+                if !known.any(|known| known.to_string() == text) {
+                    artifacts.differences.push(required);
+                }
+            }
         }
         Ok(artifacts)
     }

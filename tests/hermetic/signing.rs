@@ -879,6 +879,16 @@ fn required_artifacts_of_published_images_are_checked() {
             "{}",
             run.stderr
         );
+        // A signature that is required twice is one problem.
+        app.golden.write_key_pair("other");
+        let other = trust.replace("team.pub", "other.pub");
+        app.golden
+            .write("golden.toml", format!("{text}{policy}{other}"));
+        let run = app.run(&["verify", "app:1.2.3", "--signed"], 5);
+        let problem = format!("{}: has no valid signature", app.at("app:1.2.3"));
+        assert_eq!(run.stderr.matches(&problem).count(), 1, "{}", run.stderr);
+        app.golden
+            .write("golden.toml", format!("{text}{policy}{trust}"));
         app.golden.write("statement.json", "{}");
         for kind in [
             "https://cyclonedx.org/bom",
