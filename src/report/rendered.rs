@@ -46,7 +46,7 @@ pub fn rendered(out: &Out, report: &RenderReport, check: bool) {
             out.data(&format!("{file}: left over\n"));
         } else {
             out.message(&format!(
-                "{file}: left over from an image that no longer exists; delete it"
+                "{file}: left over, because no image needs it; delete it"
             ));
         }
     }
