@@ -1,6 +1,8 @@
 //! Finds the moving tags that a withdrawn version leaves although they are not tags of the
 //! published version.
 
+use std::collections::BTreeSet;
+
 use super::{FanOut, Latest, TagList, TagRole, TagRules, TaggedVersion, fan_out};
 
 /// A withdrawn version, and the moving tags that belonged to it.
@@ -18,10 +20,15 @@ pub struct Vacated {
 /// those that are not withdrawn. A tag without another version is not returned: it stays.
 #[must_use]
 pub fn vacated(own: &FanOut, all: &TagList, existing: &TagList, rules: &TagRules) -> Vec<Vacated> {
-    let withdrawn = all.versions().iter().filter(|held| {
-        let is_same = |other: &TaggedVersion| other.version == held.version;
-        held.version.pre.is_empty() && !existing.versions().iter().any(is_same)
-    });
+    let offered: BTreeSet<_> = existing
+        .versions()
+        .iter()
+        .map(|held| &held.version)
+        .collect();
+    let withdrawn = all
+        .versions()
+        .iter()
+        .filter(|held| held.version.pre.is_empty() && !offered.contains(&held.version));
     withdrawn
         .filter_map(|held| {
             let mut out = fan_out(&held.version, own.variant.as_ref(), rules).ok()?;
