@@ -45,9 +45,15 @@ fn shrink(out: &Path, is_static: bool) {
     const UNWIND_TABLES: &str =
         "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame.*) } } INSERT AFTER .text;\n";
     let script = out.join("without-unwind-tables.ld");
-    if fs::write(&script, UNWIND_TABLES).is_ok() {
-        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+    match fs::write(&script, UNWIND_TABLES) {
+        Ok(()) => {
+            println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+            println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+        }
+        Err(error) => println!(
+            "cargo::warning=the program contains the unwind tables, because {} cannot be written: {error}",
+            script.display()
+        ),
     }
     if is_static {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");

@@ -5,18 +5,37 @@ use std::sync::OnceLock;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+/// The maximum length of a glob in bytes: its regular expression must not exceed the limits of the
+/// library.
+const MAX_BYTES: usize = 4096;
+
+/// The reason why a text is not a glob.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidGlob {
+    /// It has an invalid range or class, or an unclosed group.
+    #[error("{}", .0.kind())]
+    Syntax(globset::Error),
+    /// It is too long.
+    #[error("it has more than {MAX_BYTES} bytes")]
+    TooLong,
+}
+
 /// A glob.
 #[derive(Debug, Clone)]
-pub(crate) struct Glob {
+pub struct Glob {
     glob: globset::Glob,
     /// The regular expression of a glob is large, so it is compiled only if it is needed.
     matcher: OnceLock<GlobMatcher>,
 }
 
 impl Glob {
-    /// Parses a glob. Fails if it has an invalid range or class, or an unclosed group.
-    pub(crate) fn new(pattern: &str) -> Result<Self, globset::Error> {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build()?;
+    /// Parses a glob. Fails if its syntax is invalid or it is too long.
+    pub fn new(pattern: &str) -> Result<Self, InvalidGlob> {
+        if pattern.len() > MAX_BYTES {
+            return Err(InvalidGlob::TooLong);
+        }
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+        let glob = glob.map_err(InvalidGlob::Syntax)?;
         Ok(Self {
             glob,
             matcher: OnceLock::new(),
@@ -24,12 +43,13 @@ impl Glob {
     }
 
     /// The text of the glob.
-    pub(crate) fn pattern(&self) -> &str {
+    #[must_use]
+    pub fn pattern(&self) -> &str {
         self.glob.glob()
     }
 
     /// True if the glob matches the whole text.
-    pub(crate) fn is_match(&self, text: impl AsRef<Path>) -> bool {
+    pub fn is_match(&self, text: impl AsRef<Path>) -> bool {
         let pattern = self.pattern();
         if pattern == "**" {
             return true;
@@ -70,7 +90,9 @@ mod tests {
             let glob = Glob::new(pattern).unwrap();
             assert_eq!(glob.is_match(text), expected, "{pattern} {text}");
         }
-        for pattern in ["[", "{a", "[b-a]"] {
+        let long = "?".repeat(MAX_BYTES);
+        assert!(Glob::new(&long).unwrap().is_match("a".repeat(MAX_BYTES)));
+        for pattern in ["[", "{a", "[b-a]", &format!("{long}?")] {
             assert!(Glob::new(pattern).is_err(), "{pattern}");
         }
     }

@@ -35,7 +35,7 @@ pub mod dockerfile;
 pub mod engine;
 pub mod event;
 pub mod gates;
-pub(crate) mod glob;
+pub mod glob;
 pub mod help;
 pub mod image;
 pub mod import;

@@ -7,7 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
 use super::audit_attest::{AttestedSummary, SummaryWriter};
-use super::base_lifecycle::{LifecycleReader, severity};
+use super::audit_bases::AuditedBases;
+use super::base_lifecycle::{LifecycleProblem, LifecycleReader, severity};
 use super::destinations::{Destinations, registries as known_registries};
 use super::error::Error;
 use super::names::WorkspaceNames;
@@ -19,7 +20,7 @@ use super::scope::CommandScope;
 use super::settings::Settings;
 use crate::assemble::{BaseImage, Layer, LayerSource};
 use crate::config_files::policy::Policy;
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Diagnostics, Severity};
 use crate::engine::Embedded;
 use crate::event::Events;
 use crate::glob::Glob;
@@ -215,6 +216,7 @@ pub(super) struct Audit<'a> {
     requirements: Option<Requirements>,
     /// Reads the announcements about images.
     lifecycle: LifecycleReader<'a>,
+    bases: AuditedBases,
 }
 
 /// An image with the tags that were checked.
@@ -240,6 +242,7 @@ impl<'a> Audit<'a> {
             now: settings.now,
             requirements: Requirements::of(workspace)?,
             lifecycle: LifecycleReader::of(Some(workspace), registries, settings.now)?,
+            bases: AuditedBases::default(),
         })
     }
 }
@@ -396,51 +399,44 @@ impl Audit<'_> {
         image: &ScannedImage,
         known_as: &[String],
     ) -> Diagnostics {
-        let own = (
-            name.clone(),
-            image.repository.clone(),
-            &image.described.raw.digest,
-        );
-        let bases = self.bases(image);
-        let bases = bases.iter().filter_map(|base| {
-            let repository = base.repository.clone();
-            Some((base.clone(), repository, base.digest.as_ref()?))
-        });
-        let mut found = Diagnostics::new();
-        for (reference, repository, digest) in std::iter::once(own).chain(bases) {
-            let subject = if reference == *name {
-                "the image".to_owned()
-            } else {
-                format!(
-                    "the base {}",
-                    Reference {
-                        digest: None,
-                        ..reference.clone()
-                    }
-                )
+        let digest = &image.described.raw.digest;
+        let own = self.lifecycle.problems(&image.repository, digest).await;
+        let mut problems: Vec<(Reference, String, LifecycleProblem)> = Vec::new();
+        for (one, base) in self.labelled_bases(image) {
+            let of_base = self
+                .bases
+                .problems(one, &base, &self.lifecycle, &self.registries);
+            let short = Reference {
+                digest: None,
+                ..base.clone()
             };
+            for problem in of_base.await {
+                // An image that is revoked because of its base has the same reason.
+                let is_same = |own: &LifecycleProblem| {
+                    own.rule == problem.rule && own.text.starts_with(&problem.text)
+                };
+                if !own.iter().any(is_same) {
+                    problems.push((base.clone(), format!("the base {short}"), problem));
+                }
+            }
+        }
+        let own = own.into_iter();
+        let own = own.map(|problem| (name.clone(), "the image".to_owned(), problem));
+        let mut found = Diagnostics::new();
+        for (reference, subject, problem) in own.chain(problems) {
             let base = Base::Reference(reference);
             let used = UsedBase {
                 base: &base,
                 known_as,
                 now: self.now,
             };
-            for problem in self.lifecycle.problems(&repository, digest).await {
-                // A revoked image is usually revoked because of its base: this is one problem.
-                let is_same = |one: &Diagnostic| {
-                    one.rule == problem.rule && one.severity == severity(problem.level)
-                };
-                if found.iter().any(is_same) {
-                    continue;
-                }
-                let message = format!("{subject} {}", problem.text);
-                let finding = self
-                    .used
-                    .finding(&used, problem.rule, message, problem.help);
-                if let Some(mut finding) = finding {
-                    finding.severity = severity(problem.level);
-                    found.push(finding.about(name.to_string()));
-                }
+            let message = format!("{subject} {}", problem.text);
+            let finding = self
+                .used
+                .finding(&used, problem.rule, message, problem.help);
+            if let Some(mut finding) = finding {
+                finding.severity = severity(problem.level);
+                found.push(finding.about(name.to_string()));
             }
         }
         found
@@ -448,18 +444,21 @@ impl Audit<'_> {
 
     /// The bases that the labels of an image name by digest, if they are in the registry of the
     /// image or in one of the workspace: a label must not make golden contact another host.
-    fn bases(&self, image: &ScannedImage) -> BTreeSet<Reference> {
-        let images = image.described.images.iter();
-        let named = images.filter_map(|one| {
-            let LabelledBase { name, digest } = LabelledBase::of(&one.config);
-            let digest = Some(digest?);
-            Some(Reference { digest, ..name? })
-        });
+    fn labelled_bases<'i>(&self, image: &'i ScannedImage) -> Vec<(&'i DescribedImage, Reference)> {
         let is_known = |base: &Reference| {
             let host = &base.repository.host;
             *host == image.repository.host || self.known.iter().any(|one| one.host == *host)
         };
-        named.filter(is_known).collect()
+        let mut seen = BTreeSet::new();
+        let images = image.described.images.iter();
+        let named = images.filter_map(|one| {
+            let LabelledBase { name, digest } = LabelledBase::of(&one.config);
+            let digest = Some(digest?);
+            Some((one, Reference { digest, ..name? }))
+        });
+        named
+            .filter(|(_, base)| is_known(base) && seen.insert(base.clone()))
+            .collect()
     }
 
     /// The names of a published image: its repository with and without the host, and without the

@@ -4,6 +4,7 @@
 pub mod attest;
 pub mod audit;
 pub mod audit_attest;
+mod audit_bases;
 pub mod audit_files;
 pub mod bake;
 pub mod base_lifecycle;
@@ -75,6 +76,7 @@ mod trust;
 pub mod unready;
 pub mod verify;
 pub mod waves;
+mod withdrawn;
 pub mod work;
 
 pub use error::Error;

@@ -167,7 +167,8 @@ impl PlannedRollback {
 /// The images that match `pattern`. Several versions of one image share their moving tags, so each
 /// image is returned once. Fails if the pattern is not a glob.
 fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedImage>, Error> {
-    let matcher = Glob::new(pattern).map_err(Error::invalid)?;
+    let invalid = |error| Error::invalid(format!("`{pattern}` is not a glob: {error}"));
+    let matcher = Glob::new(pattern).map_err(invalid)?;
     let mut seen = BTreeSet::new();
     let named = session
         .resolved()

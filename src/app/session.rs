@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::destinations::Destinations;
 use super::error::Error;
 use super::settings::Settings;
+use super::withdrawn::withdrawn;
 use super::work::SessionImage;
 use super::{changed, destinations, findings, provenance};
 use crate::config_files::WorkspaceSpec;
@@ -18,7 +19,6 @@ use crate::resolve::image::Base;
 use crate::resolve::parsed::{ImageAssets, IncompleteImage, OrderedImage};
 use crate::resolve::{Destination, ParsedImage, ParsedImages, ResolvedImage, select};
 use crate::signing::Signing;
-use crate::tags::Withdrawn;
 use crate::workspace::load::{self, Loaded};
 use crate::workspace::state::StateDirectory;
 use crate::workspace::{Workspace, assets::Assets, lock::Lock};
@@ -196,6 +196,8 @@ pub async fn check_with_any_lock(settings: Settings) -> Result<CheckedSession, E
     let named = |n: &usize| selection.as_ref().is_some_and(|it| it.named.contains(n));
     let needed = |n: &usize| selection.as_ref().is_none_or(|it| it.all.contains(n));
     let ParsedImages { images, incomplete } = loaded.images;
+    let all_parsed = images.iter().map(|image| &image.parsed);
+    let mut withdrawn = withdrawn(all_parsed, settings.now);
     let images: BTreeMap<usize, OrderedImage> = images
         .into_iter()
         .enumerate()
@@ -231,9 +233,7 @@ pub async fn check_with_any_lock(settings: Settings) -> Result<CheckedSession, E
             selected: named(&n),
         };
         let image = &mut session_image.image;
-        let revoked = image.lifecycle.withdrawn(settings.now);
-        let revoked: Vec<Withdrawn> = revoked.collect();
-        image.tags.withdrawn.extend(revoked);
+        image.tags.withdrawn = std::mem::take(&mut withdrawn[n]);
         if let Some(locked) = lock.packages.get(&image.lock_key()) {
             image.packages.locked.clone_from(&locked.versions);
         }

@@ -32,7 +32,7 @@ fn formats(command: &str) -> &'static [OutputFormat] {
 /// The format if none is requested. `terminal` is true if stdout is a terminal.
 fn default_of(command: &str, terminal: bool) -> OutputFormat {
     match command {
-        // Reports and other programs have drawn the diagram since before there was a tree.
+        // Reports and other programs read the Mermaid diagram.
         "graph" if !terminal => OutputFormat::Mermaid,
         _ => formats(command)[0],
     }

@@ -81,7 +81,7 @@ async fn read_repository(
     loop {
         let required: RequiredTags = recipes
             .iter()
-            .map(|recipe| RequiredTags::of(recipe, &tags))
+            .map(|recipe| RequiredTags::of(recipe, &tags, &digests))
             .sum();
         let open: BTreeSet<Tag> = required
             .own
@@ -155,7 +155,7 @@ struct RequiredTags {
 }
 
 impl RequiredTags {
-    fn of(recipe: &Recipe, tags: &[Tag]) -> Self {
+    fn of(recipe: &Recipe, tags: &[Tag], digests: &BTreeMap<Tag, Digest>) -> Self {
         let image = &recipe.image;
         let variant = image.variant.as_ref();
         let all = TagList::new(tags, variant, &[]);
@@ -182,9 +182,13 @@ impl RequiredTags {
                     .extend(holder.map(|tagged| tagged.tag.clone()));
             }
             for left in tags::vacated(&out, &all, &counted, &image.tags) {
-                let tags = left.out.tags.into_iter().map(|planned| planned.tag);
-                let holders = left.holders.into_iter().map(|holder| holder.tag);
-                required.holders.extend(tags.chain(holders));
+                let [named, expected] = [&left.tag, &left.holder.tag].map(|tag| digests.get(tag));
+                // The digests of the withdrawn versions tell only why a tag is wrong.
+                if named.is_some() && expected.is_some() && named != expected {
+                    let withdrawn = left.withdrawn.into_iter();
+                    required.holders.extend(withdrawn.map(|held| held.tag));
+                }
+                required.holders.extend([left.tag, left.holder.tag]);
             }
             required.own.extend(
                 out.tags

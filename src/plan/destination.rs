@@ -10,8 +10,8 @@ use crate::config_files::policy::RequiredArtifact;
 use crate::reference::{Digest, Repository, Tag};
 use crate::render::Recipe;
 use crate::tags::{
-    self, Action, Move, MoveReason, OriginalTag, PlannedTag, TagError, TagList, TagRole,
-    TaggedVersion, Vacated, is_revision,
+    self, Action, Move, MoveReason, OriginalTag, TagError, TagList, TagRole, TaggedVersion,
+    VacatedTag, is_revision,
 };
 
 /// The planned changes in one registry.
@@ -24,7 +24,8 @@ pub struct PlannedDestination {
     /// The source of the content.
     #[serde(flatten)]
     pub content: ContentSource,
-    /// Every tag, in the order of the push.
+    /// Every tag of the fan-out, in the order of the push, then the tags that leave withdrawn
+    /// versions.
     pub tags: Vec<PlannedMove>,
     /// The artifacts that are attached to content that exists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -136,7 +137,7 @@ impl PlannedDestination {
         self.content == ContentSource::Upload && self.tags.iter().any(creates)
     }
 
-    /// The planned action for a tag; `None` if the tag is not in the fan-out.
+    /// The planned action for a tag; `None` if the plan does not name the tag.
     #[must_use]
     pub fn of(&self, tag: &Tag) -> Option<&PlannedMove> {
         self.tags.iter().find(|planned| planned.tag == *tag)
@@ -226,7 +227,7 @@ pub(super) fn plan(
     let mut moving = tags.iter().filter(|planned| planned.is_push());
     let predecessor = moving.find_map(|planned| state.digests.get(&planned.tag).cloned());
     let left = tags::vacated(&out, &state.all, &state.existing, &image.tags);
-    tags.extend(left.iter().flat_map(|left| view.vacated(left)));
+    tags.extend(left.into_iter().filter_map(|left| view.vacated(left)));
     let attach = match (&content, here) {
         (ContentSource::Published { .. }, Some(published)) => published.lacking.clone(),
         _ => BTreeSet::new(),
@@ -289,24 +290,25 @@ impl RepositoryView<'_> {
         }
     }
 
-    /// Plans the tags that still point to a withdrawn version although they belong to another one.
-    fn vacated(&self, left: &Vacated) -> Vec<PlannedMove> {
-        let withdrawn = self.state.digests.get(left.out.full());
-        let moving = left.out.tags.iter().skip(1).zip(&left.holders);
-        let is_left = |(planned, holder): &(&PlannedTag, &TaggedVersion)| {
-            let named = self.state.digests.get(&planned.tag);
-            let expected = self.state.digests.get(&holder.tag);
-            named.is_some() && named == withdrawn && expected.is_some() && named != expected
-        };
-        let plan = |(planned, holder): (&PlannedTag, &TaggedVersion)| PlannedMove {
-            tag: planned.tag.clone(),
-            role: planned.role,
+    /// Plans the move of a tag of other versions, if it points to a withdrawn one.
+    fn vacated(&self, left: VacatedTag) -> Option<PlannedMove> {
+        let digest = |held: &TaggedVersion| self.state.digests.get(&held.tag);
+        let named = self.state.digests.get(&left.tag)?;
+        let expected = digest(&left.holder)?;
+        let withdrawn = left.withdrawn.iter();
+        // The holder may be another name of a withdrawn image.
+        if withdrawn.clone().any(|held| digest(held) == Some(expected)) {
+            return None;
+        }
+        let held = withdrawn.clone().find(|held| digest(held) == Some(named))?;
+        Some(PlannedMove {
+            tag: left.tag.clone(),
+            role: left.role,
             action: PlannedAction::Move,
-            from: Some(left.out.version.to_string()),
-            to: Some(holder.version.to_string()),
-            because: MoveReason::Withdrawn(left.out.version.clone()),
-        };
-        moving.filter(is_left).map(plan).collect()
+            from: Some(held.version.to_string()),
+            to: Some(left.holder.version.to_string()),
+            because: MoveReason::Withdrawn(held.version.clone()),
+        })
     }
 
     /// Plans the tag that preserves the first content of a version.

@@ -9,13 +9,13 @@ use super::{Error, PublishJob};
 use crate::engine::BuildOutput;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
-use crate::plan::{
-    ContentSource, PlanStep, PlannedAction, PlannedDestination, PlannedMove, Reason,
-};
+use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, Reason};
 use crate::reference::{Digest, Tag};
 use crate::registry::Repo;
 use crate::render::INPUTS;
-use crate::tags::{self, FanOut, Move, OriginalTag, PublishedContent, TagList, TagRole};
+use crate::tags::{
+    self, FanOut, Move, OriginalTag, PublishedContent, TagList, TagRole, TaggedVersion, VacatedTag,
+};
 
 /// The pauses between reads of a tag that is listed but cannot be read, before its manifest counts
 /// as missing.
@@ -40,8 +40,38 @@ pub(super) struct PublishTarget<'a> {
     pub(super) previous: Option<Digest>,
     /// The first content of the version, and the tag that keeps it reachable.
     pub(super) original: Option<(Tag, RawManifest)>,
-    /// The tags that the plan moves away from other, withdrawn versions.
-    pub(super) vacated: Vec<FanOut>,
+    /// The moves of tags of other versions away from withdrawn versions.
+    pub(super) vacated: Vec<VacatedMove>,
+}
+
+/// The move of a tag from a withdrawn version to the version that it belongs to.
+#[derive(Debug)]
+pub(super) struct VacatedMove {
+    pub(super) tag: Tag,
+    pub(super) withdrawn: TaggedVersion,
+    pub(super) holder: TaggedVersion,
+}
+
+impl VacatedMove {
+    /// The move of a tag, if the plan has the same move.
+    fn planned(left: VacatedTag, planned: &PlannedDestination) -> Option<Self> {
+        let VacatedTag {
+            tag,
+            withdrawn,
+            holder,
+            ..
+        } = left;
+        let planned = planned.of(&tag).filter(|planned| planned.is_push())?;
+        let is_left = |held: &TaggedVersion| {
+            planned.from.as_deref() == Some(held.version.to_string().as_str())
+        };
+        let withdrawn = withdrawn.into_iter().find(is_left)?;
+        Some(Self {
+            tag,
+            withdrawn,
+            holder,
+        })
+    }
 }
 
 /// Reads the tags of every destination again and decides. Fails for all registries if one refuses
@@ -122,13 +152,9 @@ async fn examine<'a>(
     let original = original
         .zip(plain)
         .map(|(OriginalTag { tag, .. }, raw)| (tag, raw));
-    let is_planned = |left: &FanOut| {
-        let mut moving = left.tags.iter().skip(1);
-        moving.any(|one| planned.of(&one.tag).is_some_and(PlannedMove::is_push))
-    };
-    let vacated = tags::vacated(&out, &all, &existing, &image.tags);
-    let vacated = vacated.into_iter().map(|left| left.out);
-    let vacated: Vec<FanOut> = vacated.filter(is_planned).collect();
+    let vacated = tags::vacated(&out, &all, &existing, &image.tags).into_iter();
+    let vacated = vacated.filter_map(|left| VacatedMove::planned(left, planned));
+    let vacated = vacated.collect();
     let previous = found.as_ref().map(|found| found.digest.clone());
     let published = already_there(job, planned, &repo, full, found).await?;
     let content = if published.is_some() {

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use semver::Version;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, try_join};
 
-use super::decide::{PublishTarget, has_inputs};
+use super::decide::{PublishTarget, VacatedMove, has_inputs};
+use super::hold::put_and_hold;
 use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
 use super::settle::{Correction, Settled, settle};
 use super::upload::UploadedImage;
@@ -16,7 +16,7 @@ use crate::engine::{BuildOutput, EngineKind};
 use crate::event::Step;
 use crate::oci::{ImageConfig, Manifest, RawManifest, rfc3339};
 use crate::reference::{Digest, Tag};
-use crate::tags::{Action, FanOut, Move};
+use crate::tags::{Action, Move};
 
 /// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
@@ -33,12 +33,18 @@ pub async fn release(
         destinations,
         milliseconds,
     } = uploaded;
-    for (destination, raw) in destinations {
-        match raw.filter(|_| !job.is_withdrawn()) {
-            Some(raw) => receipts.push(release_one(&job, &destination, &raw, milliseconds).await?),
-            None => correct(&job, &destination).await?,
+    for (destination, raw) in &destinations {
+        match raw.as_ref().filter(|_| !job.is_withdrawn()) {
+            Some(raw) => receipts.push(release_one(&job, destination, raw, milliseconds).await?),
+            None => correct(&job, destination).await?,
         }
-        vacate(&job, &destination).await?;
+    }
+    for (destination, _) in &destinations {
+        let repository = &destination.planned.repository;
+        let receipt = receipts
+            .iter_mut()
+            .find(|one| one.repository == *repository);
+        vacate(&job, destination, receipt).await?;
     }
     Ok(())
 }
@@ -74,7 +80,7 @@ async fn release_one(
     // The tag of the version itself was put with the content.
     let put: Vec<Tag> = tags_to_move.into_iter().chain([full.clone()]).collect();
     let (raw, settled) = settle_on(job, destination, raw, &previous, &put).await?;
-    report(job, &settled, None);
+    report(job, &settled);
     remember(job, destination, &raw).await;
     let mut durations = job.durations.clone();
     durations.extend([
@@ -101,12 +107,7 @@ async fn release_one(
         original.into_iter().chain(moved).collect(),
         durations,
     );
-    receipt.write(
-        job.state,
-        &destination.planned.registry,
-        &job.recipe.image.name,
-        full,
-    )?;
+    write(job, destination, &receipt)?;
     Ok(receipt)
 }
 
@@ -156,50 +157,95 @@ async fn settle_on(
 
 /// Moves the moving tags that point to a withdrawn version to the versions that they belong to.
 async fn correct(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
-    let version = job.is_withdrawn().then_some(&destination.out.version);
-    let settled = settle_withdrawn(job, destination, &destination.out).await?;
-    report(job, &settled, version);
+    let rules = &job.recipe.image.tags;
+    let nothing = BTreeMap::new();
+    report(
+        job,
+        &settle(
+            &destination.repo,
+            &destination.out,
+            rules,
+            None,
+            &nothing,
+            &[],
+        )
+        .await?,
+    );
     Ok(())
 }
 
-/// Moves the tags that still point to other versions, which are withdrawn, to the versions that they
-/// belong to.
-async fn vacate(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
-    for left in &destination.vacated {
-        let settled = settle_withdrawn(job, destination, left).await?;
-        report(job, &settled, Some(&left.version));
+/// Moves the tags of other versions that still point to a withdrawn version, and adds the moves to
+/// the receipt.
+async fn vacate(
+    job: &PublishJob<'_>,
+    destination: &PublishTarget<'_>,
+    mut receipt: Option<&mut Receipt>,
+) -> Result<(), Error> {
+    let repo = &destination.repo;
+    for VacatedMove {
+        tag,
+        withdrawn,
+        holder,
+    } in &destination.vacated
+    {
+        let (found, from, to) = try_join!(
+            repo.head(tag),
+            repo.head(&withdrawn.tag),
+            repo.manifest(&holder.tag)
+        )?;
+        let [found, from] = [found, from].map(|read| read.map(|head| head.digest));
+        // Another publisher may have moved the tag.
+        let (Some(previous), Some(raw)) = (found.filter(|found| Some(found) == from.as_ref()), to)
+        else {
+            continue;
+        };
+        let tags = std::slice::from_ref(tag);
+        let before = BTreeMap::from([(tag.clone(), previous.clone())]);
+        if let Some(wrong) = put_and_hold(repo, tags, &raw, &before).await? {
+            return Err(Error::Unsettled(wrong));
+        }
+        job.events.note(
+            Some(job.image()),
+            format!(
+                "moved {tag} to {}: {} is withdrawn",
+                holder.version, withdrawn.version
+            ),
+        );
+        if let Some(receipt) = receipt.as_deref_mut() {
+            receipt.tags.push(TagReceipt {
+                tag: tag.clone(),
+                action: "move".to_owned(),
+                previous: Some(previous),
+                digest: Some(raw.digest),
+            });
+            write(job, destination, receipt)?;
+        }
     }
     Ok(())
 }
 
-/// Settles the tags `out` of a withdrawn version.
-async fn settle_withdrawn(
+fn write(
     job: &PublishJob<'_>,
     destination: &PublishTarget<'_>,
-    out: &FanOut,
-) -> Result<Vec<Settled>, Error> {
-    let rules = &job.recipe.image.tags;
-    settle(&destination.repo, out, rules, None, &BTreeMap::new(), &[]).await
+    receipt: &Receipt,
+) -> Result<(), Error> {
+    let (registry, name) = (&destination.planned.registry, &job.recipe.image.name);
+    Ok(receipt.write(job.state, registry, name, destination.out.full())?)
 }
 
-/// Reports the tags that were put on a version other than the published one. `withdrawn` is the
-/// version that the tags belong to, if it is withdrawn.
-fn report(job: &PublishJob<'_>, settled: &[Settled], withdrawn: Option<&Version>) {
+/// Reports the tags that were put on a version other than the published one.
+fn report(job: &PublishJob<'_>, settled: &[Settled]) {
     for Settled {
         tag,
         digest,
         corrected,
     } in settled
     {
-        let reason = match (corrected, withdrawn) {
-            (None, _) => continue,
-            (Some(Correction::Overtaken), Some(version)) => format!("{version} is withdrawn"),
-            (Some(Correction::Overtaken), None) => {
-                "a higher version was published concurrently".to_owned()
-            }
-            (Some(Correction::Stray), _) => {
-                "the tag rules do not allow the image that it pointed to".to_owned()
-            }
+        let reason = match corrected {
+            None => continue,
+            Some(Correction::Overtaken) if job.is_withdrawn() => "this version is withdrawn",
+            Some(Correction::Overtaken) => "a higher version was published concurrently",
+            Some(Correction::Stray) => "the tag rules do not allow the image that it pointed to",
         };
         job.events.note(
             Some(job.image()),

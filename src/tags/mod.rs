@@ -33,7 +33,7 @@ pub use reason::MoveReason;
 pub use requirement::{Requirement, TagVersion};
 pub use siblings::siblings;
 pub use tag_list::{TagList, TaggedVersion, Withdrawn, is_withdrawn};
-pub use vacated::{Vacated, vacated};
+pub use vacated::{VacatedTag, vacated};
 pub use version::{VersionError, any_version, is_revision, version, version_argument};
 
 use std::collections::BTreeSet;

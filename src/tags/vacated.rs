@@ -1,64 +1,81 @@
-//! Finds the moving tags that a withdrawn version leaves although they are not tags of the
-//! published version.
+//! Finds the moving tags that withdrawn versions leave although they are not tags of the published
+//! version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FanOut, Latest, TagList, TagRole, TagRules, TaggedVersion, fan_out};
+use crate::reference::Tag;
 
-/// A withdrawn version, and the moving tags that belonged to it.
+/// A moving tag of other versions than the published one, some of which are withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vacated {
-    /// The tags of the withdrawn version: its version tag first, then the moving tags that are not
-    /// in the fan-out of the published version.
-    pub out: FanOut,
-    /// The version that each moving tag belongs to now, in the order of these tags.
-    pub holders: Vec<TaggedVersion>,
+pub struct VacatedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// Its role for these versions.
+    pub role: TagRole,
+    /// The withdrawn versions that it may still point to, from the highest to the lowest.
+    pub withdrawn: Vec<TaggedVersion>,
+    /// The version that it belongs to.
+    pub holder: TaggedVersion,
 }
 
-/// The withdrawn versions that are the highest of a moving tag which `own`, the fan-out of the
-/// published version, does not contain. `all` has all versions of the repository, and `existing`
-/// those that are not withdrawn. A tag without another version is not returned: it stays.
+/// The moving tags of withdrawn versions that `own`, the fan-out of the published version, does not
+/// contain. `all` has all versions of the repository, and `existing` those that are not withdrawn.
+/// A tag without another version is not returned: it stays.
 #[must_use]
-pub fn vacated(own: &FanOut, all: &TagList, existing: &TagList, rules: &TagRules) -> Vec<Vacated> {
+pub fn vacated(
+    own: &FanOut,
+    all: &TagList,
+    existing: &TagList,
+    rules: &TagRules,
+) -> Vec<VacatedTag> {
     let offered: BTreeSet<_> = existing
         .versions()
         .iter()
         .map(|held| &held.version)
         .collect();
-    let withdrawn = all
-        .versions()
-        .iter()
-        .filter(|held| held.version.pre.is_empty() && !offered.contains(&held.version));
-    withdrawn
-        .filter_map(|held| {
-            let mut out = fan_out(&held.version, own.variant.as_ref(), rules).ok()?;
-            // The repository may spell the version tag `v1.2.3`.
-            out.tags.first_mut()?.tag = held.tag.clone();
-            let mut holders = Vec::new();
-            out.tags.retain(|planned| {
-                let role = planned.role;
-                if role == TagRole::Full {
-                    return true;
-                }
-                let is_moving = match role {
-                    TagRole::Patch | TagRole::Minor | TagRole::Major => true,
-                    TagRole::Latest => rules.latest == Latest::Auto,
-                    TagRole::Full | TagRole::Original | TagRole::Extra => false,
-                };
-                let is_own = own.tags.iter().any(|own| own.tag == planned.tag);
-                if !is_moving || is_own || !all.has(&planned.tag) {
-                    return false;
-                }
-                let covers = |other: &_| role.covers(&held.version, other);
-                let holder = existing.highest(covers);
-                let holder = holder.filter(|holder| holder.tag != planned.tag);
-                let is_highest = all.highest(covers) == Some(held);
-                holders.extend(holder.filter(|_| is_highest).cloned());
-                holder.is_some() && is_highest
+    let own_tags: BTreeSet<&Tag> = own.tags.iter().map(|planned| &planned.tag).collect();
+    let mut found: BTreeMap<Tag, Option<VacatedTag>> = BTreeMap::new();
+    let stable = all.versions().iter().rev();
+    for held in stable.filter(|held| held.version.pre.is_empty()) {
+        if offered.contains(&held.version) {
+            continue;
+        }
+        // A version without valid tags has no moving tags.
+        let Ok(out) = fan_out(&held.version, own.variant.as_ref(), rules) else {
+            continue;
+        };
+        for planned in out.tags {
+            let (tag, role) = (planned.tag, planned.role);
+            if !is_moving(role, rules) || own_tags.contains(&tag) || !all.has(&tag) {
+                continue;
+            }
+            let holder = || existing.highest(|other| role.covers(&held.version, other));
+            let left = found.entry(tag.clone()).or_insert_with(|| {
+                let holder = holder().filter(|holder| holder.tag != tag)?.clone();
+                let withdrawn = Vec::new();
+                Some(VacatedTag {
+                    tag,
+                    role,
+                    withdrawn,
+                    holder,
+                })
             });
-            (!holders.is_empty()).then_some(Vacated { out, holders })
-        })
-        .collect()
+            if let Some(left) = left {
+                left.withdrawn.push(held.clone());
+            }
+        }
+    }
+    found.into_values().flatten().collect()
+}
+
+/// True if the tag rules move the tags of a role to the highest version.
+fn is_moving(role: TagRole, rules: &TagRules) -> bool {
+    match role {
+        TagRole::Patch | TagRole::Minor | TagRole::Major => true,
+        TagRole::Latest => rules.latest == Latest::Auto,
+        TagRole::Full | TagRole::Original | TagRole::Extra => false,
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +84,7 @@ mod tests {
     use crate::reference::Tag;
     use crate::tags::{Variant, Withdrawn};
 
-    /// The tags that withdrawn versions leave, as `TAG: WITHDRAWN → HOLDER`.
+    /// The tags that withdrawn versions leave, as `TAG: WITHDRAWN… → HOLDER`.
     fn found(own: &str, variant: &str, tags: &str, withdrawn: &str, latest: Latest) -> String {
         let tags: Vec<Tag> = tags.split(' ').map(|tag| tag.parse().unwrap()).collect();
         let variant: Option<Variant> = (!variant.is_empty()).then(|| variant.parse().unwrap());
@@ -84,11 +101,15 @@ mod tests {
         let all = TagList::new(&tags, variant.as_ref(), &[]);
         let existing = TagList::new(&tags, variant.as_ref(), &rules.withdrawn);
         let vacated = vacated(&own, &all, &existing, &rules);
-        let lines = vacated.iter().flat_map(|one| {
-            let moving = one.out.tags.iter().skip(1).zip(&one.holders);
-            moving.map(|(planned, holder)| {
-                format!("{}: {} → {}", planned.tag, one.out.full(), holder.tag)
-            })
+        let lines = vacated.iter().map(|left| {
+            let withdrawn = left.withdrawn.iter().map(|held| held.tag.as_str());
+            let withdrawn: Vec<&str> = withdrawn.collect();
+            format!(
+                "{}: {} → {}",
+                left.tag,
+                withdrawn.join(" "),
+                left.holder.tag
+            )
         });
         lines.collect::<Vec<_>>().join(", ")
     }
@@ -98,14 +119,14 @@ mod tests {
         let tags = "1.2.9 1.2.10 1.2 1.3.0 1.3 1 2.0.0 2.0 2 latest edge";
         for (own, withdrawn, expected) in [
             ("2.0.0", "", ""),
-            ("2.0.0", "1.2.9", ""),
-            ("2.0.0", "1.2.10", "1.2: 1.2.10 → 1.2.9"),
+            ("2.0.0", "1.2.9", "1: 1.2.9 → 1.3.0, 1.2: 1.2.9 → 1.2.10"),
+            ("2.0.0", "1.2.10", "1: 1.2.10 → 1.3.0, 1.2: 1.2.10 → 1.2.9"),
             ("1.2.11", "1.2.10", ""),
             ("2.0.0", "1.3.0", "1: 1.3.0 → 1.2.10"),
             (
                 "2.0.1",
                 "1.2.10 1.3.0",
-                "1.2: 1.2.10 → 1.2.9, 1: 1.3.0 → 1.2.9",
+                "1: 1.3.0 1.2.10 → 1.2.9, 1.2: 1.2.10 → 1.2.9",
             ),
             ("2.0.0", "1.2.9 1.2.10 1.3.0", ""),
             ("3.0.0-rc.1", "2.0.0", "latest: 2.0.0 → 1.3.0"),
@@ -140,7 +161,7 @@ mod tests {
                 "1.2.3 1.2.3_r0 1.2.3_r1 1.2.3_r2 1.2",
                 "1.2.3+r2",
                 Latest::Auto,
-                "1.2.3: 1.2.3_r2 → 1.2.3_r1, 1.2: 1.2.3_r2 → 1.2.3_r1",
+                "1.2: 1.2.3_r2 → 1.2.3_r1, 1.2.3: 1.2.3_r2 → 1.2.3_r1",
             ),
             (
                 "3.0.0-rc.1",

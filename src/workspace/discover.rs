@@ -1,6 +1,6 @@
 //! Finds the workspace and the files that its globs match.
 
-use crate::glob::Glob;
+use crate::glob::{Glob, InvalidGlob};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -103,12 +103,12 @@ pub const DEFAULT_IMAGES: &str = "**/image.toml";
 #[derive(Debug, thiserror::Error)]
 pub enum GlobError {
     /// The glob cannot be parsed.
-    #[error("`{pattern}` is not a valid glob: {}", source.kind())]
+    #[error("`{pattern}` is not a valid glob: {source}")]
     Syntax {
         /// The glob.
         pattern: String,
         /// The error of the parser.
-        source: globset::Error,
+        source: InvalidGlob,
     },
     /// A directory in which files may match cannot be read.
     #[error("cannot read {}: {source}", directory.display())]

@@ -134,6 +134,16 @@ fn an_audit_reports_the_revoked_base_of_a_published_image() {
     ] {
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
     }
+    // The labels of an image with other layers are forged, or come from the base of its base.
+    let digest = fleet.registry.tags("golden/base")["1.2.3"].clone();
+    let labels = json!({
+        "org.opencontainers.image.base.name": base,
+        "org.opencontainers.image.base.digest": digest,
+    });
+    fleet
+        .registry
+        .layered("team/forged", "amd64", &["other"], &labels, &["1"]);
+    fleet.run(&["audit", &format!("{host}/team/forged:1")], 0);
     // A label does not make golden contact another host.
     let other = FakeRegistry::start(Behaviour::default());
     let digest = other.image("base", "os", &["1"]);

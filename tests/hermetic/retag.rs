@@ -320,6 +320,66 @@ fn a_withdrawn_version_of_another_line_releases_its_tags() {
     }
 }
 
+/// The tag of another line is already on a lower version when that one is withdrawn too. Other tags
+/// that are not on a withdrawn version stay where they are.
+#[test]
+fn only_tags_on_a_withdrawn_version_leave_it() {
+    let app = App::new();
+    for version in ["1.1.0", "1.2.9", "1.2.10", "1.3.0", "2.0.0"] {
+        app.version(version).publish();
+    }
+    let before = app.tags();
+    for (withdrawn, one, minor) in [
+        ("\"1.3.0\"", "1.2.10", "1.2.10"),
+        ("\"1.3.0\", \"1.2.10\"", "1.2.9", "1.2.9"),
+        ("\"1.3.0\", \"1.2.9\", \"1.2.10\"", "1.1.0", "1.2.9"),
+    ] {
+        app.spec("2.0.0", "", &format!("withdrawn = [{withdrawn}]"))
+            .publish();
+        let tags = app.tags();
+        assert_eq!(tags["1"], before[one], "{withdrawn}");
+        assert_eq!(tags["1.2"], before[minor], "{withdrawn}");
+        assert_eq!(app.outcome(&["build", "--push"], 0), "unchanged");
+    }
+    app.registry.tag("app", "1", &before["1.1.0"]);
+    app.registry.tag("app", "1.2", &before["1.2.10"]);
+    app.spec("2.0.0", "", "withdrawn = [\"1.2.10\"]").publish();
+    let tags = app.tags();
+    assert_eq!(
+        [&tags["1"], &tags["1.2"]],
+        [&before["1.1.0"], &before["1.2.9"]]
+    );
+    let receipt =
+        std::fs::read_to_string(app.golden.path().join(".golden/receipts/t/app/2.0.0.json"))
+            .unwrap();
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    let moved = receipt["tags"].as_array().unwrap().last().unwrap().clone();
+    let expected = serde_json::json!({
+        "tag": "1.2",
+        "action": "move",
+        "previous": before["1.2.10"],
+        "digest": before["1.2.9"],
+    });
+    assert_eq!(moved, expected);
+}
+
+/// Two specs publish versions of one image, and only one of them withdraws a version.
+#[test]
+fn a_version_that_one_spec_withdraws_is_withdrawn_for_the_other_specs_of_the_image() {
+    let app = App::new();
+    for version in ["1.2.9", "1.2.10", "2.0.0"] {
+        app.version(version).publish();
+    }
+    let before = app.tags();
+    app.spec("2.0.0", "", "withdrawn = [\"1.2.10\"]");
+    let other = "[image]\nname = \"app\"\nversion = \"1.2.10\"\nbase = \"scratch\"\n";
+    app.golden.write("older/image.toml", other);
+    for _ in 0..2 {
+        app.publish();
+        assert_eq!(app.tags()["1.2"], before["1.2.9"]);
+    }
+}
+
 /// A withdrawn image does not fail the run: the images built on it are skipped until its version is
 /// raised.
 #[test]

@@ -341,13 +341,14 @@ impl Run<'_> {
             let mut uploaded = self.upload(work, built, slot).await?;
             done.published = published_reference(&uploaded, planned);
             self.keep_cache(work, built, &uploaded.references()).await;
+            // The engine has no more work for the image.
+            drop(permit);
             let turn = before.turn().await;
             if turn.is_outdated {
                 uploaded = uploaded.refreshed().await?;
             }
             publish::release(uploaded, &mut *slot.receipts.lock().await).await?;
         }
-        drop(permit);
         Ok(done)
     }
 

@@ -1,0 +1,84 @@
+//! The announcements about the bases of audited images.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::base_lifecycle::{LifecycleProblem, LifecycleReader};
+use crate::image::{DescribedImage, Lineage, describe};
+use crate::reference::Reference;
+use crate::registry::Registries;
+
+/// The bases of the audited images. Each base is read once, because many images share it.
+#[derive(Debug, Default)]
+pub(super) struct AuditedBases(Mutex<BTreeMap<Reference, Arc<OnceCell<AuditedBase>>>>);
+
+#[derive(Debug, Default)]
+struct AuditedBase {
+    problems: Vec<LifecycleProblem>,
+    /// The images of the base; empty if there is no problem, or if the base cannot be read.
+    images: Vec<Lineage>,
+}
+
+impl AuditedBases {
+    /// The problems of `base`, which the labels of `image` name by digest. A build by Docker keeps
+    /// the labels of its base, so a label counts only if the layers of the image begin with those
+    /// that it names.
+    pub(super) async fn problems(
+        &self,
+        image: &DescribedImage,
+        base: &Reference,
+        lifecycle: &LifecycleReader<'_>,
+        registries: &Registries,
+    ) -> Vec<LifecycleProblem> {
+        let cell = {
+            let mut bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            bases.entry(base.clone()).or_default().clone()
+        };
+        let read = cell.get_or_init(|| AuditedBase::read(base, lifecycle, registries));
+        let (read, own) = (read.await, lineage(image));
+        let digests: Vec<_> = base.digest.iter().collect();
+        let is_base = |one: &Lineage| {
+            let own = own.as_ref();
+            own.is_some_and(|own| own.is_built_on(one, &digests).is_some())
+        };
+        if read.images.iter().any(is_base) {
+            read.problems.clone()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+impl AuditedBase {
+    async fn read(
+        base: &Reference,
+        lifecycle: &LifecycleReader<'_>,
+        registries: &Registries,
+    ) -> Self {
+        let Some(digest) = &base.digest else {
+            return Self::default();
+        };
+        let problems = lifecycle.problems(&base.repository, digest).await;
+        if problems.is_empty() {
+            return Self::default();
+        }
+        let described = describe(&registries.repo(&base.repository), digest).await;
+        let images = match described {
+            Ok(found) => found.map(|found| found.images).unwrap_or_default(),
+            Err(error) => {
+                tracing::debug!(%error, %base, "the layers of the base cannot be read");
+                Vec::new()
+            }
+        };
+        Self {
+            problems,
+            images: images.iter().filter_map(lineage).collect(),
+        }
+    }
+}
+
+fn lineage(image: &DescribedImage) -> Option<Lineage> {
+    Lineage::of(image.manifest.config.digest.clone(), &image.config)
+}
