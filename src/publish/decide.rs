@@ -10,7 +10,7 @@ use crate::engine::BuildOutput;
 use crate::observe;
 use crate::oci::{Manifest, RawManifest};
 use crate::plan::{ContentSource, PlanStep, PlannedAction, PlannedDestination, Reason};
-use crate::reference::{Digest, Tag};
+use crate::reference::{Digest, Repository, Tag};
 use crate::registry::Repo;
 use crate::render::INPUTS;
 use crate::tags::{
@@ -244,22 +244,24 @@ async fn already_there(
         (ContentSource::Nothing, found) => Ok(found),
         (ContentSource::Upload, None) => Ok(None),
         (ContentSource::Upload, Some(found)) => {
-            let same = is_same(job, planned, &found)?
+            let built = job.built.map(|built| &built.output);
+            let same = is_same(built, &job.planned.step, &planned.repository, &found)?
                 || (planned.is_new() && has_inputs(job, repo, &found).await?);
             Ok(same.then_some(found))
         }
     }
 }
 
-/// True if the published manifest has exactly the content that was built.
+/// True if the published manifest has exactly the content that was built or is to be copied.
 fn is_same(
-    job: &PublishJob<'_>,
-    planned: &PlannedDestination,
+    built: Option<&BuildOutput>,
+    step: &PlanStep,
+    repository: &Repository,
     found: &RawManifest,
 ) -> Result<bool, Error> {
-    match (job.built.map(|built| &built.output), &job.planned.step) {
+    match (built, step) {
         (Some(BuildOutput::Docker { id }), _) => {
-            Ok(*id == found.digest || config_of(planned, found)?.as_ref() == Some(id))
+            Ok(*id == found.digest || config_of(repository, found)?.as_ref() == Some(id))
         }
         (Some(BuildOutput::Assembled(assembled)), _) => Ok(assembled.top.digest == found.digest),
         (None, PlanStep::Copy { digest, .. }) => Ok(*digest == found.digest),
@@ -280,15 +282,55 @@ pub(super) async fn has_inputs(
 
 /// The digest of the config, which a Docker Engine calls the image ID; `None` for an index.
 pub(super) fn config_of(
-    planned: &PlannedDestination,
+    repository: &Repository,
     raw: &RawManifest,
 ) -> Result<Option<Digest>, Error> {
-    let repository = || planned.repository.clone();
-    match raw.parse().map_err(|source| Error::Manifest {
-        repository: repository(),
+    let manifest = raw.parse().map_err(|source| Error::Manifest {
+        repository: repository.clone(),
         source,
-    })? {
+    })?;
+    match manifest {
         Manifest::Image(image) => Ok(Some(image.config.digest)),
         Manifest::Index(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Descriptor, media};
+
+    #[test]
+    fn content_is_published_already_if_the_manifest_or_its_config_is_the_one_to_publish() {
+        let config = Descriptor::of(media::OCI_CONFIG, b"config");
+        let image = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] });
+        let image = RawManifest::new(media::OCI_MANIFEST, image.to_string().into_bytes());
+        let index = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+        let index = RawManifest::new(media::OCI_INDEX, index);
+        let other = Digest::of(b"other");
+        let repository: Repository = "h.example/app".parse().unwrap();
+        let build = PlanStep::Build {
+            because: Vec::new(),
+        };
+        let copy = |digest: &Digest| PlanStep::Copy {
+            from: repository.clone(),
+            digest: digest.clone(),
+            because: Vec::new(),
+        };
+        let docker = |id: &Digest| Some(BuildOutput::Docker { id: id.clone() });
+        for (built, step, found, expected) in [
+            // A Docker Engine calls the digest of the config or of the manifest the image ID.
+            (docker(&config.digest), &build, &image, true),
+            (docker(&image.digest), &build, &image, true),
+            (docker(&index.digest), &build, &index, true),
+            (docker(&other), &build, &image, false),
+            (docker(&other), &build, &index, false),
+            (None, &copy(&image.digest), &image, true),
+            (None, &copy(&config.digest), &image, false),
+            (None, &build, &image, false),
+        ] {
+            let same = is_same(built.as_ref(), step, &repository, found).unwrap();
+            assert_eq!(same, expected, "{built:?} {step:?} {found:?}");
+        }
     }
 }

@@ -129,7 +129,7 @@ impl Writes {
         tag: &Tag,
         expected: &Digest,
         found: Option<&Digest>,
-        polling: &Polling,
+        is_half_over: bool,
     ) -> bool {
         let of_tag = self.written.get(tag).into_iter().flatten();
         let times = of_tag
@@ -140,8 +140,7 @@ impl Writes {
             0 => true,
             MOST_WRITES.. => false,
             _ => {
-                polling.is_half_over()
-                    || found.is_some_and(|found| self.is_foreign(tag, found, expected))
+                is_half_over || found.is_some_and(|found| self.is_foreign(tag, found, expected))
             }
         }
     }
@@ -208,7 +207,8 @@ pub(super) async fn put_and_hold(
         for tag in outdated {
             let found = found.get(tag);
             let is_foreign = found.is_some_and(|found| writes.is_foreign(tag, found, &raw.digest));
-            if !is_foreign && writes.calls_for(tag, &raw.digest, found, &polling) {
+            let is_half_over = polling.is_half_over();
+            if !is_foreign && writes.calls_for(tag, &raw.digest, found, is_half_over) {
                 repo.put(tag, raw).await?;
                 writes.record(tag, &raw.digest);
             }
@@ -281,6 +281,33 @@ mod tests {
         assert!(!is_foreign(&writes, &tag, "first"));
         assert!(!is_foreign(&writes, &tag, "second"));
         assert!(is_foreign(&writes, &tag, "another"));
+    }
+
+    #[test]
+    fn a_tag_is_put_again_once_when_another_publisher_moved_it_or_half_of_the_time_is_over() {
+        let [expected, previous, foreign] =
+            ["expected", "previous", "foreign"].map(|text| Digest::of(text.as_bytes()));
+        let tag: Tag = "1.2".parse().unwrap();
+        for (times, found, is_half_over, calls) in [
+            (0, None, false, true),
+            (0, Some(&previous), false, true),
+            (1, None, false, false),
+            (1, None, true, true),
+            (1, Some(&previous), false, false),
+            (1, Some(&previous), true, true),
+            (1, Some(&foreign), false, true),
+            (2, Some(&previous), true, false),
+            (2, Some(&foreign), true, false),
+        ] {
+            let before = BTreeMap::from([(tag.clone(), previous.clone())]);
+            let put = vec![tag.clone(); times];
+            let writes = Writes::new(before, &put, &expected);
+            assert_eq!(
+                writes.calls_for(&tag, &expected, found, is_half_over),
+                calls,
+                "{times} {found:?} {is_half_over}"
+            );
+        }
     }
 
     #[test]

@@ -100,11 +100,3 @@ impl<'a> PublishJob<'a> {
             .filter(|planned| !planned.is_up_to_date())
     }
 }
-
-/// Publishes one image to all its registries without tests. Returns a receipt for each registry that
-/// was changed. Fails if a registry refuses or cannot be reached.
-pub async fn publish(job: PublishJob<'_>) -> Result<Vec<Receipt>, Error> {
-    let mut receipts = Vec::new();
-    release(upload(job, None).await?, &mut receipts).await?;
-    Ok(receipts)
-}

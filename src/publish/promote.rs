@@ -14,7 +14,7 @@ use crate::registry::referrers::{Referrer, subject_of, tags_of_tools};
 use crate::registry::{self, Repo};
 use crate::signing::cosign::{self, SignatureCopy};
 use crate::tags::{
-    Action, Level, Move, MoveReason, PublishedContent, TagList, TagRole, TagRules, Variant, decide,
+    Action, Move, MoveReason, PublishedContent, TagList, TagRole, TagRules, Variant, decide,
     fan_out, siblings,
 };
 use crate::trust::bundle::PREDICATE_TYPE;
@@ -87,13 +87,8 @@ pub async fn decide_copied_tags(
         return decide_tags(to, digest, copied).await;
     }
     let mut all = tags_of(from, digest).await?;
-    all.extend(
-        copied
-            .iter()
-            .filter(|tag| !all.contains(tag))
-            .cloned()
-            .collect::<Vec<_>>(),
-    );
+    all.retain(|tag| !copied.contains(tag));
+    all.extend_from_slice(copied);
     let mut moves = decided(to, digest, &all).await?;
     moves.retain(|decision| copied.contains(&decision.tag));
     unrefused(to, moves)
@@ -191,10 +186,8 @@ fn read(tags: &[Tag]) -> (Option<Variant>, Option<semver::Version>) {
 fn rules(version: &semver::Version, requested: &[Tag], variant: Option<&Variant>) -> TagRules {
     let zero = variant.map_or_else(|| "0".to_owned(), |variant| format!("0-{variant}"));
     let zero_major = version.major == 0 && requested.iter().any(|tag| tag.as_str() == zero);
-    let fan_out = BTreeSet::from([Level::Full, Level::Minor, Level::Major, Level::Latest]);
     TagRules {
         zero_major,
-        fan_out,
         ..TagRules::default()
     }
 }

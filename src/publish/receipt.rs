@@ -137,6 +137,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn durations_are_in_milliseconds() {
+        let start = Instant::now() - std::time::Duration::from_millis(1500);
+        assert!((1500..60_000).contains(&milliseconds(start)));
+    }
+
+    #[test]
     fn a_tag_has_moved_if_it_now_points_to_the_published_digest() {
         let [old, new] = ["old", "new"].map(|text| Digest::of(text.as_bytes()));
         for (previous, digest, expected) in [

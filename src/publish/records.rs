@@ -97,3 +97,46 @@ impl InputsRecord {
 fn proof(record: &[u8]) -> PathBuf {
     PathBuf::from("records").join(Digest::of(record).hex())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::user_cache::UserCache;
+
+    #[test]
+    fn the_record_of_an_engine_counts_only_if_this_user_wrote_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let of_user = |user: &str| UserCache::at(directory.path().join(user));
+        let state = |cache: UserCache| StateDirectory::of(directory.path()).with_user_cache(cache);
+        for (engine, is_needed) in [(EngineKind::Docker, true), (EngineKind::Embedded, false)] {
+            let record = BuildRecord {
+                schema: 1,
+                image: "team/app".parse().unwrap(),
+                tag: "1.2.3".parse().unwrap(),
+                inputs: Digest::of(b"inputs"),
+                engine,
+                id: Digest::of(b"id"),
+                platforms: vec!["linux/amd64".parse().unwrap()],
+                parts: Vec::new(),
+            };
+            let read = |cache| BuildRecord::read(&state(cache), &record.image, &record.tag);
+            record.write(&state(of_user("ann"))).unwrap();
+            let if_not_needed = (!is_needed).then(|| record.clone());
+            assert_eq!(read(of_user("ann")).unwrap(), Some(record.clone()));
+            assert_eq!(read(of_user("bob")).unwrap(), if_not_needed);
+            // Without a cache there are no proofs.
+            assert_eq!(read(UserCache::default()).unwrap(), Some(record.clone()));
+            // Another program changes the record.
+            let other = BuildRecord {
+                id: Digest::of(b"other"),
+                ..record.clone()
+            };
+            other.write(&state(UserCache::default())).unwrap();
+            let found = read(of_user("ann")).unwrap();
+            assert_eq!(found, (!is_needed).then_some(other));
+        }
+        let (image, tag) = ("team/app".parse().unwrap(), "1.2.4".parse().unwrap());
+        let found = BuildRecord::read(&state(of_user("ann")), &image, &tag);
+        assert_eq!(found.unwrap(), None);
+    }
+}

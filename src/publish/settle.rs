@@ -194,9 +194,10 @@ impl Settling<'_> {
         found: Option<&Digest>,
     ) -> Result<Unsettled, Error> {
         let wrong = self.unsettled(tag, &expected.digest, found);
+        let is_half_over = self.polling.is_half_over();
         if self
             .writes
-            .calls_for(tag, &expected.digest, found, &self.polling)
+            .calls_for(tag, &expected.digest, found, is_half_over)
         {
             self.repo.put(tag, expected).await?;
             self.writes.record(tag, &expected.digest);

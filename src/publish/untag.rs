@@ -12,7 +12,7 @@ use crate::oci::RawManifest;
 use crate::reference::Tag;
 use crate::registry::{Repo, Untag};
 
-/// Removes `tag` from a digest that remains, and verifies that the tag is gone and the others
+/// Removes `tag`, a named tag of a digest that remains, and verifies that the tag is gone and the others
 /// exist. Fails if deletion is disabled, or if the registry removes other tags.
 pub async fn untag(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<Deleted, Error> {
     // Nothing is changed until it is known that the registry allows deletion.
@@ -21,7 +21,7 @@ pub async fn untag(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<De
         through_stand_in(repo, subject, tag).await?;
     }
     prove_gone(repo, &repo.name().tag(tag)).await?;
-    keep_others(repo, subject, tag).await?;
+    keep_others(repo, subject).await?;
     Ok(subject.untagged(tag))
 }
 
@@ -98,14 +98,14 @@ fn stand_in(raw: &RawManifest, unique: u64) -> RawManifest {
     RawManifest::new(raw.media_type.clone(), value.to_string().into_bytes())
 }
 
-/// Restores the other tags if the registry removed them too, except those that are also to be
-/// removed. Fails if any tag was removed.
-async fn keep_others(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<(), Error> {
+/// Restores the tags that are not to be removed if the registry removed them too. Fails if any of
+/// them was removed.
+async fn keep_others(repo: &Repo, subject: &DeleteSubject) -> Result<(), Error> {
     let mut removed_tags = Vec::new();
     for other in subject
         .tags
         .iter()
-        .filter(|other| *other != tag && !subject.named.contains(*other))
+        .filter(|other| !subject.named.contains(*other))
     {
         if repo.manifest(other).await?.is_none() {
             removed_tags.push(other.clone());

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::artifacts::attach;
+use super::artifacts::{Attachments, attach};
 use super::decide::{PublishTarget, config_of, decide};
 use super::receipt::milliseconds;
 use super::{Error, Gatekeeper, PublishJob};
@@ -209,7 +209,7 @@ async fn put_immutable_tag(
 ) -> Result<RawManifest, Error> {
     let Some(content) = content else {
         let built = job.built.map(|built| &built.output);
-        let id = pushed_by_engine(built, !job.attachments.is_empty(), job.image())?;
+        let id = pushed_by_engine(built, &job.attachments, job.image())?;
         return through_engine(job, destination, id).await;
     };
     if !destination.planned.is_new() {
@@ -232,14 +232,12 @@ async fn put_immutable_tag(
 /// attached to the image: the engine would put its tag before them.
 fn pushed_by_engine<'a>(
     built: Option<&'a BuildOutput>,
-    is_attached_to: bool,
+    attachments: &Attachments<'_>,
     image: &str,
 ) -> Result<&'a Digest, Error> {
     match built {
-        Some(BuildOutput::Docker { .. }) if is_attached_to => {
-            Err(Error::NotExported(image.to_owned()))
-        }
-        Some(BuildOutput::Docker { id }) => Ok(id),
+        Some(BuildOutput::Docker { id }) if attachments.is_empty() => Ok(id),
+        Some(BuildOutput::Docker { .. }) => Err(Error::NotExported(image.to_owned())),
         Some(BuildOutput::Assembled(_)) | None => Err(Error::NotBuilt(image.to_owned())),
     }
 }
@@ -287,29 +285,50 @@ async fn through_engine(
     let mut polling = destination.repo.registry().polling();
     loop {
         let found = destination.repo.manifest(full).await?;
-        let config = match &found {
-            Some(raw) => config_of(destination.planned, raw)?,
-            None => None,
-        };
-        let error = match (found, config) {
-            (Some(raw), Some(found)) if found != *id && raw.digest != *id => {
-                let error = Error::OtherContent {
-                    reference: reference.to_string(),
-                    found,
-                    expected: id.clone(),
-                };
-                // The registry may still show the previous manifest.
-                if destination.previous.as_ref() != Some(&raw.digest) {
-                    return Err(error);
-                }
-                error
-            }
-            (Some(raw), _) => return Ok(raw),
-            (None, _) => Error::Vanished(reference.clone()),
+        let error = match pushed(&reference, found, id, destination.previous.as_ref())? {
+            EnginePush::Done(raw) => return Ok(raw),
+            EnginePush::Late(error) => error,
         };
         if !polling.again().await {
             return Err(error);
         }
+    }
+}
+
+/// A reading of a tag after an engine pushed it.
+#[derive(Debug)]
+enum EnginePush {
+    /// The tag points to the image.
+    Done(RawManifest),
+    /// The registry may not show the push yet; the error if it never does.
+    Late(Error),
+}
+
+/// Compares the manifest that a tag points to with the image `id` that the engine pushed to it.
+/// `previous` is the digest that the tag pointed to before. Fails if another image was pushed.
+fn pushed(
+    reference: &Reference,
+    found: Option<RawManifest>,
+    id: &Digest,
+    previous: Option<&Digest>,
+) -> Result<EnginePush, Error> {
+    let Some(raw) = found else {
+        return Ok(EnginePush::Late(Error::Vanished(reference.clone())));
+    };
+    match config_of(&reference.repository, &raw)? {
+        Some(config) if config != *id && raw.digest != *id => {
+            let error = Error::OtherContent {
+                reference: reference.to_string(),
+                found: config,
+                expected: id.clone(),
+            };
+            if previous == Some(&raw.digest) {
+                Ok(EnginePush::Late(error))
+            } else {
+                Err(error)
+            }
+        }
+        _ => Ok(EnginePush::Done(raw)),
     }
 }
 
@@ -329,21 +348,72 @@ async fn content_of(job: &PublishJob<'_>) -> Result<Option<UploadSet>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::config_files::SbomFormat;
+    use crate::image::{Blobs, FileReader};
+    use crate::oci::{Descriptor, media};
+    use crate::registry::{Registries, RegistryEnv};
+    use crate::workspace::user_cache::UserCache;
 
     #[test]
     fn an_engine_pushes_only_images_that_nothing_is_attached_to() {
         let id = Digest::of(b"config");
         let docker = BuildOutput::Docker { id: id.clone() };
-        let pushed = |built, is_attached_to| {
-            let found = pushed_by_engine(built, is_attached_to, "app:1.2.3");
+        let registries = Registries::new(Vec::new(), RegistryEnv::from_vars(&BTreeMap::new()));
+        let files = FileReader::new(Blobs::new(registries), UserCache::default());
+        let pushed = |built, sbom: &[SbomFormat]| {
+            let attachments = Attachments {
+                signing: None,
+                sbom,
+                provenance: None,
+                files: &files,
+            };
+            let found = pushed_by_engine(built, &attachments, "app:1.2.3");
             found.cloned().map_err(|error| error.to_string())
         };
-        assert_eq!(pushed(Some(&docker), false), Ok(id));
+        assert_eq!(pushed(Some(&docker), &[]), Ok(id));
         let not_exported = "app:1.2.3 was not exported from the engine, which would put its tag \
                             before signatures and statements are attached";
-        assert_eq!(pushed(Some(&docker), true), Err(not_exported.to_owned()));
+        let sbom = [SbomFormat::Spdx];
+        assert_eq!(pushed(Some(&docker), &sbom), Err(not_exported.to_owned()));
         let not_built = "app:1.2.3 was not built, so there is nothing to upload";
-        assert_eq!(pushed(None, true), Err(not_built.to_owned()));
+        assert_eq!(pushed(None, &sbom), Err(not_built.to_owned()));
+    }
+
+    #[test]
+    fn a_push_of_an_engine_is_complete_when_the_tag_has_its_image() {
+        let config = Descriptor::of(media::OCI_CONFIG, b"config");
+        let image = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] });
+        let image = RawManifest::new(media::OCI_MANIFEST, image.to_string().into_bytes());
+        let index = br#"{"schemaVersion":2,"manifests":[]}"#.to_vec();
+        let index = RawManifest::new(media::OCI_INDEX, index);
+        let other = Digest::of(b"other");
+        let reference: Reference = "h.example/app:1.2.3".parse().unwrap();
+        let foreign = format!(
+            "h.example/app:1.2.3 has the config {}, but the image in the engine has {other}",
+            config.digest
+        );
+        let vanished = "h.example/app:1.2.3 was pushed, but the registry does not have it";
+        let done = |raw: &RawManifest| format!("done {}", raw.digest);
+        for (found, id, previous, expected) in [
+            (Some(&image), &config.digest, None, done(&image)),
+            (Some(&image), &image.digest, None, done(&image)),
+            (Some(&image), &config.digest, Some(&image.digest), done(&image)),
+            // An engine that stores indexes pushes one whose ID is another digest.
+            (Some(&index), &other, None, done(&index)),
+            (Some(&image), &other, None, format!("failed {foreign}")),
+            (Some(&image), &other, Some(&other), format!("failed {foreign}")),
+            (Some(&image), &other, Some(&image.digest), format!("late {foreign}")),
+            (None, &other, None, format!("late {vanished}")),
+        ] {
+            let result = match pushed(&reference, found.cloned(), id, previous) {
+                Ok(EnginePush::Done(raw)) => done(&raw),
+                Ok(EnginePush::Late(error)) => format!("late {error}"),
+                Err(error) => format!("failed {error}"),
+            };
+            assert_eq!(result, expected, "{found:?} {id} {previous:?}");
+        }
     }
 }
