@@ -272,7 +272,10 @@ mod tests {
     #[test]
     fn an_image_without_a_creation_time_has_the_epoch() {
         for (config, expected) in [
-            (r#"{"created":"2024-05-06T07:08:09Z"}"#, "2024-05-06T07:08:09Z"),
+            (
+                r#"{"created":"2024-05-06T07:08:09Z"}"#,
+                "2024-05-06T07:08:09Z",
+            ),
             (r#"{"created":null}"#, "1970-01-01T00:00:00Z"),
             ("{}", "1970-01-01T00:00:00Z"),
         ] {

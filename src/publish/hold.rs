@@ -139,9 +139,7 @@ impl Writes {
         match times {
             0 => true,
             MOST_WRITES.. => false,
-            _ => {
-                is_half_over || found.is_some_and(|found| self.is_foreign(tag, found, expected))
-            }
+            _ => is_half_over || found.is_some_and(|found| self.is_foreign(tag, found, expected)),
         }
     }
 

@@ -151,7 +151,6 @@ impl Settling<'_> {
                 } else {
                     Correction::Stray
                 };
-                self.corrected.insert(decided.tag.clone(), correction);
                 // The list may be older than the tag. The tag is corrected only if it is still
                 // wrong in the next round.
                 if correction == Correction::Stray
@@ -160,6 +159,7 @@ impl Settling<'_> {
                     wrong = Some(self.unsettled(&decided.tag, &expected.digest, found));
                     continue;
                 }
+                self.corrected.insert(decided.tag.clone(), correction);
             }
             wrong = Some(self.correct(&decided.tag, &expected, found).await?);
         }

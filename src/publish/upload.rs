@@ -400,12 +400,27 @@ mod tests {
         for (found, id, previous, expected) in [
             (Some(&image), &config.digest, None, done(&image)),
             (Some(&image), &image.digest, None, done(&image)),
-            (Some(&image), &config.digest, Some(&image.digest), done(&image)),
+            (
+                Some(&image),
+                &config.digest,
+                Some(&image.digest),
+                done(&image),
+            ),
             // An engine that stores indexes pushes one whose ID is another digest.
             (Some(&index), &other, None, done(&index)),
             (Some(&image), &other, None, format!("failed {foreign}")),
-            (Some(&image), &other, Some(&other), format!("failed {foreign}")),
-            (Some(&image), &other, Some(&image.digest), format!("late {foreign}")),
+            (
+                Some(&image),
+                &other,
+                Some(&other),
+                format!("failed {foreign}"),
+            ),
+            (
+                Some(&image),
+                &other,
+                Some(&image.digest),
+                format!("late {foreign}"),
+            ),
             (None, &other, None, format!("late {vanished}")),
         ] {
             let result = match pushed(&reference, found.cloned(), id, previous) {

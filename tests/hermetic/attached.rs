@@ -91,10 +91,26 @@ fn attached_artifacts_are_promoted_and_merged() {
         let own = signatures(&target, INDEX);
         let before = list(&target, INDEX);
         let (from, to) = (name(&source, ":1.2.3"), name(&target, ":1.2.3"));
+        let promote = [
+            "promote",
+            &from,
+            &to,
+            "--referrers",
+            "--tags",
+            "--format",
+            "json",
+        ];
+        let copied = |more: &[&str]| -> Vec<String> {
+            let run = Golden::new().run(&[&promote, more].concat()).exit(0);
+            let output: Value = serde_json::from_str(&run.stdout).unwrap();
+            let mut copied: Vec<String> =
+                serde_json::from_value(output["referrers"].clone()).unwrap();
+            copied.sort();
+            copied
+        };
+        let planned = copied(&["--dry-run"]);
         for _ in 0..2 {
-            Golden::new()
-                .run(&["promote", &from, &to, "--referrers", "--tags"])
-                .exit(0);
+            assert_eq!(copied(&[]), planned);
         }
         let there = target.manifests("app");
         let signature = source.tags("app")[&tag_of(INDEX, ".sig")].clone();

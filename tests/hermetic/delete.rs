@@ -1,9 +1,16 @@
 //! `golden delete` deletes only named content and verifies the deletion.
 
+use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use golden::oci::media::OCI_MANIFEST;
+use golden::reference::Digest;
+use serde_json::{Value, json};
 
 use crate::support::registry::{Behaviour, FakeRegistry, refuse};
-use crate::support::workspace::Golden;
+use crate::support::server::{Answer, Seen};
+use crate::support::workspace::{Golden, Run};
 
 const FOUR: [&str; 4] = ["1.2.3", "1.2", "1", "latest"];
 
@@ -153,6 +160,79 @@ fn untag_removes_only_one_tag() {
 }
 
 #[test]
+fn several_tags_of_a_digest_are_removed_together() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let digest = registry.image("app", "a", &FOUR);
+    let names = ["latest", "1"].map(|tag| reference(&registry, &format!("app:{tag}")));
+    Golden::new()
+        .run(&["delete", &names[0], &names[1], "--untag", "--yes"])
+        .exit(0);
+    assert_eq!(
+        registry.tags("app").into_keys().collect::<Vec<_>>(),
+        ["1.2", "1.2.3"]
+    );
+    assert!(registry.has("app", &digest));
+}
+
+#[test]
+fn a_tag_that_the_registry_removes_together_with_another_is_restored() {
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let lost = is_lost.clone();
+    let registry = FakeRegistry::start(Behaviour {
+        deletes_tags: true,
+        instead: Some(Arc::new(move |seen: &Seen| {
+            match (seen.method.as_str(), seen.route()) {
+                ("DELETE", "/v2/app/manifests/latest") => lost.store(true, Ordering::SeqCst),
+                ("PUT", "/v2/app/manifests/1") => lost.store(false, Ordering::SeqCst),
+                (_, "/v2/app/manifests/1") if lost.load(Ordering::SeqCst) => {
+                    return Some(refuse(404, "MANIFEST_UNKNOWN", "manifest unknown"));
+                }
+                _ => {}
+            }
+            None
+        })),
+        ..Behaviour::default()
+    });
+    registry.image("app", "a", &FOUR);
+    let name = reference(&registry, "app:latest");
+    let run = Golden::new()
+        .run(&["delete", &name, "--untag", "--yes"])
+        .exit(1);
+    let expected = "the registry also removed 1; they were restored";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    assert!(!is_lost.load(Ordering::SeqCst));
+}
+
+#[test]
+fn removing_a_tag_of_an_index_deletes_nothing_else() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let child = registry.image("app", "a", &[]);
+    let index = registry.index("app", &[&child], &["1.2.3", "latest"]);
+    let signature = format!("{}.sig", index.replace(':', "-"));
+    registry.image("app", "signature", &[&signature]);
+    let manifests = registry.manifests("app");
+    let name = reference(&registry, "app:latest");
+    let run = Golden::new()
+        .run(&["delete", &name, "--untag", "--yes", "--format", "json"])
+        .exit(0);
+    let output: Value = serde_json::from_str(&run.stdout).unwrap();
+    let expected = json!([{
+        "repository": reference(&registry, "app"),
+        "digest": index,
+        "tags": ["latest"],
+        "children": [],
+        "attached": [],
+        "untagged": true,
+    }]);
+    assert_eq!(output["deleted"], expected);
+    assert_eq!(registry.manifests("app"), manifests);
+    assert_eq!(
+        registry.tags("app").into_keys().collect::<Vec<_>>(),
+        ["1.2.3".to_owned(), signature]
+    );
+}
+
+#[test]
 fn untag_changes_nothing_if_deletion_is_disabled() {
     let registry = FakeRegistry::start(Behaviour {
         no_deletion: true,
@@ -178,16 +258,16 @@ fn untag_changes_nothing_if_deletion_is_disabled() {
     );
 }
 
+/// True if the request deletes the stand-in by digest. The request that tests if deletion is enabled
+/// is not counted.
+fn is_second_step(seen: &Seen) -> bool {
+    let probe = Digest::of(b"golden asks whether deletion is enabled").to_string();
+    seen.method == "DELETE" && seen.path.contains("sha256:") && !seen.path.contains(&probe)
+}
+
 #[test]
 fn a_tag_is_restored_if_the_second_step_fails() {
-    let unknown =
-        golden::reference::Digest::of(b"golden asks whether deletion is enabled").to_string();
-    let instead = move |seen: &crate::support::server::Seen| {
-        let second = seen.method == "DELETE"
-            && seen.path.contains("sha256:")
-            && !seen.path.contains(&unknown);
-        second.then(|| refuse(403, "DENIED", "not you"))
-    };
+    let instead = |seen: &Seen| is_second_step(seen).then(|| refuse(403, "DENIED", "not you"));
     let registry = FakeRegistry::start(Behaviour {
         instead: Some(Arc::new(instead)),
         ..Behaviour::default()
@@ -210,25 +290,111 @@ fn a_tag_is_restored_if_the_second_step_fails() {
 }
 
 #[test]
-fn a_deletion_that_the_registry_only_acknowledges_is_an_error() {
-    let instead = |seen: &crate::support::server::Seen| {
-        (seen.method == "DELETE").then(|| crate::support::server::Answer::new(202, ""))
-    };
+fn a_tag_is_restored_if_the_command_is_interrupted_between_the_steps() {
     let registry = FakeRegistry::start(Behaviour {
-        instead: Some(Arc::new(instead)),
+        instead: Some(Arc::new(|seen: &Seen| {
+            is_second_step(seen).then_some(Answer::Stall)
+        })),
+        ..Behaviour::default()
+    });
+    let digest = registry.image("app", "a", &FOUR);
+    let name = reference(&registry, "app:latest");
+    let golden = Golden::new();
+    let mut command = golden.command(&["delete", &name, "--untag", "--yes"]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !registry.server.seen().iter().any(is_second_step) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_ne!(registry.tags("app")["latest"], digest);
+    let signal = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(signal.unwrap().success());
+    Run::of(child.wait_with_output().unwrap()).exit(130);
+    assert_eq!(registry.tags("app")["latest"], digest);
+}
+
+#[test]
+fn a_deletion_that_the_registry_only_acknowledges_is_an_error() {
+    for is_tagged in [true, false] {
+        let instead = |seen: &Seen| (seen.method == "DELETE").then(|| Answer::new(202, ""));
+        let registry = FakeRegistry::start(Behaviour {
+            instead: Some(Arc::new(instead)),
+            ..Behaviour::default()
+        });
+        let tags: &[&str] = if is_tagged { &["1"] } else { &[] };
+        let digest = registry.image("app", "a", tags);
+        let name = match is_tagged {
+            true => reference(&registry, "app:1"),
+            false => reference(&registry, &format!("app@{digest}")),
+        };
+        let golden = Golden::new().env("GOLDEN_REGISTRY_SETTLE", "1");
+        let run = golden.run(&["delete", &name, "--yes"]).exit(1);
+        assert!(
+            run.stderr
+                .contains("still exists 1 s after the registry accepted its deletion"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+/// distribution lists a tag whose digest was deleted; other registries serve it for a moment.
+#[test]
+fn a_tag_that_is_served_and_listed_after_its_digest_was_deleted_is_removed() {
+    let [is_deleted, is_untagged, was_served] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+    let (deleted, untagged) = (is_deleted.clone(), is_untagged.clone());
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(move |seen: &Seen| {
+            let is_gone = deleted.load(Ordering::SeqCst);
+            match (seen.method.as_str(), seen.route()) {
+                ("DELETE", "/v2/app/manifests/1") => {
+                    untagged.store(true, Ordering::SeqCst);
+                    return Some(Answer::new(202, ""));
+                }
+                ("DELETE", _) => deleted.store(true, Ordering::SeqCst),
+                ("HEAD", "/v2/app/manifests/1")
+                    if is_gone && !was_served.swap(true, Ordering::SeqCst) =>
+                {
+                    let digest = Digest::of(b"late");
+                    return Some(
+                        Answer::new(200, "")
+                            .header("content-type", OCI_MANIFEST)
+                            .header("docker-content-digest", digest),
+                    );
+                }
+                ("GET", "/v2/app/tags/list") if is_gone && !untagged.load(Ordering::SeqCst) => {
+                    let list = json!({ "name": "app", "tags": ["1"] }).to_string();
+                    return Some(Answer::new(200, list).header("content-type", "application/json"));
+                }
+                _ => {}
+            }
+            None
+        })),
         ..Behaviour::default()
     });
     registry.image("app", "a", &["1"]);
-    let golden = Golden::new().env("GOLDEN_REGISTRY_SETTLE", "2");
-    let run = golden
-        .run(&["delete", &reference(&registry, "app:1"), "--yes"])
-        .exit(1);
-    assert!(
-        run.stderr
-            .contains("still exists 2 s after the registry accepted its deletion"),
-        "{}",
-        run.stderr
-    );
+    let name = reference(&registry, "app:1");
+    Golden::new().run(&["delete", &name, "--yes"]).exit(0);
+    assert!(is_deleted.load(Ordering::SeqCst) && is_untagged.load(Ordering::SeqCst));
+}
+
+#[test]
+fn an_image_of_an_index_that_does_not_exist_is_not_reported_as_deleted() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let image = registry.image("app", "a", &[]);
+    let missing = Digest::of(b"never pushed").to_string();
+    registry.index_for("app", &[("amd64", &image), ("arm64", &missing)], &["1"]);
+    let name = reference(&registry, "app:1");
+    let run = Golden::new()
+        .run(&["delete", &name, "--yes", "--format", "json"])
+        .exit(0);
+    let output: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(output["deleted"][0]["children"], json!([image]));
 }
 
 #[test]

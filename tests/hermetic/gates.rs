@@ -66,6 +66,11 @@ fn a_gate_receives_the_image_and_no_login() {
         golden.path().join("manifest").exists(),
         "the image exists by digest"
     );
+    let requests = registry.requests();
+    let uploads = requests
+        .iter()
+        .filter(|line| line.starts_with("POST /v2/team/app/blobs/uploads/"));
+    assert_eq!(uploads.count(), 2, "the config and the layer, once each");
     assert_eq!(registry.tags("team/app").len(), 4);
 }
 

@@ -406,8 +406,8 @@ impl Fleet {
         };
         let run = run.exit(3);
         assert!(is_revoked, "{}", run.stderr);
-        let findings = run.stderr.matches("error[base.revoked]").count();
-        assert_eq!(findings, 1, "{}", run.stderr);
+        let own = "error[base.revoked]: the image is revoked";
+        assert_eq!(run.stderr.matches(own).count(), 1, "{}", run.stderr);
         let because = format!("(because of {base})");
         let expected = !base.is_empty();
         let is_inherited = run.stderr.contains("(because of ");

@@ -271,7 +271,7 @@ fn tags_of_a_higher_version_that_was_published_after_the_plan_do_not_move() {
                 drop(registry.image("app", other, tags));
             });
             app.set_version(version);
-            app.golden.run(&["build", "--push"]).exit(0);
+            let run = app.golden.run(&["build", "--push"]).exit(0);
             let what = format!("{version} after {other} at {line}");
             let found = app.registry.tags("app");
             for tag in tags.iter().chain([&"latest"]) {
@@ -280,6 +280,12 @@ fn tags_of_a_higher_version_that_was_published_after_the_plan_do_not_move() {
             if is_before_the_list {
                 let expected = [&[version], moved].concat();
                 assert_eq!(app.written(), expected, "{what}: {:#?}", app.requests());
+            } else {
+                let note = format!(
+                    "moved latest to {}: a higher version was published concurrently",
+                    &found["latest"][..19]
+                );
+                assert!(run.stderr.contains(&note), "{what}: {}", run.stderr);
             }
         }
     }

@@ -201,3 +201,23 @@ fn rebuild_base_publishes_a_moved_base_and_refuses_a_changed_spec() {
     let run = golden.run(&build).exit(0);
     assert!(run.stdout.contains("unchanged"), "{}", run.stdout);
 }
+
+#[test]
+fn a_revision_is_published_if_the_registry_lost_a_part_of_the_first_content() {
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(|request| {
+            let is_original =
+                request.method == "PUT" && request.route().ends_with("/manifests/1.2.3_r0");
+            is_original.then(|| refuse(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        })),
+        ..Behaviour::default()
+    });
+    let golden = workspace(&[&registry]);
+    build(&golden, "", "a", REVISE, &[]).exit(0);
+    let run = build(&golden, "", "b", REVISE, &[]).exit(0);
+    let warning = "1.2.3_r0 was not created, because the registry lost a part of the first content";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
+    let tags = registry.tags("app");
+    assert_eq!(tags["1.2.3"], tags["1.2.3_r1"]);
+    assert!(!tags.contains_key("1.2.3_r0"), "{tags:?}");
+}

@@ -410,3 +410,92 @@ fn a_slow_registry_loses_no_referrer() {
     expected.sort();
     assert_eq!(found, expected);
 }
+
+#[test]
+fn artifacts_that_something_else_uses_are_kept_with_what_is_attached_to_them() {
+    let registry = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
+    let image = registry.image("app", "a", &["1.2.3"]);
+    let free = referrer(&registry, "app", &image, "free", &[]);
+    let tagged = referrer(&registry, "app", &image, "tagged", &["notes"]);
+    let part = referrer(&registry, "app", &image, "part", &[]);
+    let index = registry.index("app", &[&part], &["bundle"]);
+    let signed = signature(&registry, "app", &image, "signature");
+    registry.tag("app", "kept", &signed);
+    let [of_free, of_tagged, of_part] =
+        [&free, &tagged, &part].map(|one| referrer(&registry, "app", one, "attached", &[]));
+    let name = format!("{}/app:1.2.3", registry.host());
+    let run = Golden::new()
+        .run(&["delete", &name, "--yes", "--format", "json"])
+        .exit(0);
+    let output: Value = serde_json::from_str(&run.stdout).unwrap();
+    let listed = output["deleted"][0]["attached"].as_array().unwrap().iter();
+    let mut listed: Vec<Value> = listed
+        .map(|one| json!([one["digest"], one["tags"], one["stays"]]))
+        .collect();
+    let tag = format!("{}.sig", tag_of(&image));
+    let mut expected = vec![
+        json!([free, [], false]),
+        json!([of_free, [], false]),
+        json!([signed, [tag], true]),
+    ];
+    for list in [&mut listed, &mut expected] {
+        list.sort_by_key(Value::to_string);
+    }
+    assert_eq!(listed, expected);
+    let kept = [tagged, of_tagged, part, of_part, index, signed];
+    assert_eq!(registry.manifests("app"), kept.into_iter().collect());
+    assert_eq!(
+        registry.tags("app").into_keys().collect::<Vec<_>>(),
+        ["bundle", "kept", "notes"]
+    );
+}
+
+/// `BuildKit` refers from the attestation in an index to its image.
+#[test]
+fn an_image_of_a_deleted_index_is_not_reported_as_attached_to_another_one() {
+    let registry = FakeRegistry::start(Behaviour {
+        referrers: true,
+        ..Behaviour::default()
+    });
+    let image = registry.image("app", "a", &[]);
+    let attestation = referrer(&registry, "app", &image, "attestation", &[]);
+    registry.index("app", &[&image, &attestation], &["1.2.3"]);
+    let name = format!("{}/app:1.2.3", registry.host());
+    let run = Golden::new()
+        .run(&["delete", &name, "--yes", "--format", "json"])
+        .exit(0);
+    let output: Value = serde_json::from_str(&run.stdout).unwrap();
+    let mut children = [image, attestation];
+    children.sort();
+    assert_eq!(output["deleted"][0]["children"], json!(children));
+    assert_eq!(output["deleted"][0]["attached"], json!([]));
+}
+
+#[test]
+fn a_signature_that_cannot_be_merged_is_not_reported_as_copied() {
+    let (source, target) = (
+        FakeRegistry::start(Behaviour::default()),
+        FakeRegistry::start(Behaviour::default()),
+    );
+    let image = source.image("app", "a", &["1.2.3"]);
+    let copied = referrer(&source, "app", &image, "copied", &[]);
+    source.fallback("app", &image, &[&copied]);
+    signature(&source, "app", &image, "ours");
+    let tag = format!("{}.sig", tag_of(&image));
+    let theirs = target.image("app", "not a signature", &[&tag]);
+    let (from, to) = (
+        format!("{}/app:1.2.3", source.host()),
+        format!("{}/app", target.host()),
+    );
+    let run = Golden::new()
+        .run(&["promote", &from, &to, "--referrers", "--format", "json"])
+        .exit(0);
+    let output: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(output["referrers"], json!([copied]));
+    let warning = format!("{tag} has different content that cannot be merged");
+    assert!(run.stderr.contains(&warning), "{}", run.stderr);
+    assert_eq!(target.tags("app")[&tag], theirs);
+}

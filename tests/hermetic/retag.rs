@@ -61,6 +61,12 @@ impl App {
         self.registry.tag("app", tag, &self.tags()[from]);
     }
 
+    /// Removes a tag, as another user does.
+    fn untag(&self, tag: &str) {
+        let reference = format!("{}/app:{tag}", self.registry.host());
+        self.run(&["delete", &reference, "--untag", "--yes"], 0);
+    }
+
     /// The outcome of the single image of a run.
     fn outcome(&self, args: &[&str], code: i32) -> String {
         let run = self.run(&[args, &["--format", "json"]].concat(), code);
@@ -134,7 +140,12 @@ fn a_kept_tag_with_a_wrong_image_is_corrected() {
         assert_eq!(app.tags(), right);
         // A new version corrects it as well.
         app.registry.tag("app", "latest", digest);
-        app.version("1.2.9").publish();
+        let run = app.version("1.2.9").publish();
+        let note = format!(
+            "moved latest to {}: the tag rules do not allow the image that it pointed to",
+            &right["2.0.0"][..19]
+        );
+        assert!(run.stderr.contains(&note), "{}", run.stderr);
         assert_eq!(app.tags()["latest"], right["2.0.0"]);
         app.run(&["verify"], 0);
         app.run(
@@ -255,6 +266,11 @@ fn a_withdrawn_version_releases_its_tags_and_is_not_published() {
     for tag in ["1", "latest", "edge"] {
         assert_eq!(tags[tag], tags["1.9.0"], "{tag}");
     }
+    let note = format!(
+        "moved latest to {}: this version is withdrawn",
+        &tags["1.9.0"][..19]
+    );
+    assert!(run.stderr.contains(&note), "{}", run.stderr);
     assert_ne!(tags["1.10.0"], tags["1.9.0"], "its own tag remains");
     app.run(&["verify"], 0);
     let plan = app.run(&["plan"], 0).stdout;
@@ -378,6 +394,36 @@ fn a_version_that_one_spec_withdraws_is_withdrawn_for_the_other_specs_of_the_ima
         app.publish();
         assert_eq!(app.tags()["1.2"], before["1.2.9"]);
     }
+}
+
+#[test]
+fn a_withdrawn_version_whose_tag_was_removed_releases_its_other_tags() {
+    let app = App::new();
+    app.version("1.9.0").publish();
+    app.version("1.10.0").publish();
+    app.untag("1.10.0");
+    app.spec("1.10.0", "", "withdrawn = [\"1.10.0\"]").publish();
+    let tags = app.tags();
+    assert!(!tags.contains_key("1.10.0"), "{tags:?}");
+    for tag in ["1", "latest"] {
+        assert_eq!(tags[tag], tags["1.9.0"], "{tag}");
+    }
+}
+
+#[test]
+fn a_withdrawn_version_creates_no_tag_and_takes_no_extra_tag_of_another_image() {
+    let app = App::new();
+    let extra = "extra = [\"edge\"]\n";
+    app.spec("1.9.0", "", extra).publish();
+    app.spec("1.10.0", "", extra).publish();
+    let foreign = app.registry.image("app", "foreign", &["edge"]);
+    app.untag("latest");
+    let withdrawn = format!("{extra}withdrawn = [\"1.10.0\"]");
+    app.spec("1.10.0", "", &withdrawn).publish();
+    let tags = app.tags();
+    assert_eq!(tags["1"], tags["1.9.0"]);
+    assert_eq!(tags["edge"], foreign);
+    assert!(!tags.contains_key("latest"), "{tags:?}");
 }
 
 /// A withdrawn image does not fail the run: the images built on it are skipped until its version is

@@ -109,7 +109,10 @@ fn an_image_is_signed_in_both_formats_before_a_tag_points_to_it() {
     for behaviour in Behaviour::both() {
         let has_api = behaviour.referrers;
         let app = SignedApp::new(behaviour);
-        app.run(&["build", "--push"], 0);
+        app.run(&["build", "--push", "--events", "run.jsonl"], 0);
+        let events = std::fs::read_to_string(app.golden.path().join("run.jsonl")).unwrap();
+        let attach = r#""step":"attach","artifacts":"signature""#;
+        assert_eq!(events.matches(attach).count(), 1, "{events}");
         let tree = app.referrers("app:1.2.3");
         assert_eq!(tree["schema"], json!(1));
         let kinds = |node: &Value| -> Vec<String> {
@@ -146,8 +149,13 @@ fn a_second_run_writes_nothing_and_a_lost_signature_is_repaired() {
         let app = SignedApp::new(behaviour);
         app.run(&["build", "--push"], 0);
         let before = app.writes().len();
+        let seen = app.registry.requests().len();
         let plan = app.run(&["plan"], 0).stdout;
         assert!(plan.contains("skip") && !plan.contains("attach"), "{plan}");
+        let requests = app.registry.requests().split_off(seen);
+        let index = &app.registry.tags("app")["1.2.3"];
+        let read = format!("GET /v2/app/manifests/{index}");
+        assert!(!requests.contains(&read), "the publish cached the index");
         app.run(&["build", "--push"], 0);
         app.run(&["push"], 0);
         app.run(&["sign", "app:1.2.3"], 0);
@@ -826,6 +834,18 @@ fn only_a_bundle_about_the_image_is_attached() {
         "{}",
         run.stdout
     );
+    // A copy of the image has no bundle.
+    let copy = app.at("copy:1.2.3");
+    let bundle = app.golden.path().join("bundle.json");
+    let bundle = bundle.to_str().unwrap();
+    Golden::new()
+        .run(&["promote", &app.at("app:1.2.3"), &copy])
+        .exit(0);
+    for is_new in [true, false] {
+        let run = Golden::new().run(&["attach", &copy, bundle]).exit(0);
+        let says_so = run.stdout.trim_end().ends_with("already attached");
+        assert_eq!(says_so, !is_new, "{}", run.stdout);
+    }
     let image = tree["images"][0]["digest"].as_str().unwrap();
     let run = app.run(
         &["attach", &app.at(&format!("app@{image}")), "bundle.json"],

@@ -1,6 +1,5 @@
 //! `golden delete` with distribution 2.8, which cannot delete a tag by its name.
 
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -201,35 +200,6 @@ fn a_tag_that_cannot_be_restored_is_reported() {
     assert!(gone.load(Ordering::SeqCst));
     delete(services::registry(), &repository, "latest", &["--untag"]).exit(0);
     assert_eq!(curl::tags(&repository), ["1", "1.2", "1.2.3"]);
-}
-
-#[test]
-fn the_tag_is_restored_if_the_command_is_interrupted_between_the_steps() {
-    let repository = published();
-    let digest = curl::digest(&repository, "latest");
-    let proxy = failing(Answer::Stall);
-    let golden = Golden::new();
-    let reference = format!("{}/{repository}:latest", proxy.host());
-    let mut command = golden.command(&["delete", &reference, "--untag", "--yes"]);
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while !proxy.seen().iter().any(is_second_step) {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert_ne!(curl::digest(&repository, "latest"), digest);
-    let pid = child.id().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    Run::of(child.wait_with_output().unwrap()).exit(130);
-    assert_eq!(curl::digest(&repository, "latest"), digest);
 }
 
 /// An answer of a proxy, or for a misspelt path, does not prove a deletion; nor does the registry's
