@@ -184,7 +184,7 @@ fn a_version_tag_that_is_overwritten_after_the_plan_stops_the_run() {
     let ours = app.tags()["1.2.3"].clone();
     let theirs = app.registry.image("app", "foreign", &["latest"]);
     foreign.set(theirs.clone()).unwrap();
-    let run = app.publish_hooked("1.2.3").exit(4);
+    let run = app.publish_hooked("1.2.3").exit(1);
     let expected = format!(
         "app:1.2.3 changed since the plan was made: it pointed to {ours} and now points to {theirs}"
     );
@@ -240,17 +240,13 @@ fn the_same_content_that_was_published_after_the_plan_is_not_sent_again() {
     assert_eq!(app.tags(), BTreeMap::new());
     app.publish_hooked("1.2.4").exit(0);
     let requests = app.requests();
-    let lists = |line: &String| line == "GET tags/list";
-    let decision = requests
-        .iter()
-        .rposition(|line| line == "HEAD manifests/1.2.4")
-        .unwrap();
+    let is_decision = |line: &String| line == "GET manifests/1.2.4";
+    let decision = requests.iter().position(is_decision).unwrap();
     let later: Vec<&String> = requests[decision..]
         .iter()
         .filter(|line| line.contains("blobs/"))
         .collect();
     assert_eq!(later, Vec::<&String>::new(), "{requests:#?}");
-    assert_eq!(requests.iter().filter(|line| lists(line)).count(), 3);
     assert_eq!(app.written(), ["1.2", "1", "latest"]);
 }
 
