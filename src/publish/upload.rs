@@ -14,6 +14,7 @@ use crate::image::{Predecessor, UploadSet};
 use crate::oci::RawManifest;
 use crate::plan::{ContentSource, PlanStep};
 use crate::reference::{Digest, Reference, Tag};
+use crate::registry::Polling;
 use crate::tags;
 
 /// An image that every registry has under its immutable tag.
@@ -282,10 +283,21 @@ async fn through_engine(
             job.events,
         )
         .await?;
-    let mut polling = destination.repo.registry().polling();
-    loop {
+    let reference = &reference;
+    let read = move || async move {
         let found = destination.repo.manifest(full).await?;
-        let error = match pushed(&reference, found, id, destination.previous.as_ref())? {
+        pushed(reference, found, id, destination.previous.as_ref())
+    };
+    until_pushed(destination.repo.registry().polling(), read).await
+}
+
+/// Reads a tag until it points to the image that the engine pushed.
+async fn until_pushed<F>(mut polling: Polling, read: impl Fn() -> F) -> Result<RawManifest, Error>
+where
+    F: Future<Output = Result<EnginePush, Error>>,
+{
+    loop {
+        let error = match read().await? {
             EnginePush::Done(raw) => return Ok(raw),
             EnginePush::Late(error) => error,
         };
@@ -429,6 +441,28 @@ mod tests {
                 Err(error) => format!("failed {error}"),
             };
             assert_eq!(result, expected, "{found:?} {id} {previous:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_push_of_an_engine_that_the_registry_shows_late_is_awaited() {
+        let raw = RawManifest::new(media::OCI_MANIFEST, b"{}".to_vec());
+        let host = "h.example".parse().unwrap();
+        for (settle, reads_until_shown, expected) in [(30, 2, true), (0, u32::MAX, false)] {
+            let mut env = RegistryEnv::from_vars(&BTreeMap::new());
+            env.retry_policy.settle = std::time::Duration::from_secs(settle);
+            let polling = Registries::new(Vec::new(), env).at(&host).polling();
+            let reads = std::cell::Cell::new(0);
+            let read = || {
+                reads.set(reads.get() + 1);
+                let is_shown = reads.get() >= reads_until_shown;
+                std::future::ready(Ok(if is_shown {
+                    EnginePush::Done(raw.clone())
+                } else {
+                    EnginePush::Late(Error::NotBuilt("app:1.2.3".to_owned()))
+                }))
+            };
+            assert_eq!(until_pushed(polling, read).await.is_ok(), expected);
         }
     }
 }

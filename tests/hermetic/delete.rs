@@ -328,9 +328,10 @@ fn a_deletion_that_the_registry_only_acknowledges_is_an_error() {
         });
         let tags: &[&str] = if is_tagged { &["1"] } else { &[] };
         let digest = registry.image("app", "a", tags);
-        let name = match is_tagged {
-            true => reference(&registry, "app:1"),
-            false => reference(&registry, &format!("app@{digest}")),
+        let name = if is_tagged {
+            reference(&registry, "app:1")
+        } else {
+            reference(&registry, &format!("app@{digest}"))
         };
         let golden = Golden::new().env("GOLDEN_REGISTRY_SETTLE", "1");
         let run = golden.run(&["delete", &name, "--yes"]).exit(1);
