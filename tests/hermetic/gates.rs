@@ -66,12 +66,23 @@ fn a_gate_receives_the_image_and_no_login() {
         golden.path().join("manifest").exists(),
         "the image exists by digest"
     );
-    let requests = registry.requests();
-    let uploads = requests
-        .iter()
-        .filter(|line| line.starts_with("POST /v2/team/app/blobs/uploads/"));
-    assert_eq!(uploads.count(), 2, "the config and the layer, once each");
     assert_eq!(registry.tags("team/app").len(), 4);
+}
+
+#[test]
+fn a_new_image_is_sent_once_before_its_gate() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let golden = workspace(&registry, &gate("true", ""));
+    let both = "[\"linux/amd64\", \"linux/arm64\"]";
+    golden.write("app/image.toml", APP.replace("[\"linux/amd64\"]", both));
+    golden.run(&["build", "--push"]).exit(0);
+    let index = &registry.tags("team/app")["1.0.0"];
+    let requests = registry.requests();
+    let puts = requests
+        .iter()
+        .filter(|line| line.starts_with("PUT /v2/team/app/manifests/sha256:"));
+    let children: Vec<&String> = puts.filter(|line| !line.contains(index.as_str())).collect();
+    assert_eq!(children.len(), 2, "{requests:#?}");
 }
 
 #[test]

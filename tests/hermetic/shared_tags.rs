@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use golden::reference::Digest;
 
-use crate::support::curl::curl;
 use crate::support::registry::{Behaviour, FakeRegistry};
 use crate::support::server::Seen;
 use crate::support::workspace::Golden;
@@ -64,32 +63,4 @@ fn a_lower_version_of_the_same_run_does_not_move_a_tag_back() {
     assert_eq!(tags["1.9"], tags["1.9.0"]);
     assert_eq!(tags["1"], tags["1.9.0"]);
     assert_eq!(tags["2"], tags["2.0.0"]);
-}
-
-/// The layers of the parent are in the registry, not in the build of the parent.
-#[test]
-fn an_image_is_built_on_the_parent_that_the_same_run_published() {
-    let registry = FakeRegistry::start(Behaviour::default());
-    let image = |name: &str, base: &str| {
-        format!(
-            "[image]\nname = \"{name}\"\nversion = \"1.0.0\"\nbase = {base}\n\
-             [[files]]\ncontent = \"{name}\"\ntarget = \"/{name}\"\n"
-        )
-    };
-    Golden::new()
-        .workspace(&format!(
-            "[[registry]]\nname = \"t\"\nhost = \"{}\"\n",
-            registry.host()
-        ))
-        .image("parent", &image("parent", "\"scratch\""))
-        .image("child", &image("child", "{ image = \"parent\" }"))
-        .run(&["build", "--push", "--engine", "embedded"])
-        .exit(0);
-    let layers = |name: &str| -> Vec<serde_json::Value> {
-        let manifest = curl("GET", &registry.host(), &format!("{name}/manifests/1.0.0")).json();
-        manifest["layers"].as_array().unwrap().clone()
-    };
-    let (parent, child) = (layers("parent"), layers("child"));
-    assert_eq!(child[..parent.len()], parent);
-    assert_eq!(child.len(), parent.len() + 1);
 }
