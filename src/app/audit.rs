@@ -387,7 +387,6 @@ impl Audit<'_> {
             known_as: built.known_as,
             now: built.now,
             sizes: &sizes,
-            is_foreign: built.is_foreign,
         };
         check_sizes(self.policy, &sized)
     }

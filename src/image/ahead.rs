@@ -70,9 +70,12 @@ impl Read for ReadAhead {
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
+    use std::sync::{Arc, Weak};
     use std::task::{Context, Poll};
+    use std::time::Duration;
 
     use tokio::io::ReadBuf;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -122,6 +125,49 @@ mod tests {
             _: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             Poll::Ready(Err(io::Error::other("gone")))
+        }
+    }
+
+    /// A connection to a registry is not kept open longer than it is needed.
+    #[tokio::test]
+    async fn the_stream_is_dropped_at_its_end_or_with_its_reader() {
+        let is_dropped = async |opened: Weak<()>| {
+            let dropped = async {
+                while opened.strong_count() > 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(Duration::from_secs(5), dropped).await.is_ok()
+        };
+        let open = Arc::new(());
+        let opened = Arc::downgrade(&open);
+        let mut reader = ReadAhead::start(Opened(tokio::io::empty(), open));
+        let read = move || {
+            reader.read_to_end(&mut Vec::new()).unwrap();
+            reader
+        };
+        let reader = tokio::task::spawn_blocking(read).await.unwrap();
+        assert!(is_dropped(opened).await, "at the end");
+        drop(reader);
+        let open = Arc::new(());
+        let opened = Arc::downgrade(&open);
+        drop(ReadAhead::start(Opened(tokio::io::repeat(1), open)));
+        assert!(is_dropped(opened).await, "with the reader");
+    }
+
+    /// A stream, with a mark that is dropped with it.
+    struct Opened<S>(
+        S,
+        #[expect(dead_code, reason = "it is only dropped")] Arc<()>,
+    );
+
+    impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, buffer)
         }
     }
 }

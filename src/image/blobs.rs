@@ -106,11 +106,14 @@ impl AsyncRead for VerifiedFile {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io::Write as _;
 
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+    use crate::oci::Descriptor;
+    use crate::registry::RegistryEnv;
 
     #[tokio::test]
     async fn a_file_is_compared_with_its_digest_at_its_end() {
@@ -129,6 +132,25 @@ mod tests {
             let end = reader.read_to_end(&mut read).await;
             assert_eq!(read, content.as_bytes());
             assert_eq!(end.is_ok(), is_valid, "{content}");
+        }
+    }
+
+    /// The rest of a file, for an upload that is continued, cannot be compared.
+    #[tokio::test]
+    async fn a_file_is_opened_at_any_offset_and_compared_if_it_is_read_from_its_start() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"later").unwrap();
+        let env = RegistryEnv::from_vars(&BTreeMap::new());
+        let blobs = Blobs::new(Registries::new(Vec::new(), env));
+        let layer = Layer {
+            descriptor: Descriptor::of("", b"layer"),
+            source: LayerSource::File(file.path().into()),
+        };
+        for (offset, expected) in [(0, None), (2, Some("ter"))] {
+            let mut reader = blobs.source(&layer).open(offset).await.unwrap();
+            let mut read = String::new();
+            let end = reader.read_to_string(&mut read).await;
+            assert_eq!(end.ok().map(|_| read.as_str()), expected, "{offset}");
         }
     }
 }

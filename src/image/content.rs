@@ -182,6 +182,12 @@ impl UploadSet {
         layers.count() > self.children.len() + 1
     }
 
+    /// True for a blob that a new version adds: its config, and a layer that the predecessor,
+    /// which was read, does not list.
+    fn is_probably_absent(&self, blob: &Layer, predecessor: Option<&Predecessor>) -> bool {
+        predecessor.is_some_and(|known| known.is_read() || self.is_config(blob))
+    }
+
     async fn transfer(
         &self,
         registries: &Registries,
@@ -193,11 +199,9 @@ impl UploadSet {
             |blob: &&Layer| predecessor.is_some_and(|known| known.lists(&blob.descriptor.digest));
         let missing = self.blobs.iter().filter(|blob| !is_listed(blob));
         let sent = stream::iter(missing).map(async |blob| {
-            let is_probably_absent =
-                predecessor.is_some_and(|known| known.is_read() || self.is_config(blob));
             let hint = BlobHint {
                 mount_from: mount_from(blob, to),
-                is_probably_absent,
+                is_probably_absent: self.is_probably_absent(blob, predecessor),
             };
             to.transfer_blob(&blob.descriptor, hint, &blobs.source(blob))
                 .await
@@ -275,5 +279,108 @@ impl UploadSet {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::assemble::AssembledImage;
+    use crate::oci::media;
+    use crate::reference::Repository;
+    use crate::registry::RegistryEnv;
+
+    fn layer(content: &'static str) -> Layer {
+        Layer {
+            descriptor: Descriptor::of(media::OCI_LAYER, content.as_bytes()),
+            source: LayerSource::Inline(content.as_bytes().into()),
+        }
+    }
+
+    /// The content of an image with these layers of each platform.
+    fn upload_set(platforms: &[(&str, &[Layer])]) -> UploadSet {
+        let images = platforms.iter().map(|(platform, layers)| {
+            let config = platform.as_bytes().into();
+            AssembledImage::new(platform.parse().unwrap(), config, layers.to_vec(), false)
+        });
+        UploadSet::assembled(&Assembled::new(images.collect()))
+    }
+
+    const AMD64: &str = "linux/amd64";
+    const ARM64: &str = "linux/arm64";
+
+    #[test]
+    fn a_blob_of_several_platforms_is_sent_once_and_a_foreign_layer_never() {
+        let mut foreign = layer("foreign");
+        let url = "https://example.com/layer".to_owned();
+        foreign.descriptor.urls.push(url);
+        let amd64 = [foreign.clone(), layer("base"), layer("a")];
+        let arm64 = [foreign, layer("base"), layer("b")];
+        let set = upload_set(&[(AMD64, &amd64), (ARM64, &arm64)]);
+        let sent = set.blobs.iter().map(|blob| blob.descriptor.digest.clone());
+        let expected = ["base", "a", AMD64, "b", ARM64];
+        let expected = expected.map(|content| Digest::of(content.as_bytes()));
+        assert_eq!(sent.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_previous_version_is_read_if_it_has_fewer_manifests_than_layers_are_saved() {
+        let layers = ["a", "b", "c", "d"].map(layer);
+        for (platforms, expected) in [
+            (&[(AMD64, &layers[..1])][..], false),
+            (&[(AMD64, &layers[..2])], true),
+            (&[(AMD64, &layers[..2]), (ARM64, &layers[2..3])], false),
+            (&[(AMD64, &layers[..2]), (ARM64, &layers[2..])], true),
+        ] {
+            let found = upload_set(platforms).has_more_layers_than_manifests();
+            assert_eq!(found, expected, "{platforms:?}");
+        }
+    }
+
+    /// A blob that is probably absent is sent without a request for it.
+    #[test]
+    fn the_config_and_the_other_layers_of_a_new_version_are_probably_absent() {
+        let set = upload_set(&[(AMD64, &[layer("a")])]);
+        let read = Predecessor {
+            blobs: Some(BTreeSet::new()),
+        };
+        let unread = Predecessor::default();
+        for (predecessor, expected) in [
+            (None, [false, false]),
+            (Some(&unread), [false, true]),
+            (Some(&read), [true, true]),
+        ] {
+            let found = set.blobs.iter();
+            let found = found.map(|blob| set.is_probably_absent(blob, predecessor));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{predecessor:?}");
+        }
+    }
+
+    #[test]
+    fn a_blob_is_mounted_only_from_the_same_registry() {
+        let env = RegistryEnv::from_vars(&BTreeMap::new());
+        let registries = Registries::new(Vec::new(), env);
+        let repository = |name: &str| name.parse::<Repository>().unwrap();
+        let to = registries.repo(&repository("registry.example.com/app"));
+        for (source, expected) in [
+            (layer("a").source, None),
+            (
+                LayerSource::Registry(repository("registry.example.com/base")),
+                Some("base"),
+            ),
+            (
+                LayerSource::Registry(repository("elsewhere.example.com/base")),
+                None,
+            ),
+        ] {
+            let blob = Layer {
+                source,
+                ..layer("a")
+            };
+            let found = mount_from(&blob, &to).map(ToString::to_string);
+            assert_eq!(found.as_deref(), expected, "{blob:?}");
+        }
     }
 }

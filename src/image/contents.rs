@@ -55,8 +55,7 @@ fn read(
     for entry in archive.entries()? {
         let mut entry = entry?;
         let length = entry.size();
-        if !is_regular(entry.header().entry_type()) || !wanted.values().any(|size| *size == length)
-        {
+        if !wanted.values().any(|size| *size == length) {
             continue;
         }
         let mut bytes = Vec::new();
@@ -70,11 +69,4 @@ fn read(
     io::copy(&mut plain, &mut io::sink())?;
     plain.finish()?;
     Ok(found)
-}
-
-const fn is_regular(kind: tar::EntryType) -> bool {
-    matches!(
-        kind,
-        tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse
-    )
 }

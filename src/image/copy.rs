@@ -106,7 +106,10 @@ async fn copy_blob(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::registry::{Registries, RegistryEnv};
 
     #[test]
     fn the_blobs_of_a_copy_are_counted_by_outcome() {
@@ -130,5 +133,21 @@ mod tests {
             bytes,
         } = copied;
         assert_eq!((present, mounted, sent, bytes), (1, 3, 4, 18));
+    }
+
+    #[test]
+    fn a_blob_is_mounted_from_another_repository_of_the_same_registry() {
+        let env = RegistryEnv::from_vars(&BTreeMap::new());
+        let registries = Registries::new(Vec::new(), env);
+        let repo = |name: &str| registries.repo(&name.parse().unwrap());
+        let to = repo("registry.example.com/app");
+        for (from, expected) in [
+            ("registry.example.com/dev/app", true),
+            ("registry.example.com/app", false),
+            ("elsewhere.example.com/dev/app", false),
+            ("elsewhere.example.com/app", false),
+        ] {
+            assert_eq!(is_mountable(&repo(from), &to), expected, "{from}");
+        }
     }
 }

@@ -200,6 +200,8 @@ fn unpacked(bytes: &[u8], hashed: HashedFiles) -> Option<LayerFiles> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::assemble::LayerSource;
     use crate::inventory;
@@ -290,5 +292,17 @@ mod tests {
         let other = br#"{"schema": 0, "hashed": "All", "files": {}}"#;
         let other = zstd::encode_all(other.as_slice(), 1).unwrap();
         assert_eq!(unpacked(&other, all), None);
+    }
+
+    #[tokio::test]
+    async fn the_files_of_two_images_are_in_memory_at_once() {
+        let env = RegistryEnv::from_vars(&BTreeMap::new());
+        let blobs = Blobs::new(Registries::new(Vec::new(), env));
+        let reader = FileReader::new(blobs, UserCache::default());
+        let (first, second) = (reader.turn().await, reader.turn().await);
+        assert!(first.is_some() && second.is_some());
+        assert!(reader.turn().now_or_never().is_none());
+        drop(first);
+        assert!(reader.turn().await.is_some());
     }
 }

@@ -243,7 +243,7 @@ impl PlannedImage {
         self.destinations
             .iter()
             .find_map(|destination| match &destination.content {
-                ContentSource::Published { digest } if !self.step.is_build() => Some(digest),
+                ContentSource::Published { digest } => Some(digest),
                 _ => None,
             })
     }
@@ -297,7 +297,7 @@ fn plan_image(
         .iter()
         .map(|(_, repository)| RepositoryState::of(recipe, observed, repository))
         .collect();
-    for state in states.iter().filter(|_| !image.tags.extra.is_empty()) {
+    for state in &states {
         let variants = state.existing.sure_variants();
         for extra in &image.tags.extra {
             tags::check_extra(extra, None, variants.iter().map(Variant::as_str)).map_err(

@@ -1,6 +1,6 @@
 //! Explains why an image is built again, by comparing the recipe with the published image config.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
@@ -10,7 +10,7 @@ use crate::assemble::runtime;
 use crate::oci::ImageConfig;
 use crate::render::{INPUTS, PinnedBase, Recipe, SPEC_INPUTS};
 use crate::resolve::ResolvedImage;
-use crate::resolve::image::{EnvValue, Layout, TrustOptions};
+use crate::resolve::image::{EnvValue, Layout};
 use crate::resolve::labels::FILLED;
 use crate::snapshot::Published;
 
@@ -144,16 +144,7 @@ fn env(recipe: &Recipe, published: &ImageConfig) -> Vec<Reason> {
 /// Applies the spec to the published config, and returns the keys that this changes.
 fn config(image: &ResolvedImage, published: &ImageConfig) -> Vec<Reason> {
     let mut expected = published.clone();
-    let without_env = ResolvedImage {
-        env: Vec::new(),
-        trust: TrustOptions::default(),
-        ..image.clone()
-    };
-    runtime::apply(
-        &without_env,
-        &std::collections::BTreeMap::new(),
-        &mut expected,
-    );
+    runtime::apply(image, &BTreeMap::new(), &mut expected);
     let keys = |config: &ImageConfig, key: &str| -> BTreeSet<String> {
         let object = config
             .runtime()

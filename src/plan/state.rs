@@ -67,11 +67,11 @@ impl<'a> RepositoryState<'a> {
             (None, _) => PlanComparison::Absent,
             // If the withdrawn revision has our inputs, it stays withdrawn. Otherwise compare with
             // the latest valid revision.
-            (Some(last), Some(valid)) if last != valid => match compare(last) {
+            (Some(last), Some(valid)) => match compare(last) {
                 same @ PlanComparison::Same(..) => same,
                 _ => compare(valid),
             },
-            (Some(last), _) => compare(last),
+            (Some(last), None) => compare(last),
         };
         Self {
             repository: repository.clone(),

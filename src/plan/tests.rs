@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::image::VERSION;
 use crate::oci::ImageConfig;
 use crate::reference::Tag;
 use crate::render::{PinnedBase, Rendered, SPEC_INPUTS};
@@ -663,4 +664,195 @@ fn the_reason_for_a_build_says_what_the_registries_have() {
         let found = plan(recipes, &observed, &options).unwrap();
         assert_eq!(found.images[0].step.because(), [expected], "{registries:?}");
     }
+}
+
+/// The plan of an image for repositories with these tags, one on each registry.
+fn plan_for(recipe: &Recipe, repositories: Vec<ObservedRepository>) -> Result<Plan, Error> {
+    let mut observed = Observed::default();
+    let mut destinations = Vec::new();
+    for (position, repository) in repositories.into_iter().enumerate() {
+        let destination: Destination = format!("r{position}.example.com").parse().unwrap();
+        let name = destination.repository(&recipe.image.name).unwrap();
+        observed.repositories.insert(name, repository);
+        destinations.push(destination);
+    }
+    let options = PlanOptions {
+        destinations,
+        force: false,
+    };
+    plan(std::slice::from_ref(recipe), &observed, &options)
+}
+
+/// The spec may set the version label itself, and the label may name the version of a base.
+#[test]
+fn a_version_tag_was_overwritten_if_its_label_is_another_version_that_exists() {
+    for (own, published, expected) in [
+        (None, "1.2.2", true),
+        (Some("1.2.3"), "1.2.2", true),
+        (Some("1.2.2"), "1.2.2", false),
+        (Some("1.2.2"), "1.2.3", false),
+        (None, "1.2.1", false),
+        (None, "edge", false),
+    ] {
+        let mut image = recipe("1.2.3", "a", TagRules::default());
+        let labels = &mut image.image.labels;
+        labels.extend(own.map(|own| (VERSION.to_owned(), own.to_owned())));
+        let mut has = repository("1.2.2=c 1.2.3=b");
+        let overwritten = has.published.get_mut(&"1.2.3".parse().unwrap()).unwrap();
+        let label = (VERSION.to_owned(), published.to_owned());
+        overwritten.labels.extend([label]);
+        let plan = plan_for(&image, vec![has]).unwrap();
+        let because = plan.images[0].step.because();
+        let found = matches!(because, [Reason::Overwritten { .. }]);
+        assert_eq!(found, expected, "{own:?} {published}: {because:?}");
+    }
+}
+
+#[test]
+fn a_tag_moves_because_of_its_version_or_because_it_points_elsewhere() {
+    let image = recipe("1.2.3", "a", TagRules::default());
+    for (has, expected) in [
+        ("1.2.2 1.2 1 latest", "move 1.2 Lower(Tag(\"1.2.2\"))"),
+        ("1.2.3=a 1.2=b 1=a", "move 1.2 Elsewhere"),
+        ("1.2.3=a 1.2=a 1=a", "same 1.2 InPlace"),
+    ] {
+        let plan = plan_for(&image, vec![repository(has)]).unwrap();
+        let minor = plan.images[0].destinations[0].of(&"1.2".parse().unwrap());
+        let PlannedMove {
+            tag,
+            action,
+            because,
+            ..
+        } = minor.unwrap();
+        let action = format!("{action:?}").to_lowercase();
+        assert_eq!(format!("{action} {tag} {because:?}"), expected, "{has}");
+    }
+}
+
+/// An extra tag that points to neither of the two images was moved by somebody else.
+#[test]
+fn an_extra_tag_moves_back_only_from_the_withdrawn_version() {
+    let rules = TagRules {
+        withdrawn: vec![Version::new(1, 3, 0).into()],
+        extra: vec!["stable".to_owned()],
+        ..TagRules::default()
+    };
+    let image = recipe("1.3.0", "a", rules);
+    for (has, expected) in [
+        ("1.2.3=b 1.3.0=a stable=a", "move stable"),
+        ("1.2.3=b 1.3.0=a stable=b", "keep stable"),
+        ("1.2.3=b 1.3.0=a 1.1.0=c stable=c", "keep stable"),
+    ] {
+        let found = planned(&image, &[has], false);
+        assert!(found.ends_with(expected), "{has}: {found}");
+    }
+}
+
+#[test]
+fn a_version_is_not_compared_with_a_revision_of_it() {
+    let rules = TagRules {
+        immutable: false,
+        ..TagRules::default()
+    };
+    let image = recipe("1.2.3", "a", rules);
+    let found = planned(&image, &["1.2.3=b", "1.2.3=b 1.2.3_r1=a"], false);
+    let [changed, same] = [
+        "keep 1.2.3, refuse 1.2, refuse 1, refuse latest",
+        "refuse 1.2.3, keep 1.2, keep 1, keep latest",
+    ];
+    assert_eq!(found, format!("refuse 1.2.3 | {changed} | {same}"));
+}
+
+#[test]
+fn an_extra_tag_must_not_be_the_name_of_a_variant() {
+    let rules = TagRules {
+        extra: vec!["slim".to_owned()],
+        ..TagRules::default()
+    };
+    let image = recipe("1.2.3", "a", rules);
+    let plan = |has: &str| {
+        let plan = plan_for(&image, vec![repository(has)]);
+        plan.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(plan("1.2.2-slim"), Ok(()));
+    let expected = "app:1.2.3: r0.example.com/app: extra tag `slim` is the name of a variant";
+    assert_eq!(plan("1.2.2-slim 1.2-slim"), Err(expected.to_owned()));
+}
+
+/// The Dockerfile also contains the values that the config records.
+#[test]
+fn changed_parts_are_reasons_unless_the_config_explains_the_dockerfile() {
+    let changed = |user: &str, dockerfile: &str, steps: &[&str]| {
+        let with = |user: &str, dockerfile: &str, steps: &[&str]| {
+            let mut recipe = recipe("1.2.3", "a", TagRules::default());
+            recipe.image.config.user = Some(user.to_owned());
+            recipe.rendered.dockerfile = dockerfile.to_owned();
+            let steps = steps.iter().map(|script| RunStep {
+                name: None,
+                script: (*script).to_owned(),
+                user: None,
+                secrets: Vec::new(),
+                ssh: false,
+                location: None,
+            });
+            recipe.image.run = steps.collect();
+            recipe
+        };
+        let recipe = with(user, dockerfile, steps);
+        let published = Published {
+            lacking: BTreeSet::new(),
+            digest: Digest::of(b"manifest"),
+            inputs: Some(Digest::of(b"others")),
+            labels: recipe.image.labels.clone(),
+            runtime: ImageConfig::parse(br#"{"config":{"User":"7"}}"#).unwrap(),
+            parts: Some(parts::parts(&with("7", "FROM x", &["true"]))),
+        };
+        reasons::changed(
+            &recipe,
+            &recipe.image.version,
+            &published,
+            &PlannedParents::new(),
+        )
+    };
+    let user = || Reason::Changed("config.user".to_owned());
+    let parts = |part: &str| Reason::PartsChanged {
+        was: Version::new(1, 2, 3),
+        parts: vec![part.to_owned()],
+    };
+    for (found, expected) in [
+        (
+            changed("7", "other", &["true"]),
+            vec![parts(parts::DOCKERFILE)],
+        ),
+        (changed("8", "other", &["true"]), vec![user()]),
+        (
+            changed("8", "other", &["false"]),
+            vec![user(), parts("step 1")],
+        ),
+        (changed("7", "other", &["false"]), vec![parts("step 1")]),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
+/// A value that the spec does not have may come from the base.
+#[test]
+fn only_an_image_without_a_base_has_removed_values() {
+    let config = serde_json::json!({ "Labels": {"content": "a", "owner": "x"}, "Env": ["B=1"] });
+    let reasons_on = |base| {
+        let recipe = Recipe {
+            base,
+            ..recipe("1.2.3", "a", TagRules::default())
+        };
+        reasons(&recipe, &config, &PlannedParents::new())
+    };
+    let registry_base = PinnedBase::Registry {
+        reference: "a.example/b:1".parse().unwrap(),
+        digest: Digest::of(b"base"),
+        platforms: BTreeMap::default(),
+    };
+    let removed = ["labels.owner removed", "env.B removed"];
+    assert_eq!(reasons_on(PinnedBase::Scratch), removed);
+    let unrecorded = ["inputs changed that the image config does not record: the Dockerfile"];
+    assert_eq!(reasons_on(registry_base), unrecorded);
 }

@@ -77,8 +77,6 @@ pub struct SizedImage<'a> {
     pub now: i64,
     /// The sizes of the image.
     pub sizes: &'a ImageSizes,
-    /// True if the image is not one of the workspace, so that its publisher must correct it.
-    pub is_foreign: bool,
 }
 
 /// A base that a file of another program names.

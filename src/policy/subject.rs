@@ -125,7 +125,6 @@ impl<'a> PolicySubject<'a> {
         Self {
             name: Some(image.name.to_owned()),
             sizes: Some(image.sizes),
-            is_foreign: image.is_foreign,
             ..Self::empty(image.known_as, image.now)
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
+use super::finding::{Finding, locate};
 use super::sizes::{LayerSize, PreviousSize};
 use super::*;
 use crate::diagnostic::{Class, NoKeys, Severity};
@@ -237,6 +238,18 @@ fn only_allowed_bases_pass() {
     assert_eq!(findings("base = { allow = [] }", on("debian")).len(), 1);
 }
 
+fn layout(pinned: bool) -> Layout {
+    Layout {
+        written: "oci:base:app".to_owned(),
+        name: Some("app".to_owned()),
+        directory: "/base".into(),
+        media_type: crate::oci::media::OCI_MANIFEST.to_owned(),
+        digest: Digest::of(b"app"),
+        pinned,
+        platforms: BTreeMap::new(),
+    }
+}
+
 #[test]
 fn a_base_must_be_pinned_by_digest() {
     let text = "base = { require_digest = true }";
@@ -251,17 +264,7 @@ fn a_base_must_be_pinned_by_digest() {
         findings_of(&policy(text), &[on("debian:12")], true),
         Vec::<String>::new()
     );
-    let layout = |pinned| {
-        image(Base::Layout(Layout {
-            written: "oci:base:app".to_owned(),
-            name: Some("app".to_owned()),
-            directory: "/base".into(),
-            media_type: crate::oci::media::OCI_MANIFEST.to_owned(),
-            digest: Digest::of(b"app"),
-            pinned,
-            platforms: BTreeMap::new(),
-        }))
-    };
+    let layout = |pinned| image(Base::Layout(layout(pinned)));
     assert_eq!(findings(text, layout(true)), Vec::<String>::new());
     let not_pinned = ["base.require_digest: the base `oci:base:app` is not pinned by digest"];
     assert_eq!(findings(text, layout(false)), not_pinned);
@@ -285,6 +288,31 @@ fn denied_tags_of_bases_are_found() {
             findings(text, on(base)).len(),
             usize::from(denied),
             "{base}"
+        );
+    }
+}
+
+/// The name of an image in a layout may be a whole reference.
+#[test]
+fn the_tag_of_a_base_in_a_layout_follows_the_last_colon() {
+    let text = r#"base = { deny_tags = ["latest"] }"#;
+    for (name, denied) in [
+        (Some("latest"), true),
+        (Some("debian:latest"), true),
+        (Some("registry.example.com:5000/debian:latest"), true),
+        (Some("debian:12"), false),
+        (None, false),
+    ] {
+        let layout = Layout {
+            name: name.map(str::to_owned),
+            ..layout(true)
+        };
+        let expected = "base.deny_tags: the base has the tag `latest`; the policy denies it";
+        let expected: &[&str] = if denied { &[expected] } else { &[] };
+        assert_eq!(
+            findings(text, image(Base::Layout(layout))),
+            expected,
+            "{name:?}"
         );
     }
 }
@@ -523,6 +551,22 @@ fn the_policy_sets_the_severity_of_a_rule() {
 }
 
 #[test]
+fn the_severity_of_a_built_in_rule_does_not_change() {
+    for (id, level, expected) in [
+        ("certs.private_key", "off", Some(Severity::Error)),
+        ("certs.private_key", "warn", Some(Severity::Error)),
+        ("config.deny_root", "off", None),
+        ("config.deny_root", "warn", Some(Severity::Warning)),
+        ("config.deny_root", "error", Some(Severity::Error)),
+    ] {
+        let policy = policy(&format!("severity = {{ '{id}' = '{level}' }}"));
+        let (compiled, _) = CompiledPolicy::new(&policy, &NoKeys);
+        let found = apply::severity(&compiled, rule(id).unwrap());
+        assert_eq!(found, expected, "{id} {level}");
+    }
+}
+
+#[test]
 fn a_broken_policy_is_an_error_of_the_spec() {
     for (text, message) in [
         (
@@ -570,6 +614,7 @@ impl KeyFinder for KnownKeys {
             ("app/image.toml", ["image"]) => Some(1..6),
             ("app/image.toml", ["env"]) => Some(20..23),
             ("golden.toml", ["defaults", "env", "DB_PASSWORD"]) => Some(40..51),
+            ("golden.toml", ["policy"]) => Some(60..66),
             ("golden.toml", ["policy", "env", "deny_secrets"]) => Some(70..82),
             _ => None,
         }
@@ -620,6 +665,21 @@ fn locations_point_to_the_defaults_and_to_the_policy() {
         found.iter().nth(1).unwrap().hidden,
         [("golden.toml".into(), 54..60)]
     );
+}
+
+#[test]
+fn a_rule_that_no_key_enables_has_no_location_in_the_policy() {
+    let mut diagnostic = Diagnostic::error("certs.private_key", "");
+    let finding = Finding::new("").key(&["env", "A"], "");
+    locate(
+        &mut diagnostic,
+        &finding,
+        Path::new("app/image.toml"),
+        &KnownKeys,
+    );
+    let places = diagnostic.labels.iter();
+    let places = places.map(|label| (label.file.to_str().unwrap(), label.span.clone()));
+    assert_eq!(places.collect::<Vec<_>>(), [("app/image.toml", 20..23)]);
 }
 
 /// NOW is 2023-11-14.
@@ -740,7 +800,6 @@ fn sized(text: &str, sizes: &ImageSizes) -> Vec<String> {
         known_as: &["team/app".to_owned()],
         now: NOW,
         sizes,
-        is_foreign: false,
     };
     let found = check_sizes(&policy(text), &image);
     found

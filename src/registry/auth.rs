@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use super::bearer::{Bearer, basic_header};
 use super::credentials::{Credential, Credentials, Login, Lookup, NoLogin};
@@ -192,7 +193,10 @@ impl Auth {
         let Some(held) = state.tokens.get(&scope.key) else {
             return Ok(Sending::anonymous());
         };
-        if turn.is_none() && held.token.is_fresh() && covers(&held.scopes, &scope.scopes) {
+        if turn.is_none()
+            && held.token.is_fresh(Instant::now())
+            && covers(&held.scopes, &scope.scopes)
+        {
             return Ok(Sending::of(held.token.header(), Origin::Shared));
         }
         let scopes = merge(held.scopes.iter().chain(&scope.scopes));
@@ -572,7 +576,11 @@ fn covers(held: &BTreeSet<String>, required: &BTreeSet<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::registry::{RegistryEndpoint, RegistryEnv};
 
     fn set(scopes: &[&str]) -> BTreeSet<String> {
         scopes.iter().map(|&scope| scope.to_owned()).collect()
@@ -729,5 +737,195 @@ mod tests {
         let message = |user| state.rejection(&login(user)).map(|error| error.message);
         assert_eq!(message("a").as_deref(), Some("rejected"));
         assert_eq!(message("b"), None);
+    }
+
+    /// A registry with the login `robot`, and its token server, which answers with this status and
+    /// the token `fresh`.
+    async fn registry(status: u16) -> (Auth, Http, Url) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let body = r#"{"token":"fresh"}"#;
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let received = stream.read(&mut [0; 4096]).await.unwrap();
+                assert_ne!(received, 0);
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let auths = format!(r#"{{"auths":{{"{host}":{{"username":"robot","password":"p"}}}}}}"#);
+        let auths = ("DOCKER_AUTH_CONFIG".to_owned(), auths);
+        let env = Arc::new(RegistryEnv::from_vars(&BTreeMap::from([auths])));
+        let realm = format!("http://{host}/token").parse().unwrap();
+        let host: Host = host.parse().unwrap();
+        let credentials = Arc::new(Credentials::new(Arc::clone(&env)));
+        let http = Http::new(RegistryEndpoint::of(host.clone()), env);
+        (Auth::new(host, credentials), http, realm)
+    }
+
+    fn pull(realm: Url) -> Bearer {
+        Bearer {
+            realm,
+            service: None,
+            scopes: set(&["repository:app:pull"]),
+            insufficient: false,
+        }
+    }
+
+    fn to_pull() -> AuthScope {
+        AuthScope::repository(&"app".parse().unwrap(), "pull")
+    }
+
+    async fn hold(auth: &Auth, realm: &Url, token: Token, scope: &str) {
+        let held = HeldToken {
+            token,
+            bearer: pull(realm.clone()),
+            scopes: set(&[scope]),
+        };
+        auth.state
+            .lock()
+            .await
+            .tokens
+            .insert("app".to_owned(), held);
+    }
+
+    #[tokio::test]
+    async fn a_cached_token_is_sent_while_it_is_valid_for_every_request_and_covers_the_scope() {
+        let (all, other) = ("repository:app:pull,push", "repository:app:push");
+        for (seconds, scope, single_use, expected) in [
+            (60, all, false, ("Bearer held", false)),
+            (0, all, false, ("Bearer fresh", false)),
+            (60, other, false, ("Bearer fresh", false)),
+            (60, all, true, ("Bearer fresh", true)),
+        ] {
+            let (auth, http, realm) = registry(200).await;
+            hold(&auth, &realm, Token::expiring("held", seconds), scope).await;
+            auth.single_use.store(single_use, Ordering::Relaxed);
+            let sending = auth.cached(&http, &to_pull()).await.unwrap();
+            let found = (sending.header().unwrap(), sending.turn.is_some());
+            assert_eq!(found, expected, "{seconds} {scope} {single_use}");
+        }
+    }
+
+    /// A token of the cache is replaced for all callers. A token that was requested for this call
+    /// may have been used by another call, so the next ones are for this call alone, in turn.
+    #[tokio::test]
+    async fn each_refused_token_has_its_successor_until_the_third_token_of_a_call() {
+        use Origin::{Fresh, Private, Renewed, Shared};
+        let (app, other) = ("repository:app:pull", "repository:other:pull");
+        let own = |origin, cached| Some(("Bearer fresh".to_owned(), origin, true, cached));
+        let shared = Some(("Bearer fresh".to_owned(), Fresh, false, "Bearer fresh"));
+        let renewed = Some(("Bearer held".to_owned(), Renewed, false, "Bearer held"));
+        for (scope, sent, origin, expected) in [
+            (app, None, Shared, shared.clone()),
+            (app, Some("Bearer held"), Shared, shared.clone()),
+            (app, Some("Bearer sent"), Shared, renewed),
+            (other, Some("Bearer sent"), Shared, shared.clone()),
+            (app, Some("Bearer sent"), Renewed, shared),
+            (
+                app,
+                Some("Bearer sent"),
+                Fresh,
+                own(Private(1), "Bearer held"),
+            ),
+            (
+                app,
+                Some("Bearer sent"),
+                Private(1),
+                own(Private(2), "Bearer held"),
+            ),
+            (app, Some("Bearer sent"), Private(2), None),
+        ] {
+            let (auth, http, realm) = registry(200).await;
+            hold(&auth, &realm, Token::expiring("held", 60), scope).await;
+            let request = Sending {
+                header: sent.map(str::to_owned),
+                origin,
+                ..Sending::anonymous()
+            };
+            let refused = Error::answered("GET", "http://localhost:5000/v2/", 401, b"");
+            let next = auth
+                .answer_bearer(&http, &to_pull(), pull(realm), request, refused)
+                .await;
+            let cached = auth.state.lock().await.tokens["app"].token.header();
+            let found = match next.unwrap() {
+                Next::Send(next) => {
+                    let has_turn = next.turn.is_some();
+                    Some((next.header.unwrap(), next.origin, has_turn, cached.as_str()))
+                }
+                Next::Refused(error) => {
+                    assert_eq!(error.registry, Some(auth.host.to_string()));
+                    None
+                }
+            };
+            assert_eq!(found, expected, "{scope} {sent:?} {origin:?}");
+        }
+    }
+
+    /// The registry showed that these logins are valid or wrong. Other errors of the token server
+    /// do not show either.
+    #[tokio::test]
+    async fn a_token_server_proves_or_rejects_a_login() {
+        for (status, was_proven, expected) in [
+            (200, false, (1, 0)),
+            (200, true, (1, 0)),
+            (400, false, (0, 1)),
+            (401, false, (0, 1)),
+            (401, true, (1, 0)),
+            (403, false, (0, 0)),
+        ] {
+            let (auth, http, realm) = registry(status).await;
+            if was_proven {
+                let login = auth.login(&http, realm.clone(), &to_pull()).await;
+                let Lookup::Found(login) = login.unwrap() else {
+                    panic!("no login")
+                };
+                auth.state.lock().await.proven.push(login.credential);
+            }
+            let refused = Error::answered("GET", "http://localhost:5000/v2/", 401, b"");
+            let next = auth
+                .answer_bearer(
+                    &http,
+                    &to_pull(),
+                    pull(realm),
+                    Sending::anonymous(),
+                    refused,
+                )
+                .await;
+            assert_eq!(next.is_ok(), status == 200, "{status}");
+            let state = auth.state.lock().await;
+            let found = (state.proven.len(), state.rejected.len());
+            assert_eq!(found, expected, "{status} {was_proven}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_proves_a_login_unless_the_server_did_not_read_it() {
+        let password = Secret::new("p".to_owned());
+        let user = "robot".to_owned();
+        let login = Credential::Password { user, password };
+        for (origin, status, expected) in [
+            (Origin::Fresh, 200, (false, true)),
+            (Origin::Fresh, 404, (false, true)),
+            (Origin::Fresh, 408, (false, false)),
+            (Origin::Fresh, 429, (false, false)),
+            (Origin::Fresh, 503, (false, false)),
+            (Origin::Private(1), 200, (true, true)),
+        ] {
+            let (auth, ..) = registry(200).await;
+            let sent = Sending {
+                origin,
+                unproven: Some(login.clone()),
+                ..Sending::anonymous()
+            };
+            auth.accepted(sent, status).await;
+            let is_proven = auth.state.lock().await.proven.contains(&login);
+            let found = (auth.single_use.load(Ordering::Relaxed), is_proven);
+            assert_eq!(found, expected, "{origin:?} {status}");
+        }
     }
 }

@@ -45,8 +45,17 @@ impl Token {
         format!("Bearer {}", self.value.expose())
     }
 
-    pub(super) fn is_fresh(&self) -> bool {
-        Instant::now() + MARGIN < self.until
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        now + MARGIN < self.until
+    }
+
+    /// A token that expires after `seconds`.
+    #[cfg(test)]
+    pub(super) fn expiring(value: &str, seconds: u64) -> Self {
+        Self {
+            value: Secret::new(value.to_owned()),
+            until: Instant::now() + Duration::from_secs(seconds),
+        }
     }
 }
 
@@ -249,12 +258,13 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_ten_seconds_before_it_expires() {
-        for (seconds, is_fresh) in [(0, false), (9, false), (12, true)] {
+        let now = Instant::now();
+        for (seconds, is_fresh) in [(0, false), (9, false), (10, false), (11, true)] {
             let token = Token {
                 value: Secret::new("t".to_owned()),
-                until: Instant::now() + Duration::from_secs(seconds),
+                until: now + Duration::from_secs(seconds),
             };
-            assert_eq!(token.is_fresh(), is_fresh, "{seconds}");
+            assert_eq!(token.is_fresh(now), is_fresh, "{seconds}");
             assert_eq!(token.header(), "Bearer t");
         }
     }

@@ -45,11 +45,12 @@ fn next_major(version: &Version) -> Version {
 }
 
 /// True if `taken` makes `next` unavailable: they are equal, or `taken` is a higher stable version
-/// of the same minor version.
+/// of the same minor version and `next` is stable too.
 fn blocks(taken: &Version, next: &Version) -> bool {
-    let same_line = taken.major == next.major && taken.minor == next.minor;
+    if next.pre.is_empty() && taken.pre.is_empty() {
+        return taken.major == next.major && taken.minor == next.minor && taken.patch >= next.patch;
+    }
     taken.cmp_precedence(next).is_eq()
-        || (next.pre.is_empty() && taken.pre.is_empty() && same_line && taken.patch > next.patch)
 }
 
 fn bumped(version: &Version) -> Version {

@@ -9,6 +9,7 @@
 mod artifacts;
 mod attached;
 mod audit;
+mod auth;
 mod base_indexes;
 mod base_locks;
 mod bump;
@@ -19,6 +20,7 @@ mod ci;
 mod cli;
 mod completions;
 mod consumers;
+mod credentials;
 mod delete;
 mod dependencies;
 mod diff;

@@ -6,6 +6,8 @@ pub(crate) mod content;
 pub(crate) mod curl;
 #[path = "../it/support/layout.rs"]
 pub(crate) mod layout;
+#[path = "../it/support/logins.rs"]
+pub(crate) mod logins;
 #[path = "../it/support/proxy.rs"]
 pub(crate) mod proxy;
 #[path = "../it/support/registry.rs"]

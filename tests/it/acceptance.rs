@@ -1,7 +1,8 @@
 //! The main job against a real engine and a real registry, checked by a plain HTTP client.
 
-use crate::auth::{SECRET, signed_token, token_server};
+use crate::auth::{signed_token, token_server};
 use crate::support::curl::{curl, curl_with, digest, labels, tags};
+use crate::support::logins::SECRET;
 use crate::support::services;
 use crate::support::workspace::Golden;
 

@@ -12,7 +12,8 @@ use golden::reference::{Digest, Repository, Tag};
 use golden::registry::Registries;
 use semver::Version;
 
-use crate::auth::{SECRET, token_server};
+use crate::auth::token_server;
+use crate::support::logins::SECRET;
 use crate::support::proxy::{Fault, FaultProxy, Watcher, fault_proxy, fault_proxy_with_tls};
 use crate::support::publisher::{Image, Publisher, fresh_name};
 use crate::support::services;

@@ -9,7 +9,7 @@ use golden::oci::{Bytes, Descriptor, media};
 use golden::reference::{Host, RepositoryPath};
 use golden::registry::{BlobSource, LoginScope, Registries, Registry, RegistryEnv};
 
-use crate::auth::{Bearer, SECRET, with_bearer};
+use crate::support::logins::{Bearer, SECRET, with_bearer};
 use tokio::io::AsyncReadExt as _;
 
 use crate::support::curl::curl;

@@ -46,7 +46,6 @@ impl Run<'_> {
                     known_as: &[work.recipe.image.name.to_string()],
                     now: self.now,
                     sizes: &sizes,
-                    is_foreign: false,
                 },
             ));
         }

@@ -8,6 +8,7 @@ pub(crate) mod curl;
 pub(crate) mod engines;
 pub(crate) mod images;
 pub(crate) mod layout;
+pub(crate) mod logins;
 pub(crate) mod private_engine;
 pub(crate) mod proxy;
 pub(crate) mod publisher;
