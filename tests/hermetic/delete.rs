@@ -562,3 +562,21 @@ fn all_tags_deletes_only_the_tags_of_one_digest() {
         ["1.0", "1.0.0", "latest"]
     );
 }
+
+/// Only an index references other manifests, and each index is read once.
+#[test]
+fn a_deletion_reads_each_index_of_the_repository_once() {
+    let registry = FakeRegistry::start(Behaviour::default());
+    let child = registry.image("team/app", "child", &[]);
+    let index = registry.index("team/app", &[&child], &["2.0.0", "2.0", "2"]);
+    let image = registry.image("team/app", "image", &["1.0.0"]);
+    registry.image("team/app", "other", &["1.1.0"]);
+    let name = reference(&registry, "team/app:1.1.0");
+    Golden::new().run(&["delete", &name, "--yes"]).exit(0);
+    let requests = registry.requests();
+    let reads = |digest: &str| {
+        let line = format!("GET /v2/team/app/manifests/{digest}");
+        requests.iter().filter(|found| **found == line).count()
+    };
+    assert_eq!((reads(&index), reads(&image), reads(&child)), (1, 0, 0));
+}

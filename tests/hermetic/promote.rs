@@ -112,3 +112,35 @@ fn a_tag_that_another_publisher_moves_during_a_promotion_is_not_moved_again() {
         .filter(|line| line.starts_with("PUT /v2/app/manifests/stable"));
     assert_eq!(puts.count(), 1);
 }
+
+#[test]
+fn a_dry_run_counts_the_blobs_that_a_promotion_transfers() {
+    let [registry, elsewhere] = [(); 2].map(|()| FakeRegistry::start(Behaviour::default()));
+    registry.image("dev/app", "a", &["1.2.3"]);
+    let source = format!("{}/dev/app:1.2.3", registry.host());
+    let [beside, far] = [&registry, &elsewhere].map(|to| format!("{}/app", to.host()));
+    let counts = |to: &str, more: &[&str]| {
+        let run = Golden::new().run(&[&["promote", &source, to], more].concat());
+        let run = run.exit(0);
+        let line = run.stderr.lines().find(|line| line.contains("blobs"));
+        line.unwrap_or_default().to_owned()
+    };
+    for (to, expected) in [
+        (
+            &beside,
+            "0 blobs already present, 2 to mount, 0 to copy (0 B)",
+        ),
+        (
+            &far,
+            "0 blobs already present, 0 to mount, 2 to copy (264 B)",
+        ),
+    ] {
+        assert_eq!(counts(to, &["--dry-run"]), expected);
+        let done = expected
+            .replace("to mount", "mounted")
+            .replace("to copy", "copied");
+        assert_eq!(counts(to, &[]), done);
+        let present = "2 blobs already present, 0 to mount, 0 to copy (0 B)";
+        assert_eq!(counts(to, &["--dry-run"]), present);
+    }
+}
