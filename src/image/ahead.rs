@@ -141,7 +141,7 @@ mod tests {
         };
         let open = Arc::new(());
         let opened = Arc::downgrade(&open);
-        let mut reader = ReadAhead::start(Opened(tokio::io::empty(), open));
+        let mut reader = ReadAhead::start(MarkedStream(tokio::io::empty(), open));
         let read = move || {
             reader.read_to_end(&mut Vec::new()).unwrap();
             reader
@@ -151,17 +151,17 @@ mod tests {
         drop(reader);
         let open = Arc::new(());
         let opened = Arc::downgrade(&open);
-        drop(ReadAhead::start(Opened(tokio::io::repeat(1), open)));
+        drop(ReadAhead::start(MarkedStream(tokio::io::repeat(1), open)));
         assert!(is_dropped(opened).await, "with the reader");
     }
 
     /// A stream, with a mark that is dropped with it.
-    struct Opened<S>(
+    struct MarkedStream<S>(
         S,
         #[expect(dead_code, reason = "it is only dropped")] Arc<()>,
     );
 
-    impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
+    impl<S: AsyncRead + Unpin> AsyncRead for MarkedStream<S> {
         fn poll_read(
             mut self: Pin<&mut Self>,
             context: &mut Context<'_>,

@@ -9,7 +9,7 @@ use crate::snapshot::Published;
 use crate::tags::{self, Rebuild, is_withdrawn, next_free};
 
 /// The label with the version of an image.
-const VERSION: &str = "org.opencontainers.image.version";
+pub(super) const VERSION: &str = "org.opencontainers.image.version";
 
 /// The decision about an image.
 pub(super) struct PlanChoice {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
+use super::choose::VERSION;
 use super::*;
-use crate::image::VERSION;
 use crate::oci::ImageConfig;
 use crate::reference::Tag;
 use crate::render::{PinnedBase, Rendered, SPEC_INPUTS};

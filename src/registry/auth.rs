@@ -576,6 +576,8 @@ fn covers(held: &BTreeSet<String>, required: &BTreeSet<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -780,7 +782,11 @@ mod tests {
         AuthScope::repository(&"app".parse().unwrap(), "pull")
     }
 
-    async fn hold(auth: &Auth, realm: &Url, token: Token, scope: &str) {
+    async fn hold(auth: &Auth, realm: &Url, seconds: u64, scope: &str) {
+        let token = Token {
+            value: Secret::new("held".to_owned()),
+            until: Instant::now() + Duration::from_secs(seconds),
+        };
         let held = HeldToken {
             token,
             bearer: pull(realm.clone()),
@@ -803,7 +809,7 @@ mod tests {
             (60, all, true, ("Bearer fresh", true)),
         ] {
             let (auth, http, realm) = registry(200).await;
-            hold(&auth, &realm, Token::expiring("held", seconds), scope).await;
+            hold(&auth, &realm, seconds, scope).await;
             auth.single_use.store(single_use, Ordering::Relaxed);
             let sending = auth.cached(&http, &to_pull()).await.unwrap();
             let found = (sending.header().unwrap(), sending.turn.is_some());
@@ -841,7 +847,7 @@ mod tests {
             (app, Some("Bearer sent"), Private(2), None),
         ] {
             let (auth, http, realm) = registry(200).await;
-            hold(&auth, &realm, Token::expiring("held", 60), scope).await;
+            hold(&auth, &realm, 60, scope).await;
             let request = Sending {
                 header: sent.map(str::to_owned),
                 origin,

@@ -28,8 +28,8 @@ const ANSWER: usize = 1024 * 1024;
 
 /// A Bearer token.
 pub(super) struct Token {
-    value: Secret<String>,
-    until: Instant,
+    pub(super) value: Secret<String>,
+    pub(super) until: Instant,
 }
 
 #[derive(Deserialize)]
@@ -47,15 +47,6 @@ impl Token {
 
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         now + MARGIN < self.until
-    }
-
-    /// A token that expires after `seconds`.
-    #[cfg(test)]
-    pub(super) fn expiring(value: &str, seconds: u64) -> Self {
-        Self {
-            value: Secret::new(value.to_owned()),
-            until: Instant::now() + Duration::from_secs(seconds),
-        }
     }
 }
 

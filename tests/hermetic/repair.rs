@@ -155,7 +155,7 @@ fn puts(registry: &FakeRegistry) -> usize {
         .count()
 }
 
-/// zot reports a missing layer as an invalid manifest, so the content is sent once more. Another
+/// zot reports a missing layer as an invalid manifest, so the content is sent again. Another
 /// refusal does not change.
 #[test]
 fn a_manifest_is_put_again_only_if_content_may_be_missing() {
