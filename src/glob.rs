@@ -13,11 +13,11 @@ const MAX_BYTES: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidGlob {
     /// It has an invalid range or class, or an unclosed group.
-    #[error("{}", .0.kind())]
+    #[error("`{}` is not a glob: {}", .0.glob().unwrap_or_default(), .0.kind())]
     Syntax(globset::Error),
     /// It is too long.
-    #[error("it has more than {MAX_BYTES} bytes")]
-    TooLong,
+    #[error("`{0:.40}…` is not a glob: it has more than {MAX_BYTES} bytes")]
+    TooLong(String),
 }
 
 /// A glob.
@@ -32,7 +32,7 @@ impl Glob {
     /// Parses a glob. Fails if its syntax is invalid or it is too long.
     pub fn new(pattern: &str) -> Result<Self, InvalidGlob> {
         if pattern.len() > MAX_BYTES {
-            return Err(InvalidGlob::TooLong);
+            return Err(InvalidGlob::TooLong(pattern.to_owned()));
         }
         let glob = GlobBuilder::new(pattern).literal_separator(true).build();
         let glob = glob.map_err(InvalidGlob::Syntax)?;

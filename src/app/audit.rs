@@ -401,6 +401,7 @@ impl Audit<'_> {
         let digest = &image.described.raw.digest;
         let own = self.lifecycle.problems(&image.repository, digest).await;
         let mut problems: Vec<(Reference, String, LifecycleProblem)> = Vec::new();
+        let mut seen = BTreeSet::new();
         for (one, base) in self.labelled_bases(image) {
             let of_base = self
                 .bases
@@ -412,9 +413,13 @@ impl Audit<'_> {
             for problem in of_base.await {
                 // An image that is revoked because of its base has the same reason.
                 let is_same = |own: &LifecycleProblem| {
-                    own.rule == problem.rule && own.text.starts_with(&problem.text)
+                    let more = own.text.strip_prefix(&problem.text);
+                    let is_inherited =
+                        |more: &str| more.is_empty() || more.starts_with(" (because of ");
+                    own.rule == problem.rule && more.is_some_and(is_inherited)
                 };
-                if !own.iter().any(is_same) {
+                let is_new = seen.insert((base.clone(), problem.text.clone()));
+                if is_new && !own.iter().any(is_same) {
                     problems.push((base.clone(), format!("the base {short}"), problem));
                 }
             }
@@ -448,16 +453,13 @@ impl Audit<'_> {
             let host = &base.repository.host;
             *host == image.repository.host || self.known.iter().any(|one| one.host == *host)
         };
-        let mut seen = BTreeSet::new();
         let images = image.described.images.iter();
         let named = images.filter_map(|one| {
             let LabelledBase { name, digest } = LabelledBase::of(&one.config);
             let digest = Some(digest?);
             Some((one, Reference { digest, ..name? }))
         });
-        named
-            .filter(|(_, base)| is_known(base) && seen.insert(base.clone()))
-            .collect()
+        named.filter(|(_, base)| is_known(base)).collect()
     }
 
     /// The names of a published image: its repository with and without the host, and without the

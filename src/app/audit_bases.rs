@@ -17,8 +17,8 @@ pub(super) struct AuditedBases(Mutex<BTreeMap<Reference, Arc<OnceCell<AuditedBas
 #[derive(Debug, Default)]
 struct AuditedBase {
     problems: Vec<LifecycleProblem>,
-    /// The images of the base; empty if there is no problem, or if the base cannot be read.
-    images: Vec<Lineage>,
+    /// The images of the base; `None` if they cannot be read.
+    images: Option<Vec<Lineage>>,
 }
 
 impl AuditedBases {
@@ -43,10 +43,10 @@ impl AuditedBases {
             let own = own.as_ref();
             own.is_some_and(|own| own.is_built_on(one, &digests).is_some())
         };
-        if read.images.iter().any(is_base) {
-            read.problems.clone()
-        } else {
-            Vec::new()
+        match &read.images {
+            Some(images) if !images.iter().any(is_base) => Vec::new(),
+            // A base whose layers cannot be compared may have been deleted after its revocation.
+            Some(_) | None => read.problems.clone(),
         }
     }
 }
@@ -65,16 +65,13 @@ impl AuditedBase {
             return Self::default();
         }
         let described = describe(&registries.repo(&base.repository), digest).await;
-        let images = match described {
-            Ok(found) => found.map(|found| found.images).unwrap_or_default(),
-            Err(error) => {
-                tracing::debug!(%error, %base, "the layers of the base cannot be read");
-                Vec::new()
-            }
-        };
+        let images = described.unwrap_or_else(|error| {
+            tracing::debug!(%error, %base, "the layers of the base cannot be read");
+            None
+        });
         Self {
             problems,
-            images: images.iter().filter_map(lineage).collect(),
+            images: images.map(|found| found.images.iter().filter_map(lineage).collect()),
         }
     }
 }

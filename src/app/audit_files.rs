@@ -174,8 +174,7 @@ fn find(
 
 fn matching(text: &str, cwd: &Path, problems: &mut Vec<String>) -> Result<Vec<PathBuf>, Error> {
     let text = text.strip_prefix("./").unwrap_or(text);
-    let invalid = |error| Error::invalid(format!("`{text}` is not a glob: {error}"));
-    let glob = Glob::new(text).map_err(invalid)?;
+    let glob = Glob::new(text).map_err(Error::invalid)?;
     let is_literal = |part: &&std::path::Component<'_>| {
         !part
             .as_os_str()

@@ -22,7 +22,7 @@ use crate::publish::rollback::{
 use crate::reference::{Repository, RepositoryPath};
 use crate::registry::Repo;
 use crate::resolve::{Destination, ResolvedImage};
-use crate::tags::{TagList, Withdrawn};
+use crate::tags::{TagList, TagRules, Withdrawn};
 use crate::workspace::fs;
 use crate::workspace::state::StateDirectory;
 
@@ -167,8 +167,7 @@ impl PlannedRollback {
 /// The images that match `pattern`. Several versions of one image share their moving tags, so each
 /// image is returned once. Fails if the pattern is not a glob.
 fn selected<'s>(session: &'s Session, pattern: &str) -> Result<Vec<&'s ResolvedImage>, Error> {
-    let invalid = |error| Error::invalid(format!("`{pattern}` is not a glob: {error}"));
-    let matcher = Glob::new(pattern).map_err(invalid)?;
+    let matcher = Glob::new(pattern).map_err(Error::invalid)?;
     let mut seen = BTreeSet::new();
     let named = session
         .resolved()
@@ -239,7 +238,11 @@ async fn plan(
             let out = crate::tags::fan_out(version, image.variant.as_ref(), &image.tags)?;
             let probes = out.tags.iter().map(|planned| &planned.tag);
             let tags = observe::complete_tags(&repo, probes).await?;
-            let decided = decide(&tags, version, image.variant.as_ref(), &image.tags)?;
+            let rules = TagRules {
+                withdrawn: image.own_withdrawn.clone(),
+                ..image.tags.clone()
+            };
+            let decided = decide(&tags, version, image.variant.as_ref(), &rules)?;
             let Some(rollback) = decided else {
                 let list = TagList::new(&tags, image.variant.as_ref(), &[]);
                 let versions = list.versions().iter();
@@ -291,7 +294,7 @@ fn edits(session: &Session, work: &[ImageRollback]) -> Result<Vec<FileEdit>, Err
             .entry(&work.image.source)
             .or_default()
             .extend(work.rollback.withdrawn.iter().cloned());
-        let written = work.image.tags.withdrawn.iter();
+        let written = work.image.own_withdrawn.iter();
         let written = written.filter_map(Withdrawn::version);
         before.insert(&work.image.source, written.collect());
     }
@@ -327,7 +330,7 @@ fn warn_of_next_run(events: &Events, work: &[ImageRollback]) {
     let mut later: Vec<&Version> = work
         .iter()
         .flat_map(|work| {
-            let before = &work.image.tags.withdrawn;
+            let before = &work.image.own_withdrawn;
             work.rollback
                 .withdrawn
                 .iter()

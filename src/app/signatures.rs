@@ -124,11 +124,8 @@ impl TrustedKeys {
 }
 
 fn globs(texts: &[String]) -> Result<Vec<Glob>, Error> {
-    let glob = |text: &String| {
-        let invalid = |error| Error::invalid(format!("`{text}` is not a glob: {error}"));
-        Glob::new(text).map_err(invalid)
-    };
-    texts.iter().map(glob).collect()
+    let globs = texts.iter().map(|text| Glob::new(text));
+    globs.collect::<Result<_, _>>().map_err(Error::invalid)
 }
 
 /// Reads a file with a public key.

@@ -227,7 +227,7 @@ pub(super) fn plan(
     let mut moving = tags.iter().filter(|planned| planned.is_push());
     let predecessor = moving.find_map(|planned| state.digests.get(&planned.tag).cloned());
     let left = tags::vacated(&out, &state.all, &state.existing, &image.tags);
-    tags.extend(left.into_iter().filter_map(|left| view.vacated(left)));
+    tags.extend(left.iter().filter_map(|left| view.vacated(left)));
     let attach = match (&content, here) {
         (ContentSource::Published { .. }, Some(published)) => published.lacking.clone(),
         _ => BTreeSet::new(),
@@ -291,7 +291,7 @@ impl RepositoryView<'_> {
     }
 
     /// Plans the move of a tag of other versions, if it points to a withdrawn one.
-    fn vacated(&self, left: VacatedTag) -> Option<PlannedMove> {
+    fn vacated(&self, left: &VacatedTag) -> Option<PlannedMove> {
         let digest = |held: &TaggedVersion| self.state.digests.get(&held.tag);
         let named = self.state.digests.get(&left.tag)?;
         let expected = digest(&left.holder)?;

@@ -36,6 +36,7 @@ fn recipe(version: &str, content: &str, rules: TagRules) -> Recipe {
         files: Vec::new(),
         run: Vec::new(),
         tags: rules,
+        own_withdrawn: Vec::new(),
         tests: Vec::new(),
         lifecycle: crate::resolve::lifecycle::LifecycleRules::default(),
         channels: std::collections::BTreeMap::new(),

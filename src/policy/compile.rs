@@ -112,7 +112,7 @@ impl Problems<'_> {
             match Glob::new(glob) {
                 Ok(glob) => matchers.push(glob),
                 Err(error) => {
-                    let message = format!("`{glob}` is not a glob: {error}");
+                    let message = error.to_string();
                     let index = index.to_string();
                     let path = [&["policy"], key, &[index.as_str()]].concat();
                     self.push(Diagnostic::error("spec.policy", message), &path);

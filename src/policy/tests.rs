@@ -47,6 +47,7 @@ fn image(base: Base) -> ResolvedImage {
         files: Vec::new(),
         run: Vec::new(),
         tags: TagRules::default(),
+        own_withdrawn: Vec::new(),
         tests: Vec::new(),
         lifecycle: crate::resolve::lifecycle::LifecycleRules::default(),
         channels: std::collections::BTreeMap::new(),

@@ -48,8 +48,8 @@ pub(super) struct PublishTarget<'a> {
 #[derive(Debug)]
 pub(super) struct VacatedMove {
     pub(super) tag: Tag,
+    pub(super) role: TagRole,
     pub(super) withdrawn: TaggedVersion,
-    pub(super) holder: TaggedVersion,
 }
 
 impl VacatedMove {
@@ -57,9 +57,9 @@ impl VacatedMove {
     fn planned(left: VacatedTag, planned: &PlannedDestination) -> Option<Self> {
         let VacatedTag {
             tag,
+            role,
             withdrawn,
-            holder,
-            ..
+            holder: _,
         } = left;
         let planned = planned.of(&tag).filter(|planned| planned.is_push())?;
         let is_left = |held: &TaggedVersion| {
@@ -68,8 +68,8 @@ impl VacatedMove {
         let withdrawn = withdrawn.into_iter().find(is_left)?;
         Some(Self {
             tag,
+            role,
             withdrawn,
-            holder,
         })
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, try_join};
+use semver::Version;
 
 use super::decide::{PublishTarget, VacatedMove, has_inputs};
-use super::hold::put_and_hold;
 use super::receipt::{BaseReceipt, Receipt, TagReceipt, milliseconds};
 use super::settle::{Correction, Settled, settle};
 use super::upload::UploadedImage;
@@ -16,7 +16,7 @@ use crate::engine::{BuildOutput, EngineKind};
 use crate::event::Step;
 use crate::oci::{ImageConfig, Manifest, RawManifest, rfc3339};
 use crate::reference::{Digest, Tag};
-use crate::tags::{Action, Move};
+use crate::tags::{Action, FanOut, Move, PlannedTag, TagRole};
 
 /// The number of tags that are read concurrently.
 const CONCURRENT: usize = 8;
@@ -80,7 +80,7 @@ async fn release_one(
     // The tag of the version itself was put with the content.
     let put: Vec<Tag> = tags_to_move.into_iter().chain([full.clone()]).collect();
     let (raw, settled) = settle_on(job, destination, raw, &previous, &put).await?;
-    report(job, &settled);
+    report(job, &settled, None);
     remember(job, destination, &raw).await;
     let mut durations = job.durations.clone();
     durations.extend([
@@ -157,20 +157,11 @@ async fn settle_on(
 
 /// Moves the moving tags that point to a withdrawn version to the versions that they belong to.
 async fn correct(job: &PublishJob<'_>, destination: &PublishTarget<'_>) -> Result<(), Error> {
+    let PublishTarget { repo, out, .. } = destination;
     let rules = &job.recipe.image.tags;
-    let nothing = BTreeMap::new();
-    report(
-        job,
-        &settle(
-            &destination.repo,
-            &destination.out,
-            rules,
-            None,
-            &nothing,
-            &[],
-        )
-        .await?,
-    );
+    let settled = settle(repo, out, rules, None, &BTreeMap::new(), &[]).await?;
+    let withdrawn = job.is_withdrawn().then_some(&out.version);
+    report(job, &settled, withdrawn);
     Ok(())
 }
 
@@ -184,39 +175,35 @@ async fn vacate(
     let repo = &destination.repo;
     for VacatedMove {
         tag,
+        role,
         withdrawn,
-        holder,
     } in &destination.vacated
     {
-        let (found, from, to) = try_join!(
-            repo.head(tag),
-            repo.head(&withdrawn.tag),
-            repo.manifest(&holder.tag)
-        )?;
+        let (found, from) = try_join!(repo.head(tag), repo.head(&withdrawn.tag))?;
         let [found, from] = [found, from].map(|read| read.map(|head| head.digest));
         // Another publisher may have moved the tag.
-        let (Some(previous), Some(raw)) = (found.filter(|found| Some(found) == from.as_ref()), to)
-        else {
+        let Some(previous) = found.filter(|found| Some(found) == from.as_ref()) else {
             continue;
         };
-        let tags = std::slice::from_ref(tag);
-        let before = BTreeMap::from([(tag.clone(), previous.clone())]);
-        if let Some(wrong) = put_and_hold(repo, tags, &raw, &before).await? {
-            return Err(Error::Unsettled(wrong));
-        }
-        job.events.note(
-            Some(job.image()),
-            format!(
-                "moved {tag} to {}: {} is withdrawn",
-                holder.version, withdrawn.version
-            ),
-        );
-        if let Some(receipt) = receipt.as_deref_mut() {
+        let planned = |tag: &Tag, role| PlannedTag {
+            tag: tag.clone(),
+            role,
+        };
+        let out = FanOut {
+            version: withdrawn.version.clone(),
+            variant: destination.out.variant.clone(),
+            tags: vec![planned(&withdrawn.tag, TagRole::Full), planned(tag, *role)],
+        };
+        let rules = &job.recipe.image.tags;
+        let settled = settle(repo, &out, rules, None, &BTreeMap::new(), &[]).await?;
+        report(job, &settled, Some(&withdrawn.version));
+        let now = settled.into_iter().find(|settled| settled.tag == *tag);
+        if let (Some(now), Some(receipt)) = (now, receipt.as_deref_mut()) {
             receipt.tags.push(TagReceipt {
-                tag: tag.clone(),
+                tag: now.tag,
                 action: "move".to_owned(),
                 previous: Some(previous),
-                digest: Some(raw.digest),
+                digest: Some(now.digest),
             });
             write(job, destination, receipt)?;
         }
@@ -233,19 +220,24 @@ fn write(
     Ok(receipt.write(job.state, registry, name, destination.out.full())?)
 }
 
-/// Reports the tags that were put on a version other than the published one.
-fn report(job: &PublishJob<'_>, settled: &[Settled]) {
+/// Reports the tags that were put on a version other than the published one. `withdrawn` is the
+/// version that the tags belong to, if it is withdrawn.
+fn report(job: &PublishJob<'_>, settled: &[Settled], withdrawn: Option<&Version>) {
     for Settled {
         tag,
         digest,
         corrected,
     } in settled
     {
-        let reason = match corrected {
-            None => continue,
-            Some(Correction::Overtaken) if job.is_withdrawn() => "this version is withdrawn",
-            Some(Correction::Overtaken) => "a higher version was published concurrently",
-            Some(Correction::Stray) => "the tag rules do not allow the image that it pointed to",
+        let reason = match (corrected, withdrawn) {
+            (None, _) => continue,
+            (Some(Correction::Overtaken), Some(version)) => format!("{version} is withdrawn"),
+            (Some(Correction::Overtaken), None) => {
+                "a higher version was published concurrently".to_owned()
+            }
+            (Some(Correction::Stray), _) => {
+                "the tag rules do not allow the image that it pointed to".to_owned()
+            }
         };
         job.events.note(
             Some(job.image()),

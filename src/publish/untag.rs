@@ -12,8 +12,9 @@ use crate::oci::RawManifest;
 use crate::reference::Tag;
 use crate::registry::{Repo, Untag};
 
-/// Removes `tag`, a named tag of a digest that remains, and verifies that the tag is gone and the others
-/// exist. Fails if deletion is disabled, or if the registry removes other tags.
+/// Removes `tag` from a digest that remains. Verifies that the tag is gone and that the tags that
+/// are not to be removed still exist. Fails if deletion is disabled, or if the registry removes other
+/// tags.
 pub async fn untag(repo: &Repo, subject: &DeleteSubject, tag: &Tag) -> Result<Deleted, Error> {
     // Nothing is changed until it is known that the registry allows deletion.
     repo.probe_deletion().await?;

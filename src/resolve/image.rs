@@ -19,7 +19,7 @@ use crate::oci::Content;
 pub use crate::oci::config::Healthcheck;
 use crate::platform::Platform;
 use crate::reference::{Digest, Reference, RepositoryPath, Tag};
-use crate::tags::{TagRules, Variant};
+use crate::tags::{TagRules, Variant, Withdrawn};
 
 /// An image of the workspace with all its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +67,10 @@ pub struct ResolvedImage {
     pub files: Vec<FileEntry>,
     /// The steps to run, in order.
     pub run: Vec<RunStep>,
-    /// The rules for its tags.
+    /// The rules for its tags. They withdraw the versions that any spec of the image withdraws.
     pub tags: TagRules,
+    /// The versions that its own spec withdraws.
+    pub own_withdrawn: Vec<Withdrawn>,
     /// The conditions that must hold before a tag moves; not part of the image's identity.
     pub tests: Vec<ResolvedTest>,
     /// The end of life, and the revoked versions.
@@ -222,6 +224,7 @@ impl ResolvedImage {
             files: Vec::new(),
             run: Vec::new(),
             tags: TagRules::default(),
+            own_withdrawn: Vec::new(),
             tests: Vec::new(),
             lifecycle: LifecycleRules::default(),
             channels: BTreeMap::new(),

@@ -119,6 +119,7 @@ impl ParsedImage {
             packages: assets.packages,
             files: assets.files,
             run: self.run,
+            own_withdrawn: self.tags.withdrawn.clone(),
             tags: self.tags,
             tests: assets.tests,
             lifecycle: self.lifecycle,

@@ -20,7 +20,7 @@ pub struct VacatedTag {
 }
 
 /// The moving tags of withdrawn versions that `own`, the fan-out of the published version, does not
-/// contain. `all` has all versions of the repository, and `existing` those that are not withdrawn.
+/// contain, the most specific first. `all` has all versions of the repository, and `existing` those that are not withdrawn.
 /// A tag without another version is not returned: it stays.
 #[must_use]
 pub fn vacated(
@@ -66,7 +66,9 @@ pub fn vacated(
             }
         }
     }
-    found.into_values().flatten().collect()
+    let mut left: Vec<VacatedTag> = found.into_values().flatten().collect();
+    left.sort_by_key(|left| left.role);
+    left
 }
 
 /// True if the tag rules move the tags of a role to the highest version.
@@ -119,14 +121,14 @@ mod tests {
         let tags = "1.2.9 1.2.10 1.2 1.3.0 1.3 1 2.0.0 2.0 2 latest edge";
         for (own, withdrawn, expected) in [
             ("2.0.0", "", ""),
-            ("2.0.0", "1.2.9", "1: 1.2.9 → 1.3.0, 1.2: 1.2.9 → 1.2.10"),
-            ("2.0.0", "1.2.10", "1: 1.2.10 → 1.3.0, 1.2: 1.2.10 → 1.2.9"),
+            ("2.0.0", "1.2.9", "1.2: 1.2.9 → 1.2.10, 1: 1.2.9 → 1.3.0"),
+            ("2.0.0", "1.2.10", "1.2: 1.2.10 → 1.2.9, 1: 1.2.10 → 1.3.0"),
             ("1.2.11", "1.2.10", ""),
             ("2.0.0", "1.3.0", "1: 1.3.0 → 1.2.10"),
             (
                 "2.0.1",
                 "1.2.10 1.3.0",
-                "1: 1.3.0 1.2.10 → 1.2.9, 1.2: 1.2.10 → 1.2.9",
+                "1.2: 1.2.10 → 1.2.9, 1: 1.3.0 1.2.10 → 1.2.9",
             ),
             ("2.0.0", "1.2.9 1.2.10 1.3.0", ""),
             ("3.0.0-rc.1", "2.0.0", "latest: 2.0.0 → 1.3.0"),
@@ -161,7 +163,7 @@ mod tests {
                 "1.2.3 1.2.3_r0 1.2.3_r1 1.2.3_r2 1.2",
                 "1.2.3+r2",
                 Latest::Auto,
-                "1.2: 1.2.3_r2 → 1.2.3_r1, 1.2.3: 1.2.3_r2 → 1.2.3_r1",
+                "1.2.3: 1.2.3_r2 → 1.2.3_r1, 1.2: 1.2.3_r2 → 1.2.3_r1",
             ),
             (
                 "3.0.0-rc.1",

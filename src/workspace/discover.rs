@@ -103,13 +103,8 @@ pub const DEFAULT_IMAGES: &str = "**/image.toml";
 #[derive(Debug, thiserror::Error)]
 pub enum GlobError {
     /// The glob cannot be parsed.
-    #[error("`{pattern}` is not a valid glob: {source}")]
-    Syntax {
-        /// The glob.
-        pattern: String,
-        /// The error of the parser.
-        source: InvalidGlob,
-    },
+    #[error(transparent)]
+    Syntax(#[from] InvalidGlob),
     /// A directory in which files may match cannot be read.
     #[error("cannot read {}: {source}", directory.display())]
     Directory {
@@ -209,10 +204,7 @@ fn matching(
     pattern: &str,
     with_directories: bool,
 ) -> Result<BTreeSet<PathBuf>, GlobError> {
-    let glob = Glob::new(pattern.trim_start_matches("./")).map_err(|source| GlobError::Syntax {
-        pattern: pattern.to_owned(),
-        source,
-    })?;
+    let glob = Glob::new(pattern.trim_start_matches("./"))?;
     let dotted = pattern
         .split('/')
         .any(|part| part.starts_with('.') && is_glob(part));

@@ -39,8 +39,7 @@ impl<'a> TableEntry<'a> {
         let mut found = Diagnostics::new();
         for glob in globs {
             if let Err(error) = Glob::new(glob) {
-                let message = format!("`{glob}` is not a valid glob: {}", error);
-                found.push(self.error("images", "spec.value", message));
+                found.push(self.error("images", "spec.value", error.to_string()));
             }
         }
         found

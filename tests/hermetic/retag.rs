@@ -267,7 +267,7 @@ fn a_withdrawn_version_releases_its_tags_and_is_not_published() {
         assert_eq!(tags[tag], tags["1.9.0"], "{tag}");
     }
     let note = format!(
-        "moved latest to {}: this version is withdrawn",
+        "moved latest to {}: 1.10.0 is withdrawn",
         &tags["1.9.0"][..19]
     );
     assert!(run.stderr.contains(&note), "{}", run.stderr);
@@ -387,13 +387,20 @@ fn a_version_that_one_spec_withdraws_is_withdrawn_for_the_other_specs_of_the_ima
         app.version(version).publish();
     }
     let before = app.tags();
-    app.spec("2.0.0", "", "withdrawn = [\"1.2.10\"]");
+    app.spec("2.0.0", "", "withdrawn = [\"1.1.0\", \"1.2.10\"]");
     let other = "[image]\nname = \"app\"\nversion = \"1.2.10\"\nbase = \"scratch\"\n";
     app.golden.write("older/image.toml", other);
     for _ in 0..2 {
         app.publish();
         assert_eq!(app.tags()["1.2"], before["1.2.9"]);
     }
+    // A rollback adds to each spec only the versions above its target.
+    app.run(&["rollback", "app", "--to", "1.2.9", "--yes"], 0);
+    let text = |spec: &str| std::fs::read_to_string(app.golden.path().join(spec)).unwrap();
+    let [own, other] = [text("app/image.toml"), text("older/image.toml")];
+    let added = "\"1.2.10\", \"2.0.0\"]";
+    assert!(own.contains(&format!("[\"1.1.0\", {added}")), "{own}");
+    assert!(other.contains(&format!("[{added}")), "{other}");
 }
 
 #[test]
