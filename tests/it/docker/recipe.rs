@@ -108,6 +108,7 @@ fn image() -> ResolvedImage {
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),
+        own_withdrawn: Vec::new(),
         tags: TagRules::default(),
         tests: Vec::new(),
         lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),

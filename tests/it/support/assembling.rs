@@ -47,6 +47,7 @@ pub(crate) fn image(name: &str) -> ResolvedImage {
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),
+        own_withdrawn: Vec::new(),
         tags: golden::tags::TagRules::default(),
         tests: Vec::new(),
         lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),

@@ -34,6 +34,7 @@ pub(crate) fn image(family: Family, base: Base) -> ResolvedImage {
         packages: Packages::default(),
         files: Vec::new(),
         run: Vec::new(),
+        own_withdrawn: Vec::new(),
         tags: TagRules::default(),
         tests: Vec::new(),
         lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),

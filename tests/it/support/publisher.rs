@@ -322,6 +322,7 @@ impl Image {
             packages: Packages::default(),
             files: Vec::new(),
             run: Vec::new(),
+            own_withdrawn: Vec::new(),
             tags: self.rules.clone(),
             tests: Vec::new(),
             lifecycle: golden::resolve::lifecycle::LifecycleRules::default(),
