@@ -13,10 +13,10 @@ const MAX_BYTES: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidGlob {
     /// It has an invalid range or class, or an unclosed group.
-    #[error("`{}` is not a glob: {}", .0.glob().unwrap_or_default(), .0.kind())]
+    #[error("`{}` is not a valid glob: {}", .0.glob().unwrap_or_default(), .0.kind())]
     Syntax(globset::Error),
     /// It is too long.
-    #[error("`{0:.40}…` is not a glob: it has more than {MAX_BYTES} bytes")]
+    #[error("`{0:.40}…` is not a valid glob: it has more than {MAX_BYTES} bytes")]
     TooLong(String),
 }
 

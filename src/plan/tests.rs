@@ -95,7 +95,7 @@ fn repository(text: &str) -> ObservedRepository {
 }
 
 /// The plan in words: `step publish | create a, move b…` for each registry.
-fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
+fn plan_of(recipe: &Recipe, registries: &[&str], force: bool) -> Plan {
     let mut observed = Observed::default();
     let mut destinations = Vec::new();
     for (position, text) in registries.iter().enumerate() {
@@ -106,7 +106,7 @@ fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
         );
         destinations.push(destination);
     }
-    let plan = plan(
+    plan(
         std::slice::from_ref(recipe),
         &observed,
         &PlanOptions {
@@ -114,7 +114,11 @@ fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
             force,
         },
     )
-    .unwrap();
+    .unwrap()
+}
+
+fn planned(recipe: &Recipe, registries: &[&str], force: bool) -> String {
+    let plan = plan_of(recipe, registries, force);
     let image = &plan.images[0];
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let step = word(serde_json::to_value(&image.step).unwrap()["step"].take());
@@ -621,6 +625,14 @@ fn a_withdrawn_revision_is_not_published_again_and_not_compared_with_other_input
         let found = planned(&image(rebuild), &[has], false);
         assert!(found.starts_with(expected), "{has}: {found}");
     }
+    // The tags that have moved to the withdrawn revision move back.
+    let has = "1.2.3_r0=b 1.2.3=a 1.2.3_r1=a 1.2=a 1=a latest=a";
+    let found = planned(&image(Rebuild::Revise), &[has], false);
+    let expected = "retag 1.2.3+r1 | keep 1.2.3_r1, move 1.2.3, move 1.2, move 1, move latest";
+    assert_eq!(found, expected);
+    let plan = plan_of(&image(Rebuild::Revise), &[has], false);
+    let next = Version::new(1, 2, 4);
+    assert_eq!(plan.images[0].withdrawn, Some(next));
     // Without a registry, nothing prevents the build of a withdrawn version.
     let rules = TagRules {
         withdrawn: vec![Version::new(1, 2, 3).into()],

@@ -580,7 +580,7 @@ fn a_broken_policy_is_an_error_of_the_spec() {
         ),
         (
             "base = { allow = ['a{b'] }",
-            "`a{b` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+            "`a{b` is not a valid glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
         ),
         (
             "config = { ports = { min = 5, max = 4 } }",
@@ -759,7 +759,7 @@ fn a_wrong_exception_is_reported_and_does_not_count() {
             " ",
             "the exception from `config.deny_root` has no reason",
         ),
-        ("config.deny_root", "[", "x", "`[` is not a glob"),
+        ("config.deny_root", "[", "x", "`[` is not a valid glob"),
     ] {
         let text = format!(
             "config.deny_root = true\n[[except]]\nrule = \"{rule}\"\nimages = [\"{images}\"]\nreason = \"{reason}\"\nuntil = \"2030-01-01\"\n"

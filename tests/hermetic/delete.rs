@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use golden::oci::media::OCI_MANIFEST;
 use golden::reference::Digest;
@@ -263,6 +263,28 @@ fn untag_changes_nothing_if_deletion_is_disabled() {
 fn is_second_step(seen: &Seen) -> bool {
     let probe = Digest::of(b"golden asks whether deletion is enabled").to_string();
     seen.method == "DELETE" && seen.path.contains("sha256:") && !seen.path.contains(&probe)
+}
+
+/// The tag stays on the stand-in if it cannot be restored: the second PUT of the tag fails.
+#[test]
+fn a_tag_that_cannot_be_restored_is_reported() {
+    let puts = AtomicUsize::new(0);
+    let instead = move |seen: &Seen| {
+        let is_put = seen.method == "PUT" && seen.route() == "/v2/app/manifests/latest";
+        let fails = is_second_step(seen) || is_put && puts.fetch_add(1, Ordering::SeqCst) > 0;
+        fails.then(|| refuse(403, "DENIED", "not you"))
+    };
+    let registry = FakeRegistry::start(Behaviour {
+        instead: Some(Arc::new(instead)),
+        ..Behaviour::default()
+    });
+    registry.image("app", "a", &FOUR);
+    let name = reference(&registry, "app:latest");
+    let run = Golden::new()
+        .run(&["delete", &name, "--untag", "--yes"])
+        .exit(1);
+    let expected = "it now points to an empty stand-in manifest and could not be restored";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
 }
 
 #[test]
