@@ -160,7 +160,7 @@ fn a_layer_that_contradicts_the_config_is_refused() {
     let base = Base::here().layer_as(media::OCI_LAYER_GZIP, gzip(&plain), expected.clone());
     assert_refused(
         &base,
-        &format!("its content is {found}, but the base's config says {expected}"),
+        &format!("its content has the digest {found}, but the base's config says {expected}"),
     );
 }
 
