@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::bare;
 use super::machine::{Registry, golden, service, unique, write};
-use super::measure::{Cost, repeat, run};
+use super::measure::{repeat, run};
 use super::proxy::Proxy;
 use super::table;
 
