@@ -37,7 +37,7 @@ impl AuditedBases {
             bases.entry(base.clone()).or_default().clone()
         };
         let read = cell.get_or_init(|| AuditedBase::read(base, lifecycle, registries));
-        let (read, own) = (read.await, lineage(image));
+        let (read, own) = (read.await, image.lineage());
         let digests: Vec<_> = base.digest.iter().collect();
         let is_base = |one: &Lineage| {
             let own = own.as_ref();
@@ -71,11 +71,13 @@ impl AuditedBase {
         });
         Self {
             problems,
-            images: images.map(|found| found.images.iter().filter_map(lineage).collect()),
+            images: images.map(|found| {
+                found
+                    .images
+                    .iter()
+                    .filter_map(DescribedImage::lineage)
+                    .collect()
+            }),
         }
     }
-}
-
-fn lineage(image: &DescribedImage) -> Option<Lineage> {
-    Lineage::of(image.manifest.config.digest.clone(), &image.config)
 }

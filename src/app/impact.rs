@@ -333,7 +333,7 @@ impl BaseDigests<'_> {
 
     fn keep(&mut self, repository: &Repository, described: Described, tags: Vec<Tag>) {
         let images = described.images.iter();
-        let images = images.filter_map(|image| Some((image.digest.clone(), lineage(image)?)));
+        let images = images.filter_map(|image| Some((image.digest.clone(), image.lineage()?)));
         self.found.push(BaseManifest {
             images: images.collect(),
             summary: ImpactBase {
@@ -346,14 +346,10 @@ impl BaseDigests<'_> {
     }
 }
 
-fn lineage(image: &DescribedImage) -> Option<Lineage> {
-    Lineage::of(image.manifest.config.digest.clone(), &image.config)
-}
-
 /// The digests that the labels of images name as their base, if that is the base of `reference`.
 fn labelled(reference: &Reference, scan: &Scan) -> BTreeSet<Digest> {
     let images = scan.images.iter().flat_map(|image| &image.described.images);
-    let labels = images.filter_map(|image| Some(lineage(image)?.labelled));
+    let labels = images.filter_map(|image| Some(image.lineage()?.labelled));
     labels
         .filter(|label| {
             label.name.as_ref().is_some_and(|name| {
@@ -382,7 +378,10 @@ impl<'a> Descendant<'a> {
         let built =
             |image: &&DescribedImage| platforms.iter().any(|one| one.digest == image.digest);
         Self {
-            lineages: images.filter(built).filter_map(lineage).collect(),
+            lineages: images
+                .filter(built)
+                .filter_map(DescribedImage::lineage)
+                .collect(),
             image: ImpactedImage {
                 reference: scanned.reference(),
                 repository: scanned.repository.clone(),
@@ -447,7 +446,7 @@ fn descendant<'a>(scanned: &'a ScannedImage, bases: &[BaseManifest]) -> Option<D
     let mut top: Option<((usize, usize), &Digest)> = None;
     let mut platforms = Vec::new();
     for image in &scanned.described.images {
-        let Some(own) = lineage(image) else { continue };
+        let Some(own) = image.lineage() else { continue };
         let candidates = bases.iter().flat_map(|base| {
             let own = &own;
             base.images.iter().filter_map(move |(digest, lineage)| {

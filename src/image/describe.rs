@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Follow, Source, Tree, VERSION};
+use super::{Follow, Lineage, Source, Tree, VERSION};
 use crate::oci::artifact::ArtifactKind;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
 use crate::platform::Platform;
@@ -32,6 +32,15 @@ pub struct DescribedImage {
     pub manifest: ImageManifest,
     /// The parsed config.
     pub config: ImageConfig,
+}
+
+impl DescribedImage {
+    /// Its layers, by which the images that are built on it are recognised. `None` if the list of
+    /// layers in its config is invalid.
+    #[must_use]
+    pub fn lineage(&self) -> Option<Lineage> {
+        Lineage::of(self.manifest.config.digest.clone(), &self.config)
+    }
 }
 
 impl Described {

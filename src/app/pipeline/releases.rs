@@ -13,7 +13,8 @@ use crate::tags::Variant;
 /// The versions of one variant in one repository share the moving tags.
 type MovingTags = (Repository, Option<Variant>);
 
-/// The moving tags that several images of a run can move.
+/// The moving tags that several images of a run can move. An image that changes nothing in a
+/// repository does not count.
 #[derive(Debug, Default)]
 pub(super) struct Releases(BTreeMap<MovingTags, SharedTags>);
 
@@ -80,6 +81,7 @@ impl<'a> BeforeDecision<'a> {
 }
 
 fn keys(image: &PlannedImage) -> impl Iterator<Item = MovingTags> + '_ {
-    let repositories = image.destinations.iter();
-    repositories.map(|planned| (planned.repository.clone(), image.variant.clone()))
+    let changed = image.destinations.iter();
+    let changed = changed.filter(|planned| !planned.is_up_to_date());
+    changed.map(|planned| (planned.repository.clone(), image.variant.clone()))
 }

@@ -12,7 +12,7 @@ use crate::app::readable::{ReadableImage, written};
 use crate::app::scan::ScannedImage;
 use crate::assemble::{Layer, LayerSource};
 use crate::checks::{Attempt, judge, plan};
-use crate::image::{DescribedImage, FileReader, LayerError, Lineage};
+use crate::image::{DescribedImage, FileReader, LayerError};
 use crate::inventory::{ImageContent, ImageDifference, LayerOwner, layer_owners};
 use crate::oci::ImageConfig;
 use crate::resolve::ResolvedImage;
@@ -202,10 +202,8 @@ fn layers(image: &DescribedImage, base: Option<&DescribedImage>) -> Vec<SiteLaye
 
 /// The number of layers of a base; `None` if the image is not built on it.
 fn layers_below(image: &DescribedImage, base: &DescribedImage) -> Option<usize> {
-    let lineage =
-        |image: &DescribedImage| Lineage::of(image.manifest.config.digest.clone(), &image.config);
-    let below = lineage(base)?;
-    lineage(image)?.is_built_on(&below, &[&base.digest])?;
+    let below = base.lineage()?;
+    image.lineage()?.is_built_on(&below, &[&base.digest])?;
     Some(below.layers.len())
 }
 

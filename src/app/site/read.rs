@@ -19,7 +19,7 @@ use crate::app::scan::ScannedImage;
 use crate::app::{Error, Session, registries, scan};
 use crate::config_files::channel::ChannelSpec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::image::{Blobs, FileReader, Lineage};
+use crate::image::{Blobs, FileReader};
 use crate::publish::Receipt;
 use crate::reference::{Digest, Repository, RepositoryPath, Tag};
 use crate::registry::Registries;
@@ -270,8 +270,7 @@ impl SessionImages<'_> {
         let newest = place.versions.first()?;
         let scanned = self.places.image(&place.repository, &newest.digest)?;
         let image = shown(&scanned.described)?;
-        let lineage = Lineage::of(image.manifest.config.digest.clone(), &image.config)?;
-        lineage.labelled.digest
+        image.lineage()?.labelled.digest
     }
 
     /// The image of a workspace base with this digest, or with an image of this digest.
